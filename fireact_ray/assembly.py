@@ -14,6 +14,7 @@ from fireact_ray.models.base import ChatModel, Sampling
 from fireact_ray.models.metered import MeteredChat, Quota
 from fireact_ray.models.openai import OpenAIChat
 from fireact_ray.models.retrying import Retrying, RetryPolicy
+from fireact_ray.nano import MODEL_DIR
 from fireact_ray.quota.budget import Price
 from fireact_ray.quota.gate import LocalQuota
 from fireact_ray.quota.ledger import QuotaLimits
@@ -33,7 +34,6 @@ from fireact_ray.tools.base import SearchBackend, Tool
 from fireact_ray.tools.config import IndexSearchConfig, ReplaySearchConfig, SearchBackendConfig, SearchConfig
 from fireact_ray.tools.search import SearchTool
 
-NANO_DIR = Path(__file__).parent / "nano" / "model"  # the tiny base model that ships with the package
 OPENAI_URL = "https://api.openai.com/v1"
 _LEASE_MARGIN_S = 60.0  # over the call's own time limit, for queues and slow machines
 
@@ -179,7 +179,7 @@ def student_agent(recipe: Recipe, model: ChatModel, backend: SearchBackend, *, f
 
 def base_model_dir(base_model: str) -> str:
     """`nano` is the model that ships with the package; anything else is a folder or a hub id."""
-    return str(NANO_DIR) if base_model == "nano" else base_model
+    return str(MODEL_DIR) if base_model == "nano" else base_model
 
 
 def student_dir(recipe: Recipe, system: str) -> str:

@@ -48,7 +48,8 @@ def serving(recipe: Recipe) -> Iterator[str]:
     port = _free_port(config.host, config.port)
     with ray_session(recipe.ray), search_pool(recipe.search, fingerprint) as backend:
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
-        ray_serve.start(http_options={"host": config.host, "port": port})
+        http = {"host": config.host, "port": port, "request_timeout_s": config.request_timeout_s}
+        ray_serve.start(http_options=http)
         ray_serve.run(_application(recipe, model_dir, backend), name="fireact", route_prefix="/")
         logger.info("serve: Ray Serve, agent x %d, engine x %d", config.replicas, config.replicas)
         try:
