@@ -1,11 +1,14 @@
 """The books of a run: what was planned, what has landed and how it ended, and whether it all adds up.
 
-planned = finished + stopped + failed + owed, no key twice, no file that cannot be read, one renderer from the dataset
-to the model. `books` only reads, so it works on a run that is going on.
+planned = done + stopped + failed + owed, no key twice, no file that cannot be read, one renderer from the dataset to
+the model. Done rows finished with an answer; stopped ones met a limit of the recipe or of the method; failed ones were
+ended by something around the agent: the teacher's server, a tool, the clock. `books` only reads, so it works on a run
+that is going on.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +20,9 @@ from fireact_ray.store import Folder
 from fireact_ray.types import StopReason
 
 PLAN = "plan.parquet"
-_COLUMNS = ["trajectory_id", "method", "stop_reason", "exact_match", "prompt_tokens", "completion_tokens", "cost_usd"]
+_COLUMNS = ["trajectory_id", "stop_reason", "error", "exact_match", "prompt_tokens", "completion_tokens", "cost_usd"]
+_FAILED = {StopReason.MODEL_ERROR, StopReason.TOOL_ERROR, StopReason.TIMEOUT}
+_KIND = re.compile(r"([A-Z]\w*): ")  # the class at the head of a row's error
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,8 @@ class Books:
     """Counts over the distinct rows of a run. `problems` is empty where everything adds up."""
 
     planned: int
-    by_reason: dict[str, int]
+    by_reason: dict[str, int]  # of all landed rows
+    failed: dict[str, int]  # of those that failed, by the class of their error
     correct: int
     prompt_tokens: int
     completion_tokens: int
@@ -38,20 +44,15 @@ class Books:
     def landed(self) -> int:
         return sum(self.by_reason.values())
 
-    def to_markdown(self) -> str:
-        cost = "unknown" if self.cost_usd is None else f"{self.cost_usd:.4f}"
-        rows = {
-            "planned": self.planned,
-            "landed": self.landed,
-            **{f"- {reason}": n for reason, n in sorted(self.by_reason.items())},
-            "correct": self.correct,
-            "owed": self.owed,
-            "not in the plan": self.unplanned,
-            "prompt tokens": self.prompt_tokens,
-            "completion tokens": self.completion_tokens,
-            "cost in USD": cost,
-        }
-        return "\n".join(f"{name:20} {value:>12}" for name, value in rows.items())
+    @property
+    def done(self) -> int:
+        return self.by_reason.get(StopReason.FINISHED, 0)
+
+    @property
+    def stopped(self) -> dict[str, int]:
+        """Landed rows that neither finished nor failed, by reason."""
+        apart = _FAILED | {StopReason.FINISHED}
+        return {reason: n for reason, n in self.by_reason.items() if reason not in apart}
 
 
 def write_plan(run: Folder, keys: list[str]) -> None:
@@ -76,6 +77,7 @@ def books(run: Folder) -> Books:
     return Books(
         planned=len(planned),
         by_reason=dict(Counter(row["stop_reason"] for row in distinct)),
+        failed=dict(Counter(_kind(row) for row in distinct if row["stop_reason"] in _FAILED)),
         correct=sum(row["exact_match"] == 1.0 for row in distinct),
         prompt_tokens=sum(row["prompt_tokens"] for row in distinct),
         completion_tokens=sum(row["completion_tokens"] for row in distinct),
@@ -103,10 +105,16 @@ def _landed(folder: Folder) -> tuple[list[dict[str, Any]], list[str]]:
     problems: list[str] = []
     for name in folder.names(".parquet"):
         try:
-            rows += folder.read_table(name).select(_COLUMNS).to_pylist()
+            rows += folder.read_table(name, _COLUMNS).to_pylist()
         except DataError as error:
             problems.append(str(error))
     return rows, problems
+
+
+def _kind(row: dict[str, Any]) -> str:
+    """The class of the error; a tool's failures are observations, so a row that ends by them holds none."""
+    named = _KIND.match(row["error"] or "")
+    return named[1] if named else str(row["stop_reason"])
 
 
 def _reasons(rows: list[dict[str, Any]]) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -47,12 +48,18 @@ class Journal:
 
 def paid_for(folder: Path) -> Spent:
     """Everything that stands in a folder of journals: each model reply once. A missing folder holds nothing."""
-    spent = Spent()
+    return sum(paid_by_row(folder).values(), Spent())
+
+
+def paid_by_row(folder: Path) -> dict[str, Spent]:
+    """The same by the key of the trajectory, rows that never became whole included."""
+    paid: defaultdict[str, Spent] = defaultdict(Spent)
     for path in sorted(folder.glob("*.jsonl")):
         for entry in _read(path):
-            if "/model/" in entry["call"]:
-                spent += Spent(1, Usage(**entry["reply"]["usage"]))
-    return spent
+            trajectory_id, tool, *_ = entry["call"].split("/")
+            if tool == "model":
+                paid[trajectory_id] += Spent(1, Usage(**entry["reply"]["usage"]))
+    return dict(paid)
 
 
 def journaled(agent: Agent, journal: Journal, trajectory_id: str) -> Agent:

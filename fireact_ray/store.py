@@ -93,11 +93,11 @@ class Folder:
         filesystem.create_dir(f"{path}/{into}", recursive=True)
         filesystem.move(f"{path}/{name}", f"{path}/{into}/{name}")
 
-    def read_table(self, name: str) -> pa.Table:
+    def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """One Parquet file. Raises DataError where it is not a whole one."""
         filesystem, path = (self / name)._resolve()
         try:
-            return pq.read_table(path, filesystem=filesystem)
+            return pq.read_table(path, filesystem=filesystem, columns=columns)
         except (pa.ArrowException, OSError) as error:
             reason = " ".join(str(error).split())
             raise DataError(

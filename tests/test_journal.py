@@ -2,10 +2,11 @@ from fakes import DictBackend, ScriptedModel, question
 
 from fireact_ray.agent import Agent
 from fireact_ray.errors import ModelUnavailable
-from fireact_ray.journal import Journal, journaled
+from fireact_ray.journal import Journal, journaled, paid_by_row, paid_for
 from fireact_ray.methods import make_method
+from fireact_ray.quota.budget import Spent
 from fireact_ray.tools.search import SearchTool
-from fireact_ray.types import StopReason
+from fireact_ray.types import StopReason, Usage
 
 SEARCH = "Thought: t\nAction: search[q]"
 FINISH = "Thought: t\nAction: finish[Ila Dun]"
@@ -66,3 +67,11 @@ async def test_a_failed_search_is_tried_again_after_a_restart(tmp_path):
     again = agent()
     await run(again, tmp_path)
     assert again.tools["search"].backend.queries == ["down"]
+
+
+async def test_what_is_paid_is_known_for_each_row_whole_or_not(tmp_path):
+    await run(agent(SEARCH, FINISH), tmp_path, key="a")
+    await run(agent(SEARCH, ModelUnavailable("killed here")), tmp_path, key="b")
+    assert paid_by_row(tmp_path) == {"a": Spent(2, Usage(20, 10)), "b": Spent(1, Usage(10, 5))}
+    assert paid_for(tmp_path) == Spent(3, Usage(30, 15))
+    assert paid_by_row(tmp_path / "nowhere") == {}

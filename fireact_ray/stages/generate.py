@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from fireact_ray.accounting import set_aside_broken, write_plan
@@ -16,6 +19,7 @@ from fireact_ray.stages.rollouts import Planned, run_rollouts
 from fireact_ray.store import Folder, claim, finished_keys, read_trajectories
 from fireact_ray.tasks import load_questions
 from fireact_ray.teacher.running import running_teacher
+from fireact_ray.tools.base import SearchBackend
 from fireact_ray.types import Question, StopReason, Trajectory
 
 logger = logging.getLogger(__name__)
@@ -27,28 +31,68 @@ def generate(recipe: Recipe) -> Folder:
     Raises InputError for a missing file or key before anything is written, ModelDenied when the teacher's provider
     refuses every call (what was paid for until then is kept).
     """
-    run = Folder(recipe.run_dir)
-    folder = run / "trajectories"
-    questions = load_questions(recipe.task.name, recipe.task.path, recipe.generate.split, recipe.generate.n_questions)
+    with prepared(recipe) as generation:
+        owed = generation.begin()
+        there = len(generation.planned) - len(owed)
+        logger.info("generate: %d rows planned, %d already there", len(generation.planned), there)
+        generation.roll_out("generate", owed)
+    _close(generation.folder, generation.planned)
+    return generation.folder
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The rows of a recipe and all it takes to make them; nothing is written before `begin`."""
+
+    recipe: Recipe
+    builder: TeacherAgents  # of a teacher that can be called
+    backend: SearchBackend
+    questions: list[Question]
+    planned: list[Planned]
+
+    @property
+    def run(self) -> Folder:
+        return Folder(self.recipe.run_dir)
+
+    @property
+    def folder(self) -> Folder:
+        return self.run / "trajectories"
+
+    @property
+    def owed(self) -> list[Planned]:
+        """The planned rows that have not landed, in the order of the plan."""
+        done = finished_keys(self.folder)
+        return [row for row in self.planned if row.trajectory_id not in done]
+
+    def claim(self) -> None:
+        """Raises InputError naming what differs where the folder holds rows of other settings."""
+        claim(self.folder, _inputs(self.recipe), is_empty=not self.folder.names(".parquet"))
+
+    def begin(self) -> list[Planned]:
+        """Claim the folder, write down the plan, and say which rows are owed."""
+        self.claim()
+        for name in set_aside_broken(self.folder):
+            logger.warning("%s/%s cannot be read; it is set aside and its rows are owed again", self.folder.uri, name)
+        write_plan(self.run, [row.trajectory_id for row in self.planned])
+        self.run.write("recipe.yaml", to_yaml(self.recipe))
+        return self.owed
+
+    def roll_out(self, label: str, owed: list[Planned]) -> None:
+        if owed:
+            width = {"workers": self.recipe.generate.workers, "concurrency": self.recipe.generate.concurrency}
+            run_rollouts(label, owed, self.builder, self.recipe, self.backend.fingerprint, self.run, **width)
+
+
+@contextmanager
+def prepared(recipe: Recipe) -> Iterator[Generation]:
+    """Raises InputError for a missing file or key. A scripted teacher runs until the end."""
+    config = recipe.generate
+    questions = load_questions(recipe.task.name, recipe.task.path, config.split, config.n_questions)
     with running_teacher(recipe) as reachable:
         builder = TeacherAgents(reachable)
         backend = open_backend(recipe.search)
-        planned = plan(questions, builder(backend), recipe.generate.attempts)
-        claim(folder, _inputs(recipe), is_empty=not folder.names(".parquet"))
-        for name in set_aside_broken(folder):
-            logger.warning(
-                "generate: %s/%s cannot be read; it is set aside and its rows are owed again", folder.uri, name
-            )
-        write_plan(run, [row.trajectory_id for row in planned])
-        run.write("recipe.yaml", to_yaml(recipe))
-        done = finished_keys(folder)
-        owed = [row for row in planned if row.trajectory_id not in done]
-        logger.info("generate: %d rows planned, %d already there", len(planned), len(planned) - len(owed))
-        if owed:
-            width = {"workers": recipe.generate.workers, "concurrency": recipe.generate.concurrency}
-            run_rollouts("generate", owed, builder, recipe, backend.fingerprint, run, **width)
-    _close(folder, planned)
-    return folder
+        planned = plan(questions, builder(backend), config.attempts)
+        yield Generation(recipe, builder, backend, questions, planned)
 
 
 def plan(questions: list[Question], agents: dict[str, Agent], attempts: int) -> list[Planned]:
