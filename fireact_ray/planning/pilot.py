@@ -43,7 +43,7 @@ def spread(items: Sequence[T], n: int) -> list[T]:
 
 def begun(spent: Spent, price: Price | None) -> Amounts[Known]:
     """The paid replies of rows that are not whole, without their searches and seconds."""
-    cost_usd = price.cost_usd(spent.usage) if price else None if spent.calls else 0.0
+    cost_usd = price.cost_usd(spent.usage) if price else None
     return Amounts(spent.calls, spent.usage.prompt_tokens, spent.usage.completion_tokens, cost_usd, 0, 0, 0)
 
 
