@@ -60,7 +60,7 @@ def plan(
     from fireact_ray.stages.plan import plan_costs
 
     forecast = plan_costs(_load(recipe, overrides, max_cost_usd), pilot)
-    print(forecast_text(forecast.estimate, forecast.fits))
+    print(forecast_text(forecast.estimate, forecast.fits, may_shrink=forecast.may_shrink))
     settings = [f"--set={override}" for override in overrides or []]
     settings += [] if max_cost_usd is None else [f"--max-cost-usd={max_cost_usd:g}"]
     if forecast.estimate.n_owed:
@@ -181,7 +181,7 @@ def doctor(path: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     stopped, failed = sum(found.stopped.values()), sum(found.failed.values())
     print(
         f"all adds up: {found.planned} planned + {found.unplanned} others = "
-        f"{found.done} done + {stopped} stopped + {failed} failed + {found.owed} owed"
+        f"{found.done} done + {stopped} stopped + {failed} failed + {found.unneeded} unneeded + {found.owed} owed"
     )
 
 

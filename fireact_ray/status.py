@@ -19,10 +19,10 @@ from fireact_ray.assembly import teacher_price
 from fireact_ray.journal import paid_for
 from fireact_ray.quota.budget import Price, Spent
 from fireact_ray.recipe_loader import load_recipe
+from fireact_ray.scheduling.progress import FILE
 from fireact_ray.store import Folder
 from fireact_ray.units import duration_text, usd_text
 
-PROGRESS = "progress.json"
 _SILENT_S = 60.0
 _READING_SHARE = 0.1  # of the time of watching: a large run takes a while to read
 
@@ -80,15 +80,15 @@ def watch_status(run: Folder, console: Console, every_s: float = 2.0) -> None:
 def read_status(run: Folder) -> Status:
     """Raises InputError where there is no run."""
     found = books(run)
-    paid, price = paid_for((run / "journal").local_path), _price(run)
+    paid, price = paid_for(run / "journal"), _price(run)
     return Status(found, paid, None if price is None else price.cost_usd(paid.usage))
 
 
 def read_progress(run: Folder) -> Progress | None:
     """None where the run never said how it gets on."""
-    if not run.exists(PROGRESS):
+    if not run.exists(FILE):
         return None
-    found = run.read_json(PROGRESS)
+    found = run.read_json(FILE)
     return Progress(**{field.name: found[field.name] for field in fields(Progress)})
 
 
@@ -102,10 +102,12 @@ def books_text(found: Books) -> str:
         "planned": found.planned,
         "done": found.done,
         "- correct": found.correct,
+        "- accepted": sum(found.accepted.values()),
         "stopped": sum(found.stopped.values()),
         **{f"- {reason}": n for reason, n in sorted(found.stopped.items())},
         "failed": sum(found.failed.values()),
         **{f"- {kind}": n for kind, n in sorted(found.failed.items())},
+        "unneeded": found.unneeded,
         "owed": found.owed,
         "not in the plan": found.unplanned,
         "prompt tokens": found.prompt_tokens,

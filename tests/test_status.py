@@ -1,16 +1,18 @@
 import io
-import json
 import threading
 import time
 from dataclasses import asdict, replace
 
 import pytest
 from fakes import finished_trajectory as trajectory
+from fakes import question
 from rich.console import Console
 
-from fireact_ray.accounting import books, write_plan
+from fireact_ray.accounting import books
 from fireact_ray.errors import InputError
+from fireact_ray.journal import Entry, Journal
 from fireact_ray.recipe_loader import load_recipe, to_yaml
+from fireact_ray.scheduling.plan import Landed, Planned, Policy, write_plan
 from fireact_ray.status import (
     Progress,
     books_text,
@@ -27,11 +29,6 @@ PROGRESS = Progress("generate", 1000.0, 2000.0, 100, 20, 30, 25, 61.25, 4980.0, 
 PRICES = 'as_of: 2026-11-01\nhosts: {"*": {m: {prompt: 1.0, completion: 4.0}}}\n'
 
 
-def journal_line(key: str, call: int, prompt_tokens: int, completion_tokens: int) -> str:
-    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
-    return json.dumps({"call": f"{key}/model/{call}/x", "reply": {"text": "t", "usage": usage}}) + "\n"
-
-
 def unfinished(key: str, reason: StopReason, error: str | None = None):
     return trajectory(key, stop_reason=reason, error=error, score=Score(0.0, 0.0), cost_usd=0.0)
 
@@ -40,7 +37,8 @@ def unfinished(key: str, reason: StopReason, error: str | None = None):
 def run(tmp_path):
     """Six rows planned, four landed; two replies of a fifth one are paid."""
     folder = Folder(str(tmp_path))
-    write_plan(folder, ["a", "b", "c", "d", "e", "f"])
+    lines = [(Planned(key, question(), "react"),) for key in "abcdef"]
+    write_plan(folder, lines, Policy(), Landed.of({}))
     write_trajectories(
         folder / "trajectories",
         [
@@ -51,8 +49,11 @@ def run(tmp_path):
         ],
         "w",
     )
-    (tmp_path / "journal").mkdir()
-    (tmp_path / "journal" / "w.jsonl").write_text(journal_line("e", 1, 1000, 10) + journal_line("e", 2, 2000, 15))
+    journal = Journal(folder / "journal", "w")
+    for call, prompt_tokens, completion_tokens in ((1, 1000, 10), (2, 2000, 15)):
+        usage = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+        journal.put(Entry("e", f"model/{call}/x", {"text": "t", "usage": usage}))
+    journal.close()
     return folder
 
 
@@ -82,6 +83,8 @@ def test_the_books_as_text_name_every_reason_and_kind(run):
         ["failed", "2"],
         ["-", "ModelUnavailable", "1"],
         ["-", "tool_error", "1"],
+        ["-", "accepted", "1"],
+        ["unneeded", "0"],
         ["owed", "2"],
     ):
         assert line in lines

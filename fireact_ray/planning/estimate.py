@@ -28,10 +28,10 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What bounds the speed: the provider's limits, `rollouts` at a time, searches. None: no limit known."""
+    """What bounds the speed: the provider's limits, `calls` at a time, searches. None: no limit known."""
 
     limits: QuotaLimits
-    rollouts: int
+    calls: int
     searches_per_second: float | None = None
 
 
@@ -149,13 +149,18 @@ def _hours(need: Amounts[Range | None], n_rows: int, pace: Pace) -> dict[str, Ra
     limits = pace.limits
     tokens = known(lambda prompt, completion: prompt + completion, need.prompt_tokens, need.completion_tokens)
     per_hour = {
-        "generate.concurrency": (need.row_s, 3600 * max(1, min(pace.rollouts, n_rows))),
+        "generate.concurrency": (_occupied_s(need, n_rows, pace), 3600 * max(1, min(pace.calls, n_rows))),
         "teacher.quota.max_concurrency": (need.model_s, known(lambda n: 3600 * n, limits.max_concurrency)),
         "teacher.quota.requests_per_minute": (need.calls, known(lambda n: 60 * n, limits.requests_per_minute)),
         "teacher.quota.tokens_per_minute": (tokens, known(lambda n: 60 * n, limits.tokens_per_minute)),
         "search.rate.per_second": (need.searches, known(lambda n: 3600 * n, pace.searches_per_second)),
     }
     return {name: known(_divided, amount, rate) for name, (amount, rate) in per_hour.items() if rate is not None}
+
+
+def _occupied_s(need: Amounts[Range | None], n_rows: int, pace: Pace) -> Range | None:
+    """While a row searches, another one calls the teacher; where each row has a slot to itself, none does."""
+    return need.model_s if n_rows > pace.calls else need.row_s
 
 
 def _divided(amount: Range, rate: float) -> Range:

@@ -20,8 +20,12 @@ _AMOUNTS = {
 _HEADER = ("", "there", "to come", "low", "high", "in all")
 
 
-def forecast_text(estimate: Estimate, fits: Sequence[Fit]) -> str:
-    return "\n".join([*_about_rows(estimate), "", _table(estimate), *_about_time(estimate), *_about_budget(fits)])
+def forecast_text(estimate: Estimate, fits: Sequence[Fit], *, may_shrink: bool = False) -> str:
+    """`may_shrink`: owed rows may prove unneeded."""
+    shrinking = ["rows that prove unneeded on the way make it cheaper: all are reckoned with"] if may_shrink else []
+    return "\n".join(
+        [*_about_rows(estimate), *shrinking, "", _table(estimate), *_about_time(estimate), *_about_budget(fits)]
+    )
 
 
 def _about_rows(estimate: Estimate) -> list[str]:

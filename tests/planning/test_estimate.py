@@ -13,7 +13,7 @@ from fireact_ray.quota.ledger import QuotaLimits
 from fireact_ray.rollout import Limits
 
 NOTHING = Amounts.all(0)
-PACE = Pace(QuotaLimits(), rollouts=10)
+PACE = Pace(QuotaLimits(), calls=10)
 
 
 def pilot(**methods: list[float]) -> Pilot:
@@ -119,7 +119,7 @@ def amounts(**values: float) -> Amounts:
 
 
 LIMITS = {
-    "generate.concurrency": ({}, {}, {"row_s": 720.0}),
+    "generate.concurrency": ({}, {}, {"model_s": 720.0}),
     "teacher.quota.max_concurrency": ({"max_concurrency": 1}, {}, {"model_s": 72.0}),
     "teacher.quota.requests_per_minute": ({"requests_per_minute": 10.0}, {}, {"calls": 12.0}),
     "teacher.quota.tokens_per_minute": (
@@ -137,7 +137,7 @@ def test_the_slowest_limit_binds(name):
     limits, searches, values = LIMITS[name]
     row = amounts(**values)
     there = Pilot(2, {"react": [row, row]}, row)
-    pace = Pace(QuotaLimits(**limits), rollouts=10, **searches)
+    pace = Pace(QuotaLimits(**limits), calls=10, **searches)
     found = estimate(there, {"react": Owed(100, 100)}, {}, NOTHING, pace)
     assert found.binding == name
     assert found.hours[name] == Range(pytest.approx(2.0), pytest.approx(2.0), pytest.approx(2.0))
@@ -146,14 +146,14 @@ def test_the_slowest_limit_binds(name):
 def test_fewer_rows_than_slots_take_as_long_as_a_row():
     row = amounts(row_s=360.0)
     there = Pilot(2, {"react": [row, row]}, row)
-    found = estimate(there, {"react": Owed(4, 4)}, {}, NOTHING, Pace(QuotaLimits(), rollouts=64))
+    found = estimate(there, {"react": Owed(4, 4)}, {}, NOTHING, Pace(QuotaLimits(), calls=64))
     assert found.hours["generate.concurrency"].expected == pytest.approx(0.1)
 
 
 def test_tokens_that_nobody_counted_leave_the_time_unknown_where_they_are_limited():
     row = Amounts(2, None, None, None, 1, 3.0, 4.0)
     there = Pilot(2, {"react": [row, row]}, row)
-    pace = Pace(QuotaLimits(tokens_per_minute=1000.0), rollouts=10)
+    pace = Pace(QuotaLimits(tokens_per_minute=1000.0), calls=10)
     found = estimate(there, {"react": Owed(4, 4)}, {}, NOTHING, pace)
     assert found.hours["teacher.quota.tokens_per_minute"] is None
     assert found.binding is None

@@ -15,7 +15,7 @@ PRICE = Price(2.0, 8.0)
 def measured(cost_usd: float | None = 0.01):
     row = Amounts(3, 4000, 100, cost_usd, 2, 6.0, 8.0)
     taken = Amounts(60, 80_000, 2000, None if cost_usd is None else 0.2, 40, 120.0, 160.0)
-    pace = Pace(QuotaLimits(requests_per_minute=100.0), rollouts=10)
+    pace = Pace(QuotaLimits(requests_per_minute=100.0), calls=10)
     return estimate(Pilot(20, {"react": [row] * 20}, taken), {"react": Owed(980, 980)}, {}, Amounts.all(0), pace)
 
 
@@ -31,7 +31,7 @@ def test_amounts_are_there_to_come_low_high_and_in_all():
 
 def test_the_limit_that_binds_is_named():
     text = forecast_text(measured(), [])
-    assert "- generate.concurrency: 13.1 min (13.1 min to 13.1 min)\n" in text
+    assert "- generate.concurrency: 9.8 min (9.8 min to 9.8 min)\n" in text
     assert "- teacher.quota.requests_per_minute: 29.4 min (29.4 min to 29.4 min), this one binds" in text
 
 
