@@ -12,7 +12,7 @@ from fireact_ray.errors import InputError
 from fireact_ray.methods import make_method
 from fireact_ray.models.base import ChatModel, Sampling
 from fireact_ray.models.metered import MeteredChat, Quota
-from fireact_ray.models.openai import OpenAIChat
+from fireact_ray.models.openai import OPENAI_URL, OpenAIChat
 from fireact_ray.models.retrying import Retrying, RetryPolicy
 from fireact_ray.nano import MODEL_DIR
 from fireact_ray.quota.budget import Price
@@ -34,7 +34,6 @@ from fireact_ray.tools.base import SearchBackend, Tool
 from fireact_ray.tools.config import IndexSearchConfig, ReplaySearchConfig, SearchBackendConfig, SearchConfig
 from fireact_ray.tools.search import SearchTool
 
-OPENAI_URL = "https://api.openai.com/v1"
 _LEASE_MARGIN_S = 60.0  # over the call's own time limit, for queues and slow machines
 
 AgentBuilder = Callable[[SearchBackend], dict[str, Agent]]  # agents by method, built where they run
