@@ -29,7 +29,7 @@ _CUT = {"length", "max_tokens", "model_length", "model_context_window_exceeded"}
 _FILTERED = {"content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii", "sensitive"}
 _BROKEN_OFF = {"error", "abort", "network_error", "insufficient_system_resource"}
 
-# `code` or `type` of an error.
+# `code` or `type` of an error: few enough that an error of ours may repeat them.
 _ACCOUNT = {"insufficient_quota", "billing_not_active", "billing_hard_limit_reached", "account_deactivated"}
 _TOO_LONG = {"context_length_exceeded", "exceed_context_size_error"}
 
@@ -58,7 +58,7 @@ def failure(reply: HttpReply, model: str, host: str) -> ModelError:
     status, words = reply.status, _error_words(reply.body)
     what = f"{model}: HTTP {status}"
     if status in (401, 402, 403) or words & _ACCOUNT:
-        return ModelDenied(f"{what}: the key was refused, or its account is used up or closed.")
+        return ModelDenied(" ".join([what, *sorted(words & _ACCOUNT)]))
     if status == 429:
         return RateLimited(what, read_retry_after_s(reply.headers, time.time()))
     if status == 404:
