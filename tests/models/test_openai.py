@@ -171,7 +171,7 @@ async def test_what_may_be_otherwise_next_time_is_asked_for_again(trouble):
 
 async def test_an_account_that_is_used_up_is_named_as_such():
     async with served(error(429, "insufficient_quota")) as (client, _):
-        with pytest.raises(ModelDenied, match="^m: HTTP 429 insufficient_quota$"):
+        with pytest.raises(ModelDenied, match=r"^m: HTTP 429 insufficient_quota$"):
             await client.complete(TURNS, Sampling())
 
 
