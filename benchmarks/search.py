@@ -18,7 +18,6 @@ import json
 import multiprocessing
 import os
 import random
-import resource
 import statistics
 import subprocess
 import tempfile
@@ -26,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tantivy
@@ -189,8 +189,9 @@ def _build(path: Path, cache_dir: Path) -> Built:
     key = corpus_key(path, cache_dir)
     started = time.perf_counter()
     build_index(read_corpus(path), cache_dir, key)
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Built(time.perf_counter() - started, peak_kib / 1024)
+    seconds = time.perf_counter() - started
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return Built(seconds, int(peak.split()[1]) / 1024)
 
 
 def _worker(index_dir: Path, queries: list[str]) -> dict[str, float]:
@@ -208,7 +209,7 @@ def _memory() -> dict[str, int]:
     return {"uss": sizes["Private_Clean:"] + sizes["Private_Dirty:"], "pss": sizes["Pss:"]}
 
 
-def _in_child(function: Callable, *args: object) -> object:
+def _in_child(function: Callable, *args: object) -> Any:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, args)
 

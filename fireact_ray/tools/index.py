@@ -26,7 +26,7 @@ from fireact_ray.tools.base import Hit
 PASSAGES_PER_SEGMENT = 200_000
 
 _VERSION = 2  # part of the fingerprint: another one where files or ranking change
-_MIN_SELECTED, _MAX_SELECTED = 20, 1500  # passages: see `_selective`
+_MIN_SELECTED = 20  # passages: see `_selective`
 _MAX_QUERY_CHARS = 1000  # searches share an event loop: a longer query is cut, so that it holds up no other
 _ANALYZER = (  # what tantivy calls en_stem, as an object for queries
     TextAnalyzerBuilder(Tokenizer.simple())
@@ -49,6 +49,7 @@ class IndexBackend:
         index = tantivy.Index.open(str(index_dir))
         self._schema = index.schema
         self._searcher = index.searcher()
+        self._max_selected = _max_selected(self._searcher.num_docs)
 
     async def search(self, query: str, k: int) -> list[Hit]:
         # tantivy releases the GIL and answers in well under a millisecond: a thread would cost more than the query.
@@ -69,8 +70,8 @@ class IndexBackend:
         """Nothing to release: the mapping goes with the object."""
 
     def _selective(self, text: str) -> Query | None:
-        """The query whose rarest words select passages: as many words as select at most _MAX_SELECTED passages, but
-        always enough for _MIN_SELECTED, lest a misspelt word alone decide. None where no word is in any passage."""
+        """The query whose rarest words select passages: as many words as together are in at most
+        `_max_selected` passages, but always enough for _MIN_SELECTED, lest a misspelt word alone decide. None where no word is in any passage."""
         selecting: list[tuple[Occur, Query]] = []
         adding: list[tuple[Occur, Query]] = []
         n_selected = 0
@@ -78,7 +79,7 @@ class IndexBackend:
             if n_passages == 0:
                 continue
             clause = (Occur.Should, Query.term_query(self._schema, "words", word, "freq"))
-            if n_selected < _MIN_SELECTED or n_selected + n_passages <= _MAX_SELECTED:
+            if n_selected < _MIN_SELECTED or n_selected + n_passages <= self._max_selected:
                 selecting.append(clause)
                 n_selected += n_passages
             else:
@@ -147,6 +148,11 @@ def write_index(passages: Iterable[Hit], folder: Path, passages_per_segment: int
 def default_cache_dir() -> Path:
     """Where indexes live: $FIREACT_CACHE, or ~/.cache/fireact_ray."""
     return Path(os.environ.get("FIREACT_CACHE", Path.home() / ".cache" / "fireact_ray"))
+
+
+def _max_selected(n_passages: int) -> int:
+    """Passages that a query's words may select: where a search spends its time, so growing slower than the corpus."""
+    return max(1500, round(4 * n_passages**0.5))
 
 
 def _new_index(folder: Path) -> tantivy.Index:
