@@ -70,8 +70,11 @@ class IndexBackend:
         """Nothing to release: the mapping goes with the object."""
 
     def _selective(self, text: str) -> Query | None:
-        """The query whose rarest words select passages: as many words as together are in at most
-        `_max_selected` passages, but always enough for _MIN_SELECTED, lest a misspelt word alone decide. None where no word is in any passage."""
+        """The query whose rarest words select passages; None where none of its words is in any.
+
+        As many words as together are in at most `_max_selected` passages, but always enough for _MIN_SELECTED, lest a
+        misspelt word alone decide.
+        """
         selecting: list[tuple[Occur, Query]] = []
         adding: list[tuple[Occur, Query]] = []
         n_selected = 0
