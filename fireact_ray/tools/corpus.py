@@ -11,6 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from fireact_ray.errors import InputError
@@ -55,7 +56,8 @@ def corpus_key(path: Path, cache_dir: Path) -> str:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if path.stat().st_mtime_ns == seen.st_mtime_ns and time.time() - seen.st_mtime > _SETTLED_S:
-        _write_whole(note, digest)
+        with suppress(OSError):  # a cache that cannot be written costs time only
+            _write_whole(note, digest)
     return digest
 
 

@@ -65,3 +65,8 @@ def test_a_file_that_was_written_just_now_is_not_remembered(path, tmp_path):
     key = corpus_key(path, tmp_path)
     change(path, "x" * path.stat().st_size, now_ns)
     assert corpus_key(path, tmp_path) != key
+
+
+def test_a_cache_that_cannot_be_written_costs_no_more_than_time(path, tmp_path):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert corpus_key(path, tmp_path / "cache") == corpus_key(path, tmp_path)
