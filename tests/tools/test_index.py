@@ -1,7 +1,7 @@
 """The local index: exact about what it finds, the same from build to build, built once, never half."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fireact_ray.errors import InputError
@@ -63,6 +63,7 @@ def test_at_most_k_hits_are_given_best_first(lakes, k, n):
     assert sorted(hits, key=lambda hit: -hit.score) == hits
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(), max_size=60), st.integers(1, 9))
 def test_any_query_finds_at_most_k_passages(lakes, query, k):
     assert len(lakes.search_now(query, k)) <= k
