@@ -9,6 +9,7 @@ every passage would otherwise have every passage scored.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import tempfile
 import time
@@ -155,7 +156,7 @@ def default_cache_dir() -> Path:
 
 def _max_selected(n_passages: int) -> int:
     """Passages that a query's words may select: where a search spends its time, so growing slower than the corpus."""
-    return max(1500, round(4 * n_passages**0.5))
+    return max(1500, round(4 * math.sqrt(n_passages)))
 
 
 def _new_index(folder: Path) -> tantivy.Index:
