@@ -137,7 +137,7 @@ class ActorQuota:
     async def _find(self) -> Address:
         try:
             address: Address = await self.actor().address.remote(self._account)
-        except RayActorError as error:  # starting again, or ended together with another run: then there will be a new one
+        except RayActorError as error:  # starting again, or ended with another run: then there will be a new one
             self._actor = None
             raise ConnectionError(type(error).__name__) from None
         return address

@@ -10,8 +10,8 @@ _FIRST = 16.0  # calls at once to a provider of which nothing is known
 
 
 class Concurrency:
-    """`ceiling` None: nothing is known. Then a few calls begin and each reply lets one more in, which doubles them every
-    round, until a 429 shows a limit, or the provider names the rate that then paces them (`lift`)."""
+    """`ceiling` None: nothing is known. Then a few calls begin and each reply lets one more in, which doubles them
+    every round, until a 429 shows a limit, or the provider names the rate that then paces them (`lift`)."""
 
     def __init__(self, ceiling: int | None) -> None:
         self._ceiling = math.inf if ceiling is None else float(ceiling)

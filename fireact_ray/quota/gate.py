@@ -18,7 +18,6 @@ from fireact_ray.quota.budget import Account, Budget, Spent
 from fireact_ray.quota.ledger import Denied, Grant, Ledger, Outcome, QuotaLimits, Settlement, Wait
 from fireact_ray.types import Usage
 
-
 _ENDED = Denied("the run has ended", by_budget=False)
 
 

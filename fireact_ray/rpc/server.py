@@ -59,9 +59,7 @@ class RpcServer:
                 task.cancel()
             writer.close()
 
-    async def _take_calls(
-        self, reader: asyncio.StreamReader, outbox: Outbox, tasks: set[asyncio.Task[Any]]
-    ) -> None:
+    async def _take_calls(self, reader: asyncio.StreamReader, outbox: Outbox, tasks: set[asyncio.Task[Any]]) -> None:
         while (line := await reader.readline()).endswith(b"\n"):
             for ticket, item in json.loads(line):
                 task = asyncio.create_task(self._answer(item))

@@ -53,7 +53,7 @@ async def test_a_caller_that_goes_as_its_turn_comes_gives_its_grant_back():
     assert isinstance(held, Grant)
     going = asyncio.create_task(made.lease("run", CALL))
     await asyncio.sleep(0)
-    made.settle("run", Settlement(held.lease_id, Outcome.DONE, CALL))  # `going` is granted the slot, but has not run yet
+    made.settle("run", Settlement(held.lease_id, Outcome.DONE, CALL))  # grants `going`
     going.cancel()
     assert isinstance(await asyncio.wait_for(made.lease("run", CALL), 1.0), Grant)
 
