@@ -15,14 +15,13 @@ from copy import copy
 from typing import Any
 
 from fireact_ray import errors
-from fireact_ray.errors import FireActError
 from fireact_ray.rpc.wire import MAX_LINE_BYTES, Address, Outbox, keep_alive
 
 _TRY_EVERY_S = 0.05
 _CONNECT_TIMEOUT_S = 10.0
 
 
-class RpcUnavailable(FireActError):
+class RpcUnavailable(Exception):
     """The server could not be reached for longer than the client has patience."""
 
 
