@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -33,6 +32,7 @@ from fireact_ray.quota.notice import RateNotice
 from fireact_ray.rpc.client import RpcClient, RpcUnavailable
 from fireact_ray.rpc.server import RpcServer
 from fireact_ray.rpc.wire import Address
+from fireact_ray.store import Folder
 from fireact_ray.types import Usage
 
 NAMESPACE = "fireact"
@@ -166,7 +166,7 @@ def _close(quota: ActorQuota, account: Account) -> None:
 
 
 def _spent(account: Account) -> Spent:
-    return reduce(Spent.__add__, (paid_for(Path(folder)) for folder in account.journals), Spent())
+    return reduce(Spent.__add__, (paid_for(Folder(folder)) for folder in account.journals), Spent())
 
 
 # What goes over a connection is plain JSON.
