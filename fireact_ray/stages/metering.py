@@ -36,9 +36,14 @@ def _account(recipe: Recipe) -> Account:
     run = Folder(recipe.run_dir)
     journals = [run / "journal", run / "evaluations" / "teacher" / "journal"]
     return Account(
-        run=str(run.local_path),
+        run=_known_everywhere(run),
         limits=recipe.generate.budget.limits,
         price=teacher_price(recipe),
-        journals=tuple(str(folder.local_path) for folder in journals),
+        journals=tuple(_known_everywhere(folder) for folder in journals),
         started_at=time.time(),
     )
+
+
+def _known_everywhere(folder: Folder) -> str:
+    """The quota's actor may have another working folder."""
+    return str(folder.local_path) if folder.is_local else folder.uri

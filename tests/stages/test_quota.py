@@ -8,10 +8,12 @@ import pytest
 import ray
 
 from fireact_ray.actors.quota import NAMESPACE, open_quota
+from fireact_ray.assembly import TeacherAgents
 from fireact_ray.errors import BudgetExhausted, InputError
 from fireact_ray.quota.budget import Account, BudgetLimits
 from fireact_ray.quota.ledger import Outcome, QuotaLimits, Settlement
 from fireact_ray.stages.generate import generate
+from fireact_ray.stages.metering import shared_quota
 from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.teacher.brain import BrainConfig
 from fireact_ray.teacher.faults import FaultRates, Latency
@@ -192,3 +194,10 @@ def test_two_workers_learn_the_rate_of_a_provider_together(tmp_path, local_ray):
         calls = teacher.stats()["calls"]
     assert calls["200"] == n_replies(recipe)
     assert calls.get("429", 0) <= 0.01 * calls["200"]
+
+
+async def test_a_run_folder_may_be_remote(teacher, local_ray):
+    recipe = conftest.small_recipe("mock:///runs", teacher)  # pyarrow's file system for tests, empty in every process
+    with shared_quota(TeacherAgents(recipe)) as builder:
+        await builder.quota.lease(CALL)
+        await builder.quota.close()
