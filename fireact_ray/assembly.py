@@ -13,7 +13,7 @@ from fireact_ray.errors import InputError
 from fireact_ray.methods import make_method
 from fireact_ray.models.base import ChatModel, Sampling
 from fireact_ray.models.metered import MeteredChat, Quota
-from fireact_ray.models.openai import OpenAIChat
+from fireact_ray.models.openai import OPENAI_URL, OpenAIChat
 from fireact_ray.models.retrying import Retrying, RetryPolicy
 from fireact_ray.models.slotted import Slotted
 from fireact_ray.models.unopened import UnopenedModel
@@ -38,7 +38,6 @@ from fireact_ray.tools.base import SearchBackend, Tool
 from fireact_ray.tools.config import IndexSearchConfig, ReplaySearchConfig, SearchBackendConfig, SearchConfig
 from fireact_ray.tools.search import SearchTool
 
-OPENAI_URL = "https://api.openai.com/v1"
 _LEASE_MARGIN_S = 60.0  # over the call's own time limit, for queues and slow machines
 
 # Agents by method, built where they run; with slots, which bound the model calls that they make at a time.
@@ -59,14 +58,16 @@ def open_backend(config: SearchConfig, share: float = 1.0, *, offline: bool = Fa
 
 def _open_source(config: SearchBackendConfig, offline: bool) -> SearchBackend:
     if isinstance(config, IndexSearchConfig):
-        from fireact_ray.tools.index import build_index, corpus_key, default_cache_dir, read_corpus
+        from fireact_ray.tools.corpus import corpus_key, read_corpus
+        from fireact_ray.tools.index import build_index, default_cache_dir
 
         if config.corpus == "almanac":
             from fireact_ray.tasks.almanac import corpus, corpus_fingerprint
 
             return build_index(corpus(), default_cache_dir(), corpus_fingerprint())
         path = Path(config.corpus)
-        return build_index(read_corpus(path), default_cache_dir(), corpus_key(path))
+        cache_dir = default_cache_dir()
+        return build_index(read_corpus(path), cache_dir, corpus_key(path, cache_dir))
     if isinstance(config, ReplaySearchConfig):
         from fireact_ray.tools.replay import ReplayBackend
 
