@@ -31,6 +31,8 @@ class Quota(Protocol):
         """Say how a leased call ended."""
         ...
 
+    async def close(self) -> None: ...
+
 
 @dataclass(frozen=True)
 class MeteredChat:
@@ -54,6 +56,7 @@ class MeteredChat:
 
     async def close(self) -> None:
         await self.inner.close()
+        await self.quota.close()
 
     async def _leased(self, lease_id: str, turns: Sequence[Turn], sampling: Sampling) -> Completion | None:
         """None after a 429."""
