@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from fireact_ray.deadline import paused
-from fireact_ray.errors import MalformedReply, ModelError, RateLimited
+from fireact_ray.errors import MalformedReply, ModelError, RateLimited, ReplyWithheld
 from fireact_ray.models.base import ChatModel, Completion, Sampling
 from fireact_ray.quota.ledger import Outcome, Settlement
 from fireact_ray.types import Turn, Usage
@@ -66,7 +66,11 @@ class MeteredChat:
         except RateLimited as error:
             await self._settle(Settlement(lease_id, Outcome.LIMITED, retry_after_s=error.retry_after_s))
             return None
-        except (MalformedReply, asyncio.CancelledError):  # useless, or not waited for: there may be a bill all the same
+        except (
+            MalformedReply,
+            ReplyWithheld,
+            asyncio.CancelledError,
+        ):  # useless, or not waited for: there may be a bill all the same
             await self.quota.settle(Settlement(lease_id, Outcome.LOST))
             raise
         except ModelError:

@@ -1,8 +1,10 @@
 """Many workers under one quota, against a teacher that has limits and faults of its own."""
 
 import asyncio
+import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import ray
@@ -169,11 +171,19 @@ async def test_a_caller_that_goes_while_it_waits_takes_no_slot_with_it(local_ray
         await quota.close()
 
 
+def kill(actor) -> None:
+    """A process does not die at once, and until then it answers."""
+    pid = ray.get(actor.__ray_call__.remote(lambda _: os.getpid()))
+    ray.kill(actor, no_restart=False)
+    while Path(f"/proc/{pid}").exists():
+        time.sleep(0.02)
+
+
 async def test_a_reply_is_paid_once_if_the_actor_dies_before_it_is_settled(local_ray):
     limits, account = QuotaLimits(), Account("run", BudgetLimits(max_calls=2), started_at=time.time())
     with open_quota("quota:dying", limits, account) as quota:
         first = await quota.lease(CALL)
-        ray.kill(quota.actor(), no_restart=False)
+        kill(quota.actor())
         for _ in range(2):  # once more, as after an answer that was lost on its way
             await quota.settle(Settlement(first, Outcome.DONE, CALL))
         second = await quota.lease(CALL)
