@@ -70,7 +70,7 @@ class MeteredChat:
             MalformedReply,
             ReplyWithheld,
             asyncio.CancelledError,
-        ):  # useless, or not waited for: there may be a bill all the same
+        ):  # there may be a bill all the same
             await self.quota.settle(Settlement(lease_id, Outcome.LOST))
             raise
         except ModelError:
