@@ -12,13 +12,14 @@ from fireact_ray.accounting import books
 from fireact_ray.assembly import TeacherAgents, open_backend
 from fireact_ray.errors import InputError, ModelDenied, ModelUnknown
 from fireact_ray.recipe_loader import to_yaml
-from fireact_ray.stages.generate import generate, plan
+from fireact_ray.scheduling.plan import Policy, plan_lines
+from fireact_ray.stages.generate import generate
 from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.tasks import load_questions
 from fireact_ray.teacher.brain import BrainConfig
 from fireact_ray.teacher.faults import Latency
 from fireact_ray.teacher.server import ScriptedTeacher
-from fireact_ray.types import StopReason, Trajectory
+from fireact_ray.types import Trajectory
 
 from .conftest import small_recipe
 
@@ -33,7 +34,7 @@ def timeless(trajectory: Trajectory) -> Trajectory:
 def planned_keys(recipe) -> list[str]:
     questions = load_questions("almanac", None, "train", recipe.generate.n_questions)
     agents = TeacherAgents(recipe)(open_backend(recipe.search))
-    return sorted(row.trajectory_id for row in plan(questions, agents, recipe.generate.attempts))
+    return sorted(row.trajectory_id for line in plan_lines(questions, agents, Policy()) for row in line)
 
 
 def test_every_planned_row_lands_once_and_a_second_run_makes_no_call(tmp_path, local_ray, teacher):
@@ -43,8 +44,9 @@ def test_every_planned_row_lands_once_and_a_second_run_makes_no_call(tmp_path, l
     assert [t.trajectory_id for t in rows] == planned_keys(recipe)
     assert len(rows) == 24 * 2
     manifest = folder.read_json("manifest.json")
-    stopped = sum(manifest.get(str(reason), 0) for reason in StopReason)
-    assert (manifest["planned"], stopped) == (48, 48)
+    assert (manifest["planned"], sum(manifest["by_reason"].values())) == (48, 48)
+    assert manifest["parts"] == folder.names(".parquet")
+    assert len(manifest["parts"]) == 1
     found = books(Folder(recipe.run_dir))
     assert (found.planned, found.landed, found.owed, found.problems) == (48, 48, 0, ())
     calls = teacher.stats()["calls"]
