@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fireact_ray.recipe import Recipe
-    from fireact_ray.stages.generate import Planned
+    from fireact_ray.scheduling.plan import Planned
 
 
 def run_curator(python: str, recipe: Recipe, planned: Sequence[Planned]) -> None:
@@ -24,7 +24,7 @@ def run_curator(python: str, recipe: Recipe, planned: Sequence[Planned]) -> None
     from benchmarks.chains import request_body
     from fireact_ray.assembly import TeacherAgents, open_backend
 
-    (agent,) = TeacherAgents(recipe)(open_backend(recipe.search)).values()
+    (agent,) = TeacherAgents(recipe, opened=False)(open_backend(recipe.search)).values()
     bodies = [request_body(agent, row.question, row.attempt, []) for row in planned]
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder) / "job.json"

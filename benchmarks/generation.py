@@ -33,6 +33,7 @@ from benchmarks.schedules import (
     Chain,
     lockstep_s,
     lower_bound_s,
+    pooled,
     resampled,
     slot_per_rollout_s,
     work_conserving,
@@ -41,7 +42,9 @@ from benchmarks.served_teacher import ServedTeacher, served_teacher
 from fireact_ray.assembly import TeacherAgents, open_backend
 from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import load_recipe
-from fireact_ray.stages.generate import Planned, generate, plan
+from fireact_ray.scheduling.plan import Planned, plan_lines
+from fireact_ray.scheduling.pool import ADMITTED_PER_SLOT
+from fireact_ray.stages.generate import generate
 from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.tasks import load_questions
 from fireact_ray.teacher.calls import SeenCall
@@ -126,7 +129,8 @@ def _recipe(args: argparse.Namespace, base_url: str, folder: str) -> Recipe:
 def _planned(recipe: Recipe) -> list[Planned]:
     width = recipe.generate
     questions = load_questions(recipe.task.name, recipe.task.path, width.split, width.n_questions)
-    return plan(questions, TeacherAgents(recipe)(open_backend(recipe.search)), width.attempts)
+    agents = TeacherAgents(recipe, opened=False)(open_backend(recipe.search))
+    return [row for line in plan_lines(questions, agents, width.policy) for row in line]
 
 
 def _baseline(
@@ -152,7 +156,7 @@ def _work(
     recipe: Recipe, planned: Sequence[Planned], seen: Sequence[SeenCall], search_s: float
 ) -> tuple[list[Chain], set[str]]:
     """The chains in the order of the plan, and the requests that open them."""
-    (agent,) = TeacherAgents(recipe)(open_backend(recipe.search)).values()
+    (agent,) = TeacherAgents(recipe, opened=False)(open_backend(recipe.search)).values()
     by_key = {t.trajectory_id: t for t in read_trajectories(Folder(recipe.run_dir) / "trajectories")}
     trajectories = [by_key[row.trajectory_id] for row in planned]
     requests = [requests_of(agent, trajectory) for trajectory in trajectories]
@@ -186,7 +190,7 @@ def _print_schedules(
     best_s = occupancy(greedy, slots).makespan_s
     simulated = {
         "greedy, simulated": greedy,
-        "3 C open, first come, simulated": work_conserving(chains, slots, admitted=3 * slots),
+        "our pools, simulated": pooled(chains, slots, args.workers, ADMITTED_PER_SLOT),
     }
     rows = [_row(name, calls, len(chains), slots, bound_s, best_s) for name, calls in simulated.items()]
     for run in runs:
@@ -233,7 +237,7 @@ def _print_simulated(chains: Sequence[Chain], args: argparse.Namespace) -> None:
     for size in args.simulate:
         drawn = resampled(chains, size * slots)
         greedy_s = occupancy(work_conserving(drawn, slots), slots).makespan_s
-        gated_s = occupancy(work_conserving(drawn, slots, admitted=3 * slots), slots).makespan_s
+        pooled_s = occupancy(pooled(drawn, slots, args.workers, ADMITTED_PER_SLOT), slots).makespan_s
         locked_s = lockstep_s(drawn, chunk=CHUNK, connections=CONNECTIONS, search_threads=args.search_threads)
         equal_s = occupancy(work_conserving(drawn, CONNECTIONS), CONNECTIONS).makespan_s
         bound_s = lower_bound_s(drawn, slots)
@@ -241,14 +245,14 @@ def _print_simulated(chains: Sequence[Chain], args: argparse.Namespace) -> None:
             [
                 f"{size} C = {len(drawn)}",
                 f"{bound_s / greedy_s:.3f}",
-                f"{bound_s / gated_s:.3f}",
+                f"{bound_s / pooled_s:.3f}",
                 f"{bound_s / slot_per_rollout_s(drawn, slots):.3f}",
                 f"{locked_s / greedy_s:.1f}",
                 f"{locked_s / equal_s:.1f}",
             ]
         )
     print(f"Simulated, C = {slots}, chains drawn from the ones above; lockstep: {args.search_threads} search threads.")
-    columns = ["rollouts", "LB/greedy", "LB/3 C open", "LB/slot per rollout", "lockstep/greedy"]
+    columns = ["rollouts", "LB/greedy", "LB/our pools", "LB/slot per rollout", "lockstep/greedy"]
     print_table([*columns, f"lockstep/greedy, both {CONNECTIONS} calls at a time"], rows)
 
 

@@ -18,7 +18,7 @@ from benchmarks.chains import request_body
 from fireact_ray.agent import Agent
 from fireact_ray.assembly import TeacherAgents, open_backend
 from fireact_ray.recipe import Recipe
-from fireact_ray.stages.generate import Planned
+from fireact_ray.scheduling.plan import Planned
 from fireact_ray.types import Question, Step
 
 CHUNK = 200
@@ -33,7 +33,7 @@ class _Open:
 
 
 async def run_lockstep(recipe: Recipe, planned: Sequence[Planned], base_url: str, search_threads: int) -> None:
-    (agent,) = TeacherAgents(recipe)(open_backend(recipe.search)).values()
+    (agent,) = TeacherAgents(recipe, opened=False)(open_backend(recipe.search)).values()
     still_open = [_Open(row.question, row.attempt, []) for row in planned]
     for _ in range(recipe.teacher.limits.max_steps):
         replies: list[str] = []

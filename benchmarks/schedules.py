@@ -5,6 +5,7 @@ before it has ended. Searches take no slot.
 
     lower_bound        no schedule can be faster
     work_conserving    a free slot is never left empty while a call is ready (list scheduling)
+    pooled             the same for each of several workers, which holds a few questions open per slot
     slot_per_rollout   a rollout holds its slot to its end, searches included
     lockstep           FireAct's generation: all open questions step by step, in chunks
 """
@@ -13,9 +14,9 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import count, islice
 
 from benchmarks.occupancy import Call
 
@@ -38,44 +39,57 @@ def lower_bound_s(chains: Sequence[Chain], slots: int) -> float:
     return max(work_s / slots, longest_s)
 
 
-def work_conserving(chains: Sequence[Chain], slots: int, admitted: int | None = None) -> list[Call]:
-    """List scheduling of the calls in the order of the questions.
+def work_conserving(chains: Sequence[Chain], slots: int) -> list[Call]:
+    """List scheduling of the calls in the order of the questions."""
+    return _run(chains, [_Pool(slots, len(chains))], lambda chain, arrival: chain)
 
-    With `admitted`, at most so many questions are open at a time and ready calls are taken first come, first served,
-    as a program would that cannot hold all questions open.
-    """
+
+def pooled(chains: Sequence[Chain], slots: int, pools: int, open_per_slot: int) -> list[Call]:
+    """Our own: each pool has its share of the slots, holds so many questions open, and serves their calls first come,
+    first served."""
+    share = max(1, slots // pools)
+    return _run(chains, [_Pool(share, open_per_slot * share) for _ in range(pools)], lambda chain, arrival: arrival)
+
+
+@dataclass
+class _Pool:
+    slots: int
+    admitted: int
+    n_open: int = 0
+    n_busy: int = 0
+    ready: list[tuple[int, int, int]] = field(default_factory=list)  # rank, chain, leg
+
+
+def _run(chains: Sequence[Chain], pools: list[_Pool], rank: Callable[[int, int], int]) -> list[Call]:
+    """`rank` of a ready call, from its chain and the order in which calls became ready: the least goes first."""
     calls: list[Call] = []
-    ready: list[tuple[float, int, int]] = []  # (rank, chain, leg)
-    events: list[tuple[float, int, int, bool]] = []  # (time, chain, leg, has its call ended or its search)
-    arrivals = count()
-    n_opened = n_open = n_busy = 0
+    events: list[tuple[float, int, int, int, bool]] = []  # time, pool, chain, leg, has its call ended or its search
+    arrivals, coming = count(), iter(range(len(chains)))
     now = 0.0
-
-    def make_ready(chain: int, leg: int) -> None:
-        heapq.heappush(ready, (next(arrivals) if admitted else chain, chain, leg))
-
     while True:
-        while n_opened < len(chains) and n_open < (admitted or len(chains)):
-            make_ready(n_opened, 0)
-            n_opened, n_open = n_opened + 1, n_open + 1
-        while ready and n_busy < slots:
-            _, chain, leg = heapq.heappop(ready)
-            ends = now + chains[chain][leg].call_s
-            calls.append(Call(now, ends, opens=leg == 0))
-            heapq.heappush(events, (ends, chain, leg, True))
-            n_busy += 1
+        for number, pool in enumerate(pools):
+            for chain in islice(coming, pool.admitted - pool.n_open):
+                pool.n_open += 1
+                heapq.heappush(pool.ready, (rank(chain, next(arrivals)), chain, 0))
+            while pool.ready and pool.n_busy < pool.slots:
+                _, chain, leg = heapq.heappop(pool.ready)
+                pool.n_busy += 1
+                ends = now + chains[chain][leg].call_s
+                calls.append(Call(now, ends, opens=leg == 0))
+                heapq.heappush(events, (ends, number, chain, leg, True))
         if not events:
             return calls
         now = events[0][0]
         while events and events[0][0] == now:
-            _, chain, leg, was_call = heapq.heappop(events)
+            _, number, chain, leg, was_call = heapq.heappop(events)
+            pool = pools[number]
             if was_call:
-                n_busy -= 1
-                heapq.heappush(events, (now + chains[chain][leg].search_s, chain, leg, False))
+                pool.n_busy -= 1
+                heapq.heappush(events, (now + chains[chain][leg].search_s, number, chain, leg, False))
             elif leg + 1 < len(chains[chain]):
-                make_ready(chain, leg + 1)
+                heapq.heappush(pool.ready, (rank(chain, next(arrivals)), chain, leg + 1))
             else:
-                n_open -= 1
+                pool.n_open -= 1
 
 
 def slot_per_rollout_s(chains: Sequence[Chain], slots: int) -> float:

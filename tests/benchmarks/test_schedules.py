@@ -9,6 +9,7 @@ from benchmarks.schedules import (
     Leg,
     lockstep_s,
     lower_bound_s,
+    pooled,
     slot_per_rollout_s,
     work_conserving,
 )
@@ -42,9 +43,16 @@ def test_list_scheduling_takes_ready_calls_in_the_order_of_the_questions() -> No
     ]
 
 
-def test_with_few_open_questions_ready_calls_are_taken_first_come_first_served() -> None:
-    calls = work_conserving([chain(2, 2), chain(3), chain(3)], slots=1, admitted=2)
+def test_a_pool_takes_calls_first_come_first_served_and_opens_a_question_when_one_has_ended() -> None:
+    calls = pooled([chain(2, 2), chain(3), chain(3)], slots=1, pools=1, open_per_slot=2)
     assert [(c.came_at_s, c.opens) for c in calls] == [(0, True), (2, True), (5, False), (7, True)]
+
+
+def test_pools_do_not_lend_each_other_slots() -> None:
+    calls = pooled([chain(1), chain(4, 4)], slots=2, pools=2, open_per_slot=1)
+    assert [(c.came_at_s, c.left_at_s) for c in calls] == [(0, 1), (0, 4), (4, 8)]
+    calls = pooled([chain(4), chain(4), chain(1)], slots=2, pools=2, open_per_slot=2)
+    assert [(c.came_at_s, c.left_at_s) for c in calls] == [(0, 4), (0, 1), (4, 8)]
 
 
 def test_a_search_takes_no_slot() -> None:
