@@ -14,7 +14,7 @@ from collections import defaultdict
 import psutil
 
 _EVERY_S = 1.0
-_RAY_ACTORS = ("ray::IDLE", "ray::_", "ray::DashboardAgent", "ray::RuntimeEnvAgent", "ray::ActorLocationTracker")
+_OF_RAY = ("Ray: ", "ray::IDLE", "ray::_", "ray::DashboardAgent", "ray::RuntimeEnvAgent", "ray::ActorLocationTracker")
 
 
 class CpuWatch:
@@ -58,16 +58,16 @@ class CpuWatch:
         self._seen[key].append((time.monotonic(), times.user + times.system - watching_s))
 
 
-def is_ours(name: str) -> bool:
-    """The driver, the workers and the actors; not Ray's own processes."""
-    return name == "driver" or (name.startswith("ray::") and not name.startswith(_RAY_ACTORS))
+def is_of_ray(name: str) -> bool:
+    """Ray's own processes and actors, as opposed to the driver, the workers and our actors."""
+    return name.startswith(_OF_RAY)
 
 
 def _name(process: psutil.Process) -> str:
     title = " ".join(process.cmdline())
     if title.startswith("ray::"):
         return title.split(".", 1)[0].strip()  # ray::Class.method
-    return process.name()
+    return f"Ray: {process.name()}" if "/ray/" in title else process.name()
 
 
 def _at(seen: list[tuple[float, float]], moment_s: float) -> float:
