@@ -26,6 +26,7 @@ from fireact_ray.quota.budget import Spent
 from fireact_ray.store import Folder
 from fireact_ray.types import Usage
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _CRC_CHARS = 9  # eight digits and a space
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class Journal:
 
     def put(self, entry: Entry) -> None:
         found = {"reply": entry.reply} if entry.error is None else {"error": list(entry.error)}
-        body = json.dumps({"id": entry.trajectory_id, "call": entry.call, **found}, separators=(",", ":")).encode()
+        body = _encode({"id": entry.trajectory_id, "call": entry.call, **found}).encode()
         line = b"%08x %s\n" % (zlib.crc32(body), body)
         if self._file.write(line) != len(line):
             raise OSError(28, "No space left on device", self._file.name)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from fireact_ray import errors
 from fireact_ray.agent import Agent
@@ -55,7 +56,7 @@ class _Calls:
             )
         return entry if entry is None or entry.reply is not None or self.offline else None
 
-    def put(self, call: str, reply: dict | None = None, error: BaseException | None = None) -> None:
+    def put(self, call: str, reply: dict[str, Any] | None = None, error: BaseException | None = None) -> None:
         failure = None if error is None else (type(error).__name__, str(error))
         self.journal.put(Entry(self.trajectory_id, call, reply, failure))
 
@@ -85,7 +86,7 @@ class _JournaledModel:
             raise
         if completion.latency_s is None:
             completion = replace(completion, latency_s=time.monotonic() - started)
-        self.calls.put(call, asdict(completion))
+        self.calls.put(call, _to_dict(completion))
         return completion
 
     async def close(self) -> None:
@@ -121,8 +122,20 @@ class _JournaledTool:
             self.calls.put(call, error=error)
             raise
         observation = replace(observation, latency_s=time.monotonic() - started)
-        self.calls.put(call, asdict(observation))
+        self.calls.put(
+            call, {"text": observation.text, "status": str(observation.status), "latency_s": observation.latency_s}
+        )
         return observation
+
+
+def _to_dict(completion: Completion) -> dict[str, Any]:
+    usage = completion.usage
+    return {
+        "text": completion.text,
+        "finish_reason": completion.finish_reason,
+        "usage": {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens},
+        "latency_s": completion.latency_s,
+    }
 
 
 def _again(entry: Entry) -> Exception:
