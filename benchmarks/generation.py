@@ -71,8 +71,7 @@ def main() -> None:
     args = _arguments()
     print_header()
     law = ["--latency-median-s", args.median_s, "--latency-sigma", args.sigma, "--seed", args.seed]
-    if args.stall_rate:
-        law += ["--stall-rate", args.stall_rate, "--stall-factor", args.stall_factor]
+    law += ["--stall-rate", args.stall_rate, "--stall-factor", args.stall_factor]
     with served_teacher([str(option) for option in law]) as teacher, tempfile.TemporaryDirectory() as folder:
         recipe = _recipe(args, teacher.base_url, folder)
         planned = _planned(recipe)
@@ -96,7 +95,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--median-s", type=float, default=0.5)
     parser.add_argument("--sigma", type=float, default=0.6)
-    parser.add_argument("--stall-rate", type=float, default=0.0, help="share of calls that take stall-factor as long")
+    parser.add_argument("--stall-rate", type=float, default=0.01, help="share of calls that take stall-factor as long")
     parser.add_argument("--stall-factor", type=float, default=6.0)
     parser.add_argument("--search-s", type=float, default=0.0, help="added to each search, of every schedule")
     parser.add_argument("--search-threads", type=int, default=min(32, (os.cpu_count() or 1) + 4), help="of lockstep")
