@@ -6,7 +6,7 @@
 
 Rollouts of a null teacher on a virtual clock, through the real plan, dispatcher, pools, journals, Parquet parts, merge
 and books (see null_run). Each size runs in a process of its own. At 99 % everything is killed, and the run is resumed.
-`--simulate` drives the schedule's state machine alone, without rollouts or files.
+A million takes about half an hour and 4 GB of disk. `--simulate` drives the schedule's state machine alone, without rollouts or files.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from fireact_ray.stages.landing import begin
 from fireact_ray.store import Folder, finished_keys
 
 _STOP_AT = 0.99
+_PHASES = ("plan", "run", "resume", "merge", "books")
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _print_sizes(sizes: list[Size], width: Width) -> None:
                 f"{size.n:,}",
                 f"{1000 * run.cpu_s / (_STOP_AT * size.n):.3f}",
                 f"{size.share_in_use:.4f}",
-                *(f"{size.phases[name].peak_rss_mb:.0f}" for name in ("plan", "run", "resume", "merge", "books")),
+                *(f"{size.phases[name].peak_rss_mb:.0f}" for name in _PHASES),
                 f"{size.phases['resume'].wall_s:.1f}",
                 f"{size.phases['plan'].wall_s:.1f} / {size.phases['merge'].wall_s:.1f}",
                 f"{size.n_parts_landed} -> {size.n_parts_merged} ({allowed})",
@@ -175,13 +176,15 @@ def _print_sizes(sizes: list[Size], width: Width) -> None:
                 f"{size.owed} {'; '.join(size.problems)}",
             ]
         )
-    columns = ["rollouts", "CPU ms each", "slots in use", "peak RSS MB: plan", "run", "resume", "merge", "books"]
+    columns = ["rollouts", "CPU ms each", "slots in use", *(f"{name}: peak RSS MB" for name in _PHASES)]
     columns += ["resume s", "plan / merge s", "parts -> merged (allowed)", "bytes each: Parquet / journal", "owed"]
     print(f"\nC = {width.concurrency}, {width.workers} workers, one process.")
     print_table(columns, rows)
     if len(sizes) > 1:
         costs = [size.phases["run"].cpu_s / size.n for size in sizes]
         print(f"Largest over smallest cost: {max(costs) / min(costs):.3f}; exponent {_exponent(sizes):.3f}.")
+        grown = {name: sizes[-1].phases[name].peak_rss_mb - sizes[0].phases[name].peak_rss_mb for name in _PHASES}
+        print("Peak RSS grows by MB:", ", ".join(f"{name} {mb:.0f}" for name, mb in grown.items()))
 
 
 def _exponent(sizes: list[Size]) -> float:
