@@ -6,7 +6,8 @@
 
 Rollouts of a null teacher on a virtual clock, through the real plan, dispatcher, pools, journals, Parquet parts, merge
 and books (see null_run). Each size runs in a process of its own. At 99 % everything is killed, and the run is resumed.
-A million takes about half an hour and 4 GB of disk. `--simulate` drives the schedule's state machine alone, without rollouts or files.
+A million takes about half an hour and 4 GB of disk. `--simulate` drives the schedule's state machine alone, without
+rollouts or files.
 """
 
 from __future__ import annotations
