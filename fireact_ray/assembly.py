@@ -58,14 +58,16 @@ def open_backend(config: SearchConfig, share: float = 1.0, *, offline: bool = Fa
 
 def _open_source(config: SearchBackendConfig, offline: bool) -> SearchBackend:
     if isinstance(config, IndexSearchConfig):
-        from fireact_ray.tools.index import build_index, corpus_key, default_cache_dir, read_corpus
+        from fireact_ray.tools.corpus import corpus_key, read_corpus
+        from fireact_ray.tools.index import build_index, default_cache_dir
 
         if config.corpus == "almanac":
             from fireact_ray.tasks.almanac import corpus, corpus_fingerprint
 
             return build_index(corpus(), default_cache_dir(), corpus_fingerprint())
         path = Path(config.corpus)
-        return build_index(read_corpus(path), default_cache_dir(), corpus_key(path))
+        cache_dir = default_cache_dir()
+        return build_index(read_corpus(path), cache_dir, corpus_key(path, cache_dir))
     if isinstance(config, ReplaySearchConfig):
         from fireact_ray.tools.replay import ReplayBackend
 
