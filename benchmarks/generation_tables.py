@@ -20,7 +20,7 @@ from benchmarks.schedules import (
     slot_per_rollout_s,
     work_conserving,
 )
-from fireact_ray.scheduling.pool import ADMITTED_PER_SLOT
+from fireact_ray.scheduling.pool import OPEN_PER_SLOT
 from fireact_ray.teacher.calls import SeenCall
 
 
@@ -59,7 +59,7 @@ def print_schedules(
     best_s = occupancy(greedy, slots).makespan_s
     simulated = {
         "greedy, simulated": greedy,
-        "our pools, simulated": pooled(chains, slots, args.workers, ADMITTED_PER_SLOT),
+        "our pools, simulated": pooled(chains, slots, args.workers, OPEN_PER_SLOT),
     }
     rows = [_row(name, calls, len(chains), slots, bound_s, best_s) for name, calls in simulated.items()]
     for run in runs:
@@ -108,7 +108,7 @@ def print_simulated(chains: Sequence[Chain], args: argparse.Namespace) -> None:
     for size in args.simulate:
         drawn = resampled(chains, size * slots)
         greedy_s = occupancy(work_conserving(drawn, slots), slots).makespan_s
-        pooled_s = occupancy(pooled(drawn, slots, args.workers, ADMITTED_PER_SLOT), slots).makespan_s
+        pooled_s = occupancy(pooled(drawn, slots, args.workers, OPEN_PER_SLOT), slots).makespan_s
         locked_s = lockstep_s(drawn, chunk=CHUNK, connections=CONNECTIONS, search_threads=args.search_threads)
         equal_s = occupancy(work_conserving(drawn, CONNECTIONS), CONNECTIONS).makespan_s
         bound_s = lower_bound_s(drawn, slots)

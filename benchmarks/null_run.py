@@ -21,7 +21,7 @@ from fireact_ray.journaling import journaled
 from fireact_ray.scheduling.dispatch import Dispatch
 from fireact_ray.scheduling.landing import Lander
 from fireact_ray.scheduling.plan import PLAN, Policy, planned_row
-from fireact_ray.scheduling.pool import ADMITTED_PER_SLOT, Assignment, Order, Pool, Report
+from fireact_ray.scheduling.pool import OPEN_PER_SLOT, Assignment, Order, Pool, Report
 from fireact_ray.store import Folder
 from fireact_ray.types import Trajectory
 
@@ -112,7 +112,7 @@ class Seat:
         self.dispatch.join(self.name, writer)
         lander = Lander(self.home / "trajectories", writer, clock=asyncio.get_running_loop().time)
         try:
-            await Pool(run_row, lander, self, ADMITTED_PER_SLOT * self.slots).run()
+            await Pool(run_row, lander, self, OPEN_PER_SLOT * self.slots).run()
         finally:
             journal.close()
 

@@ -1,28 +1,30 @@
 """The same agents in one process on one event loop, without Ray, journal or files: as fast as plain asyncio gets.
 
-`calls`: the slots stand around the teacher's calls, and a few rollouts are open per slot, as in our pools. `rollouts`:
-they stand around whole rollouts.
+`calls`: a semaphore around the teacher's calls, all rollouts open at once. `rollouts`: around whole rollouts.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Literal
 
 from fireact_ray.assembly import TeacherAgents, open_backend
+from fireact_ray.models.slotted import Slotted
 from fireact_ray.recipe import Recipe
 from fireact_ray.scheduling.plan import Planned
-from fireact_ray.scheduling.pool import ADMITTED_PER_SLOT
 
 
 async def run_plain(recipe: Recipe, planned: Sequence[Planned], slots: int, gate: Literal["calls", "rollouts"]) -> None:
     in_flight = asyncio.Semaphore(slots)
-    admitted = asyncio.Semaphore(ADMITTED_PER_SLOT * slots) if gate == "calls" else in_flight
-    agents = TeacherAgents(recipe)(open_backend(recipe.search), in_flight if gate == "calls" else None)
+    agents = TeacherAgents(recipe)(open_backend(recipe.search))
+    if gate == "calls":
+        agents = {name: replace(agent, model=Slotted(agent.model, in_flight)) for name, agent in agents.items()}
 
     async def run(row: Planned) -> None:
-        async with admitted:
+        async with nullcontext() if gate == "calls" else in_flight:
             await agents[row.method].run(row.question, row.attempt)
 
     await asyncio.gather(*map(run, planned))

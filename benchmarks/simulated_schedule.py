@@ -14,7 +14,7 @@ import psutil
 from benchmarks.null_run import Width
 from benchmarks.null_teacher import SEARCH_S, Meter, Questions, latency_s, n_steps
 from fireact_ray.scheduling.plan import Planned, Policy
-from fireact_ray.scheduling.pool import ADMITTED_PER_SLOT
+from fireact_ray.scheduling.pool import OPEN_PER_SLOT
 from fireact_ray.scheduling.schedule import Receipt, Schedule
 
 _FED_ROWS = 20_000
@@ -52,7 +52,7 @@ def _drive(n: int, meter: Meter) -> None:
             if schedule.n_ready < _FED_ROWS // 2:
                 for row in islice(plan, _FED_ROWS):
                     schedule.add((row,), [None])
-            taken = schedule.take("w", ADMITTED_PER_SLOT * meter.slots - n_open)
+            taken = schedule.take("w", OPEN_PER_SLOT * meter.slots - n_open)
             ready.extend((row.trajectory_id, n_steps(rng), True) for row in taken)
             n_open += len(taken)
         while ready and meter.in_use < meter.slots:
