@@ -124,8 +124,8 @@ class RunState:
     deaths: int
 
 
-async def open_dispatch(home: Folder) -> Dispatch:
-    return Dispatch(home, Policy(), clock=asyncio.get_running_loop().time)
+async def open_dispatch(home: Folder, width: Width) -> Dispatch:
+    return Dispatch(home, Policy(), width.workers, clock=asyncio.get_running_loop().time)
 
 
 async def run_null(

@@ -108,7 +108,7 @@ def _whole_run(home: Folder, size: Size, width: Width) -> None:
     size.n_parts_landed = len(parts.names(".parquet"))
     with _phase(size, "resume"):
         _begin(home, size.n)
-        _on_virtual_clock(open_dispatch(home))
+        _on_virtual_clock(open_dispatch(home, width))
     with _phase(size, "rest"):
         _on_virtual_clock(_sitting(home, width, None))
     with _phase(size, "merge"):
@@ -130,7 +130,7 @@ def _begin(home: Folder, n: int) -> None:
 
 
 async def _sitting(home: Folder, width: Width, stop_at: int | None) -> RunState:
-    return await run_null(home, width, await open_dispatch(home), stop_at=stop_at)
+    return await run_null(home, width, await open_dispatch(home, width), stop_at=stop_at)
 
 
 def _on_virtual_clock(coroutine):
@@ -227,7 +227,7 @@ def _print_kills(kills: int, width: Width, scratch: str | None) -> None:
 
 
 async def _killed(home: Folder, width: Width, kills: Kills) -> RunState:
-    return await run_null(home, width, await open_dispatch(home), kills=kills)
+    return await run_null(home, width, await open_dispatch(home, width), kills=kills)
 
 
 def _print_simulated(n: int, width: Width) -> None:

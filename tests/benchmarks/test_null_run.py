@@ -22,7 +22,7 @@ def planned(home: Folder, n: int) -> set[str]:
 
 def run(home: Folder, stop_at: int | None = None, kills: Kills | None = None) -> RunState:
     async def main() -> RunState:
-        return await run_null(home, WIDTH, await open_dispatch(home), stop_at=stop_at, kills=kills)
+        return await run_null(home, WIDTH, await open_dispatch(home, WIDTH), stop_at=stop_at, kills=kills)
 
     with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
         return runner.run(main())
