@@ -98,7 +98,7 @@ class Dispatch:
         rows = schedule.take(seat, max(1, min(room, share))) if room > 0 else []
         return Order(
             tuple(Assignment(row, self._paid.get(row.trajectory_id, {})) for row in rows),
-            tuple(schedule.take_condemned()) if room > 0 else (),
+            tuple(schedule.take_condemned(seat)) if room > 0 else (),
             schedule.unneeded(),
             over=self._is_over,
         )
@@ -117,9 +117,10 @@ class Dispatch:
             del self._heard_of[seat]
 
     def _lose(self, seat: str) -> None:
-        held = set(self._schedule.lost(seat))
-        if held:
-            self._remember(read_journal(self._journal, self._writers[seat], held.__contains__))
+        held = self._schedule.held(seat)
+        entries = list(read_journal(self._journal, self._writers[seat], held.__contains__)) if held else []
+        self._remember(entries)
+        self._schedule.lost(seat, {entry.trajectory_id for entry in entries})
 
     def _remember(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
