@@ -90,7 +90,8 @@ class Scene:
             yield command
         finally:
             command.kill()
-            assert command.left_after(30) == [], "processes outlive their command"
+            left = command.left_after(30)
+        assert left == [], f"processes outlive their command: {[process.title for process in left]}"
 
     def finish(self, *overrides: str, code: int = 0, **env: str) -> Command:
         """The same command, let alone."""

@@ -83,19 +83,25 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("room_kb", [0, 48])
-def test_a_full_disk_stops_the_run_cleanly_and_space_lets_it_go_on(room_kb, chaos, tmp_path, small_disk):
-    """`room_kb`: for nothing at all; for the plan and some replies."""
+def test_a_full_disk_stops_the_run_cleanly_and_space_lets_it_go_on(chaos, tmp_path, small_disk):
     n_rows = chaos.either(40, 200)
+    rooms_kb = [
+        0,
+        48,
+        *chaos.either([], sorted(chaos.rng.sample(range(1, 400), 10))),
+    ]  # nothing; the plan, some replies
+    run = small_disk / "run"
     with scene(tmp_path, chaos.seed, n_rows) as made:
         to_disk = f"output_dir={small_disk}"
-        (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free - room_kb * 1024))
-        full = made.finish(to_disk, code=1)
-        assert "No space left on device" in full.said
-        assert str(small_disk) in full.said
-        assert "Traceback" not in full.said
-        assert not list((small_disk / "run").glob("trajectories/manifest.json")), "complete with missing rows"
+        for room_kb in sorted(rooms_kb):
+            (small_disk / "filler").write_bytes(b"")
+            (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free - room_kb * 1024))
+            full = made.finish(to_disk, code=1)
+            assert "No space left on device" in full.said
+            assert str(run) in full.said
+            assert "Traceback" not in full.said
+            assert not (run / "trajectories/manifest.json").exists(), "complete with missing rows"
         (small_disk / "filler").unlink()
         made.finish(to_disk)
-        shutil.copytree(small_disk / "run", made.run.local_path)
-        invariants.check(made, extra_calls=n_rows)
+        shutil.copytree(run, made.run.local_path)
+        invariants.check(made, extra_calls=n_rows * len(rooms_kb))

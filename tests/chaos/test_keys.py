@@ -10,6 +10,7 @@ import pytest
 from fireact_ray.teacher.faults import FaultRates
 
 from . import invariants
+from .conftest import FULL
 from .scene import scene
 
 pytestmark = [pytest.mark.chaos, pytest.mark.ray]
@@ -30,7 +31,10 @@ def ray_dir():
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.parametrize("failing", ["for a while", "search refuses the key", "teacher refuses the key"])
+FAILING = ["for a while", "teacher refuses the key", *(["search refuses the key"] if FULL else [])]
+
+
+@pytest.mark.parametrize("failing", FAILING)
 def test_keys_stand_nowhere_whatever_fails(failing, chaos, tmp_path, ray_dir):
     faults = FaultRates(server_error=0.2, reset=0.1, seed=chaos.seed)
     expected_key = TEACHER_KEY if failing != "teacher refuses the key" else "another"
