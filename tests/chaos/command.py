@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _WORKER = re.compile(r"ray::.*RolloutWorker")
+_OF_RAY = re.compile(r"ray::(DashboardAgent|RuntimeEnvAgent)")  # take up to a minute to miss a raylet, and do nothing
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Command:
         self._process.wait(10)
 
     def left_after(self, timeout_s: float) -> list[Process]:
-        """What was started by the command and is still there."""
+        """What was started by the command and is still there and of consequence."""
         until(lambda: not self._alive(), timeout_s)
         return self._alive()
 
@@ -94,7 +95,8 @@ class Command:
 
     def _alive(self) -> list[Process]:
         now = {process.pid: process.started for process in _processes()}
-        return [process for process in self._seen.values() if now.get(process.pid) == process.started]
+        alive = [process for process in self._seen.values() if now.get(process.pid) == process.started]
+        return [process for process in alive if not _OF_RAY.match(process.title)]
 
 
 def until(happens: Callable[[], bool], timeout_s: float) -> bool:
@@ -120,7 +122,7 @@ def _processes() -> list[Process]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             after_name = (folder / "stat").read_text().rpartition(")")[2].split()
-            title = (folder / "cmdline").read_text(errors="replace").replace("\0", " ")
+            title = (folder / "cmdline").read_text(errors="replace").replace("\0", " ").strip()
         except OSError:  # it ended while we looked
             continue
         if after_name[0] != "Z":

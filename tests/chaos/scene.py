@@ -90,7 +90,7 @@ class Scene:
             yield command
         finally:
             command.kill()
-            left = command.left_after(30)
+            left = command.left_after(20)
         assert left == [], f"processes outlive their command: {[process.title for process in left]}"
 
     def finish(self, *overrides: str, code: int = 0, **env: str) -> Command:
@@ -136,12 +136,14 @@ def echo(query: str) -> bytes:
 class Library:
     """POST /retrieve, and GET of anything with a `q`, on loopback.
 
-    `answered`: queries that got a reply. `off` closes the port, `on` opens it again.
+    `answered`: queries that got a reply; `keys`: what came along as `api_key`. `off` closes the port, `on` opens it
+    again.
     """
 
     def __init__(self, answer: Callable[[str], bytes] = echo) -> None:
         self.answer = answer
         self.answered: list[str] = []
+        self.keys: set[str] = set()
         self.status: Callable[[str], int] = lambda _: 200
         self._port = 0
         self.on()
@@ -152,7 +154,9 @@ class Library:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                library._reply(self, parse_qs(urlsplit(self.path).query)["q"][0])
+                parameters = parse_qs(urlsplit(self.path).query)
+                library.keys |= set(parameters.get("api_key", []))
+                library._reply(self, parameters["q"][0])
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

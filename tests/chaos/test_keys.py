@@ -59,6 +59,8 @@ def test_keys_stand_nowhere_whatever_fails(failing, chaos, tmp_path, ray_dir):
             )
         finally:
             key_file.unlink()
+        assert made.library.keys <= {SEARCH_KEY}
+        assert made.library.keys or failing == "teacher refuses the key"
         assert list(ray_dir.rglob("*.log")), "Ray's logs are somewhere else"
         for secret in (TEACHER_KEY, SEARCH_KEY):
             invariants.no_secret(secret, [tmp_path, ray_dir])

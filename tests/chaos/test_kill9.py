@@ -33,7 +33,7 @@ def test_killed_workers_lose_no_row_and_pay_for_no_more_than_was_in_flight(chaos
             os.kill(victim := chaos.rng.choice(command.workers()), signal.SIGKILL)
             until(lambda victim=victim: victim not in command.workers(), 10)
             killed += 1
-        assert command.wait(280) == 0, command.said
+        assert command.wait(chaos.either(120, 1200)) == 0, command.said
         invariants.check(made, extra_calls=killed * IN_FLIGHT // WORKERS)
         extra = made.n_requests - n_rows * REPLIES_PER_ROW
     chaos.note(f"{killed} workers killed in {n_rows} rows: 0 lost, 0 twice, {extra} calls paid again")

@@ -41,8 +41,8 @@ def cluster(n_nodes: int):
 
 
 def test_a_lost_node_loses_no_row(chaos, tmp_path):
-    n_rows, n_times = chaos.either((90, 1), (500, 5))
-    latency = Latency(median_s=0.4, sigma=0.5)
+    n_rows, n_times = chaos.either((48, 1), (500, 5))
+    latency = Latency(median_s=0.3, sigma=0.5)
     moments = sorted(chaos.rng.sample(range(10, int(n_rows * REPLIES_PER_ROW * 0.6)), n_times))
     with (
         cluster(3) as (address, lose_a_node),
@@ -56,7 +56,7 @@ def test_a_lost_node_loses_no_row(chaos, tmp_path):
                 time.sleep(0.2)
             assert not command.ended, command.said
             lost.append(killed)
-        assert command.wait(280) == 0, command.said
+        assert command.wait(chaos.either(120, 1200)) == 0, command.said
         invariants.check(made, extra_calls=sum(lost) * IN_FLIGHT)
         extra = made.n_requests - n_rows * REPLIES_PER_ROW
     chaos.note(f"{n_times} nodes lost with {sum(lost)} workers in {n_rows} rows: 0 lost, {extra} calls paid again")
