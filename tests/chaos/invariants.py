@@ -74,9 +74,10 @@ def no_secret(secret: str, folders: Iterable[Path]) -> None:
 
 
 def timeless(rows: Iterable[Trajectory]) -> list[dict]:
-    """Rows without the seconds that calls took."""
-    plain = [row.to_dict() for row in rows]
+    """Rows by question, without the seconds that calls took, and without keys: those hold the library's port."""
+    plain = [row.to_dict() for row in sorted(rows, key=lambda row: row.question.id)]
     for row in plain:
+        del row["trajectory_id"]
         for step in row["steps"]:
             step["model_latency_s"] = step["tool_latency_s"] = 0.0
     return plain
