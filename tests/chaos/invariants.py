@@ -40,7 +40,7 @@ def every_row_once(scene: Scene) -> None:
     assert {row["stop_reason"] for row in raw} <= {str(reason) for reason in StopReason}, "I2"
     assert sorted(row.question.id for row in scene.rows) == sorted(scene.canaries), "I1: read more than once"
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert (manifest["planned"], manifest["rows"]) == (len(scene.canaries), len(scene.canaries)), "I1: manifest"
+    assert (manifest["planned"], manifest["landed"]) == (len(scene.canaries), len(scene.canaries)), "I1: manifest"
     found = books(scene.run)
     assert (found.planned, found.landed, found.owed) == (len(scene.canaries), len(scene.canaries), 0), "I1: books"
     assert found.problems == (), "I1: a committed run holds each key once"

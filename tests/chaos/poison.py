@@ -14,7 +14,8 @@ from typing import Any
 from fireact_ray.assembly import TeacherAgents, open_backend
 from fireact_ray.entry import run_guarded
 from fireact_ray.recipe_loader import load_recipe
-from fireact_ray.stages.generate import plan
+from fireact_ray.scheduling.plan import plan_lines
+from fireact_ray.stages.landing import begin
 from fireact_ray.stages.rollouts import run_rollouts
 from fireact_ray.store import Folder
 from fireact_ray.tasks import load_questions
@@ -45,8 +46,8 @@ class PoisonedAgents:
     inner: TeacherAgents
     word: str
 
-    def __call__(self, backend: Any) -> dict[str, Any]:
-        agents = self.inner(backend)
+    def __call__(self, backend: Any, slots: Any = None) -> dict[str, Any]:
+        agents = self.inner(backend, slots)
         return {name: replace(agent, model=Poisoned(agent.model, self.word)) for name, agent in agents.items()}
 
 
@@ -56,9 +57,10 @@ def main() -> None:
     poison = next(question for question in questions if question.id == sys.argv[2])
     builder = PoisonedAgents(TeacherAgents(recipe), poison.answers[0])
     backend = open_backend(recipe.search)
-    owed = plan(questions, builder(backend), attempts=1)
+    run, policy = Folder(recipe.run_dir), recipe.generate.policy
+    size = begin(run, {}, plan_lines(questions, builder(backend), policy), policy)
     width = {"workers": recipe.generate.workers, "concurrency": recipe.generate.concurrency}
-    run_rollouts("poison", owed, builder, recipe, backend.fingerprint, Folder(recipe.run_dir), **width)
+    run_rollouts("poison", run, builder, recipe, backend.fingerprint, size=size, **width)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,6 @@ def rows_so_far(made: Scene) -> list:
     return made.rows if (made.run / "trajectories").names(".parquet") else []
 
 
-@pytest.mark.xfail(strict=True, reason="the four points are not in the code yet, and parts are not merged at commit")
 def test_a_process_that_dies_between_two_writes_loses_nothing_and_does_nothing_twice(chaos, tmp_path):
     """A worker after a reply is journaled and before it is used; a worker after its part is in place and before it has
     said so; the driver just before the manifest, and just after it."""
