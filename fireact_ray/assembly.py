@@ -13,7 +13,7 @@ from fireact_ray.errors import InputError
 from fireact_ray.methods import make_method
 from fireact_ray.models.base import ChatModel, Sampling
 from fireact_ray.models.metered import MeteredChat, Quota
-from fireact_ray.models.openai import OpenAIChat
+from fireact_ray.models.openai import OPENAI_URL, OpenAIChat
 from fireact_ray.models.retrying import Retrying, RetryPolicy
 from fireact_ray.models.slotted import Slotted
 from fireact_ray.models.unopened import UnopenedModel
@@ -38,7 +38,6 @@ from fireact_ray.tools.base import SearchBackend, Tool
 from fireact_ray.tools.config import IndexSearchConfig, ReplaySearchConfig, SearchBackendConfig, SearchConfig
 from fireact_ray.tools.search import SearchTool
 
-OPENAI_URL = "https://api.openai.com/v1"
 _LEASE_MARGIN_S = 60.0  # over the call's own time limit, for queues and slow machines
 
 # Agents by method, built where they run; with slots, which bound the model calls that they make at a time.

@@ -9,7 +9,8 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from fireact_ray.actors.quota import open_quota
-from fireact_ray.assembly import OPENAI_URL, AgentBuilder, TeacherAgents, teacher_limits, teacher_price
+from fireact_ray.assembly import AgentBuilder, TeacherAgents, teacher_limits, teacher_price
+from fireact_ray.models.openai import OPENAI_URL
 from fireact_ray.quota.budget import Account
 from fireact_ray.recipe import OpenAIModelConfig, Recipe
 from fireact_ray.store import Folder

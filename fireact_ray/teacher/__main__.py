@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         teacher = ScriptedTeacher(
             BrainConfig(args.seed, args.error_rate, args.memory),
             faults=FaultRates(**rates, retry_after_s=args.retry_after_s, seed=args.seed),
-            latency=Latency(args.latency_median_s, args.latency_sigma, args.seed),
+            latency=Latency(args.latency_median_s, args.latency_sigma, args.seed, args.stall_rate, args.stall_factor),
             rate_limit=RateLimit(args.requests_per_minute),
             port=args.port,
         )
@@ -46,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--memory", type=float, default=0.35)
     parser.add_argument("--latency-median-s", type=float, default=0.0)
     parser.add_argument("--latency-sigma", type=float, default=0.0)
+    parser.add_argument("--stall-rate", type=float, default=0.0, help="share of requests that take longer")
+    parser.add_argument("--stall-factor", type=float, default=6.0, help="how many times as long")
     parser.add_argument("--retry-after-s", type=float, default=1.0)
     parser.add_argument("--requests-per-minute", type=float, default=None, help="more are refused with a 429")
     for fault in Fault:
