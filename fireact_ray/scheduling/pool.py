@@ -41,12 +41,13 @@ class Assignment:
 @dataclass(frozen=True, slots=True)
 class Order:
     """What a source answers. `condemned`: rows to land as failed; `unneeded`: methods whose rollouts may stop;
-    `halt`: begin nothing more; `over`: everything has been given out and has landed."""
+    `halt`: begin nothing more; `give_up`: nor finish what is under way; `over`: everything has landed."""
 
     assignments: tuple[Assignment, ...] = ()
     condemned: tuple[Planned, ...] = ()
     unneeded: frozenset[str] = frozenset()
     halt: bool = False
+    give_up: bool = False
     over: bool = False
 
 
@@ -108,9 +109,9 @@ class Pool:
         self._halted = self._halted or order.halt
         for row in order.condemned:
             self._lander.add(_crashed(row))
-        if order.unneeded:
+        if order.unneeded or order.give_up:
             for task, row in self._running.items():
-                if row.method in order.unneeded:
+                if order.give_up or row.method in order.unneeded:
                     task.cancel()
         for assignment in order.assignments:
             context = copy_context()

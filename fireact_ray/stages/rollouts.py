@@ -205,7 +205,7 @@ def _follow(progress: LiveProgress, dispatcher: Any, running: list[Any]) -> None
                 progress.set(counts.finished, counts.accepted)
             ray.wait(running, num_returns=len(running), timeout=_ENDING_S)  # killed while it runs, Ray would complain
         except KeyboardInterrupt:
-            ray.get(dispatcher.halt.remote(DataError("interrupted")))
+            ray.get(dispatcher.give_up.remote())
             ray.wait(running, num_returns=len(running), timeout=_ENDING_S)
             raise
     if counts.error is not None:
