@@ -1,0 +1,58 @@
+"""What a prompting method or a recorder left in a conversation, and a thought without it.
+
+A student must not be able to tell from a row's form by which method it was made. Reflexion announces its reflection
+("Now that I haven't solved the task within 5 steps, let me do a reflection ..."), recorders append the reward, with
+another spelling for each method. Sentences of the first kind are taken out of thoughts when a training row is made;
+the reward is read as a score when a file is imported. A row in which a trace is left is no training row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from fireact_ray.methods.grammar import OBSERVATION
+from fireact_ray.types import Turn
+
+_REWARD = re.compile(r"\bepisode finished\b|\breward\s*=\s*(?:true|false|-?[\d.]+)", re.IGNORECASE)
+_METHOD = re.compile(
+    r"\bdo a reflection\b"
+    r"|\bI (?:haven't|have not) solved the task within \d+ steps"
+    r"|\b(?:wrap up and )?finish this task in the next step\b"
+    r"|\b\d+[- ]step limit\b"
+    r"|\bReflect: the question is still open\b"
+    r"|\b(?:ReAct|Reflexion|chain[- ]of[- ]thought) (?:agent|method|format|prompt)\b",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+
+
+def names_reward(text: str) -> bool:
+    """Text of an assistant that speaks of the episode's reward."""
+    return _REWARD.search(text) is not None
+
+
+def is_reward(observation: str) -> bool:
+    """An observation, without its label, that is the episode's reward; a page that mentions one is not."""
+    return _REWARD.match(observation) is not None
+
+
+def names_method(text: str) -> bool:
+    return _METHOD.search(text) is not None
+
+
+def plain_thought(thought: str) -> str:
+    """The thought without the sentences that name its method; empty where it has no other. Idempotent."""
+    if not names_method(thought):
+        return thought
+    return " ".join(sentence for sentence in _SENTENCE_END.split(thought) if not names_method(sentence))
+
+
+def has_trace(turns: Sequence[Turn]) -> bool:
+    """Some assistant turn names method or reward, or some observation is a reward."""
+    for turn in turns:
+        if turn.role == "assistant" and (names_reward(turn.content) or names_method(turn.content)):
+            return True
+        if turn.role == "user" and is_reward(turn.content.removeprefix(OBSERVATION).strip()):
+            return True
+    return False
