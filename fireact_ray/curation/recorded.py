@@ -43,7 +43,7 @@ def read_rows(file: Path) -> list[tuple[int, Any]]:
 
     Raises InputError for a file that cannot be read, or whose first row is in none of the formats.
     """
-    rows = list(_rows(file, _text(file)))
+    rows = json_rows(file)
     first = rows[0][1] if rows else None
     if _format(first) is None:
         found = "no row" if first is None else "no JSON" if first is NOT_JSON else quoted(first)
@@ -52,6 +52,11 @@ def read_rows(file: Path) -> list[tuple[int, Any]]:
             f"and 'output' (Alpaca), found {found} in the first one. Convert the file, or give another."
         )
     return rows
+
+
+def json_rows(file: Path) -> list[tuple[int, Any]]:
+    """Numbered rows of a JSON list or of JSON lines, of any content."""
+    return list(_rows(file, _text(file)))
 
 
 def read_turns(row: Any) -> tuple[Said, ...]:
@@ -66,7 +71,7 @@ def _text(file: Path) -> str:
     try:
         return file.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}). Give a file of recorded conversations.") from None
+        raise InputError(f"{file}: cannot be read ({error.strerror}). Give a JSON or JSON lines file.") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: not UTF-8 text (byte {error.start}).") from None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fireact_ray.curation.importers import read_trajectory
-from fireact_ray.curation.recorded import Said, read_rows, read_turns
+from fireact_ray.curation.recorded import Said, json_rows, read_rows, read_turns
 from fireact_ray.curation.transcript import NoTranscript
 from fireact_ray.errors import DataError, InputError
 from fireact_ray.methods.acting import step_text
@@ -61,6 +61,19 @@ def read_records(path: str, task: str = "hotpotqa") -> list[Record]:
     if folder is None:
         raise InputError(f"{path}: no such file, and no run folder with trajectories. Give one of these.")
     return _stored(path, lambda: read_trajectories(folder))
+
+
+def read_questions(path: str) -> list[str]:
+    """The questions of a file of {"question": ...} rows (JSON list or lines), or of anything that `read_records` reads.
+
+    Raises InputError.
+    """
+    file = Path(path).expanduser()
+    if "://" not in path and not path.endswith(".parquet") and file.is_file():
+        rows = [row for _, row in json_rows(file)]
+        if rows and all(isinstance(row, dict) and isinstance(row.get("question"), str) for row in rows):
+            return [row["question"] for row in rows]
+    return [record.question for record in read_records(path)]
 
 
 def record_of(trajectory: Trajectory, row: int) -> Record:

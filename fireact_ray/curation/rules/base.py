@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from fireact_ray.curation.records import Record
-from fireact_ray.types import Question
 
 CHARS_PER_TOKEN = 3.5  # our estimate for English transcripts under Llama-2; a tokenizer counts exactly
 
@@ -27,7 +26,7 @@ class Context:
     count_tokens: Callable[[str], int] = estimated_tokens
     near_duplicate: float = 0.8
     near_question: float = 0.9
-    questions: Sequence[Question] | None = None
+    questions: Sequence[str] | None = None
 
 
 Check = Callable[[Sequence[Record], Context], Iterable[int]]  # positions of the faulty records in the sequence

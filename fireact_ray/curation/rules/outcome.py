@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from fireact_ray.curation import traces
 from fireact_ray.curation.records import Record
 from fireact_ray.curation.rules.base import ASK, FINISH, FOUND, SEARCH, Rule, each
@@ -9,6 +11,12 @@ from fireact_ray.tasks.scoring import normalise
 from fireact_ray.types import StopReason
 
 _FALSE = ("reward = false", "reward = 0")
+_NO_ANSWER = re.compile(
+    r"(?:i am |i'm |i was )?unable to\b|(?:the |this )?(?:information|answer|task) (?:is|was|could|can) ?not\b|"
+    r"(?:information )?not (?:found|available|specified|known|enough)\b|(?:the )?answer is (?:unknown|not)\b|"
+    r"i (?:don't|do not|cannot|can't|could not|couldn't)\b|no (?:answer|information)\b|(?:unknown|unclear|n/a|none)$",
+    re.IGNORECASE,
+)
 _VERDICTS = ("yes", "no", "true", "false")
 
 
@@ -46,6 +54,11 @@ def answer_unseen(record: Record) -> bool:
     answer = normalise(trajectory.answer)
     seen = [trajectory.question.text, *(s.observation.text for s in trajectory.steps if s.observation)]
     return bool(answer) and answer not in _VERDICTS and not any(_holds(text, answer) for text in seen)
+
+
+def gave_up(record: Record) -> bool:
+    answer = record.trajectory.answer if record.trajectory else None
+    return answer is not None and _NO_ANSWER.match(answer.strip(" .")) is not None
 
 
 def _without_finish(record: Record) -> bool:
@@ -94,5 +107,11 @@ RULES = [
         "or no): it came from memory, or was computed.",
         ((ASK, SEARCH, "Observation: Lake Tarn is a deep lake.", FINISH),),
         each(answer_unseen),
+    ),
+    Rule(
+        "gave_up",
+        "The answer says that there is none. Where it counts as right, the question is one that cannot be answered.",
+        ((ASK, SEARCH, FOUND, "Thought: I give up.\nAction: finish[Unable to find the answer]"),),
+        each(gave_up),
     ),
 ]

@@ -24,7 +24,9 @@ def duplicate(records: Sequence[Record], context: Context) -> Iterator[int]:
 
 def near_duplicate(records: Sequence[Record], context: Context) -> Iterator[int]:
     """Equal rows are `duplicate`, and no case of this rule."""
-    first = {text: i for i, text in reversed(_texts(records))}
+    first: dict[str, int] = {}
+    for i, text in _texts(records):
+        first.setdefault(text, i)
     places = list(first.values())
     return (places[i] for i in near_duplicates(first, context.near_duplicate))
 
