@@ -1,6 +1,6 @@
 """What every section of a recipe is: frozen, and strict about its keys."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -14,6 +14,10 @@ class Section(BaseModel):
 
 def one_of(what: str, known: Container[str]) -> AfterValidator:
     """A text that is a known name; `what` says in words what kind of name."""
+    return AfterValidator(check_name(what, known))
+
+
+def check_name(what: str, known: Container[str]) -> Callable[[str], str]:
     names = sorted(known)  # type: ignore[call-overload]
 
     def check(name: str) -> str:
@@ -21,4 +25,4 @@ def one_of(what: str, known: Container[str]) -> AfterValidator:
             raise ValueError(f"unknown {what}; known: {', '.join(names)}")
         return name
 
-    return AfterValidator(check)
+    return check

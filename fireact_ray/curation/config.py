@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, PositiveInt
 
 from fireact_ray.curation import mixing
 from fireact_ray.methods import METHODS
-from fireact_ray.section import Rate, Section, one_of
+from fireact_ray.section import Rate, Section, check_name, one_of
 from fireact_ray.tasks import TASKS
 
 # The others have a line of their own, or must never be trained on anyway.
@@ -39,13 +40,11 @@ def _is_mix(mix: dict[str, float | None]) -> dict[str, float | None]:
     return mix if mixing.is_shares(mix) else {name: most and int(most) for name, most in mix.items()}
 
 
-def _keys_of(what: str, known: Any) -> Any:
-    check = one_of(what, known).func
+def _keys_of(what: str, known: Container[str]) -> AfterValidator:
+    check = check_name(what, known)
 
     def checked(mix: dict[str, float | None]) -> dict[str, float | None]:
-        for name in mix:
-            check(name)
-        return _is_mix(mix)
+        return _is_mix({check(name): number for name, number in mix.items()})
 
     return AfterValidator(checked)
 

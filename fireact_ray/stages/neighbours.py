@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import ray
 
@@ -19,7 +18,7 @@ from fireact_ray.recipe import RayConfig
 from fireact_ray.stages.runtime import ray_session
 
 IN_PROCESS = 50_000  # texts: up to here starting Ray takes longer than the sketches
-_TEXTS_PER_BLOCK = 5_000
+TEXTS_PER_BLOCK = 5_000
 
 _SKETCH_SCHEMA = pa.schema(
     [("place", pa.int64()), ("shingles", pa.list_(pa.uint32())), ("keys", pa.list_(pa.uint64()))]
@@ -40,7 +39,7 @@ def near_finder(config: RayConfig) -> FindNear:
 
 def near_duplicates_on_ray(texts: Sequence[str], threshold: float) -> dict[int, int]:
     rows = pa.table({"place": pa.array(range(len(texts)), pa.int64()), "text": pa.array(texts, pa.string())})
-    blocks = [rows.slice(start, _TEXTS_PER_BLOCK) for start in range(0, rows.num_rows, _TEXTS_PER_BLOCK)]
+    blocks = [rows.slice(start, TEXTS_PER_BLOCK) for start in range(0, rows.num_rows, TEXTS_PER_BLOCK)]
     sketched = ray.data.from_arrow(blocks).map_batches(SketchTexts(threshold), batch_format="pyarrow", batch_size=None)
     done = list(sketched.iter_batches(batch_format="pyarrow", batch_size=None))
     return like_an_earlier(_in_order(done), threshold)
@@ -62,8 +61,4 @@ def _in_order(batches: Sequence[pa.Table]) -> Iterator[Sketch]:
     """Ray Data hands blocks back as they are done; the order of the texts is what decides."""
     for batch in sorted(batches, key=lambda batch: batch["place"][0].as_py()):
         for found, keys in zip(batch["shingles"], batch["keys"], strict=True):
-            yield Sketch(_array(found, np.uint32), _array(keys, np.uint64))
-
-
-def _array(cell: pa.ListScalar, kind: type) -> np.ndarray:
-    return cell.values.to_numpy().astype(kind, copy=False)
+            yield Sketch(found.values.to_numpy(), keys.values.to_numpy())
