@@ -9,44 +9,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from fireact_ray.curation.traces import has_trace, plain_thought
 from fireact_ray.errors import DataError
 from fireact_ray.methods.acting import episode
 from fireact_ray.types import Score, StopReason, Trajectory, Turn
 
-# What must never be trained on. A question without a known answer may be: whether it is, `convert.keep_unscored` says.
-REFUSED = {
-    "unfinished": "it has no answer",
-    "wrong_answer": "its answer is wrong",
-    "no_action": "a reply holds no usable action",
-    "trace": "it names its method or its reward",
-}
+
+class Fault(NamedTuple):
+    """Why a trajectory must never be trained on; `holds` is asked with the recipe's `convert.min_f1`."""
+
+    words: str
+    holds: Callable[[Trajectory, float | None], bool]
 
 
 def to_example(trajectory: Trajectory, min_f1: float | None = None) -> tuple[Turn, ...]:
     """The question, then trained replies and untrained observations in turns.
 
-    Raises DataError for what must never be trained on, see `REFUSED`; `min_f1` as `is_correct` reads it.
+    Raises DataError where one of `FAULTS` holds. `min_f1` as `is_correct` reads it.
     """
-    fault = refused(trajectory, min_f1)
-    if fault:
-        raise DataError(
-            f"Trajectory {trajectory.trajectory_id} is no training row: {REFUSED[fault]} ({fault}). "
-            "`fireact convert` drops such rows; give it the trajectories."
-        )
-    return _conversation(trajectory)
+    for name, fault in FAULTS.items():
+        if fault.holds(trajectory, min_f1):
+            raise DataError(
+                f"Trajectory {trajectory.trajectory_id} is no training row: {fault.words}. "
+                f"`fireact convert` leaves such rows out ({name})."
+            )
+    return conversation(trajectory)
 
 
-def refused(trajectory: Trajectory, min_f1: float | None = None) -> str | None:
-    """The first of `REFUSED` that holds for a trajectory, None where it can be trained on."""
-    checks: dict[str, Callable[[], bool]] = {
-        "unfinished": lambda: trajectory.stop_reason is not StopReason.FINISHED or not trajectory.answer,
-        "wrong_answer": lambda: trajectory.score is not None and not is_correct(trajectory.score, min_f1),
-        "no_action": lambda: any(step.action is None for step in trajectory.steps),
-        "trace": lambda: has_trace(_conversation(trajectory)),
-    }
-    return next((name for name in REFUSED if checks[name]()), None)
+def conversation(trajectory: Trajectory) -> tuple[Turn, ...]:
+    """`to_example` of a trajectory that is known to have none of the faults."""
+    steps = [replace(step, thought=plain_thought(step.thought)) for step in trajectory.steps]
+    return episode(trajectory.question, steps, trained=True)
 
 
 def is_correct(score: Score, min_f1: float | None = None) -> bool:
@@ -54,6 +49,26 @@ def is_correct(score: Score, min_f1: float | None = None) -> bool:
     return score.exact_match == 1.0 or (min_f1 is not None and score.f1 >= min_f1)
 
 
-def _conversation(trajectory: Trajectory) -> tuple[Turn, ...]:
-    steps = [replace(step, thought=plain_thought(step.thought)) for step in trajectory.steps]
-    return episode(trajectory.question, steps, trained=True)
+def _unfinished(trajectory: Trajectory, min_f1: float | None) -> bool:
+    return trajectory.stop_reason is not StopReason.FINISHED or not trajectory.answer
+
+
+def _wrong_answer(trajectory: Trajectory, min_f1: float | None) -> bool:
+    """Known to be wrong. A question without a known answer is no fault; `convert.keep_unscored` decides."""
+    return trajectory.score is not None and not is_correct(trajectory.score, min_f1)
+
+
+def _no_action(trajectory: Trajectory, min_f1: float | None) -> bool:
+    return any(step.action is None for step in trajectory.steps)
+
+
+def _trace(trajectory: Trajectory, min_f1: float | None) -> bool:
+    return has_trace(trajectory.steps)
+
+
+FAULTS = {
+    "unfinished": Fault("it has no answer", _unfinished),
+    "wrong_answer": Fault("its answer is wrong", _wrong_answer),
+    "no_action": Fault("a reply holds no usable action", _no_action),
+    "trace": Fault("it names its method or its reward", _trace),
+}

@@ -7,18 +7,19 @@ when rows that are too long are gone, so that `n: 500` gives 500 rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 from fireact_ray.curation import mixing
 from fireact_ray.curation.config import ConvertConfig
 from fireact_ray.curation.contamination import QuestionIndex
-from fireact_ray.curation.examples import REFUSED, refused, to_example
+from fireact_ray.curation.examples import FAULTS, Fault, conversation
 from fireact_ray.curation.records import record_of
 from fireact_ray.curation.rules import RULES
 from fireact_ray.curation.rules.base import Context
 from fireact_ray.curation.sieve import DropReport, Sieve, each, sift
 from fireact_ray.curation.similarity import near_duplicates
-from fireact_ray.types import Question, Trajectory, Turn
+from fireact_ray.curation.traces import plain_thought
+from fireact_ray.types import Question, Trajectory
 
 FindNear = Callable[[Sequence[str], float], Mapping[int, int]]  # similarity.near_duplicates, or its like on Ray
 
@@ -30,7 +31,7 @@ def curate(
     find_near: FindNear = near_duplicates,
 ) -> tuple[list[Trajectory], DropReport]:
     """What may be trained on. `evaluation`: the questions to decontaminate against."""
-    sieves: dict[str, Sieve] = {name: _refused(name, config.min_f1) for name in REFUSED}
+    sieves: dict[str, Sieve] = {name: _without(fault, config.min_f1) for name, fault in FAULTS.items()}
     if not config.keep_unscored:
         sieves["unscored"] = each(lambda row: row.score is not None)
     sieves |= {code: _linted(code) for code in config.drop}
@@ -40,9 +41,9 @@ def curate(
     if (threshold := config.decontaminate) is not None:
         index = QuestionIndex((question.text for question in evaluation), threshold)
         sieves["contaminated"] = each(lambda row: index.find(row.question.text) is None)
-    sieves["duplicate"] = _distinct(config.min_f1)
-    if config.near_duplicates is not None:
-        sieves["near_duplicate"] = _dissimilar(config, find_near)
+    sieves["duplicate"] = _distinct
+    if (threshold := config.near_duplicates) is not None:
+        sieves["near_duplicate"] = _dissimilar(threshold, find_near)
     return sift(rows, sieves)
 
 
@@ -67,8 +68,8 @@ def draw(rows: Sequence[Trajectory], config: ConvertConfig, seed: int) -> tuple[
     return sift(mixing.in_seeded_order(rows, seed), sieves)
 
 
-def _refused(name: str, min_f1: float | None) -> Sieve:
-    return each(lambda row: refused(row, min_f1) != name)
+def _without(fault: Fault, min_f1: float | None) -> Sieve:
+    return each(lambda row: not fault.holds(row, min_f1))
 
 
 def _linted(code: str) -> Sieve:
@@ -82,22 +83,18 @@ def _linted(code: str) -> Sieve:
     return sieve
 
 
-def _distinct(min_f1: float | None) -> Sieve:
+def _distinct(rows: Sequence[Trajectory]) -> list[Trajectory]:
     """Each conversation once, whoever had it: Reflexion is ReAct until it is asked to reflect."""
+    by_conversation: dict[Hashable, Trajectory] = {}
+    for row in rows:
+        steps = tuple((plain_thought(s.thought), s.action, s.observation and s.observation.text) for s in row.steps)
+        by_conversation.setdefault((row.question.text, steps), row)
+    return list(by_conversation.values())
 
+
+def _dissimilar(threshold: float, find_near: FindNear) -> Sieve:
     def sieve(rows: Sequence[Trajectory]) -> list[Trajectory]:
-        by_conversation: dict[tuple[Turn, ...], Trajectory] = {}
-        for row in rows:
-            by_conversation.setdefault(to_example(row, min_f1), row)
-        return list(by_conversation.values())
-
-    return sieve
-
-
-def _dissimilar(config: ConvertConfig, find_near: FindNear) -> Sieve:
-    def sieve(rows: Sequence[Trajectory]) -> list[Trajectory]:
-        texts = ["\n".join(turn.content for turn in to_example(row, config.min_f1)) for row in rows]
-        found = find_near(texts, config.near_duplicates or 1.0)
+        found = find_near(["\n".join(turn.content for turn in conversation(row)) for row in rows], threshold)
         return [row for place, row in enumerate(rows) if place not in found]
 
     return sieve

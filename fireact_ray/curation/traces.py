@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from fireact_ray.methods.grammar import OBSERVATION
-from fireact_ray.types import Turn
+from fireact_ray.types import Step
 
 _REWARD = re.compile(r"\bepisode finished\b|\breward\s*=\s*(?:true|false|-?[\d.]+)", re.IGNORECASE)
 _METHOD = re.compile(
@@ -48,11 +47,8 @@ def plain_thought(thought: str) -> str:
     return " ".join(sentence for sentence in _SENTENCE_END.split(thought) if not names_method(sentence))
 
 
-def has_trace(turns: Sequence[Turn]) -> bool:
-    """Some assistant turn names method or reward, or some observation is a reward."""
-    for turn in turns:
-        if turn.role == "assistant" and (names_reward(turn.content) or names_method(turn.content)):
-            return True
-        if turn.role == "user" and is_reward(turn.content.removeprefix(OBSERVATION).strip()):
-            return True
-    return False
+def has_trace(steps: Sequence[Step]) -> bool:
+    """Some plain thought or argument names method or reward, or some observation is a reward."""
+    written = [text for step in steps for text in (plain_thought(step.thought), step.action and step.action.argument)]
+    shown = (step.observation.text for step in steps if step.observation is not None)
+    return any(text and (names_reward(text) or names_method(text)) for text in written) or any(map(is_reward, shown))
