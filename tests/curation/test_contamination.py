@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fireact_ray.curation.contamination import QuestionIndex
@@ -34,6 +34,7 @@ def test_at_1_the_words_must_be_the_same():
     assert index.find("Who is the older one, Bo or Ada Moe?") is None
 
 
+@settings(deadline=None)
 @given(st.lists(QUESTIONS, max_size=6), QUESTIONS, st.sampled_from([0.3, 0.5, 0.75, 0.9, 1.0]))
 def test_the_index_finds_what_comparing_with_all_finds(questions, asked, threshold):
     words = set(asked.split())

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 from fakes import finished_trajectory
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fireact_ray.curation import mixing
@@ -93,6 +93,7 @@ def test_fewer_rows_than_n_are_refused():
         mixing.first(4)(rows(react=3))
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 30),
     st.integers(1, 30),

@@ -2,7 +2,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fireact_ray.curation.similarity import banding, jaccard, near_duplicates, shingles
@@ -39,6 +39,7 @@ def test_what_is_found_equals_comparing_all_with_all():
     assert 200 < len(near_duplicates(texts, 0.8)) < 280
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, max_size=12))
 def test_each_find_is_like_a_kept_text_before_it(texts):
     found = near_duplicates(texts, 0.6)
@@ -48,6 +49,7 @@ def test_each_find_is_like_a_kept_text_before_it(texts):
         assert jaccard(shingles(texts[earlier]), shingles(texts[place])) >= 0.6
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, max_size=8))
 def test_at_1_exactly_the_texts_with_the_same_runs_of_words_are_found(texts):
     assert set(near_duplicates(texts, 1.0)) == set(by_comparing_all(texts, 1.0))
