@@ -15,7 +15,7 @@ JSON list or JSON lines; the format of each row is told by its keys:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -44,14 +44,19 @@ def read_rows(file: Path) -> list[tuple[int, Any]]:
     Raises InputError for a file that cannot be read, or whose first row is in none of the formats.
     """
     rows = json_rows(file)
+    check_format(str(file), rows)
+    return rows
+
+
+def check_format(path: str, rows: Sequence[tuple[int, Any]]) -> None:
+    """Raises InputError where the first row is in none of the formats: then no row will be."""
     first = rows[0][1] if rows else None
     if _format(first) is None:
         found = "no row" if first is None else "no JSON" if first is NOT_JSON else quoted(first)
         raise InputError(
-            f"{file}: expected rows with 'messages' (OpenAI chat), 'conversations' (ShareGPT) or 'instruction' "
+            f"{path}: expected rows with 'messages' (OpenAI chat), 'conversations' (ShareGPT) or 'instruction' "
             f"and 'output' (Alpaca), found {found} in the first one. Convert the file, or give another."
         )
-    return rows
 
 
 def json_rows(file: Path) -> list[tuple[int, Any]]:

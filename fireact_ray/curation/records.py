@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fireact_ray.curation.importers import read_trajectory
-from fireact_ray.curation.recorded import Said, json_rows, read_rows, read_turns
+from fireact_ray.curation.recorded import Said, check_format, json_rows, read_rows, read_turns
 from fireact_ray.curation.transcript import NoTranscript
 from fireact_ray.errors import DataError, InputError
 from fireact_ray.methods.acting import step_text
@@ -47,13 +47,13 @@ class Record:
 
 
 def read_records(path: str, task: str = "hotpotqa") -> list[Record]:
-    """Every row of a run folder, a folder of Parquet parts, one Parquet file, or a file that `recorded` reads.
+    """Every row of a run folder, a folder of its Parquet parts, or a file: one such part, or rows that `recorded` reads
+    as JSON or as Parquet.
 
     Rows of a folder are in the order of their keys, as `fireact show` counts them. Raises InputError for anything else.
     """
     if path.endswith(".parquet"):
-        parent, _, name = path.rpartition("/")
-        return _stored(path, lambda: [from_row(row) for row in Folder(parent or ".").read_table(name).to_pylist()])
+        return _parquet(path, task)
     if "://" not in path and (file := Path(path).expanduser()).is_file():
         return [_record(number, row, task) for number, row in read_rows(file)]
     folders = (Folder(path) / "trajectories", Folder(path))
@@ -87,6 +87,19 @@ def _said(trajectory: Trajectory) -> Iterator[Said]:
         yield Said("assistant", step.completion or step_text(step))
         if step.observation is not None:
             yield Said("observation", step.observation.text)
+
+
+def _parquet(path: str, task: str) -> list[Record]:
+    folder, _, name = path.rpartition("/") if "/" in path else (".", "", path)
+    try:
+        table = Folder(folder or "/").read_table(name)
+    except DataError as error:
+        raise InputError(str(error)) from None
+    rows = list(enumerate(table.to_pylist(), start=1))
+    if "trajectory_id" in table.column_names:
+        return _stored(path, lambda: [from_row(row) for _, row in rows])
+    check_format(path, rows)
+    return [_record(number, row, task) for number, row in rows]
 
 
 def _stored(path: str, read: Callable[[], list[Trajectory]]) -> list[Record]:

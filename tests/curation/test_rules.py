@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fireact_ray.curation.lint import lint
@@ -147,6 +149,13 @@ def test_runs_and_parquet_files_are_read_with_replies_as_they_were_received(tmp_
     assert codes == {"wrong_answer", "answer_unseen", "invented_observation", "error_observation"}
 
 
+def test_anybodys_parquet_is_read_as_its_rows(tmp_path):
+    path = written(tmp_path / "rows.jsonl", (ASK, SEARCH, FOUND, FINISH), (ASK, SEARCH, "Observation: None", FINISH))
+    rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    assert read_records(str(tmp_path / "rows.parquet")) == read_records(path)
+
+
 def test_an_unfinished_trajectory_of_a_run_is_unfinished(tmp_path):
     stopped = Trajectory("k", STORED.question, "react", "m", 0, STORED.steps[:1], StopReason.MAX_STEPS, Score(0.0, 0.0))
     assert lint([record_of(stopped, 1)], Context()).rows["unfinished"] == (1,)
@@ -154,9 +163,6 @@ def test_an_unfinished_trajectory_of_a_run_is_unfinished(tmp_path):
 
 @pytest.mark.parametrize("name", ["nowhere", "empty/", "broken.parquet", "other.parquet"])
 def test_what_holds_no_rows_is_refused(tmp_path, name):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.parquet").write_text("x")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")

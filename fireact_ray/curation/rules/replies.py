@@ -57,9 +57,12 @@ def empty_observation(record: Record) -> bool:
 
 
 def error_observation(record: Record) -> bool:
-    if any(_ERROR.match(text) for text in record.observations):
+    """By the status of a stored observation, by the catalogue of fixed lines, or by how errors are commonly put."""
+    steps = record.trajectory.steps if record.trajectory else ()
+    if any(step.observation is not None and step.observation.status is ObservationStatus.ERROR for step in steps):
         return True
-    return any(catalogue.recorded(text).status is ObservationStatus.ERROR for text in record.observations)
+    texts = record.observations
+    return any(_ERROR.match(text) or catalogue.recorded(text).status is ObservationStatus.ERROR for text in texts)
 
 
 def _first_query(reply: str) -> list[str]:
