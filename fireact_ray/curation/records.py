@@ -20,6 +20,9 @@ from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.types import Trajectory
 
 
+_NO_TASK = ""  # a file does not say
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """`row` counts from 1: a row's place in the file, or its line in JSON lines.
@@ -46,16 +49,16 @@ class Record:
         return tuple(turn.text for turn in self.turns if turn.role == "observation")
 
 
-def read_records(path: str, task: str = "hotpotqa") -> list[Record]:
+def read_records(path: str) -> list[Record]:
     """Every row of a run folder, a folder of its Parquet parts, or a file: one such part, or rows that `recorded` reads
     as JSON or as Parquet.
 
     Rows of a folder are in the order of their keys, as `fireact show` counts them. Raises InputError for anything else.
     """
     if path.endswith(".parquet"):
-        return _parquet(path, task)
+        return _parquet(path)
     if "://" not in path and (file := Path(path).expanduser()).is_file():
-        return [_record(number, row, task) for number, row in read_rows(file)]
+        return [_record(number, row) for number, row in read_rows(file)]
     folders = (Folder(path) / "trajectories", Folder(path))
     folder = next((folder for folder in folders if folder.names(".parquet")), None)
     if folder is None:
@@ -89,7 +92,7 @@ def _said(trajectory: Trajectory) -> Iterator[Said]:
             yield Said("observation", step.observation.text)
 
 
-def _parquet(path: str, task: str) -> list[Record]:
+def _parquet(path: str) -> list[Record]:
     folder, _, name = path.rpartition("/") if "/" in path else (".", "", path)
     try:
         table = Folder(folder or "/").read_table(name)
@@ -99,7 +102,7 @@ def _parquet(path: str, task: str) -> list[Record]:
     if "trajectory_id" in table.column_names:
         return _stored(path, lambda: [from_row(row) for _, row in rows])
     check_format(path, rows)
-    return [_record(number, row, task) for number, row in rows]
+    return [_record(number, row) for number, row in rows]
 
 
 def _stored(path: str, read: Callable[[], list[Trajectory]]) -> list[Record]:
@@ -109,10 +112,10 @@ def _stored(path: str, read: Callable[[], list[Trajectory]]) -> list[Record]:
         raise InputError(f"{path}: holds no trajectories that can be read ({error}).") from None
 
 
-def _record(number: int, row: object, task: str) -> Record:
+def _record(number: int, row: object) -> Record:
     turns: tuple[Said, ...] = ()
     try:
         turns = read_turns(row)
-        return Record(number, turns, read_trajectory(task, turns))
+        return Record(number, turns, read_trajectory(_NO_TASK, turns))
     except NoTranscript as found:
         return Record(number, turns, None, f"{found.kind}: {found.detail}")
