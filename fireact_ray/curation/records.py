@@ -19,7 +19,6 @@ from fireact_ray.rows import from_row
 from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.types import Trajectory
 
-
 _NO_TASK = ""  # a file does not say
 
 

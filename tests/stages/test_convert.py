@@ -1,3 +1,5 @@
+import json
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -8,6 +10,7 @@ from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.stages.convert import convert, tokenize
 from fireact_ray.stages.generate import generate
+from fireact_ray.stages.importing import import_file
 from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.tasks import load_questions
 
@@ -57,6 +60,36 @@ def test_only_correct_rows_are_learnt_and_all_methods_end_in_one_grammar(recipe)
         assert "Observation:" not in trained
         assert "Reflect:" not in tokenizer.decode(row["input_ids"])
     assert methods == {"cot", "react", "reflexion"}
+
+
+IMPORTED = {
+    "How deep is Tarn?": "Thought: I know that.\nAction: finish[410 m]\nObservation: Episode finished, reward = 1",
+    "How long is Ulm?": "Thought: I look.\nAction: search[Ulm]\nObservation: 12 km\nThought: I have it.\n"
+    "Action: finish[12 km]\nObservation: Episode finished, reward = True",
+    "How high is Zem?": "Thought: I look.\nAction: search[Zem]\nObservation: None\n"
+    "Thought: Now that I haven't solved the task within 5 steps, let me do a reflection. I ask for the height.\n"
+    "Action: search[Zem height]\nObservation: 900 m\nThought: I have it.\nAction: finish[900 m]\n"
+    "Observation: Episode finished, reward = True",
+    "How old is Bo?": "Thought: I guess.\nAction: finish[9]\nObservation: Episode finished, reward = False",
+}
+
+
+def test_imported_rows_tell_neither_their_method_nor_their_reward_once_they_are_converted(tmp_path, local_ray):
+    recipe = small_recipe(tmp_path)
+    rows = [{"instruction": question, "input": "", "output": output} for question, output in IMPORTED.items()]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    import_file(recipe, tmp_path / "rows.json")
+    folder = convert(recipe)
+    tokenizer = HubTokenizer.load(base_model_dir("nano"))
+    table = pq.read_table(folder.local_path / "part-000.parquet")
+    texts = [tokenizer.decode(ids) for ids in table["input_ids"].to_pylist()]
+    assert folder.read_json("drops.json")["dropped"]["wrong_answer"] == 1
+    assert len(texts) == 3
+    for text in texts:
+        assert text.rstrip().splitlines()[-1].startswith("Action: finish[")
+        for trace in ("reward", "Episode", "reflection", "solved", "None"):
+            assert trace not in text
+    assert any("Thought: I ask for the height." in text for text in texts)
 
 
 def test_converting_again_replaces_the_dataset(recipe):
