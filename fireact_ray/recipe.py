@@ -23,6 +23,7 @@ from fireact_ray.curation.config import ConvertConfig
 from fireact_ray.methods import METHODS
 from fireact_ray.quota.config import BudgetConfig, QuotaConfig
 from fireact_ray.rendering import RENDERERS
+from fireact_ray.scheduling.plan import Policy
 from fireact_ray.section import Rate, Section, one_of
 from fireact_ray.tasks import TASKS
 from fireact_ray.tools.config import SearchConfig
@@ -111,14 +112,34 @@ class StudentConfig(Section):
 
 
 class GenerateConfig(Section):
-    """`concurrency`: rollouts in flight over all workers together. `budget`: of the teacher, over the whole run."""
+    """`concurrency`: the teacher's calls in flight over all workers together. `budget`: of the teacher, over the whole
+    run.
+
+    `attempts`: rollouts per question and method, all of them made. Instead, `max_attempts_per_question` makes the next
+    one only where those before it were not accepted (not finished, or known to be wrong), and `escalate` the next of
+    `teacher.methods` only where the former failed. `target_accepted`: per method, stop at so many accepted rollouts.
+    """
 
     split: str = "train"
     n_questions: PositiveInt | None = None
     attempts: PositiveInt = 1
+    max_attempts_per_question: PositiveInt | None = None
+    escalate: bool = False
+    target_accepted: PositiveInt | None = None
     workers: PositiveInt = 1
     concurrency: PositiveInt = 64
     budget: BudgetConfig = BudgetConfig()
+
+    @model_validator(mode="after")
+    def _one_kind_of_attempts(self) -> GenerateConfig:
+        if self.attempts > 1 and self.max_attempts_per_question is not None:
+            raise ValueError("set `attempts` (all are made) or `max_attempts_per_question` (until one is accepted)")
+        return self
+
+    @property
+    def policy(self) -> Policy:
+        attempts = self.max_attempts_per_question or self.attempts
+        return Policy(attempts, self.max_attempts_per_question is not None, self.escalate, self.target_accepted)
 
 
 class LoraConfig(Section):
@@ -191,11 +212,16 @@ class RayConfig(Section):
 
 
 class Recipe(Section):
-    """The whole run. Every section has defaults; `name` is the run's folder name under `output_dir`."""
+    """The whole run. Every section has defaults; `name` is the run's folder name under `output_dir`.
+
+    `replay`: the folder of another run, whose journals answer every call of generate and evaluate; nothing is asked
+    outside, and no key is needed.
+    """
 
     name: Name
     output_dir: str = "runs"
     seed: int = 0
+    replay: str | None = None
     task: TaskConfig = TaskConfig()
     search: SearchConfig = SearchConfig()
     teacher: TeacherConfig = TeacherConfig()

@@ -28,6 +28,8 @@ from fireact_ray.errors import DataError, InputError
 from fireact_ray.rows import TRAJECTORY_SCHEMA, from_row, to_row
 from fireact_ray.types import Trajectory
 
+_CHUNK_BYTES = 1 << 23
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -77,8 +79,15 @@ class Folder:
         self.write(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
     def write_table(self, name: str, table: pa.Table) -> None:
+        self.write_tables(name, [table], table.schema)
+
+    def write_tables(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+        """One Parquet file of any size, a row group per table."""
+
         def put(filesystem: fs.FileSystem, path: str) -> None:
-            pq.write_table(table, path, filesystem=filesystem, compression="zstd")
+            with pq.ParquetWriter(path, schema, filesystem=filesystem, compression="zstd") as writer:
+                for table in tables:
+                    writer.write_table(table)
 
         self._place(name, put)
 
@@ -93,11 +102,11 @@ class Folder:
         filesystem.create_dir(f"{path}/{into}", recursive=True)
         filesystem.move(f"{path}/{name}", f"{path}/{into}/{name}")
 
-    def read_table(self, name: str) -> pa.Table:
+    def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """One Parquet file. Raises DataError where it is not a whole one."""
         filesystem, path = (self / name)._resolve()
         try:
-            return pq.read_table(path, filesystem=filesystem)
+            return pq.read_table(path, filesystem=filesystem, columns=columns)
         except (pa.ArrowException, OSError) as error:
             reason = " ".join(str(error).split())
             raise DataError(
@@ -105,9 +114,28 @@ class Folder:
                 "`fireact generate` sets it aside and makes its rows again."
             ) from None
 
-    def read_tables(self) -> Iterator[pa.Table]:
+    def read_tables(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Every Parquet part, as `read_table` does."""
-        return (self.read_table(name) for name in self.names(".parquet"))
+        return (self.read_table(name, columns) for name in self.names(".parquet"))
+
+    def read_schema(self, name: str) -> pa.Schema:
+        filesystem, path = (self / name)._resolve()
+        return pq.read_schema(path, filesystem=filesystem)
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """Lines of a file of any size, without their ends; a torn last one is a line too."""
+        filesystem, path = (self / name)._resolve()
+        with filesystem.open_input_stream(path) as stream:
+            rest = b""
+            while chunk := stream.read(_CHUNK_BYTES):
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from whole
+            if rest:
+                yield rest
+
+    def size(self, name: str) -> int:
+        filesystem, path = (self / name)._resolve()
+        return int(filesystem.get_file_info(path).size or 0)
 
     def _place(self, name: str, put: Any) -> None:
         filesystem, folder = self._resolve()
@@ -177,7 +205,7 @@ def read_trajectories(folder: Folder) -> list[Trajectory]:
 
 def finished_keys(folder: Folder) -> set[str]:
     """Keys of the rows that a folder already holds."""
-    return {key for table in folder.read_tables() for key in table.column("trajectory_id").to_pylist()}
+    return {key for table in folder.read_tables(["trajectory_id"]) for key in table["trajectory_id"].to_pylist()}
 
 
 def _write_bytes(filesystem: fs.FileSystem, path: str, data: bytes) -> None:

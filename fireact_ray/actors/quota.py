@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -25,6 +24,7 @@ from fireact_ray.journal import paid_for
 from fireact_ray.quota.budget import Account, Spent
 from fireact_ray.quota.gate import Gate, granted
 from fireact_ray.quota.ledger import Denied, Grant, QuotaLimits, Settlement
+from fireact_ray.store import Folder
 from fireact_ray.types import Usage
 
 NAMESPACE = "fireact"
@@ -138,4 +138,4 @@ def _close(quota: ActorQuota, account: Account) -> None:
 
 
 def _spent(account: Account) -> Spent:
-    return reduce(Spent.__add__, (paid_for(Path(folder)) for folder in account.journals), Spent())
+    return reduce(Spent.__add__, (paid_for(Folder(folder)) for folder in account.journals), Spent())

@@ -3,69 +3,53 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from typing import Any
 
-from fireact_ray.accounting import set_aside_broken, write_plan
-from fireact_ray.agent import Agent
+from fireact_ray.accounting import books
 from fireact_ray.assembly import TeacherAgents, open_backend
 from fireact_ray.errors import DataError
 from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import to_yaml
-from fireact_ray.stages.rollouts import Planned, run_rollouts
-from fireact_ray.store import Folder, claim, finished_keys, read_trajectories
+from fireact_ray.scheduling.plan import plan_lines
+from fireact_ray.stages.landing import begin, merge_parts
+from fireact_ray.stages.rollouts import run_rollouts
+from fireact_ray.store import Folder
 from fireact_ray.tasks import load_questions
 from fireact_ray.teacher.running import running_teacher
-from fireact_ray.types import Question, StopReason, Trajectory
+from fireact_ray.types import StopReason
 
 logger = logging.getLogger(__name__)
 
 
 def generate(recipe: Recipe) -> Folder:
-    """Run every planned rollout once; returns the folder of trajectories.
+    """Run every planned rollout that is still needed; returns the folder of trajectories.
 
     Raises InputError for a missing file or key before anything is written, ModelDenied when the teacher's provider
-    refuses every call (what was paid for until then is kept).
+    refuses every call and BudgetExhausted when the budget is spent (what was paid for until then is kept).
     """
     run = Folder(recipe.run_dir)
-    folder = run / "trajectories"
-    questions = load_questions(recipe.task.name, recipe.task.path, recipe.generate.split, recipe.generate.n_questions)
-    with running_teacher(recipe) as reachable:
-        builder = TeacherAgents(reachable)
-        backend = open_backend(recipe.search)
-        planned = plan(questions, builder(backend), recipe.generate.attempts)
-        claim(folder, _inputs(recipe), is_empty=not folder.names(".parquet"))
-        for name in set_aside_broken(folder):
-            logger.warning(
-                "generate: %s/%s cannot be read; it is set aside and its rows are owed again", folder.uri, name
-            )
-        write_plan(run, [row.trajectory_id for row in planned])
+    config, recording = recipe.generate, Folder(recipe.replay) if recipe.replay else None
+    questions = load_questions(recipe.task.name, recipe.task.path, config.split, config.n_questions)
+    with running_teacher(recipe, needed=recording is None) as reachable:
+        builder = TeacherAgents(reachable, opened=recording is None)
+        backend = open_backend(recipe.search, offline=recording is not None)
+        lines = plan_lines(questions, builder(backend), config.policy)
+        size = begin(run, _inputs(recipe), lines, config.policy)
         run.write("recipe.yaml", to_yaml(recipe))
-        done = finished_keys(folder)
-        owed = [row for row in planned if row.trajectory_id not in done]
-        logger.info("generate: %d rows planned, %d already there", len(planned), len(planned) - len(owed))
-        if owed:
-            width = {"workers": recipe.generate.workers, "concurrency": recipe.generate.concurrency}
-            run_rollouts("generate", owed, builder, recipe, backend.fingerprint, run, **width)
-    _close(folder, planned)
-    return folder
-
-
-def plan(questions: list[Question], agents: dict[str, Agent], attempts: int) -> list[Planned]:
-    """One row per question, method and attempt, each with its key."""
-    return [
-        Planned(agent.trajectory_id(question, attempt), question, method, attempt)
-        for question in questions
-        for method, agent in agents.items()
-        for attempt in range(attempts)
-    ]
-
-
-def counts(trajectories: list[Trajectory]) -> dict[str, int]:
-    """Rows by how they ended, and how many are correct."""
-    reasons = Counter(str(t.stop_reason) for t in trajectories)
-    correct = sum(t.score is not None and t.score.exact_match == 1 for t in trajectories)
-    return {**dict(sorted(reasons.items())), "correct": correct}
+        logger.info("generate: %d rows planned, %d already there", size.planned, size.planned - size.owed)
+        if size.owed:
+            run_rollouts(
+                "generate",
+                run,
+                builder,
+                recipe,
+                backend.fingerprint,
+                size=size,
+                workers=config.workers,
+                concurrency=config.concurrency,
+                recording=recording,
+            )
+    return _close(run, recipe)
 
 
 def _inputs(recipe: Recipe) -> dict[str, Any]:
@@ -84,25 +68,21 @@ def _inputs(recipe: Recipe) -> dict[str, Any]:
     return {**inputs, "search": recipe.search.shaping()}
 
 
-def _close(folder: Folder, planned: list[Planned]) -> None:
-    """Write the manifest: planned = rows, each key once, or DataError."""
-    trajectories = read_trajectories(folder)
-    missing = {row.trajectory_id for row in planned} - {t.trajectory_id for t in trajectories}
-    if missing:
+def _close(run: Folder, recipe: Recipe) -> Folder:
+    """Merge the parts and write the manifest: planned = landed + unneeded, each key once, or DataError."""
+    folder = run / "trajectories"
+    found = books(run)
+    if found.owed:
         raise DataError(
-            f"{folder.uri}: {len(missing)} of {len(planned)} planned rows did not land. Run the same command again."
+            f"{folder.uri}: {found.owed} of {found.planned} planned rows did not land. Run the same command again."
         )
-    summary = counts(trajectories)
-    costs = [t.cost_usd for t in trajectories if t.cost_usd is not None]
-    cost_usd = sum(costs) if len(costs) == len(trajectories) else None  # a part of a bill is no bill
-    folder.write_json(
-        "manifest.json", {"planned": len(planned), "rows": len(trajectories), **summary, "cost_usd": cost_usd}
-    )
-    finished = summary.get(StopReason.FINISHED, 0)
+    with merge_parts(folder, recipe.ray) as parts:
+        folder.write_json("manifest.json", {**found.to_dict(), "parts": parts})
     logger.info(
         "generate: %d rows, %d finished, %d correct -> %s",
-        len(trajectories),
-        finished,
-        summary["correct"],
+        found.landed,
+        found.by_reason.get(StopReason.FINISHED, 0),
+        found.correct,
         folder.uri,
     )
+    return folder
