@@ -24,7 +24,7 @@ from fireact_ray.methods import METHODS
 from fireact_ray.quota.config import BudgetConfig, QuotaConfig
 from fireact_ray.rendering import RENDERERS
 from fireact_ray.scheduling.plan import Policy
-from fireact_ray.section import Rate, Section, one_of
+from fireact_ray.section import BaseUrl, Rate, Section, one_of
 from fireact_ray.tasks import TASKS
 from fireact_ray.tools.config import SearchConfig
 
@@ -53,7 +53,7 @@ class OpenAIModelConfig(Section):
 
     kind: Literal["openai"]
     name: str
-    base_url: str | None = None
+    base_url: BaseUrl | None = None
     api_key_env: str | None = "OPENAI_API_KEY"
     api_key_file: str | None = None
     timeout_s: PositiveFloat = 120.0
