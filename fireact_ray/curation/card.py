@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import yaml
 
+from fireact_ray.curation.examples import plain_steps
 from fireact_ray.curation.exporters import Format
 from fireact_ray.curation.lint import LintReport, lint
-from fireact_ray.curation.records import record_of
+from fireact_ray.curation.records import Record, record_of
 from fireact_ray.curation.rules.base import Context
 from fireact_ray.types import Trajectory
 
@@ -28,8 +29,9 @@ _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """`kept`: the rows of the dataset, `lengths`: their tokens. `paid_usd`: cost of every trajectory that the rows were
-    chosen from, None where that of any is unknown. `drops`, `manifest`: as `convert` writes them."""
+    """`kept`: the rows of the dataset, `lengths`: their tokens, in any order. `paid_usd`: the cost of all trajectories
+    that the rows were chosen from, None where that of any is unknown. `drops`, `manifest`: as `convert` writes them.
+    """
 
     name: str
     kept: Sequence[Trajectory]
@@ -55,7 +57,7 @@ def dataset_card(dataset: Dataset, exported: Format | None = None) -> str:
         "Teacher and cost": _teachers(dataset),
         "Length": _lengths(dataset),
         "Which trajectories": _drops(dataset.drops),
-        "Lint": _lint(lint([record_of(row, n) for n, row in enumerate(dataset.kept, start=1)], Context())),
+        "Lint": _lint(lint([_as_trained(row, n) for n, row in enumerate(dataset.kept, start=1)], Context())),
         "Licences": _licences(dataset.kept),
         "Recipe": f"````yaml\n{dataset.recipe.rstrip()}\n````",
     }
@@ -154,6 +156,12 @@ def _lengths(dataset: Dataset) -> str:
 def _drops(drops: Mapping[str, Any]) -> str:
     counts = [(f"- {name}", n) for name, n in drops["dropped"].items() if n]
     return _table(("", "rows"), [("trajectories", drops["n_in"]), *counts, ("kept", drops["n_kept"])])
+
+
+def _as_trained(row: Trajectory, number: int) -> Record:
+    """The record of a training row, which no longer says what its reply was word for word."""
+    steps = tuple(replace(step, completion="") for step in plain_steps(row))
+    return record_of(replace(row, steps=steps), number)
 
 
 def _lint(report: LintReport) -> str:
