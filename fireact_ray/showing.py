@@ -30,7 +30,7 @@ def show(path: str, console: Console, *, row: int | None, where: str | None, rec
     student of `recipe`, or of the run. Raises InputError where there is no such row.
     """
     records = read_records(path)
-    picked = [record for record in records if where is None or _is(where, record)]
+    picked = [record for record in records if where is None or where in _kinds_of(record)]
     if not picked:
         raise InputError(f"{path}: no row is '{where}'. There are: {', '.join(_kinds(records)) or 'no rows'}.")
     record = _from(row, picked, path, exactly=where is None)
@@ -38,7 +38,24 @@ def show(path: str, console: Console, *, row: int | None, where: str | None, rec
     if tokens and record.trajectory:
         _print_tokens(record.trajectory, _recipe_of(path, recipe), console)
     else:
-        _print_record(record, console)
+        print_record(record, console)
+
+
+def print_record(record: Record, console: Console) -> None:
+    """A trajectory step by step, or what stands where none can be read."""
+    trajectory = record.trajectory
+    if trajectory is None:
+        _line(console, "Unreadable:", record.fault, "bold red")
+        for turn in record.turns:
+            _line(console, f"{turn.role}:", turn.text, "")
+        return
+    _print_header(trajectory, console)
+    _line(console, "Question:", trajectory.question.text, "bold")
+    for step in trajectory.steps:
+        _print_step(step, console)
+    if trajectory.error:
+        _line(console, "Error:", trajectory.error, "red")
+    print_event(trajectory, console)
 
 
 def mark_tokens(rendered: Rendered, tokenizer: HubTokenizer, *, coloured: bool) -> Text:
@@ -68,16 +85,13 @@ def print_event(event: Step | Trajectory, console: Console) -> None:
     _dim(console, f"{len(event.steps)} steps, {event.n_searches} searches, {event.wall_time_s:.2f} s{score}")
 
 
-def _is(where: str, record: Record) -> bool:
-    return where in _kinds([record])
-
-
 def _kinds(records: Sequence[Record]) -> list[str]:
     """What `where` can ask for: a verdict, a method or a stop reason that occurs."""
-    return sorted({kind for record in records for kind in _kinds_of(record.trajectory)})
+    return sorted({kind for record in records for kind in _kinds_of(record)})
 
 
-def _kinds_of(trajectory: Trajectory | None) -> tuple[str, ...]:
+def _kinds_of(record: Record) -> tuple[str, ...]:
+    trajectory = record.trajectory
     if trajectory is None:
         return ("unreadable",)
     score = trajectory.score
@@ -99,22 +113,6 @@ def _print_place(
     if where is not None:
         more = " ..." if len(picked) > _SHOWN_ROWS else ""
         _dim(console, f"{len(picked)} are {where}: {' '.join(str(r.row) for r in picked[:_SHOWN_ROWS])}{more}")
-
-
-def _print_record(record: Record, console: Console) -> None:
-    trajectory = record.trajectory
-    if trajectory is None:
-        _line(console, "Unreadable:", record.fault, "bold red")
-        for turn in record.turns:
-            _line(console, f"{turn.role}:", turn.text, "")
-        return
-    _print_header(trajectory, console)
-    _line(console, "Question:", trajectory.question.text, "bold")
-    for step in trajectory.steps:
-        _print_step(step, console)
-    if trajectory.error:
-        _line(console, "Error:", trajectory.error, "red")
-    print_event(trajectory, console)
 
 
 def _print_header(trajectory: Trajectory, console: Console) -> None:
