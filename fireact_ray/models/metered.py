@@ -66,17 +66,13 @@ class MeteredChat:
         except RateLimited as error:
             await self._settle(Settlement(lease_id, Outcome.LIMITED, retry_after_s=error.retry_after_s))
             return None
-        except (
-            MalformedReply,
-            ReplyWithheld,
-            asyncio.CancelledError,
-        ):  # useless, or not waited for: there may be a bill all the same
+        except (MalformedReply, ReplyWithheld, asyncio.CancelledError):  # there may be a bill all the same
             await self.quota.settle(Settlement(lease_id, Outcome.LOST))
             raise
         except ModelError:
             await self._settle(Settlement(lease_id, Outcome.FAILED))
             raise
-        latency_s = time.monotonic() - started
+        latency_s = time.monotonic() - started if completion.latency_s is None else completion.latency_s
         await self._settle(Settlement(lease_id, Outcome.DONE, completion.usage, notice=completion.notice))
         return replace(completion, latency_s=latency_s, notice=None)
 

@@ -36,17 +36,19 @@ class Counts:
 
 
 class Dispatch:
-    """`home`: the folder with trajectories/ and journal/. `recording`: another run's, that answers all calls."""
+    """`home`: the folder with trajectories/ and journal/. `n_seats`: pools that will come. `recording`: another run's
+    folder, that answers all calls."""
 
     def __init__(
         self,
         home: Folder,
         policy: Policy,
+        n_seats: int,
         recording: Folder | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.landed, accepted = read_landed(home / "trajectories")
-        self._journal, self._clock = home / "journal", clock
+        self._journal, self._n_seats, self._clock = home / "journal", n_seats, clock
         self._schedule = Schedule(policy, accepted)
         self._paid: dict[str, dict[str, Entry]] = {}
         self._writers: dict[str, str] = {}
@@ -91,7 +93,9 @@ class Dispatch:
         if self._error is not None:
             return Order(halt=True)
         self._lose_the_silent()
-        rows = schedule.take(seat, room) if room > 0 else []
+        # No pool takes more than half of its share of what waits, so that all end at about the same time.
+        share = -(-schedule.n_ready // (2 * self._n_seats))
+        rows = schedule.take(seat, max(1, min(room, share))) if room > 0 else []
         return Order(
             tuple(Assignment(row, self._paid.get(row.trajectory_id, {})) for row in rows),
             tuple(schedule.take_condemned()) if room > 0 else (),
