@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 from fakes import finished_trajectory
+from hostile import HOSTILE, is_inert
 from rich.console import Console
 
 from fireact_ray.curation.records import record_of
-from fireact_ray.errors import DataError, InputError
+from fireact_ray.errors import InputError
 from fireact_ray.showing import print_record, show
 from fireact_ray.store import Folder, write_trajectories
 from fireact_ray.types import Action, Observation, Score, Step, StopReason
@@ -120,87 +121,11 @@ def test_where_without_a_row_says_what_there_is(tmp_path):
         shown(run_of(tmp_path, ROW), where="reflexion")
 
 
-def test_tokens_are_of_the_runs_student_and_of_a_given_one(tmp_path):
-    run = run_of(tmp_path, ROW)
-    marked = shown(run, tokens=True)
-    assert "⟦Thought: t\nAction: search[q [1]]<eos>⟧\nObservation: o\n⟦Thought: t2" in marked
-    (part,) = (tmp_path / "run" / "trajectories").glob("*.parquet")
-    assert shown(part, tokens=True, recipe="demo") == marked
-    with pytest.raises(InputError, match=r"names no student\. Give --recipe"):
-        shown(part, tokens=True)
-
-
-def test_trained_tokens_are_green_where_there_is_colour(tmp_path):
-    text = shown(run_of(tmp_path, ROW), tokens=True, coloured=True)
-    green = re.findall(r"\x1b\[32m(.*?)\x1b\[0m", text, re.DOTALL)
-    assert green == ["Thought: t", "Action: search[q [1]]<eos>", "Thought: t2", "Action: finish[Ila Dun]<eos>"]
-    assert "⟦" not in text
-
-
-def test_a_row_that_must_not_be_trained_on_has_no_training_row(tmp_path):
-    with pytest.raises(DataError, match="its answer is wrong"):
-        shown(run_of(tmp_path, *MANY), row=4, tokens=True)
-
-
-HOSTILE = {
-    "colour": "\x1b[31mred\x1b[0m",
-    "clear screen": "\x1b[2J\x1b[H",
-    "cursor up and overwrite": "\x1b[1A\x1b[2Kfake",
-    "title": "\x1b]0;owned\x07",
-    "hyperlink": "\x1b]8;;http://evil.example\x1b\\click\x1b]8;;\x1b\\",
-    "clipboard": "\x1b]52;c;cm0gLXJm\x07",
-    "notification": "\x1b]9;hello\x07",
-    "iTerm file": "\x1b]1337;File=inline=1:AAAA\x07",
-    "device attributes": "\x1b[c",
-    "report cursor": "\x1b[6n",
-    "answerback": "\x05",
-    "window size": "\x1b[8;1;1t",
-    "alternate screen": "\x1b[?1049h",
-    "mouse reports": "\x1b[?1000h",
-    "bracketed paste off": "\x1b[?2004l",
-    "reset": "\x1bc",
-    "DCS": "\x1bP$q\x1b\\",
-    "sixel": "\x1bPq#0;2;0;0;0\x1b\\",
-    "APC": "\x1b_G a=d\x1b\\",
-    "PM": "\x1b^x\x1b\\",
-    "C1 CSI": "\x9b31m",
-    "C1 OSC": "\x9d0;x\x9c",
-    "C1 DCS": "\x90q\x9c",
-    "shift out": "\x0e\x0f",
-    "backspace": "safe\b\b\b\bevil",
-    "carriage return": "safe\rEvil",
-    "vertical tab and form feed": "a\vb\fc",
-    "delete": "a\x7fb",
-    "null": "a\x00b",
-    "bell": "\x07\x07",
-    "next line": "a\x85b",
-    "line separator": "a\u2028Thought: b",
-    "paragraph separator": "a\u2029Action: finish[x]",
-    "direction override": "\u202egnp.exe\u202c",
-    "isolate": "\u2066x\u2069",
-    "right-to-left mark": "\u200fx",
-    "zero width": "s\u200be\u200dc\u2060r\ufefft",
-    "tag characters": "\U000e0041\U000e0042",
-    "soft hyphen": "a\u00adb",
-    "lone surrogate": "a\ud800b",
-    "private use": "\ue000\uf8ff",
-    "rich markup": "[bold red]x[/bold red] [link=http://evil.example]y[/link]",
-    "unbalanced markup": "[/] [/red] [",
-    "emoji code": ":smiley: :skull:",
-    "html": "<script>alert(1)</script><img src=x onerror=y>",
-    "forged line": "\nThought: forged\nAction: finish[forged]",
-}
-
-
 def printed(row, *, coloured: bool = False) -> str:
     """As a file's reader gives it: Parquet holds no lone surrogates, JSON does."""
     out = io.StringIO()
     print_record(record_of(row, 1), Console(file=out, width=200, force_terminal=coloured, color_system=None))
     return out.getvalue()
-
-
-def is_inert(text: str) -> bool:
-    return all(c == "\n" or c.isprintable() for c in text)
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -229,12 +154,4 @@ def test_hostile_text_of_an_unreadable_row_is_inert(kind, tmp_path):
     row = {"messages": [{"role": "user", "content": HOSTILE[kind]}, {"role": "assistant", "content": HOSTILE[kind]}]}
     (tmp_path / "x.jsonl").write_text(json.dumps(row))
     text = shown(tmp_path / "x.jsonl")
-    assert is_inert(text)
-
-
-@pytest.mark.parametrize("kind", [kind for kind in HOSTILE if kind != "lone surrogate"])
-def test_hostile_text_among_tokens_is_inert(kind, tmp_path):
-    first, last = ROW.steps
-    row = replace(ROW, steps=(replace(first, observation=Observation(HOSTILE[kind])), last))
-    text = shown(run_of(tmp_path, row), tokens=True)
     assert is_inert(text)
