@@ -34,7 +34,8 @@ from benchmarks.null_teacher import Meter, Questions, null_agents
 from benchmarks.simulated_schedule import simulate
 from benchmarks.virtual_clock import VirtualClockLoop
 from fireact_ray.accounting import books
-from fireact_ray.merging import MAX_PART_BYTES, drop_merged, plan_merges, run_here
+from fireact_ray.merging import MAX_PART_BYTES, Merge, drop_merged, plan_merges
+from fireact_ray.models.slotted import Slots
 from fireact_ray.scheduling.plan import Policy, plan_lines
 from fireact_ray.stages.landing import begin
 from fireact_ray.store import Folder, finished_keys
@@ -113,7 +114,10 @@ def _whole_run(home: Folder, size: Size, width: Width) -> None:
         _on_virtual_clock(_sitting(home, width, None))
     with _phase(size, "merge"):
         old = parts.names(".parquet")
-        merged = [name for name, _ in run_here(plan_merges(parts))]
+        with ProcessPoolExecutor(
+            1, mp_context=multiprocessing.get_context("spawn")
+        ) as task:  # as in a task of Ray Data
+            merged = list(task.map(Merge.run, plan_merges(parts)))
         drop_merged(parts, old, merged)
     with _phase(size, "books"):
         found = books(home)
@@ -125,7 +129,7 @@ def _whole_run(home: Folder, size: Size, width: Width) -> None:
 
 
 def _begin(home: Folder, n: int) -> None:
-    agents = null_agents(Meter(1), asyncio.Semaphore())
+    agents = null_agents(Meter(1), Slots(1))
     begin(home, {"benchmark": "scale"}, plan_lines(Questions(n), agents, Policy()), Policy())
 
 

@@ -59,6 +59,9 @@ class DispatchActor:
     async def halt(self, error: FireActError) -> None:
         self._dispatch.halt(error)
 
+    async def give_up(self) -> None:
+        self._dispatch.give_up()
+
     async def counts(self) -> Counts:
         return self._dispatch.counts()
 

@@ -203,8 +203,9 @@ def _follow(progress: LiveProgress, dispatcher: Any, running: list[Any]) -> None
                 ray.get(ended)  # a worker that failed says why
                 counts = _counts(dispatcher)
                 progress.set(counts.finished, counts.accepted)
+            ray.wait(running, num_returns=len(running), timeout=_ENDING_S)  # killed while it runs, Ray would complain
         except KeyboardInterrupt:
-            ray.get(dispatcher.halt.remote(DataError("interrupted")))
+            ray.get(dispatcher.give_up.remote())
             ray.wait(running, num_returns=len(running), timeout=_ENDING_S)
             raise
     if counts.error is not None:

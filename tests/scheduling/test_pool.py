@@ -136,6 +136,23 @@ async def test_once_a_target_is_reached_what_still_runs_is_cancelled_and_stays_u
     assert (keys_in(folder), cancelled, dispatch.counts().over) == ("a", ["b"], True)
 
 
+async def test_a_run_that_is_given_up_lands_what_has_finished_and_cuts_off_the_rest(tmp_path):
+    async def run_row(assignment: Assignment):
+        if assignment.row.trajectory_id != "a":
+            await asyncio.sleep(60)
+        return finished_trajectory(assignment.row.trajectory_id)
+
+    folder = Folder(str(tmp_path))
+    dispatch = dispatcher(folder, "abcd")
+    running = asyncio.create_task(run_pool(folder, dispatch, run_row))
+    await asyncio.sleep(0.3)
+    dispatch.give_up()
+    source = await running
+    assert keys_in(folder) == "a"
+    assert {"b", "c"} <= {key for report in source.reports for key in report.returned}
+    assert dispatch.counts().finished == 1
+
+
 async def test_a_condemned_row_lands_as_crashed(tmp_path):
     folder = Folder(str(tmp_path))
 
