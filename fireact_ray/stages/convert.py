@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import ray
 
 from fireact_ray.assembly import base_model_dir
+from fireact_ray.curation.card import Dataset, cost_usd, dataset_card
 from fireact_ray.curation.examples import to_example
 from fireact_ray.curation.selection import curate, draw
 from fireact_ray.curation.sieve import DropReport
@@ -44,9 +46,8 @@ def convert(recipe: Recipe, source: Folder | None = None) -> Folder:
         raise InputError(f"{source.uri}: no trajectories there. Run `fireact generate` or `fireact import` first.")
     base_dir = base_model_dir(recipe.student.base_model)
     renderer = make_renderer(recipe.student.renderer, HubTokenizer.load(base_dir))
-    kept, drops = curate(
-        read_trajectories(source), recipe.convert, _evaluation_questions(recipe), near_finder(recipe.ray)
-    )
+    trajectories = read_trajectories(source)
+    kept, drops = curate(trajectories, recipe.convert, _evaluation_questions(recipe), near_finder(recipe.ray))
     if not kept:
         raise DataError(f"{source.uri}: no row can be trained on. Dropped: {_dropped(drops)}.")
     with ray_session(recipe.ray):
@@ -58,10 +59,13 @@ def convert(recipe: Recipe, source: Folder | None = None) -> Folder:
     if not fitting:
         raise DataError(f"All {too_long} rows are longer than convert.max_length = {recipe.convert.max_length} tokens.")
     drawn, left_out = draw([row for row in kept if row.trajectory_id in fitting], recipe.convert, recipe.seed)
-    dataset = _rows_of(drawn, table)
+    rows = _rows_of(drawn, table)
     report = drops.then(DropReport(len(kept), len(fitting), {"too_long": too_long})).then(left_out)
-    _write(folder, dataset, renderer, report)
-    run.write("recipe.yaml", to_yaml(recipe))
+    manifest = _manifest(rows, renderer)
+    lengths = [len(ids) for ids in rows["input_ids"]]
+    dataset = Dataset(recipe.name, drawn, lengths, cost_usd(trajectories), report.to_dict(), manifest, to_yaml(recipe))
+    _write(folder, rows, dataset)
+    run.write("recipe.yaml", dataset.recipe)
     logger.info("convert: %d of %d rows kept -> %s", report.n_kept, report.n_in, folder.uri)
     logger.info("convert: dropped %s", _dropped(report) or "none")
     return folder
@@ -126,24 +130,21 @@ def _tokenize(trajectories: list[Trajectory], udf: TokenizeTrajectories) -> pa.T
     return pa.concat_tables(done)
 
 
-def _write(folder: Folder, dataset: pa.Table, renderer: Renderer, drops: DropReport) -> None:
-    trained = sum(sum(mask) for mask in dataset["loss_mask"].to_pylist())
-    tokens = sum(len(ids) for ids in dataset["input_ids"].to_pylist())
-    for name in [
-        "manifest.json",
-        *folder.names(".parquet"),
-    ]:  # without a manifest the folder counts as unfinished
+def _manifest(rows: pa.Table, renderer: Renderer) -> dict[str, Any]:
+    return {
+        "rows": rows.num_rows,
+        "tokens": sum(len(ids) for ids in rows["input_ids"].to_pylist()),
+        "trained_tokens": sum(sum(mask) for mask in rows["loss_mask"].to_pylist()),
+        "renderer": renderer.name,
+        "renderer_fingerprint": renderer.fingerprint,
+        "fingerprint": content_hash([rows["trajectory_id"].to_pylist(), renderer.fingerprint]),
+    }
+
+
+def _write(folder: Folder, rows: pa.Table, dataset: Dataset) -> None:
+    for name in ("manifest.json", *folder.names(".parquet")):  # without a manifest the folder counts as unfinished
         folder.delete(name)
-    folder.write_table("part-000.parquet", dataset)
-    folder.write_json("drops.json", drops.to_dict())
-    folder.write_json(
-        "manifest.json",
-        {
-            "rows": dataset.num_rows,
-            "tokens": tokens,
-            "trained_tokens": trained,
-            "renderer": renderer.name,
-            "renderer_fingerprint": renderer.fingerprint,
-            "fingerprint": content_hash([dataset["trajectory_id"].to_pylist(), renderer.fingerprint]),
-        },
-    )
+    folder.write_table("part-000.parquet", rows)
+    folder.write_json("drops.json", dataset.drops)
+    folder.write("README.md", dataset_card(dataset))
+    folder.write_json("manifest.json", dataset.manifest)

@@ -6,6 +6,7 @@ import pytest
 from fireact_ray.assembly import base_model_dir
 from fireact_ray.curation.selection import curate
 from fireact_ray.errors import DataError, InputError
+from fireact_ray.exporting import export
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.stages.convert import convert, tokenize
@@ -113,6 +114,18 @@ def test_n_draws_so_many_rows_after_what_is_too_long_and_the_smaller_draw_is_wit
         assert list(report["dropped"])[-2:] == ["too_long", "n"]
     assert (len(keys[5]), len(keys[10])) == (5, 10)
     assert keys[5] < keys[10]
+
+
+def test_the_card_counts_what_convert_kept_and_an_export_holds_these_rows(recipe, tmp_path):
+    folder = convert(recipe)
+    manifest = folder.read_json("manifest.json")
+    card = folder.read("README.md").decode()
+    assert f"{manifest['rows']} trajectories of agents" in card
+    assert f"`{manifest['renderer_fingerprint']}`" in card
+    exported = export(recipe.run_dir, "parquet", str(tmp_path / "out"))
+    keys = pq.read_table(folder.local_path / "part-000.parquet")["trajectory_id"].to_pylist()
+    assert pq.read_table(exported.file)["trajectory_id"].to_pylist() == keys
+    assert (exported.n_rows, exported.n_trajectories) == (manifest["rows"], folder.read_json("drops.json")["n_in"])
 
 
 def test_questions_of_the_evaluation_are_kept_out(recipe):
