@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fireact_ray.errors import InputError
 from fireact_ray.hashing import content_hash
@@ -22,9 +22,11 @@ from fireact_ray.methods import grammar
 from fireact_ray.rendering.base import Piece, Segment
 from fireact_ray.rendering.chat_template import takes_system, with_system
 from fireact_ray.rendering.template import Layout, Message, Slot, Template
-from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.tools.schemas import ARGUMENTS, FINISH, SEARCH, UNKNOWN
 from fireact_ray.types import Action, Turn
+
+if TYPE_CHECKING:  # it knows transformers, which a recipe must not load
+    from fireact_ray.rendering.tokenizer import HubTokenizer
 
 _CALL_ID = "000000000"  # always the same, as only one call is open; Mistral wants nine characters
 TOOLS = [SEARCH, FINISH]
