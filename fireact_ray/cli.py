@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 bad recipe or input, 3 stopped by budget, 130 in
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -142,6 +143,32 @@ def doctor(path: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     if found.problems:
         raise DataError("\n".join(found.problems))
     print("all adds up")
+
+
+@app.command()
+def lint(
+    path: Annotated[str, typer.Argument(help="A run folder, a Parquet file, or JSON: Alpaca, OpenAI chat, ShareGPT.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all row numbers there.")] = None,
+    fail_on: Annotated[str, typer.Option(metavar="CODE[,CODE]", help="Exit with 1 where these find a row.")] = "",
+    against: Annotated[str | None, typer.Option(help="Evaluation questions, or trajectories that hold them.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Take the evaluation questions of this recipe.")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="Count tokens by this model's tokenizer.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="A longer row is too long.")] = 2048,
+    near: Annotated[float, typer.Option(min=0, max=1, help="Likeness of near duplicates.")] = 0.8,
+) -> None:
+    """Find what is wrong with training data, anybody's: wrong answers, leaks, duplicates ... (docs/data.md)."""
+    from fireact_ray.linting import check_codes, demand_none, lint_path, print_report
+
+    codes = [code.strip() for code in fail_on.split(",") if code.strip()]
+    check_codes(codes, with_questions=bool(against or recipe))
+    report = lint_path(
+        path, against=against, recipe=recipe, tokenizer=tokenizer, max_tokens=max_tokens, near_duplicate=near
+    )
+    print_report(report, Console(), estimated=tokenizer is None)
+    if json_file:
+        json_file.write_text(json.dumps(report.to_dict()) + "\n")
+        _done(str(json_file))
+    demand_none(report, codes)
 
 
 @app.command("import")

@@ -6,7 +6,6 @@ file, which is read where the key is used.
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -20,25 +19,14 @@ from pydantic import (
     model_validator,
 )
 
-from fireact_ray.curation.filters import FILTERS
+from fireact_ray.curation.config import ConvertConfig
 from fireact_ray.methods import METHODS
 from fireact_ray.quota.config import BudgetConfig, QuotaConfig
 from fireact_ray.rendering import RENDERERS
 from fireact_ray.scheduling.plan import Policy
-from fireact_ray.section import BaseUrl, Rate, Section
+from fireact_ray.section import BaseUrl, Rate, Section, one_of
 from fireact_ray.tasks import TASKS
 from fireact_ray.tools.config import SearchConfig
-
-
-def _one_of(what: str, known: Container[str]) -> AfterValidator:
-    names = sorted(known)  # type: ignore[call-overload]
-
-    def check(name: str) -> str:
-        if name not in known:
-            raise ValueError(f"unknown {what}; known: {', '.join(names)}")
-        return name
-
-    return AfterValidator(check)
 
 
 def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -47,10 +35,9 @@ def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-TaskName = Annotated[str, _one_of("task", TASKS)]
-MethodName = Annotated[str, _one_of("method", METHODS)]
-RendererName = Annotated[str, _one_of("renderer", RENDERERS)]
-FilterName = Annotated[str, _one_of("filter", FILTERS)]
+TaskName = Annotated[str, one_of("task", TASKS)]
+MethodName = Annotated[str, one_of("method", METHODS)]
+RendererName = Annotated[str, one_of("renderer", RENDERERS)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,95}$")]
 
 
@@ -153,13 +140,6 @@ class GenerateConfig(Section):
     def policy(self) -> Policy:
         attempts = self.max_attempts_per_question or self.attempts
         return Policy(attempts, self.max_attempts_per_question is not None, self.escalate, self.target_accepted)
-
-
-class ConvertConfig(Section):
-    """Rows longer than `max_length` tokens are dropped and counted, never cut."""
-
-    filters: tuple[FilterName, ...] = ("finished", "correct", "steps_valid", "observations_ok", "has_thought")
-    max_length: PositiveInt = 2048
 
 
 class LoraConfig(Section):

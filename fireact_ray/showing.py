@@ -32,7 +32,7 @@ def show_tokens(run_dir: Path, row: int, console: Console) -> None:
     trajectory = _trajectory(run_dir, row)
     recipe = load_recipe(str(run_dir / "recipe.yaml"))
     tokenizer = HubTokenizer.load(base_model_dir(recipe.student.base_model))
-    rendered = make_renderer(recipe.student.renderer, tokenizer).render(to_example(trajectory))
+    rendered = make_renderer(recipe.student.renderer, tokenizer).render(to_example(trajectory, recipe.convert.min_f1))
     coloured = console.is_terminal and not console.no_color
     console.print(mark_tokens(rendered, tokenizer, coloured=coloured), soft_wrap=True)
     n_trained = sum(rendered.loss_mask)

@@ -10,7 +10,8 @@ import ray
 
 from fireact_ray.assembly import base_model_dir
 from fireact_ray.curation.examples import to_example
-from fireact_ray.curation.filters import DropReport, apply_filters
+from fireact_ray.curation.selection import curate, draw
+from fireact_ray.curation.sieve import DropReport
 from fireact_ray.errors import DataError, InputError
 from fireact_ray.hashing import content_hash
 from fireact_ray.progress import Steps
@@ -20,9 +21,11 @@ from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.rows import EXAMPLE_SCHEMA, TRAJECTORY_SCHEMA, from_row, to_row
+from fireact_ray.stages.neighbours import near_finder
 from fireact_ray.stages.runtime import ray_session
 from fireact_ray.store import Folder, read_trajectories
-from fireact_ray.types import TokenizedExample, Trajectory
+from fireact_ray.tasks import load_questions
+from fireact_ray.types import Question, TokenizedExample, Trajectory
 
 _ROWS_PER_BLOCK = 1000
 
@@ -30,9 +33,10 @@ logger = logging.getLogger(__name__)
 
 
 def convert(recipe: Recipe, source: Folder | None = None) -> Folder:
-    """Tokenize what passes the filters; returns the dataset's folder. Always made anew: it is cheap and deterministic.
+    """Tokenize what `curate` lets pass and `draw` takes of it; returns the dataset's folder.
 
-    Raises InputError where there are no trajectories, DataError where none is left to train on.
+    Always made anew: it is cheap and deterministic. Raises InputError where there are no trajectories,
+    DataError where none is left to train on, or fewer than the recipe asks for.
     """
     run = Folder(recipe.run_dir)
     source, folder = source or run / "trajectories", run / "dataset"
@@ -40,26 +44,32 @@ def convert(recipe: Recipe, source: Folder | None = None) -> Folder:
         raise InputError(f"{source.uri}: no trajectories there. Run `fireact generate` or `fireact import` first.")
     base_dir = base_model_dir(recipe.student.base_model)
     renderer = make_renderer(recipe.student.renderer, HubTokenizer.load(base_dir))
-    kept, drops = apply_filters(read_trajectories(source), recipe.convert.filters)
+    kept, drops = curate(
+        read_trajectories(source), recipe.convert, _evaluation_questions(recipe), near_finder(recipe.ray)
+    )
     if not kept:
-        raise DataError(f"{source.uri}: no row passes the filters. Dropped: {drops.dropped}.")
+        raise DataError(f"{source.uri}: no row can be trained on. Dropped: {_dropped(drops)}.")
     with ray_session(recipe.ray):
-        table = _tokenize(kept, TokenizeTrajectories(recipe.student.renderer, base_dir))
+        udf = TokenizeTrajectories(recipe.student.renderer, base_dir, recipe.convert.min_f1)
+        table = _tokenize(kept, udf)
     fits = pa.compute.less_equal(pa.compute.list_value_length(table["input_ids"]), recipe.convert.max_length)
-    dataset = table.filter(fits).sort_by("trajectory_id")
-    too_long = table.num_rows - dataset.num_rows
-    if not dataset.num_rows:
+    fitting = set(table.filter(fits)["trajectory_id"].to_pylist())
+    too_long = len(kept) - len(fitting)
+    if not fitting:
         raise DataError(f"All {too_long} rows are longer than convert.max_length = {recipe.convert.max_length} tokens.")
-    report = DropReport(drops.n_in, dataset.num_rows, {**drops.dropped, "too_long": too_long})
+    drawn, left_out = draw([row for row in kept if row.trajectory_id in fitting], recipe.convert, recipe.seed)
+    dataset = _rows_of(drawn, table)
+    report = drops.then(DropReport(len(kept), len(fitting), {"too_long": too_long})).then(left_out)
     _write(folder, dataset, renderer, report)
     run.write("recipe.yaml", to_yaml(recipe))
-    logger.info("convert: %d of %d rows kept, %d too long -> %s", dataset.num_rows, drops.n_in, too_long, folder.uri)
+    logger.info("convert: %d of %d rows kept -> %s", report.n_kept, report.n_in, folder.uri)
+    logger.info("convert: dropped %s", _dropped(report) or "none")
     return folder
 
 
-def tokenize(trajectory: Trajectory, renderer: Renderer) -> TokenizedExample:
-    """One training row. Raises DataError when nothing of it would be trained."""
-    input_ids, loss_mask = renderer.render(to_example(trajectory))
+def tokenize(trajectory: Trajectory, renderer: Renderer, min_f1: float | None = None) -> TokenizedExample:
+    """One training row. Raises DataError when nothing of it would be trained, or it must not be (`to_example`)."""
+    input_ids, loss_mask = renderer.render(to_example(trajectory, min_f1))
     if not any(loss_mask):
         raise DataError(f"Trajectory {trajectory.trajectory_id} has no trained token.")
     return TokenizedExample(trajectory.trajectory_id, tuple(input_ids), tuple(loss_mask))
@@ -71,14 +81,36 @@ class TokenizeTrajectories:
 
     renderer: str
     tokenizer_dir: str
+    min_f1: float | None = None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         renderer = make_renderer(self.renderer, HubTokenizer.load(self.tokenizer_dir))
-        examples = [tokenize(from_row(row), renderer) for row in batch.to_pylist()]
+        examples = [tokenize(from_row(row), renderer, self.min_f1) for row in batch.to_pylist()]
         rows = [
             {"trajectory_id": e.trajectory_id, "input_ids": e.input_ids, "loss_mask": e.loss_mask} for e in examples
         ]
         return pa.Table.from_pylist(rows, schema=EXAMPLE_SCHEMA)
+
+
+def _evaluation_questions(recipe: Recipe) -> list[Question]:
+    if recipe.convert.decontaminate is None:
+        return []
+    try:
+        return load_questions(recipe.task.name, recipe.task.path, recipe.evaluate.split)
+    except InputError as error:
+        raise InputError(
+            f"{error} These are the questions of evaluate.split, which convert.decontaminate keeps out of training; "
+            "null leaves that out."
+        ) from None
+
+
+def _dropped(drops: DropReport) -> str:
+    return ", ".join(f"{name} {count}" for name, count in drops.dropped.items() if count)
+
+
+def _rows_of(trajectories: list[Trajectory], table: pa.Table) -> pa.Table:
+    keys = pa.array([trajectory.trajectory_id for trajectory in trajectories], pa.string())
+    return table.filter(pa.compute.is_in(table["trajectory_id"], keys)).sort_by("trajectory_id")
 
 
 def _tokenize(trajectories: list[Trajectory], udf: TokenizeTrajectories) -> pa.Table:
