@@ -71,7 +71,7 @@ class ByteTokenizer:
     eos_id = 2
     fingerprint = "bytes"
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, follows: str = "start") -> list[int]:
         return [byte + 3 for byte in text.encode()]
 
     def decode(self, ids: Sequence[int]) -> str:
