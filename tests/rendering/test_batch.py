@@ -29,7 +29,7 @@ def test_a_batch_is_its_conversations_one_by_one(tokenizer, name):
     renderer = make_renderer(name, tokenizers.tokenizer(tokenizer))
     batch = render_batch(renderer, CONVERSATIONS)
     assert batch.offsets[-1] == len(batch.input_ids) == len(batch.loss_mask)
-    for turns, start, end in zip(CONVERSATIONS, batch.offsets, batch.offsets[1:], strict=True):
+    for turns, start, end in zip(CONVERSATIONS, batch.offsets[:-1], batch.offsets[1:], strict=True):
         alone = renderer.render(turns)
         assert batch.input_ids[start:end].tolist() == alone.input_ids
         assert batch.loss_mask[start:end].tolist() == alone.loss_mask
