@@ -1,12 +1,15 @@
 """The books of a run: what was planned, what has landed and how it ended, and whether it all adds up.
 
-planned = finished + stopped + failed + unneeded + owed, no key twice, no file that cannot be read, one renderer from
-the dataset to the model. `books` only reads, so it works on a run that is going on; it works on columns, so that a
-million rows are no matter.
+planned = done + stopped + failed + unneeded + owed, no key twice, no file that cannot be read, one renderer from the
+dataset to the model. Done rows finished with an answer; stopped ones met a limit of the recipe or of the method; failed
+ones were ended by something around the agent: the teacher's server, a tool, the clock. `books` only reads, so it works
+on a run that is going on; it works on columns, so that a million rows are no matter.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -26,11 +29,14 @@ _TYPES = {  # of the columns that the books are kept by
     "trajectory_id": pa.string(),
     "method": pa.string(),
     "stop_reason": pa.string(),
+    "error": pa.string(),
     "exact_match": pa.float64(),
     "prompt_tokens": pa.int64(),
     "completion_tokens": pa.int64(),
     "cost_usd": pa.float64(),
 }
+_FAILED = (StopReason.MODEL_ERROR, StopReason.TOOL_ERROR, StopReason.TIMEOUT)
+_KIND = re.compile(r"([A-Z]\w*): ")  # the class at the head of a row's error
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,7 @@ class Books:
 
     planned: int
     by_reason: dict[str, int]
+    failed: dict[str, int]  # of these, by the class of their error
     accepted: dict[str, int]  # by method: finished, and not known to be wrong
     correct: int
     prompt_tokens: int
@@ -53,24 +60,17 @@ class Books:
     def landed(self) -> int:
         return sum(self.by_reason.values())
 
+    @property
+    def done(self) -> int:
+        return self.by_reason.get(StopReason.FINISHED, 0)
+
+    @property
+    def stopped(self) -> dict[str, int]:
+        """Landed rows that neither finished nor failed, by reason."""
+        return {reason: n for reason, n in self.by_reason.items() if reason not in (*_FAILED, StopReason.FINISHED)}
+
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "landed": self.landed}
-
-    def to_markdown(self) -> str:
-        cost = "unknown" if self.cost_usd is None else f"{self.cost_usd:.4f}"
-        rows = {
-            "planned": self.planned,
-            "landed": self.landed,
-            **{f"- {reason}": n for reason, n in sorted(self.by_reason.items())},
-            "correct": self.correct,
-            "unneeded": self.unneeded,
-            "owed": self.owed,
-            "not in the plan": self.unplanned,
-            "prompt tokens": self.prompt_tokens,
-            "completion tokens": self.completion_tokens,
-            "cost in USD": cost,
-        }
-        return "\n".join(f"{name:20} {value:>12}" for name, value in rows.items())
 
 
 def books(run: Folder) -> Books:
@@ -94,6 +94,7 @@ def books(run: Folder) -> Books:
     return Books(
         planned=plan.planned,
         by_reason=by_reason,
+        failed=_failed(rows),
         accepted=accepted,
         correct=pc.sum(pc.equal(rows["exact_match"], 1.0)).as_py() or 0,
         prompt_tokens=pc.sum(rows["prompt_tokens"]).as_py() or 0,
@@ -171,6 +172,16 @@ def _satisfied(policy: Policy, n_accepted: int) -> bool:
 
 def _counts(values: pa.Array) -> dict[str, int]:
     return {entry["values"]: entry["counts"] for entry in pc.value_counts(values).to_pylist()}
+
+
+def _failed(rows: pa.Table) -> dict[str, int]:
+    """By the class of the error. A tool's failures are observations, so a row that ends by them names no class."""
+    failed = rows.filter(pc.is_in(rows["stop_reason"], pa.array([str(reason) for reason in _FAILED])))
+    kinds: Counter[str] = Counter()
+    for reason, error in zip(failed["stop_reason"].to_pylist(), failed["error"].to_pylist(), strict=True):
+        named = _KIND.match(error or "")
+        kinds[named[1] if named else reason] += 1
+    return dict(kinds)
 
 
 def _strange(by_reason: dict[str, int]) -> list[str]:

@@ -40,8 +40,8 @@ from fireact_ray.tools.search import SearchTool
 
 _LEASE_MARGIN_S = 60.0  # over the call's own time limit, for queues and slow machines
 
-# Agents by method, built where they run; with slots, which bound the model calls that they make at a time.
-AgentBuilder = Callable[[SearchBackend, asyncio.Semaphore | None], dict[str, Agent]]
+# Agents by method, built where they run; with so many slots for model calls (None: no bound).
+AgentBuilder = Callable[[SearchBackend, int | None], dict[str, Agent]]
 
 
 def open_backend(config: SearchConfig, share: float = 1.0, *, offline: bool = False) -> SearchBackend:
@@ -58,14 +58,16 @@ def open_backend(config: SearchConfig, share: float = 1.0, *, offline: bool = Fa
 
 def _open_source(config: SearchBackendConfig, offline: bool) -> SearchBackend:
     if isinstance(config, IndexSearchConfig):
-        from fireact_ray.tools.index import build_index, corpus_key, default_cache_dir, read_corpus
+        from fireact_ray.tools.corpus import corpus_key, read_corpus
+        from fireact_ray.tools.index import build_index, default_cache_dir
 
         if config.corpus == "almanac":
             from fireact_ray.tasks.almanac import corpus, corpus_fingerprint
 
             return build_index(corpus(), default_cache_dir(), corpus_fingerprint())
         path = Path(config.corpus)
-        return build_index(read_corpus(path), default_cache_dir(), corpus_key(path))
+        cache_dir = default_cache_dir()
+        return build_index(read_corpus(path), cache_dir, corpus_key(path, cache_dir))
     if isinstance(config, ReplaySearchConfig):
         from fireact_ray.tools.replay import ReplayBackend
 
@@ -79,14 +81,16 @@ def search_tools(config: SearchConfig, backend: SearchBackend) -> dict[str, Tool
     return {"search": SearchTool(backend, config.n_hits, config.max_chars)}
 
 
-def open_teacher(config: TeacherModelConfig, quota: Quota, slots: asyncio.Semaphore | None = None) -> ChatModel:
-    """From the outside in: retries, slots, quota, client. Raises InputError naming the variable or file of a missing
-    key."""
+def open_teacher(config: TeacherModelConfig, quota: Quota, slots: int | None = None) -> ChatModel:
+    """From the outside in: retries, quota, slots, client. A few calls more than there are slots hold a lease, so that
+    one is always ready when a slot falls free. Raises InputError naming the variable or file of a missing key."""
     if not isinstance(config, OpenAIModelConfig):
         raise InputError("A scripted teacher has no address yet: start it first (stages.teacher.running_teacher).")
     key = read_api_key(config.api_key_env, config.api_key_file, f"The model '{config.name}'")
     client = OpenAIChat(config.name, base_url=config.base_url, api_key=key, timeout_s=config.timeout_s)
-    return Retrying(_slotted(MeteredChat(client, quota), slots), RetryPolicy(max_attempts=config.max_attempts))
+    metered = MeteredChat(_slotted(client, slots), quota)
+    ready = _slotted(metered, None if slots is None else slots + 2 + slots // 20)
+    return Retrying(ready, RetryPolicy(max_attempts=config.max_attempts))
 
 
 def teacher_name(config: TeacherModelConfig) -> str:
@@ -137,7 +141,7 @@ class TeacherAgents:
     quota: Quota | None = None
     opened: bool = True
 
-    def __call__(self, backend: SearchBackend, slots: asyncio.Semaphore | None = None) -> dict[str, Agent]:
+    def __call__(self, backend: SearchBackend, slots: int | None = None) -> dict[str, Agent]:
         recipe, teacher = self.recipe, self.recipe.teacher
         price = teacher_price(recipe)
         model: ChatModel = UnopenedModel(teacher_name(teacher.model))
@@ -170,7 +174,7 @@ class StudentAgents:
     on_gpu: bool = False
     opened: bool = True
 
-    def __call__(self, backend: SearchBackend, slots: asyncio.Semaphore | None = None) -> dict[str, Agent]:
+    def __call__(self, backend: SearchBackend, slots: int | None = None) -> dict[str, Agent]:
         from fireact_ray.models.student import open_student, student_name
 
         model: ChatModel = UnopenedModel(student_name(self.model_dir))
@@ -191,8 +195,8 @@ def student_agent(recipe: Recipe, model: ChatModel, backend: SearchBackend, *, f
     )
 
 
-def _slotted(model: ChatModel, slots: asyncio.Semaphore | None) -> ChatModel:
-    return model if slots is None else Slotted(model, slots)
+def _slotted(model: ChatModel, slots: int | None) -> ChatModel:
+    return model if slots is None else Slotted(model, asyncio.Semaphore(slots))
 
 
 def base_model_dir(base_model: str) -> str:

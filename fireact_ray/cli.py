@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,14 @@ RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML fi
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, e.g. train.epochs=5.")
 ]
+MaxCostOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost-usd",
+        metavar="USD",
+        help="Stop the teacher there: short for --set generate.budget.max_cost_usd=USD.",
+    ),
+]
 
 
 @app.command()
@@ -39,11 +48,35 @@ def demo(overrides: SetOption = None) -> None:
 
 
 @app.command()
-def generate(recipe: RecipeArgument, overrides: SetOption = None) -> None:
+def plan(
+    recipe: RecipeArgument,
+    pilot: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Ask N questions for it, the first rows of the run; 0 asks none.")
+    ] = 20,
+    max_cost_usd: MaxCostOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """What generating will take (calls, tokens, $, hours), from a measured pilot, before it is paid for."""
+    from fireact_ray.planning.showing import forecast_text
+    from fireact_ray.stages.plan import plan_costs
+
+    forecast = plan_costs(_load(recipe, overrides, max_cost_usd), pilot)
+    print(forecast_text(forecast.estimate, forecast.fits, may_shrink=forecast.may_shrink))
+    settings = [f"--set={override}" for override in overrides or []]
+    settings += [] if max_cost_usd is None else [f"--max-cost-usd={max_cost_usd:g}"]
+    if forecast.estimate.n_owed:
+        print("\ngo on with:")
+        print(f"  {shlex.join(['fireact', 'generate', recipe, *settings])}")
+        print(f"  {shlex.join(['fireact', 'status', forecast.run_dir, '--watch'])}")
+    _done(forecast.run_dir)
+
+
+@app.command()
+def generate(recipe: RecipeArgument, max_cost_usd: MaxCostOption = None, overrides: SetOption = None) -> None:
     """Let the teacher write trajectories."""
     from fireact_ray.stages.generate import generate as stage
 
-    _done(stage(_load(recipe, overrides)).uri)
+    _done(stage(_load(recipe, overrides, max_cost_usd)).uri)
 
 
 @app.command()
@@ -74,12 +107,12 @@ def evaluate(recipe: RecipeArgument, overrides: SetOption = None) -> None:
 
 
 @app.command()
-def run(recipe: RecipeArgument, overrides: SetOption = None) -> None:
+def run(recipe: RecipeArgument, max_cost_usd: MaxCostOption = None, overrides: SetOption = None) -> None:
     """Generate, convert, train, evaluate."""
     from fireact_ray.evaluation.report import comparison_markdown
     from fireact_ray.stages.pipeline import pipeline
 
-    resolved = _load(recipe, overrides)
+    resolved = _load(recipe, overrides, max_cost_usd)
     print(comparison_markdown(pipeline(resolved)))
     _done(resolved.run_dir)
 
@@ -123,12 +156,15 @@ def show(
 
 
 @app.command()
-def status(path: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+def status(
+    path: Annotated[Path, typer.Argument(help="A run folder.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every 2 s until the run ends.")] = False,
+) -> None:
     """What a run has planned, done, stopped, failed and spent, while it goes on and afterwards."""
-    from fireact_ray.accounting import books
+    from fireact_ray.status import show_status, watch_status
     from fireact_ray.store import Folder
 
-    print(books(Folder(str(path))).to_markdown())
+    (watch_status if watch else show_status)(Folder(str(path)), Console())
 
 
 @app.command()
@@ -136,13 +172,18 @@ def doctor(path: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     """Prove that a run adds up: planned = landed + owed, no key twice, no broken file, one renderer throughout."""
     from fireact_ray.accounting import books
     from fireact_ray.errors import DataError
+    from fireact_ray.status import books_text
     from fireact_ray.store import Folder
 
     found = books(Folder(str(path)))
-    print(found.to_markdown())
+    print(books_text(found))
     if found.problems:
         raise DataError("\n".join(found.problems))
-    print("all adds up")
+    stopped, failed = sum(found.stopped.values()), sum(found.failed.values())
+    print(
+        f"all adds up: {found.planned} planned + {found.unplanned} others = "
+        f"{found.done} done + {stopped} stopped + {failed} failed + {found.unneeded} unneeded + {found.owed} owed"
+    )
 
 
 @app.command()
@@ -194,8 +235,9 @@ def main() -> None:
     run_guarded(app)
 
 
-def _load(recipe: str, overrides: list[str] | None) -> Recipe:
-    return load_recipe(recipe, overrides or [])
+def _load(recipe: str, overrides: list[str] | None, max_cost_usd: float | None = None) -> Recipe:
+    cap = [] if max_cost_usd is None else [f"generate.budget.max_cost_usd={max_cost_usd}"]
+    return load_recipe(recipe, [*(overrides or []), *cap])
 
 
 def _done(where: str) -> None:

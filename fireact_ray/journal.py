@@ -16,6 +16,7 @@ import json
 import logging
 import tempfile
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,11 +104,16 @@ def read_journal(folder: Folder, writer: str = "", wanted: Callable[[str], bool]
 
 def paid_for(folder: Folder) -> Spent:
     """Everything that a folder of journals has been paid for: each model reply once. A missing folder holds nothing."""
-    spent = Spent()
+    return sum(paid_by_row(folder).values(), Spent())
+
+
+def paid_by_row(folder: Folder) -> dict[str, Spent]:
+    """The same by the key of the trajectory, rows that never became whole included."""
+    paid: defaultdict[str, Spent] = defaultdict(Spent)
     for entry in read_journal(folder):
         if entry.reply is not None and entry.call.startswith("model/"):
-            spent += Spent(1, Usage(**entry.reply["usage"]))
-    return spent
+            paid[entry.trajectory_id] += Spent(1, Usage(**entry.reply["usage"]))
+    return dict(paid)
 
 
 def _entry(line: bytes) -> Entry | None:

@@ -1,6 +1,7 @@
 """The command line in processes of its own: exit codes, one-line errors, output folders."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -46,6 +47,7 @@ def test_help_names_every_command():
     listed = fireact("--help").stdout
     for name in (
         "demo",
+        "plan",
         "generate",
         "convert",
         "train",
@@ -69,6 +71,10 @@ BAD = {
     "an unknown method": (["generate", "demo", "--set", "teacher.methods=[act]"], "Did you mean 'react'?"),
     "a split that does not exist": (["generate", "demo", "--set", "generate.split=x"], "Known: train, dev, test"),
     "a missing question file": (["generate", "hotpotqa"], "data/hotpotqa"),
+    "a plan of a missing question file": (["plan", "hotpotqa"], "data/hotpotqa"),
+    "a cap of nothing": (["plan", "demo", "--max-cost-usd", "0"], "generate.budget.max_cost_usd"),
+    "a cap for what has no price": (["generate", "demo", "--max-cost-usd", "5"], "max_cost_usd = 5 needs a price"),
+    "a run that is none": (["status", "nowhere", "--watch"], "no run there"),
     "a run without trajectories": (["convert", "demo"], "Run `fireact generate` or `fireact import` first"),
     "a run without a dataset": (["train", "demo"], "Run `fireact convert` first"),
     "a run without a model": (["serve", "demo"], "Run `fireact train` first"),
@@ -226,3 +232,28 @@ def test_lint_counts_tokens_by_a_tokenizer_and_compares_with_a_recipes_evaluatio
     assert "contaminated: 1 rows" in done.stderr
     assert "estimated" not in done.stdout
     assert "100.0 %" in next(line for line in done.stdout.splitlines() if "too_long" in line)
+
+
+def test_a_plan_without_a_pilot_is_a_bound_and_tells_how_to_go_on(tmp_path):
+    settings = ["--set", "generate.n_questions=10", "--set", "generate.budget.max_calls=300"]
+    done = fireact("plan", "demo", "--pilot", "0", *settings, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "20 rows planned, 0 there, 20 owed" in done.stdout
+    assert "react, reflexion: an upper bound from prompts and limits, NO measurement" in done.stdout
+    assert re.search(r"^\| teacher calls +\| +0 \| +<= 160 \| +0 \| +160 \| +<= 160 \|$", done.stdout, re.MULTILINE)
+    assert "budget max_calls = 300: suffices" in done.stdout
+    assert "fireact generate demo --set=generate.n_questions=10 --set=generate.budget.max_calls=300" in done.stdout
+    assert done.stdout.splitlines()[-1] == "runs/demo"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_status_shows_how_a_run_gets_on_and_doctor_that_it_adds_up(tmp_path):
+    run = run_with_one_row(tmp_path)
+    counts = {"planned": 4, "before": 0, "done": 1, "accepted": 1, "rows_per_minute": 6.0, "eta_s": 30.0}
+    times = {"started_at": 1000.0, "updated_at": 1100.0, "running": True}
+    (tmp_path / "progress.json").write_text(json.dumps({"label": "generate", **counts, **times}))
+    done = fireact("status", run, "--watch")
+    assert done.returncode == 0, done.stderr
+    assert "generate: 1 of 4 rows, 1 in this sitting, 1 of them accepted; no sign of life for" in done.stdout
+    proof = fireact("doctor", run).stdout.splitlines()[-1]
+    assert proof == "all adds up: 0 planned + 1 others = 1 done + 0 stopped + 0 failed + 0 unneeded + 0 owed"

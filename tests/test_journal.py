@@ -5,7 +5,7 @@ from fakes import DictBackend, ScriptedModel, question
 
 from fireact_ray.agent import Agent
 from fireact_ray.errors import ModelDenied, ModelRefused, ModelUnavailable
-from fireact_ray.journal import Entry, Journal, paid_for, read_journal
+from fireact_ray.journal import Entry, Journal, paid_by_row, paid_for, read_journal
 from fireact_ray.journaling import journaled
 from fireact_ray.methods import make_method
 from fireact_ray.quota.budget import Spent
@@ -93,6 +93,12 @@ async def test_model_replies_are_what_was_paid_for(tmp_path):
     await run(agent(ModelRefused("no")), tmp_path, key="b")
     assert paid_for(Folder(str(tmp_path))) == Spent(2, Usage(20, 10))
     assert paid_for(Folder(str(tmp_path / "nowhere"))) == Spent()
+
+
+async def test_what_is_paid_is_known_for_each_row_whole_or_not(tmp_path):
+    await run(agent(SEARCH, FINISH), tmp_path, key="a")
+    await run(agent(SEARCH, ModelUnavailable("killed here")), tmp_path, key="b")
+    assert paid_by_row(Folder(str(tmp_path))) == {"a": Spent(2, Usage(20, 10)), "b": Spent(1, Usage(10, 5))}
 
 
 def test_a_line_is_a_checksum_and_what_was_said(tmp_path):

@@ -17,6 +17,7 @@ from fireact_ray.errors import (
     ModelUnavailable,
     ModelUnknown,
     RateLimited,
+    ReplyWithheld,
     TokenLimit,
 )
 from fireact_ray.http_session import MAX_REPLY_BYTES, HttpReply, read_json
@@ -37,7 +38,7 @@ _MOST_TOKENS = 2**31  # of one reply: a larger count is a mistake
 
 
 def read_completion(body: bytes | None, model: str) -> Completion:
-    """From the body of a reply that says OK. Raises MalformedReply, or ModelRefused where it was withheld.
+    """From the body of a reply that says OK. Raises MalformedReply, or ReplyWithheld.
 
     A count of tokens that is missing or none leaves the usage unknown, `Usage()`.
     """
@@ -79,11 +80,11 @@ def _read_text(message: dict[str, Any], finish_reason: Any, model: str) -> tuple
         raise MalformedReply(f"{model}: the reply's finish_reason is no word")
     reason = (finish_reason or "stop").partition(":")[0].lower()
     if reason in _FILTERED:
-        raise ModelRefused(f"{model}: the provider's content filter withheld the reply")
+        raise ReplyWithheld(f"{model}: the provider's content filter withheld the reply")
     if reason in _BROKEN_OFF:
         raise MalformedReply(f"{model}: the reply broke off")
     if content is None and message.get("refusal"):
-        raise ModelRefused(f"{model}: the model declined to reply")
+        raise ReplyWithheld(f"{model}: the model declined to reply")
     if content is None and reason in _CUT:  # all of it went into hidden reasoning
         content = ""
     if not isinstance(content, str) or not _is_unicode(content):

@@ -18,7 +18,7 @@ from fireact_ray.scheduling.plan import Planned, accepted
 from fireact_ray.scheduling.schedule import Receipt
 from fireact_ray.types import StopReason, Trajectory
 
-ADMITTED_PER_SLOT = 4
+OPEN_PER_SLOT = 16  # rollouts of a teacher: more only help (docs/architecture.md), and cost some kilobytes each
 _BATCH_S = 0.02  # reports of so long go together
 _IDLE_S = 0.5  # how often to ask again while there is nothing to report
 

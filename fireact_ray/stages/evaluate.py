@@ -13,6 +13,7 @@ from fireact_ray.evaluation.report import Report, comparison_markdown
 from fireact_ray.models.student import open_renderer, student_name
 from fireact_ray.recipe import Recipe
 from fireact_ray.scheduling.plan import Policy, plan_lines
+from fireact_ray.scheduling.pool import OPEN_PER_SLOT
 from fireact_ray.stages.landing import begin
 from fireact_ray.stages.rollouts import run_rollouts
 from fireact_ray.store import Folder, read_trajectories
@@ -26,13 +27,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class System:
-    """Something to evaluate. `planner` builds agents that only name rows; `inputs` are what shapes its trajectories."""
+    """Something to evaluate. `planner` builds agents that only name rows; `inputs` are what shapes its trajectories.
+    `open_per_slot`: a local engine keeps what it has read of a conversation, for as many as it has slots."""
 
     name: str
     builder: AgentBuilder
     planner: AgentBuilder
     inputs: dict[str, Any]
-    uses_gpu: bool
+    uses_gpu: bool = False
+    open_per_slot: int = 1
 
 
 def evaluate(recipe: Recipe) -> list[Report]:
@@ -68,6 +71,7 @@ def _evaluate(
             size=size,
             workers=config.workers,
             concurrency=config.concurrency,
+            open_per_slot=system.open_per_slot,
             num_gpus=float(system.uses_gpu),
             recording=recording,
         )
@@ -89,7 +93,7 @@ def _systems(recipe: Recipe) -> Iterator[list[System]]:
         shaped = recipe.model_dump(mode="json", include={"seed": True, "task": True, "teacher": _TEACHER})
         inputs = {**shaped, "search": recipe.search.shaping()}
         planner = replace(builder, opened=False)
-        own = System("teacher", builder, planner, inputs, uses_gpu=False)
+        own = System("teacher", builder, planner, inputs, open_per_slot=OPEN_PER_SLOT)
         yield [own if name == "teacher" else _student(recipe, name) for name in names]
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from fireact_ray.accounting import books
+from fireact_ray.agent import Agent
 from fireact_ray.assembly import TeacherAgents, open_backend
 from fireact_ray.errors import DataError
 from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import to_yaml
-from fireact_ray.scheduling.plan import plan_lines
+from fireact_ray.scheduling.plan import Line, PlanSize, plan_lines
 from fireact_ray.stages.landing import begin, merge_parts
 from fireact_ray.stages.rollouts import run_rollouts
 from fireact_ray.store import Folder
 from fireact_ray.tasks import load_questions
 from fireact_ray.teacher.running import running_teacher
-from fireact_ray.types import StopReason
+from fireact_ray.tools.base import SearchBackend
+from fireact_ray.types import Question, StopReason
 
 logger = logging.getLogger(__name__)
 
@@ -27,29 +32,68 @@ def generate(recipe: Recipe) -> Folder:
     Raises InputError for a missing file or key before anything is written, ModelDenied when the teacher's provider
     refuses every call and BudgetExhausted when the budget is spent (what was paid for until then is kept).
     """
-    run = Folder(recipe.run_dir)
+    with prepared(recipe) as generation:
+        size = generation.begin()
+        logger.info("generate: %d rows planned, %d already there", size.planned, size.planned - size.owed)
+        if size.owed:
+            generation.roll_out("generate", size)
+    return _close(generation.run, recipe)
+
+
+@dataclass(frozen=True)
+class Generation:
+    """All it takes to make the rows of a recipe; nothing is written before `begin`. `builder`: of a teacher that can
+    be called, unless there is a `recording`."""
+
+    recipe: Recipe
+    builder: TeacherAgents
+    backend: SearchBackend
+    agents: dict[str, Agent]
+    questions: list[Question]
+    recording: Folder | None
+
+    @property
+    def run(self) -> Folder:
+        return Folder(self.recipe.run_dir)
+
+    @property
+    def lines(self) -> Iterator[Line]:
+        return plan_lines(self.questions, self.agents, self.recipe.generate.policy)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return _inputs(self.recipe)
+
+    def begin(self) -> PlanSize:
+        size = begin(self.run, self.inputs, self.lines, self.recipe.generate.policy)
+        self.run.write("recipe.yaml", to_yaml(self.recipe))
+        return size
+
+    def roll_out(self, label: str, size: PlanSize, only: frozenset[str] | None = None) -> None:
+        """After `begin`. `only`: these rows, `size` of them."""
+        run_rollouts(
+            label,
+            self.run,
+            self.builder,
+            self.recipe,
+            self.backend.fingerprint,
+            size=size,
+            workers=self.recipe.generate.workers,
+            concurrency=self.recipe.generate.concurrency,
+            recording=self.recording,
+            only=only,
+        )
+
+
+@contextmanager
+def prepared(recipe: Recipe) -> Iterator[Generation]:
+    """Raises InputError for a missing file or key. A scripted teacher runs until the end."""
     config, recording = recipe.generate, Folder(recipe.replay) if recipe.replay else None
     questions = load_questions(recipe.task.name, recipe.task.path, config.split, config.n_questions)
     with running_teacher(recipe, needed=recording is None) as reachable:
         builder = TeacherAgents(reachable, opened=recording is None)
         backend = open_backend(recipe.search, offline=recording is not None)
-        lines = plan_lines(questions, builder(backend), config.policy)
-        size = begin(run, _inputs(recipe), lines, config.policy)
-        run.write("recipe.yaml", to_yaml(recipe))
-        logger.info("generate: %d rows planned, %d already there", size.planned, size.planned - size.owed)
-        if size.owed:
-            run_rollouts(
-                "generate",
-                run,
-                builder,
-                recipe,
-                backend.fingerprint,
-                size=size,
-                workers=config.workers,
-                concurrency=config.concurrency,
-                recording=recording,
-            )
-    return _close(run, recipe)
+        yield Generation(recipe, builder, backend, builder(backend), questions, recording)
 
 
 def _inputs(recipe: Recipe) -> dict[str, Any]:

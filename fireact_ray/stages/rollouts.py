@@ -31,7 +31,7 @@ from fireact_ray.recipe import Recipe
 from fireact_ray.scheduling.dispatch import Counts
 from fireact_ray.scheduling.landing import Lander
 from fireact_ray.scheduling.plan import PLAN, Landed, PlanSize, read_policy
-from fireact_ray.scheduling.pool import ADMITTED_PER_SLOT, Assignment, Pool
+from fireact_ray.scheduling.pool import OPEN_PER_SLOT, Assignment, Pool
 from fireact_ray.scheduling.progress import LiveProgress
 from fireact_ray.stages.metering import shared_quota
 from fireact_ray.stages.runtime import own_error, ray_session
@@ -51,12 +51,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What every worker is built from. `slots`: model calls at a time in one worker."""
+    """What every worker is built from. `slots`: model calls at a time in one worker, with `open_per_slot` rollouts."""
 
     builder: AgentBuilder
     backend: SearchBackend
     home: Folder
     slots: int
+    open_per_slot: int
     offline: bool
 
 
@@ -71,7 +72,7 @@ class RolloutWorker:
         settings = self._settings
         writer = f"{seat}-{uuid.uuid4().hex[:8]}"
         journal = Journal(settings.home / "journal", writer)
-        agents = settings.builder(settings.backend, asyncio.Semaphore(settings.slots))
+        agents = settings.builder(settings.backend, settings.slots)
 
         async def run_row(assignment: Assignment) -> Trajectory:
             row = assignment.row
@@ -82,7 +83,7 @@ class RolloutWorker:
         lander = Lander(settings.home / "trajectories", writer)
         shipping = asyncio.create_task(_ship(journal))
         try:
-            await Pool(run_row, lander, ActorSource(dispatcher, seat), ADMITTED_PER_SLOT * settings.slots).run()
+            await Pool(run_row, lander, ActorSource(dispatcher, seat), settings.open_per_slot * settings.slots).run()
         finally:
             shipping.cancel()
             journal.close()
@@ -100,13 +101,14 @@ def run_rollouts(
     size: PlanSize,
     workers: int,
     concurrency: int,
+    open_per_slot: int = OPEN_PER_SLOT,
     num_gpus: float = 0,
     recording: Folder | None = None,
     only: frozenset[str] | None = None,
 ) -> None:
     """Run what `home`/plan.parquet owes; each row is in `home`/trajectories before it counts.
 
-    `concurrency`: model calls in flight, over all workers. `fingerprint`: of the search backend (see actors.search).
+    `concurrency`: model calls in flight, over all workers; `open_per_slot`: begun rollouts for each. `fingerprint`: of the search backend (see actors.search).
     `recording`: a folder like `home` whose journal answers every call; nothing is asked outside. `only`: these rows.
     Raises ModelDenied, ToolDenied or BudgetExhausted, once what is under way has landed, when no further call is
     allowed, and DataError when rows cannot be written.
@@ -121,7 +123,7 @@ def run_rollouts(
             shared_quota(builder) as builder,
             open_dispatcher(home, read_policy(home), recording) as dispatcher,
         ):
-            settings = WorkerSettings(builder, backend, home, slots, offline=recording is not None)
+            settings = WorkerSettings(builder, backend, home, slots, open_per_slot, offline=recording is not None)
             logger.info("%s: %d rows, %d workers, %d calls in flight", label, size.owed, workers, slots * workers)
             progress = LiveProgress(label, home, size.owed, size.planned - size.owed)
             with _workers(settings, dispatcher, workers, num_gpus) as running, _feeding(home, dispatcher, only):

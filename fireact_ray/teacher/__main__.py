@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from fireact_ray.errors import InputError
 from fireact_ray.teacher.brain import BrainConfig
@@ -26,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             latency=Latency(args.latency_median_s, args.latency_sigma, args.seed, args.stall_rate, args.stall_factor),
             rate_limit=RateLimit(args.requests_per_minute),
             port=args.port,
+            calls_file=args.calls_file,
         )
     except InputError as error:
         logging.error(error)
@@ -50,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stall-factor", type=float, default=6.0, help="how many times as long")
     parser.add_argument("--retry-after-s", type=float, default=1.0)
     parser.add_argument("--requests-per-minute", type=float, default=None, help="more are refused with a 429")
+    parser.add_argument("--calls-file", type=Path, default=None, help="one JSON line per call goes there")
     for fault in Fault:
         parser.add_argument(f"--{fault.replace('_', '-')}", type=float, default=0.0, metavar="RATE")
     return parser

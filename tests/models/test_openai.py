@@ -18,6 +18,7 @@ from fireact_ray.errors import (
     ModelRefused,
     ModelUnavailable,
     ModelUnknown,
+    ReplyWithheld,
     TokenLimit,
 )
 from fireact_ray.http_session import MAX_REPLY_BYTES
@@ -194,7 +195,7 @@ OUTCOMES = {
     "null_content": (MalformedReply, "m: the reply's content is not text (after 3 attempts)"),
     "content_parts": (MalformedReply, "m: the reply's content is not text (after 3 attempts)"),
     "latin_1": (MalformedReply, "m: the reply is no JSON object (after 3 attempts)"),
-    "filtered": (ModelRefused, "m: the provider's content filter withheld the reply"),
+    "filtered": (ReplyWithheld, "m: the provider's content filter withheld the reply"),
 }
 
 
@@ -221,7 +222,7 @@ async def test_a_teacher_that_says_only_nonsense_gives_no_answer_but_those_it_ga
         calls = [chat.complete((Turn("user", f"{n}+1="),), Sampling()) for n in range(100)]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         await chat.close()
-    assert {type(outcome) for outcome in outcomes} == {MalformedReply, ModelRefused, Completion}
+    assert {type(outcome) for outcome in outcomes} == {MalformedReply, ReplyWithheld, Completion}
     assert {outcome.usage for outcome in outcomes if isinstance(outcome, Completion)} == {Usage()}
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fireact_ray.errors import MalformedReply, ModelError, ModelRefused
+from fireact_ray.errors import MalformedReply, ModelError, ModelRefused, ReplyWithheld
 from fireact_ray.models.base import Completion
 from fireact_ray.models.openai_reply import read_completion
 from fireact_ray.types import Usage
@@ -62,10 +62,10 @@ def test_how_a_reply_ended_is_told_in_the_words_of_many_providers(finish_reason,
 @pytest.mark.parametrize(
     ("finish_reason", "message", "failure"),
     [
-        ("content_filter", {}, ModelRefused),
-        ("content_filter: RECITATION", {"content": None}, ModelRefused),
-        ("SAFETY", {}, ModelRefused),
-        ("stop", {"content": None, "refusal": "I cannot."}, ModelRefused),
+        ("content_filter", {}, ReplyWithheld),
+        ("content_filter: RECITATION", {"content": None}, ReplyWithheld),
+        ("SAFETY", {}, ReplyWithheld),
+        ("stop", {"content": None, "refusal": "I cannot."}, ReplyWithheld),
         ("error", {}, MalformedReply),
         ("abort", {}, MalformedReply),
         ("tool_calls", {"content": None}, MalformedReply),

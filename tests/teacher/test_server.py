@@ -7,6 +7,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -15,9 +16,10 @@ import pytest
 from fireact_ray.errors import InputError
 from fireact_ray.methods import make_method
 from fireact_ray.teacher.__main__ import main
+from fireact_ray.teacher.calls import read_calls
 from fireact_ray.teacher.faults import Fault, FaultRates, Latency
 from fireact_ray.teacher.malformed import SHAPES
-from fireact_ray.teacher.protocol import count_tokens
+from fireact_ray.teacher.protocol import ChatRequest, count_tokens
 from fireact_ray.teacher.server import ScriptedTeacher
 from fireact_ray.types import Question
 
@@ -267,3 +269,17 @@ def test_closing_twice_is_harmless_and_gives_the_port_back() -> None:
     teacher.close()
     teacher.close()
     ScriptedTeacher(port=teacher.port).close()
+
+
+def test_the_calls_file_holds_a_line_per_call(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    with ScriptedTeacher(latency=Latency(median_s=0.01), calls_file=path) as server, client_of(server) as made:
+        made.chat.completions.create(**chat())
+        made.chat.completions.create(**chat("2+9+4="))
+        with pytest.raises(openai.NotFoundError):
+            made.chat.completions.create(**{**chat(), "model": "another"})
+    first, second, refused = read_calls(path)
+    assert first.request == ChatRequest(**chat()).hash
+    assert (first.outcome, first.drawn_s) == ("200", 0.01)
+    assert first.came_at_s + 0.01 <= first.left_at_s <= second.left_at_s
+    assert (refused.outcome, refused.drawn_s) == ("404", 0.0)
