@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from benchmarks.null_teacher import Meter, null_agents
 from fireact_ray.journal import Entry, Journal
 from fireact_ray.journaling import journaled
+from fireact_ray.models.slotted import Slots
 from fireact_ray.scheduling.dispatch import Dispatch
 from fireact_ray.scheduling.landing import Lander
 from fireact_ray.scheduling.plan import PLAN, Policy, planned_row
@@ -99,7 +100,7 @@ class Seat:
     async def _live(self) -> None:
         writer = f"{self.name}-{uuid.uuid4().hex[:8]}"
         journal = self._journal = _MortalJournal(self.home / "journal", writer)
-        agents = null_agents(self.meter, asyncio.Semaphore(self.slots))
+        agents = null_agents(self.meter, Slots(self.slots))
 
         async def run_row(assignment: Assignment) -> Trajectory:
             task = asyncio.current_task()
@@ -124,8 +125,8 @@ class RunState:
     deaths: int
 
 
-async def open_dispatch(home: Folder) -> Dispatch:
-    return Dispatch(home, Policy(), clock=asyncio.get_running_loop().time)
+async def open_dispatch(home: Folder, width: Width) -> Dispatch:
+    return Dispatch(home, Policy(), width.workers, clock=asyncio.get_running_loop().time)
 
 
 async def run_null(

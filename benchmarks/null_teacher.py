@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fireact_ray.agent import Agent
 from fireact_ray.methods import grammar, make_method
 from fireact_ray.models.base import Completion, Sampling
-from fireact_ray.models.slotted import Slotted
+from fireact_ray.models.slotted import Slots, Slotted
 from fireact_ray.rollout import Limits
 from fireact_ray.types import Action, Observation, Question, Turn, Usage
 
@@ -93,7 +93,7 @@ class NullSearch:
         return Observation(" ".join(_rng(argument, 0).choices(_WORDS, k=40)))
 
 
-def null_agents(meter: Meter, slots: asyncio.Semaphore) -> dict[str, Agent]:
+def null_agents(meter: Meter, slots: Slots) -> dict[str, Agent]:
     """One process' agents, over its share of the slots."""
     method = make_method("react", "jsonl", few_shot=False)
     model = Slotted(NullChat(meter), slots)

@@ -34,7 +34,8 @@ from benchmarks.null_teacher import Meter, Questions, null_agents
 from benchmarks.simulated_schedule import simulate
 from benchmarks.virtual_clock import VirtualClockLoop
 from fireact_ray.accounting import books
-from fireact_ray.merging import MAX_PART_BYTES, drop_merged, plan_merges, run_here
+from fireact_ray.merging import MAX_PART_BYTES, Merge, drop_merged, plan_merges
+from fireact_ray.models.slotted import Slots
 from fireact_ray.scheduling.plan import Policy, plan_lines
 from fireact_ray.stages.landing import begin
 from fireact_ray.store import Folder, finished_keys
@@ -108,12 +109,15 @@ def _whole_run(home: Folder, size: Size, width: Width) -> None:
     size.n_parts_landed = len(parts.names(".parquet"))
     with _phase(size, "resume"):
         _begin(home, size.n)
-        _on_virtual_clock(open_dispatch(home))
+        _on_virtual_clock(open_dispatch(home, width))
     with _phase(size, "rest"):
         _on_virtual_clock(_sitting(home, width, None))
     with _phase(size, "merge"):
         old = parts.names(".parquet")
-        merged = [name for name, _ in run_here(plan_merges(parts))]
+        with ProcessPoolExecutor(
+            1, mp_context=multiprocessing.get_context("spawn")
+        ) as task:  # as in a task of Ray Data
+            merged = list(task.map(Merge.run, plan_merges(parts)))
         drop_merged(parts, old, merged)
     with _phase(size, "books"):
         found = books(home)
@@ -125,12 +129,12 @@ def _whole_run(home: Folder, size: Size, width: Width) -> None:
 
 
 def _begin(home: Folder, n: int) -> None:
-    agents = null_agents(Meter(1), asyncio.Semaphore())
+    agents = null_agents(Meter(1), Slots(1))
     begin(home, {"benchmark": "scale"}, plan_lines(Questions(n), agents, Policy()), Policy())
 
 
 async def _sitting(home: Folder, width: Width, stop_at: int | None) -> RunState:
-    return await run_null(home, width, await open_dispatch(home), stop_at=stop_at)
+    return await run_null(home, width, await open_dispatch(home, width), stop_at=stop_at)
 
 
 def _on_virtual_clock(coroutine):
@@ -227,7 +231,7 @@ def _print_kills(kills: int, width: Width, scratch: str | None) -> None:
 
 
 async def _killed(home: Folder, width: Width, kills: Kills) -> RunState:
-    return await run_null(home, width, await open_dispatch(home), kills=kills)
+    return await run_null(home, width, await open_dispatch(home, width), kills=kills)
 
 
 def _print_simulated(n: int, width: Width) -> None:

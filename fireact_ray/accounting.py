@@ -111,9 +111,7 @@ def set_aside_broken(folder: Folder) -> list[str]:
     """Move parts that cannot be read into broken/, so that their rows are owed again. Returns their names."""
     broken = []
     for name in folder.names(".parquet"):
-        try:
-            folder.read_table(name)
-        except DataError:
+        if not folder.is_whole(name):
             folder.move(name, "broken")
             broken.append(name)
     return broken

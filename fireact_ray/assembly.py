@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from fireact_ray.models.base import ChatModel, Sampling
 from fireact_ray.models.metered import MeteredChat, Quota
 from fireact_ray.models.openai import OPENAI_URL, OpenAIChat
 from fireact_ray.models.retrying import Retrying, RetryPolicy
-from fireact_ray.models.slotted import Slotted
+from fireact_ray.models.slotted import Slots, Slotted
 from fireact_ray.models.unopened import UnopenedModel
 from fireact_ray.nano import MODEL_DIR
 from fireact_ray.quota.budget import Price
@@ -196,7 +195,7 @@ def student_agent(recipe: Recipe, model: ChatModel, backend: SearchBackend, *, f
 
 
 def _slotted(model: ChatModel, slots: int | None) -> ChatModel:
-    return model if slots is None else Slotted(model, asyncio.Semaphore(slots))
+    return model if slots is None else Slotted(model, Slots(slots))
 
 
 def base_model_dir(base_model: str) -> str:

@@ -7,19 +7,20 @@ readers count a key once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fireact_ray.errors import DataError
-from fireact_ray.hashing import content_hash
 from fireact_ray.rows import TRAJECTORY_SCHEMA
 from fireact_ray.store import Folder
 
 MAX_PART_BYTES = 128_000_000
+_ROWS_PER_GROUP = 10_000
 _KEYSPACE = 1 << 32  # keys are hashes: their first eight hex digits are spread evenly
 
 
@@ -32,20 +33,12 @@ class Merge:
     first: str | None
     last: str | None
 
-    @property
-    def name(self) -> str:
-        return f"part-{content_hash([self.parts, self.first], 12)}.parquet"
-
-    def run(self) -> tuple[str, int]:
-        """Write the part; returns its name and its number of rows."""
-        tables = [self._rows_of(part) for part in self.parts]
-        table = pa.concat_tables(tables).sort_by("trajectory_id")
-        keys = table["trajectory_id"].combine_chunks()
-        if len(keys):
-            first_of_its_key = pc.not_equal(keys[1:], keys[:-1])
-            table = table.filter(pa.concat_arrays([pa.array([True]), first_of_its_key]))
-        self.folder.write_table(self.name, table)
-        return self.name, table.num_rows
+    def run(self) -> str:
+        """Write the part, whose rows are held in memory twice; returns its name."""
+        table = pa.concat_tables([self._rows_of(part) for part in self.parts]).combine_chunks()
+        _, order = np.unique(np.array(table["trajectory_id"].to_pylist(), dtype=np.bytes_), return_index=True)
+        groups = (table.take(order[at : at + _ROWS_PER_GROUP]) for at in range(0, len(order), _ROWS_PER_GROUP))
+        return self.folder.write_part(f"part-{self.first or 'first'}", groups, TRAJECTORY_SCHEMA)
 
     def _rows_of(self, part: str) -> pa.Table:
         table = self.folder.read_table(part).cast(TRAJECTORY_SCHEMA)
@@ -56,9 +49,6 @@ class Merge:
         return table
 
 
-Runner = Callable[[list[Merge]], Iterable[tuple[str, int]]]
-
-
 def plan_merges(folder: Folder, max_part_bytes: int = MAX_PART_BYTES) -> list[Merge]:
     """One merge per new part; none where the folder is empty."""
     parts = tuple(folder.names(".parquet"))
@@ -66,11 +56,6 @@ def plan_merges(folder: Folder, max_part_bytes: int = MAX_PART_BYTES) -> list[Me
     n_parts = -(-n_bytes // max_part_bytes)
     bounds = [None, *(f"{_KEYSPACE * i // n_parts:08x}" for i in range(1, n_parts)), None]
     return [Merge(folder, parts, first, last) for first, last in pairwise(bounds)] if parts else []
-
-
-def run_here(merges: list[Merge]) -> Iterable[tuple[str, int]]:
-    """One after another in this process."""
-    return [merge.run() for merge in merges]
 
 
 def drop_merged(folder: Folder, merged: Iterable[str], keep: Iterable[str]) -> None:

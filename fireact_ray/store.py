@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ from fireact_ray.rows import TRAJECTORY_SCHEMA, from_row, to_row
 from fireact_ray.types import Trajectory
 
 _CHUNK_BYTES = 1 << 23
+_CHECKSUM = re.compile(r"^part-.*-([0-9a-f]{8})\.parquet$")
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Folder:
     def read_json(self, name: str) -> Any:
         return json.loads(self.read(name))
 
-    def write(self, name: str, content: bytes | str) -> None:
+    def write(self, name: str, content: bytes | str | pa.Buffer) -> None:
         """Whole or not at all: written beside its place under a hidden name, then renamed."""
         data = content.encode() if isinstance(content, str) else content
         self._place(name, lambda filesystem, path: _write_bytes(filesystem, path, data))
@@ -92,6 +95,28 @@ class Folder:
                     writer.write_table(table)
 
         self._place(name, put)
+
+    def write_part(self, prefix: str, tables: Iterable[pa.Table], schema: pa.Schema) -> str:
+        """A Parquet file, a row group per table, that is named by its own checksum; returns the name."""
+        sink = pa.BufferOutputStream()
+        with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+            for table in tables:
+                writer.write_table(table)
+        content = sink.getvalue()
+        name = f"{prefix}-{zlib.crc32(content):08x}.parquet"
+        self.write(name, content)
+        return name
+
+    def is_whole(self, name: str) -> bool:
+        """A part has the checksum that it is named by; any other Parquet file can be read."""
+        named = _CHECKSUM.search(name)
+        if named is not None:
+            return f"{zlib.crc32(self.read(name)):08x}" == named.group(1)
+        try:
+            self.read_table(name)
+        except DataError:
+            return False
+        return True
 
     def delete(self, name: str) -> None:
         if self.exists(name):
@@ -198,9 +223,8 @@ def write_trajectories(folder: Folder, trajectories: Iterable[Trajectory], label
     rows = [to_row(trajectory) for trajectory in trajectories]
     if not rows:
         return None
-    name = f"part-{label}-{uuid.uuid4().hex[:12]}.parquet"
-    folder.write_table(name, pa.Table.from_pylist(rows, schema=TRAJECTORY_SCHEMA))
-    return name
+    table = pa.Table.from_pylist(rows, schema=TRAJECTORY_SCHEMA)
+    return folder.write_part(f"part-{label}", [table], TRAJECTORY_SCHEMA)
 
 
 def read_trajectories(folder: Folder) -> list[Trajectory]:
@@ -229,6 +253,6 @@ def finished_keys(folder: Folder) -> set[str]:
     return {key for table in folder.read_tables(["trajectory_id"]) for key in table["trajectory_id"].to_pylist()}
 
 
-def _write_bytes(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
+def _write_bytes(filesystem: fs.FileSystem, path: str, data: bytes | pa.Buffer) -> None:
     with filesystem.open_output_stream(path) as stream:
         stream.write(data)

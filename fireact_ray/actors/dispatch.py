@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from fireact_ray.errors import FireActError
 from fireact_ray.scheduling.dispatch import Counts, Dispatch
-from fireact_ray.scheduling.plan import Planned, Policy, planned_row
+from fireact_ray.scheduling.plan import Planned, Policy, planned_row, read_policy
 from fireact_ray.scheduling.pool import Order, Report
 from fireact_ray.store import Folder
 
@@ -25,8 +25,8 @@ _MAX_CONCURRENCY = 10_000
 class DispatchActor:
     """Methods are coroutines, so that they run one at a time on one loop."""
 
-    def __init__(self, home: Folder, policy: Policy, recording: Folder | None) -> None:
-        self._dispatch = Dispatch(home, policy, recording)
+    def __init__(self, home: Folder, policy: Policy, n_seats: int, recording: Folder | None) -> None:
+        self._dispatch = Dispatch(home, policy, n_seats, recording)
         self._line: list[tuple[Planned, bool | None]] = []
         self._number = -1
 
@@ -59,6 +59,9 @@ class DispatchActor:
     async def halt(self, error: FireActError) -> None:
         self._dispatch.halt(error)
 
+    async def give_up(self) -> None:
+        self._dispatch.give_up()
+
     async def counts(self) -> Counts:
         return self._dispatch.counts()
 
@@ -79,11 +82,11 @@ class ActorSource:
 
 
 @contextmanager
-def open_dispatcher(home: Folder, policy: Policy, recording: Folder | None) -> Iterator[Any]:
-    """The handle of a run's dispatcher."""
+def open_dispatcher(home: Folder, n_seats: int, recording: Folder | None) -> Iterator[Any]:
+    """The handle of the dispatcher of a run whose plan is written."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"num_cpus": 0, "max_concurrency": _MAX_CONCURRENCY, "scheduling_strategy": here}
-    dispatcher = ray.remote(DispatchActor).options(**options).remote(home, policy, recording)
+    dispatcher = ray.remote(DispatchActor).options(**options).remote(home, read_policy(home), n_seats, recording)
     try:
         yield dispatcher
     finally:

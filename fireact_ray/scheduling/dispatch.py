@@ -36,23 +36,26 @@ class Counts:
 
 
 class Dispatch:
-    """`home`: the folder with trajectories/ and journal/. `recording`: another run's, that answers all calls."""
+    """`home`: the folder with trajectories/ and journal/. `n_seats`: pools that will come. `recording`: another run's
+    folder, that answers all calls."""
 
     def __init__(
         self,
         home: Folder,
         policy: Policy,
+        n_seats: int,
         recording: Folder | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.landed, accepted = read_landed(home / "trajectories")
-        self._journal, self._clock = home / "journal", clock
+        self._journal, self._n_seats, self._clock = home / "journal", n_seats, clock
         self._schedule = Schedule(policy, accepted)
         self._paid: dict[str, dict[str, Entry]] = {}
         self._writers: dict[str, str] = {}
         self._heard_of: dict[str, float] = {}
         self._all_fed = False
         self._error: FireActError | None = None
+        self._gives_up = False
         if recording is not None:
             self._remember(read_journal(recording / "journal"))
         done = {key.decode() for key in self.landed.ids.tolist()}
@@ -72,6 +75,10 @@ class Dispatch:
         """Let nothing more begin."""
         self._error = self._error or error
 
+    def give_up(self) -> None:
+        """Let nothing go on: only what has finished still lands."""
+        self._gives_up = True
+
     def join(self, seat: str, writer: str) -> None:
         """A pool begins; what an earlier one on this seat held is owed again."""
         self._lose(seat)
@@ -88,13 +95,15 @@ class Dispatch:
             self._paid.pop(key, None)
         if report.error is not None:
             self.halt(report.error)
-        if self._error is not None:
-            return Order(halt=True)
+        if self._error is not None or self._gives_up:
+            return Order(halt=True, give_up=self._gives_up)
         self._lose_the_silent()
-        rows = schedule.take(seat, room) if room > 0 else []
+        # No pool takes more than half of its share of what waits, so that all end at about the same time.
+        share = -(-schedule.n_ready // (2 * self._n_seats))
+        rows = schedule.take(seat, max(1, min(room, share))) if room > 0 else []
         return Order(
             tuple(Assignment(row, self._paid.get(row.trajectory_id, {})) for row in rows),
-            tuple(schedule.take_condemned()) if room > 0 else (),
+            tuple(schedule.take_condemned(seat)) if room > 0 else (),
             schedule.unneeded(),
             over=self._is_over,
         )
@@ -113,9 +122,10 @@ class Dispatch:
             del self._heard_of[seat]
 
     def _lose(self, seat: str) -> None:
-        held = set(self._schedule.lost(seat))
-        if held:
-            self._remember(read_journal(self._journal, self._writers[seat], held.__contains__))
+        held = self._schedule.held(seat)
+        entries = list(read_journal(self._journal, self._writers[seat], held.__contains__)) if held else []
+        self._remember(entries)
+        self._schedule.lost(seat, {entry.trajectory_id for entry in entries})
 
     def _remember(self, entries: Iterable[Entry]) -> None:
         for entry in entries:

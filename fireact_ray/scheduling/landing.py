@@ -14,7 +14,7 @@ from fireact_ray.failpoint import reach
 from fireact_ray.store import Folder, write_trajectories
 from fireact_ray.types import Trajectory
 
-PART_ROWS, PART_AGE_S = 1000, 5.0
+PART_ROWS, PART_AGE_S = 2000, 30.0
 
 
 class Lander:

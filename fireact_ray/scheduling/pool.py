@@ -7,18 +7,21 @@ slots themselves stand around the model (models.slotted): a rollout that searche
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from fireact_ray.errors import BudgetExhausted, DataError, FireActError, ModelDenied, ToolDenied
+from fireact_ray.models.slotted import begun
 from fireact_ray.scheduling.landing import Lander
 from fireact_ray.scheduling.plan import Planned, accepted
 from fireact_ray.scheduling.schedule import Receipt
 from fireact_ray.types import StopReason, Trajectory
 
-OPEN_PER_SLOT = 16  # rollouts of a teacher: more only help (docs/architecture.md), and cost some kilobytes each
+OPEN_PER_SLOT = 4  # rollouts of a teacher: enough for every slot to have a call while others search
 _BATCH_S = 0.02  # reports of so long go together
 _IDLE_S = 0.5  # how often to ask again while there is nothing to report
 
@@ -38,12 +41,13 @@ class Assignment:
 @dataclass(frozen=True, slots=True)
 class Order:
     """What a source answers. `condemned`: rows to land as failed; `unneeded`: methods whose rollouts may stop;
-    `halt`: begin nothing more; `over`: everything has been given out and has landed."""
+    `halt`: begin nothing more; `give_up`: nor finish what is under way; `over`: everything has landed."""
 
     assignments: tuple[Assignment, ...] = ()
     condemned: tuple[Planned, ...] = ()
     unneeded: frozenset[str] = frozenset()
     halt: bool = False
+    give_up: bool = False
     over: bool = False
 
 
@@ -79,6 +83,7 @@ class Pool:
         self._run_row, self._lander, self._source = run_row, lander, source
         self._admitted = admitted
         self._running: dict[asyncio.Task[Trajectory], Planned] = {}
+        self._numbers = itertools.count()
         self._report = Report()
         self._something_ended = asyncio.Event()
         self._halted = False
@@ -92,7 +97,7 @@ class Pool:
             if not self._running and (order.over or self._halted):
                 break
             await self._next_event()
-            if self._lander.is_due or not self._running:
+            if self._lander.is_due or self._halted or not self._running:
                 await self._land()
         await self._land()
         await self._source.exchange(self._report, 0)
@@ -104,11 +109,14 @@ class Pool:
         self._halted = self._halted or order.halt
         for row in order.condemned:
             self._lander.add(_crashed(row))
-        for task, row in self._running.items():
-            if row.method in order.unneeded:
-                task.cancel()
+        if order.unneeded or order.give_up:
+            for task, row in self._running.items():
+                if order.give_up or row.method in order.unneeded:
+                    task.cancel()
         for assignment in order.assignments:
-            task = asyncio.create_task(self._run_row(assignment))
+            context = copy_context()
+            context.run(begun.set, next(self._numbers))
+            task = asyncio.create_task(self._run_row(assignment), context=context)
             self._running[task] = assignment.row
             task.add_done_callback(self._ended)
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from fireact_ray.scheduling.plan import Line, Planned, Policy
 
-_SUSPECT_AFTER = 3  # deaths of workers that a row was running in, before it is tried alone
+_SUSPECT_AFTER = 5  # deaths of workers in which a row got no further, before it is tried alone
 _CONDEMN_AFTER = 3  # deaths of workers in which it was alone
 _LEAST_RATE = 0.05  # of acceptance, for guessing how many rollouts a target still needs
 _PRIOR = 0.5
@@ -34,6 +34,7 @@ class _Held:
     line: Line
     index: int
     finished: bool = False
+    condemned: bool = False
 
     @property
     def row(self) -> Planned:
@@ -50,7 +51,8 @@ class Schedule:
         self._deaths: Counter[str] = Counter()  # by key
         self._deaths_alone: Counter[str] = Counter()
         self._suspects: deque[_Held] = deque()
-        self._condemned: deque[Planned] = deque()
+        self._alone: set[str] = set()  # workers that run a suspect
+        self._condemned: deque[_Held] = deque()
         self._accepted = Counter(accepted_before or {})
         self._accepted_now: Counter[str] = Counter()  # in this sitting, by method
         self._tried: Counter[str] = Counter()
@@ -77,10 +79,11 @@ class Schedule:
     def take(self, worker: str, n: int) -> list[Planned]:
         """Up to `n` rows for a worker to begin."""
         held = self._held.setdefault(worker, {})
-        if any(self._deaths[key] >= _SUSPECT_AFTER for key in held):
-            return []  # a suspect runs alone
+        if worker in self._alone:
+            return []
         if self._suspects and not held:
             self._ready.appendleft(self._suspects.popleft())
+            self._alone.add(worker)
             n = min(n, 1)
         taken: list[Planned] = []
         waiting: list[_Held] = []
@@ -97,10 +100,12 @@ class Schedule:
         self._ready.extendleft(reversed(waiting))
         return taken
 
-    def take_condemned(self) -> list[Planned]:
-        """Rows that have killed a worker alone, to be landed as failed by whoever asks."""
+    def take_condemned(self, worker: str) -> list[Planned]:
+        """Rows that have killed a worker alone again and again, to be landed as failed by whoever asks first."""
         condemned, self._condemned = list(self._condemned), deque()
-        return condemned
+        for entry in condemned:
+            self._held.setdefault(worker, {})[entry.row.trajectory_id] = entry
+        return [entry.row for entry in condemned]
 
     def finished(self, worker: str, receipts: Iterable[Receipt]) -> None:
         """Rows that have ended; what follows in their lines becomes ready."""
@@ -128,6 +133,7 @@ class Schedule:
             self._held.get(worker, {}).pop(key, None)
             self._credited.discard(key)
             self._deaths.pop(key, None)
+        self._alone.discard(worker)
 
     def returned(self, worker: str, keys: Iterable[str]) -> None:
         """Rows that a worker has given up: they are owed again, unless they are no longer needed."""
@@ -137,26 +143,33 @@ class Schedule:
                 self._running[entry.row.method] -= not entry.finished
                 self._ready.appendleft(_Held(entry.line, entry.index))
 
-    def lost(self, worker: str) -> list[str]:
-        """A worker has died: all it held is owed again. Returns the keys."""
+    def held(self, worker: str) -> frozenset[str]:
+        """Keys of the rows that a worker has and that have not landed."""
+        return frozenset(self._held.get(worker, ()))
+
+    def lost(self, worker: str, got_further: Container[str] = ()) -> None:
+        """A worker has died: all it held is owed again. Rows that `got_further` in its life did not kill it."""
         held = self._held.pop(worker, {})
+        self._alone.discard(worker)
         begun = [key for key, entry in held.items() if not entry.finished]
         for key, entry in held.items():
             self._running[entry.row.method] -= not entry.finished
             again = _Held(entry.line, entry.index)
-            if entry.finished:
+            if entry.condemned:
+                self._condemned.append(entry)
+                continue
+            if entry.finished or key in got_further:
                 self._ready.appendleft(again)
                 continue
             self._deaths[key] += 1
             self._deaths_alone[key] += begun == [key]
             if self._deaths_alone[key] >= _CONDEMN_AFTER and self._deaths[key] > _SUSPECT_AFTER:
-                self._condemned.append(entry.row)
+                self._condemned.append(_Held(entry.line, entry.index, finished=True, condemned=True))
                 self._next_of(entry)
             elif self._deaths[key] >= _SUSPECT_AFTER:
                 self._suspects.append(again)
             else:
                 self._ready.appendleft(again)
-        return list(held)
 
     def unneeded(self) -> frozenset[str]:
         """Methods of which enough is accepted: what runs of them may stop."""

@@ -18,6 +18,8 @@ from fireact_ray.scheduling.plan import Line, PlanSize, Policy, write_plan
 from fireact_ray.stages.runtime import ray_session
 from fireact_ray.store import Folder, claim
 
+_MERGED_HERE_BYTES = 8_000_000
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,15 +43,15 @@ def begin(home: Folder, inputs: dict[str, Any], lines: Iterable[Line], policy: P
 def merge_parts(folder: Folder, config: RayConfig) -> Iterator[list[str]]:
     """Inside, the merged parts stand beside those they were made of; afterwards they stand alone.
 
-    What fits into one part is merged here; more is a Ray Data job, so that no process holds more than one part.
+    A little is merged here; more is a Ray Data job, so that the driver stays small and parts are made side by side.
     """
     old = folder.names(".parquet")
     if folder.exists("manifest.json") and folder.read_json("manifest.json").get("parts") == old:
         yield old
         return
     merges = plan_merges(folder)
-    if len(merges) <= 1:
-        parts = sorted(merge.run()[0] for merge in merges)
+    if sum(map(folder.size, old)) <= _MERGED_HERE_BYTES:
+        parts = sorted(merge.run() for merge in merges)
     else:
         with ray_session(config):
             merged = ray.data.from_items([{"merge": merge} for merge in merges], override_num_blocks=len(merges))
@@ -61,4 +63,4 @@ def merge_parts(folder: Folder, config: RayConfig) -> Iterator[list[str]]:
 
 
 def _run(row: dict[str, Merge]) -> dict[str, str]:
-    return {"part": row["merge"].run()[0]}
+    return {"part": row["merge"].run()}

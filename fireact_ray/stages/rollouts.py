@@ -30,7 +30,7 @@ from fireact_ray.journaling import journaled
 from fireact_ray.recipe import Recipe
 from fireact_ray.scheduling.dispatch import Counts
 from fireact_ray.scheduling.landing import Lander
-from fireact_ray.scheduling.plan import PLAN, Landed, PlanSize, read_policy
+from fireact_ray.scheduling.plan import PLAN, Landed, PlanSize
 from fireact_ray.scheduling.pool import OPEN_PER_SLOT, Assignment, Pool
 from fireact_ray.scheduling.progress import LiveProgress
 from fireact_ray.stages.metering import shared_quota
@@ -108,8 +108,9 @@ def run_rollouts(
 ) -> None:
     """Run what `home`/plan.parquet owes; each row is in `home`/trajectories before it counts.
 
-    `concurrency`: model calls in flight, over all workers; `open_per_slot`: begun rollouts for each. `fingerprint`: of the search backend (see actors.search).
-    `recording`: a folder like `home` whose journal answers every call; nothing is asked outside. `only`: these rows.
+    `concurrency`: model calls in flight, over all workers; `open_per_slot`: begun rollouts for each of them.
+    `fingerprint`: of the search backend (see actors.search). `recording`: a folder like `home` whose journal answers
+    every call; nothing is asked outside. `only`: these rows.
     Raises ModelDenied, ToolDenied or BudgetExhausted, once what is under way has landed, when no further call is
     allowed, and DataError when rows cannot be written.
     """
@@ -121,7 +122,7 @@ def run_rollouts(
         with (
             backend_context as backend,
             shared_quota(builder) as builder,
-            open_dispatcher(home, read_policy(home), recording) as dispatcher,
+            open_dispatcher(home, workers, recording) as dispatcher,
         ):
             settings = WorkerSettings(builder, backend, home, slots, open_per_slot, offline=recording is not None)
             logger.info("%s: %d rows, %d workers, %d calls in flight", label, size.owed, workers, slots * workers)
@@ -202,8 +203,9 @@ def _follow(progress: LiveProgress, dispatcher: Any, running: list[Any]) -> None
                 ray.get(ended)  # a worker that failed says why
                 counts = _counts(dispatcher)
                 progress.set(counts.finished, counts.accepted)
+            ray.wait(running, num_returns=len(running), timeout=_ENDING_S)  # killed while it runs, Ray would complain
         except KeyboardInterrupt:
-            ray.get(dispatcher.halt.remote(DataError("interrupted")))
+            ray.get(dispatcher.give_up.remote())
             ray.wait(running, num_returns=len(running), timeout=_ENDING_S)
             raise
     if counts.error is not None:

@@ -43,6 +43,7 @@ class TeacherApp:
         self._seen: Counter[str] = Counter()  # request hash -> times
         self._calls: Counter[str] = Counter()  # see stats()
         self._tokens: Counter[str] = Counter()
+        self._requests = 0
         self._in_flight = 0
         self._peak_in_flight = 0
 
@@ -54,8 +55,10 @@ class TeacherApp:
         ]
 
     def stats(self) -> dict[str, Any]:
-        """`calls` by HTTP status, or by fault where no status tells; tokens of all replies worked out."""
+        """`requests`: all that came, also those whose client had gone before the reply. `calls` by HTTP status, or by
+        fault where no status tells; tokens of all replies worked out."""
         return {
+            "requests": self._requests,
             "calls": dict(self._calls),
             "in_flight": self._in_flight,
             "peak_in_flight": self._peak_in_flight,
@@ -71,6 +74,7 @@ class TeacherApp:
         return web.json_response(self.stats())
 
     async def _complete(self, http: web.Request) -> web.StreamResponse:
+        self._requests += 1
         self._in_flight += 1
         self._peak_in_flight = max(self._peak_in_flight, self._in_flight)
         call = SeenCall(came_at_s=time.monotonic())

@@ -6,6 +6,7 @@ from pathlib import Path
 from benchmarks.null_run import Kills, RunState, Width, open_dispatch, run_null
 from benchmarks.null_teacher import Meter, Questions, null_agents
 from benchmarks.virtual_clock import VirtualClockLoop
+from fireact_ray.models.slotted import Slots
 from fireact_ray.scheduling.dispatch import read_landed
 from fireact_ray.scheduling.plan import Policy, plan_lines, write_plan
 from fireact_ray.store import Folder, finished_keys
@@ -14,7 +15,7 @@ WIDTH = Width(workers=2, concurrency=20)
 
 
 def planned(home: Folder, n: int) -> set[str]:
-    lines = list(plan_lines(list(Questions(n)), null_agents(Meter(1), asyncio.Semaphore()), Policy()))
+    lines = list(plan_lines(list(Questions(n)), null_agents(Meter(1), Slots(1)), Policy()))
     landed, _ = read_landed(home / "trajectories")
     write_plan(home, lines, Policy(), landed)
     return {row.trajectory_id for line in lines for row in line}
@@ -22,7 +23,7 @@ def planned(home: Folder, n: int) -> set[str]:
 
 def run(home: Folder, stop_at: int | None = None, kills: Kills | None = None) -> RunState:
     async def main() -> RunState:
-        return await run_null(home, WIDTH, await open_dispatch(home), stop_at=stop_at, kills=kills)
+        return await run_null(home, WIDTH, await open_dispatch(home, WIDTH), stop_at=stop_at, kills=kills)
 
     with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
         return runner.run(main())

@@ -27,7 +27,7 @@ class LocalSource:
 
 
 def dispatcher(folder: Folder, keys: str, policy: Policy | None = None) -> Dispatch:
-    dispatch = Dispatch(folder, policy or Policy())
+    dispatch = Dispatch(folder, policy or Policy(), n_seats=1)
     dispatch.feed([((Planned(key, question(), "react"),), [None]) for key in keys])
     dispatch.fed()
     dispatch.join("w", "w-1")
@@ -136,6 +136,23 @@ async def test_once_a_target_is_reached_what_still_runs_is_cancelled_and_stays_u
     assert (keys_in(folder), cancelled, dispatch.counts().over) == ("a", ["b"], True)
 
 
+async def test_a_run_that_is_given_up_lands_what_has_finished_and_cuts_off_the_rest(tmp_path):
+    async def run_row(assignment: Assignment):
+        if assignment.row.trajectory_id != "a":
+            await asyncio.sleep(60)
+        return finished_trajectory(assignment.row.trajectory_id)
+
+    folder = Folder(str(tmp_path))
+    dispatch = dispatcher(folder, "abcd")
+    running = asyncio.create_task(run_pool(folder, dispatch, run_row))
+    await asyncio.sleep(0.3)
+    dispatch.give_up()
+    source = await running
+    assert keys_in(folder) == "a"
+    assert {"b", "c"} <= {key for report in source.reports for key in report.returned}
+    assert dispatch.counts().finished == 1
+
+
 async def test_a_condemned_row_lands_as_crashed(tmp_path):
     folder = Folder(str(tmp_path))
 
@@ -156,12 +173,13 @@ async def test_what_a_dead_pool_has_paid_for_goes_with_its_rows_to_the_next(tmp_
 
     folder = Folder(str(tmp_path))
     dispatch = dispatcher(folder, "ab")
-    dispatch.exchange("w", Report(), 2)
+    for _ in range(2):
+        dispatch.exchange("w", Report(), 2)
     journal = Journal(folder / "journal", "w-1")
     journal.put(Entry("a", "model/1/x", {"text": "paid"}))
     dispatch.join("w", "w-2")  # the process died and was started again
-    order = dispatch.exchange("w", Report(), 2)
-    assert {a.row.trajectory_id: [e.reply for e in a.paid.values()] for a in order.assignments} == {
+    orders = [dispatch.exchange("w", Report(), 2) for _ in range(2)]
+    assert {a.row.trajectory_id: [e.reply for e in a.paid.values()] for order in orders for a in order.assignments} == {
         "a": [{"text": "paid"}],
         "b": [],
     }
@@ -169,7 +187,7 @@ async def test_what_a_dead_pool_has_paid_for_goes_with_its_rows_to_the_next(tmp_
 
 async def test_a_pool_that_falls_silent_loses_its_rows_to_the_others(tmp_path):
     now = 0.0
-    dispatch = Dispatch(Folder(str(tmp_path)), Policy(), clock=lambda: now)
+    dispatch = Dispatch(Folder(str(tmp_path)), Policy(), n_seats=2, clock=lambda: now)
     dispatch.feed([((Planned("a", question(), "react"),), [None])])
     dispatch.fed()
     dispatch.join("w1", "w1-x")
@@ -179,6 +197,16 @@ async def test_a_pool_that_falls_silent_loses_its_rows_to_the_others(tmp_path):
     assert dispatch.exchange("w2", Report(), 1).assignments == ()
     now = 31.0
     assert len(dispatch.exchange("w2", Report(), 1).assignments) == 1
+
+
+async def test_no_pool_takes_the_rows_that_another_could_begin(tmp_path):
+    dispatch = Dispatch(Folder(str(tmp_path)), Policy(), n_seats=2)
+    dispatch.feed([((Planned(key, question(), "react"),), [None]) for key in "abcdefgh"])
+    dispatch.fed()
+    dispatch.join("w1", "w1-x")
+    dispatch.join("w2", "w2-x")
+    sizes = [len(dispatch.exchange(seat, Report(), 100).assignments) for seat in ("w1", "w2") * 4]
+    assert sizes == [2, 2, 1, 1, 1, 1, 0, 0]
 
 
 async def test_a_wrong_answer_is_no_accepted_row(tmp_path):

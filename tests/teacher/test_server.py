@@ -121,6 +121,7 @@ def test_stats_count_calls_and_tokens() -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{teacher.port}/stats") as response:
             assert json.load(response) == teacher.stats()
     assert teacher.stats() == {
+        "requests": 3,
         "calls": {"200": 2, "400": 1},
         "in_flight": 0,
         "peak_in_flight": 1,
