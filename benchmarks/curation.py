@@ -9,7 +9,7 @@ of equal texts wins nothing. The tokenizer is the nano's (2048 tokens), as Llama
 
 The baseline is `encode_batch` of that tokenizer on the same texts, on one core, times the number of cores: the most
 that tokenizing can give. "rows" counts rows that are kept. `datasets.map` renders each row as our loop would. Memory is
-the growth of this process's peak over its size before. Needs `datasets` (dev extra); parts without it are left out.
+the growth of this process's peak over its size before. `datasets` is in the dev extra.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import datasets
+
 from fireact_ray.assembly import base_model_dir
 from fireact_ray.curation.config import ConvertConfig
 from fireact_ray.curation.examples import conversation
@@ -40,6 +42,7 @@ from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.rows import from_row
+from fireact_ray.stages.convert import IN_PROCESS, convert
 from fireact_ray.store import Folder, read_trajectories, write_trajectories
 from fireact_ray.training.packing import pack
 from fireact_ray.types import Trajectory
@@ -176,8 +179,6 @@ def _bare(recipe: Recipe) -> tuple[float, int]:
 
 
 def _ours(recipe: Recipe, in_process: int | None) -> int:
-    from fireact_ray.stages.convert import IN_PROCESS, convert
-
     if in_process == 0:
         (Folder(recipe.run_dir) / "dataset").delete("manifest.json")
     folder = convert(recipe, in_process=IN_PROCESS if in_process is None else in_process)
@@ -187,8 +188,6 @@ def _ours(recipe: Recipe, in_process: int | None) -> int:
 
 
 def _datasets_map(recipe: Recipe, n_processes: int) -> int:
-    import datasets
-
     datasets.disable_progress_bars()
     kept, _ = curate(read_trajectories(Folder(recipe.run_dir) / "trajectories"), recipe.convert)
     keys = {row.trajectory_id for row in kept}
