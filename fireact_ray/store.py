@@ -13,6 +13,7 @@ holds the counts and the inputs that made them. Asking for other inputs in an ol
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import uuid
@@ -27,6 +28,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from fireact_ray.errors import DataError, InputError
+from fireact_ray.hashing import content_hash
 from fireact_ray.rows import TRAJECTORY_SCHEMA, from_row, to_row
 from fireact_ray.types import Trajectory
 
@@ -147,6 +149,13 @@ class Folder:
         filesystem, path = (self / name)._resolve()
         return pq.read_schema(path, filesystem=filesystem)
 
+    def digest(self, suffixes: tuple[str, ...]) -> str:
+        """Of the contents of the files that end so, whatever their names."""
+        digests = sorted(
+            hashlib.sha256(self.read(name)).hexdigest() for name in self.names() if name.endswith(suffixes)
+        )
+        return content_hash(digests)
+
     def lines(self, name: str) -> Iterator[bytes]:
         """Lines of a file of any size, without their ends; a torn last one is a line too."""
         filesystem, path = (self / name)._resolve()
@@ -225,6 +234,18 @@ def read_trajectories(folder: Folder) -> list[Trajectory]:
     """
     by_key = {row["trajectory_id"]: row for table in folder.read_tables() for row in table.to_pylist()}
     return [from_row(by_key[key]) for key in sorted(by_key)]
+
+
+def select_rows(folder: Folder, keys: set[str]) -> Iterator[pa.Table]:
+    """The rows, not yet decoded, of the trajectories that `read_trajectories` gives for these keys, part by part."""
+    last = {
+        key: (part, place)
+        for part, table in enumerate(folder.read_tables(["trajectory_id"]))
+        for place, key in enumerate(table["trajectory_id"].to_pylist())
+    }
+    for part, table in enumerate(folder.read_tables()):
+        ids = table["trajectory_id"].to_pylist()
+        yield table.filter(pa.array([key in keys and last[key] == (part, place) for place, key in enumerate(ids)]))
 
 
 def finished_keys(folder: Folder) -> set[str]:
