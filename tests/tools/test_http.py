@@ -76,8 +76,8 @@ async def test_the_server_says_how_long_to_wait():
 @pytest.mark.parametrize("header", ["3600", "Fri, 31 Dec 2100 23:59:59 GMT"])
 async def test_a_wait_that_is_too_long_is_not_waited_for(header):
     error, n_asked = await fetched(lambda _: web.Response(status=429, headers={"Retry-After": header}))
-    assert str(error).startswith("p: HTTP 429, to be asked again in 3")
     assert re.fullmatch(r"p: HTTP 429, to be asked again in \d{4,} s only", str(error))
+    assert n_asked == 1
 
 
 async def test_a_server_that_hangs_is_given_up():
