@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from fireact_ray.errors import DataError, InputError
+from fireact_ray.errors import DataError, InputError, WriteFailed
 from fireact_ray.hashing import content_hash
 from fireact_ray.rows import TRAJECTORY_SCHEMA, from_row, to_row
 from fireact_ray.types import Trajectory
@@ -73,7 +73,13 @@ class Folder:
             return bytes(stream.read())
 
     def read_json(self, name: str) -> Any:
-        return json.loads(self.read(name))
+        """Raises DataError where the file is damaged."""
+        try:
+            return json.loads(self.read(name))
+        except ValueError as error:
+            raise DataError(
+                f"{self.uri}/{name}: damaged, not valid JSON ({error}). Restore it, or delete it."
+            ) from None
 
     def write(self, name: str, content: bytes | str | pa.Buffer) -> None:
         """Whole or not at all: written beside its place under a hidden name, then renamed."""
@@ -172,11 +178,15 @@ class Folder:
         return int(filesystem.get_file_info(path).size or 0)
 
     def _place(self, name: str, put: Any) -> None:
+        """Raises WriteFailed."""
         filesystem, folder = self._resolve()
-        filesystem.create_dir(folder, recursive=True)
         hidden = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}"
-        put(filesystem, hidden)
-        filesystem.move(hidden, f"{folder}/{name}")
+        try:
+            filesystem.create_dir(folder, recursive=True)
+            put(filesystem, hidden)
+            filesystem.move(hidden, f"{folder}/{name}")
+        except OSError as error:
+            raise WriteFailed.of(f"{self.uri}/{name}", error) from None
 
     def _resolve(self) -> tuple[fs.FileSystem, str]:
         if self.is_local:
