@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fireact_ray.training.packing import pack
@@ -13,6 +13,7 @@ def test_each_row_goes_where_it_leaves_the_least_space():
     assert pack([2, 3, 6, 7, 4, 2], capacity=10) == [(3, 1), (2, 4), (0, 5)]
 
 
+@settings(deadline=None)  # no speed is asserted
 @given(LENGTHS)
 def test_every_row_is_in_one_pack_and_no_pack_is_too_long(lengths):
     packs = pack(lengths, CAPACITY)
@@ -20,12 +21,14 @@ def test_every_row_is_in_one_pack_and_no_pack_is_too_long(lengths):
     assert all(0 < sum(lengths[row] for row in rows) <= CAPACITY for rows in packs)
 
 
+@settings(deadline=None)  # no speed is asserted
 @given(LENGTHS)
 def test_no_two_packs_would_have_fitted_into_one(lengths):
     totals = sorted(sum(lengths[row] for row in rows) for rows in pack(lengths, CAPACITY))
     assert len(totals) < 2 or totals[0] + totals[1] > CAPACITY
 
 
+@settings(deadline=None)  # no speed is asserted
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=60), st.randoms(use_true_random=False))
 def test_rows_cut_from_full_packs_need_few_packs_more(cuts, draw):
     """Packs of CAPACITY are cut in two and shuffled: best fit puts each pair together again."""
