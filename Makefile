@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: install demo test test-fast check lint clean
+.PHONY: install demo test chaos test-fast check lint clean
 
 install: $(READY)
 
@@ -20,6 +20,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+chaos: $(READY)
+	FIREACT_CHAOS=full $(BIN)/python -m pytest tests/chaos -rP --durations=0
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 -m "not ray and not torch and not e2e"

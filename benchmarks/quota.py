@@ -8,9 +8,12 @@ The scripted teacher enforces the rate itself. `--learn`: the recipe does not na
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import tempfile
 import threading
 import time
+from datetime import date
 
 from fireact_ray.recipe_loader import load_recipe
 from fireact_ray.stages.generate import generate
@@ -20,6 +23,7 @@ from fireact_ray.teacher.limiting import RateLimit
 from fireact_ray.teacher.server import ScriptedTeacher
 
 _START = 40  # requests: before these, workers are still starting
+_SHARES = (0.5, 0.8, 0.9)
 
 
 def main() -> None:
@@ -48,9 +52,13 @@ def main() -> None:
         watch.join()
         calls = teacher.stats()["calls"]
     total = sum(calls.values())
-    for share in (0.5, 0.8, 0.9):
-        print(f"share of the rate up to {share:.0%} of the requests: {_per_minute(seen, share * total) / rate:.3f}")
-    print(f"{total} requests, 429s: {calls.get('429', 0) / total:.2%}")
+    reached = [f"{_per_minute(seen, share * total) / rate:.3f}" for share in _SHARES]
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
+    how = "learnt" if args.learn else "named"
+    print(f"\n{date.today()}, {os.cpu_count()} CPUs, commit {commit.strip()}, {rate:g} requests per minute, {how}\n")
+    print(f"| requests | 429s | {' | '.join(f'share of the rate up to {share:.0%} of them' for share in _SHARES)} |")
+    print("|---:|---:|---:|---:|---:|")
+    print(f"| {total} | {calls.get('429', 0) / total:.2%} | {' | '.join(reached)} |")
 
 
 def _watch(teacher: ScriptedTeacher, seen: list[tuple[float, int]], stop: threading.Event) -> None:

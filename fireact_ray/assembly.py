@@ -12,8 +12,10 @@ from fireact_ray.errors import InputError
 from fireact_ray.methods import make_method
 from fireact_ray.models.base import ChatModel, Sampling
 from fireact_ray.models.metered import MeteredChat, Quota
-from fireact_ray.models.openai import OpenAIChat
+from fireact_ray.models.openai import OPENAI_URL, OpenAIChat
 from fireact_ray.models.retrying import Retrying, RetryPolicy
+from fireact_ray.models.slotted import Slots, Slotted
+from fireact_ray.models.unopened import UnopenedModel
 from fireact_ray.nano import MODEL_DIR
 from fireact_ray.quota.budget import Price
 from fireact_ray.quota.gate import LocalQuota
@@ -30,57 +32,68 @@ from fireact_ray.rollout import Limits
 from fireact_ray.secrets import read_api_key
 from fireact_ray.store import Folder
 from fireact_ray.tasks import TASKS
+from fireact_ray.teacher.protocol import MODEL_NAME as SCRIPTED_NAME
 from fireact_ray.tools.base import SearchBackend, Tool
 from fireact_ray.tools.config import IndexSearchConfig, ReplaySearchConfig, SearchBackendConfig, SearchConfig
 from fireact_ray.tools.search import SearchTool
 
-OPENAI_URL = "https://api.openai.com/v1"
 _LEASE_MARGIN_S = 60.0  # over the call's own time limit, for queues and slow machines
 
-AgentBuilder = Callable[[SearchBackend], dict[str, Agent]]  # agents by method, built where they run
+# Agents by method, built where they run; with so many slots for model calls (None: no bound).
+AgentBuilder = Callable[[SearchBackend, int | None], dict[str, Agent]]
 
 
-def open_backend(config: SearchConfig, share: float = 1.0) -> SearchBackend:
-    """The backend with its cache, pace, breaker and faults. `share`: of the allowed rate, for one of several actors.
+def open_backend(config: SearchConfig, share: float = 1.0, *, offline: bool = False) -> SearchBackend:
+    """The backend with its cache, pace, breaker and faults. `share`: of the allowed rate, for one of several actors;
+    `offline`: it only has to name what would be searched, so it needs no key.
 
     Raises InputError for a missing or unreadable corpus or recording, and for a missing key.
     """
     from fireact_ray.tools.index import default_cache_dir
     from fireact_ray.tools.stack import wrapped
 
-    return wrapped(_open_source(config.backend), config, default_cache_dir(), share)
+    return wrapped(_open_source(config.backend, offline), config, default_cache_dir(), share)
 
 
-def _open_source(config: SearchBackendConfig) -> SearchBackend:
+def _open_source(config: SearchBackendConfig, offline: bool) -> SearchBackend:
     if isinstance(config, IndexSearchConfig):
-        from fireact_ray.tools.index import build_index, corpus_key, default_cache_dir, read_corpus
+        from fireact_ray.tools.corpus import corpus_key, read_corpus
+        from fireact_ray.tools.index import build_index, default_cache_dir
 
         if config.corpus == "almanac":
             from fireact_ray.tasks.almanac import corpus, corpus_fingerprint
 
             return build_index(corpus(), default_cache_dir(), corpus_fingerprint())
         path = Path(config.corpus)
-        return build_index(read_corpus(path), default_cache_dir(), corpus_key(path))
+        cache_dir = default_cache_dir()
+        return build_index(read_corpus(path), cache_dir, corpus_key(path, cache_dir))
     if isinstance(config, ReplaySearchConfig):
         from fireact_ray.tools.replay import ReplayBackend
 
         return ReplayBackend.from_path(Path(config.path))
     from fireact_ray.tools.web.opening import open_web
 
-    return open_web(config)
+    return open_web(config, with_key=not offline)
 
 
 def search_tools(config: SearchConfig, backend: SearchBackend) -> dict[str, Tool]:
     return {"search": SearchTool(backend, config.n_hits, config.max_chars)}
 
 
-def open_teacher(config: TeacherModelConfig, quota: Quota) -> ChatModel:
-    """Raises InputError naming the variable or file of a missing key."""
+def open_teacher(config: TeacherModelConfig, quota: Quota, slots: int | None = None) -> ChatModel:
+    """From the outside in: retries, quota, slots, client. A few calls more than there are slots hold a lease, so that
+    one is always ready when a slot falls free. Raises InputError naming the variable or file of a missing key."""
     if not isinstance(config, OpenAIModelConfig):
         raise InputError("A scripted teacher has no address yet: start it first (stages.teacher.running_teacher).")
     key = read_api_key(config.api_key_env, config.api_key_file, f"The model '{config.name}'")
     client = OpenAIChat(config.name, base_url=config.base_url, api_key=key, timeout_s=config.timeout_s)
-    return Retrying(MeteredChat(client, quota), RetryPolicy(max_attempts=config.max_attempts))
+    metered = MeteredChat(_slotted(client, slots), quota)
+    ready = _slotted(metered, None if slots is None else slots + 2 + slots // 20)
+    return Retrying(ready, RetryPolicy(max_attempts=config.max_attempts))
+
+
+def teacher_name(config: TeacherModelConfig) -> str:
+    return config.name if isinstance(config, OpenAIModelConfig) else SCRIPTED_NAME
 
 
 def teacher_price(recipe: Recipe) -> Price | None:
@@ -119,16 +132,20 @@ def limits_of(config: LimitsConfig) -> Limits:
 class TeacherAgents:
     """Builds the teacher's agents, one per method; picklable, so that each worker builds its own.
 
-    `quota`: shared with others (see actors.quota); None is one of the agents' own, and no budget.
+    `quota`: shared with others (see actors.quota); None is one of the agents' own, and no budget. With `opened` False
+    the model cannot be called.
     """
 
     recipe: Recipe
     quota: Quota | None = None
+    opened: bool = True
 
-    def __call__(self, backend: SearchBackend) -> dict[str, Agent]:
+    def __call__(self, backend: SearchBackend, slots: int | None = None) -> dict[str, Agent]:
         recipe, teacher = self.recipe, self.recipe.teacher
         price = teacher_price(recipe)
-        model = open_teacher(teacher.model, self.quota or LocalQuota(teacher_limits(recipe)))
+        model: ChatModel = UnopenedModel(teacher_name(teacher.model))
+        if self.opened:
+            model = open_teacher(teacher.model, self.quota or LocalQuota(teacher_limits(recipe)), slots)
         return {
             name: Agent(
                 method=make_method(name, recipe.task.name, reflect_every=teacher.reflect_every),
@@ -156,12 +173,12 @@ class StudentAgents:
     on_gpu: bool = False
     opened: bool = True
 
-    def __call__(self, backend: SearchBackend) -> dict[str, Agent]:
-        from fireact_ray.models.student import UnopenedStudent, open_student
+    def __call__(self, backend: SearchBackend, slots: int | None = None) -> dict[str, Agent]:
+        from fireact_ray.models.student import open_student, student_name
 
-        model: ChatModel = UnopenedStudent(self.model_dir)
+        model: ChatModel = UnopenedModel(student_name(self.model_dir))
         if self.opened:
-            model = open_student(self.model_dir, self.recipe.student, on_gpu=self.on_gpu)
+            model = _slotted(open_student(self.model_dir, self.recipe.student, on_gpu=self.on_gpu), slots)
         return {"react": student_agent(self.recipe, model, backend, few_shot=self.few_shot)}
 
 
@@ -175,6 +192,10 @@ def student_agent(recipe: Recipe, model: ChatModel, backend: SearchBackend, *, f
         limits=limits_of(recipe.student.limits),
         score=TASKS[recipe.task.name].score,
     )
+
+
+def _slotted(model: ChatModel, slots: int | None) -> ChatModel:
+    return model if slots is None else Slotted(model, Slots(slots))
 
 
 def base_model_dir(base_model: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,19 +18,28 @@ from fireact_ray.recipe import Recipe
 from fireact_ray.secrets import RedactingFilter, redact, remember_environment
 
 INTERRUPTED = 130
+_HOW_TO_GO_ON = "Interrupted. Nothing finished is lost: run the same command again to go on."
 
 
 def run_guarded(action: Callable[[], Any]) -> None:
-    """Run `action`; an error of this package ends the process with its message and exit code, without a traceback."""
+    """Run `action`; an error of this package ends the process with its message and exit code, without a traceback.
+
+    SIGTERM is what Ctrl-C is.
+    """
     _configure_logging()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         action()
     except FireActError as error:
         print(redact(str(error)), file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("Interrupted. Nothing finished is lost: run the same command again to go on.", file=sys.stderr)
+        print(_HOW_TO_GO_ON, file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:  # typer has caught the KeyboardInterrupt
+            print(_HOW_TO_GO_ON, file=sys.stderr)
+        raise
 
 
 def run_job(stage: Callable[[Recipe], Any]) -> None:

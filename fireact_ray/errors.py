@@ -8,7 +8,8 @@
     │   │   └── MalformedReply   a reply without a usable completion
     │   ├── RateLimited        429: wait, it is no failed attempt
     │   ├── ModelRefused       400, 404, content filter: another try would not help
-    │   │   └── TokenLimit       the prompt does not fit, or the reply was cut before its action
+    │   │   ├── TokenLimit       the prompt does not fit, or the reply was cut before its action
+    │   │   └── ReplyWithheld    a content filter or a refusal, told with an OK: there may be a bill
     │   └── ModelDenied        key, billing or quota: the whole run must pause   exit 1
     │       └── ModelUnknown     there is no such model                           exit 2
     ├── ToolError            a tool could not serve a call
@@ -63,6 +64,10 @@ class ModelRefused(ModelError):
 
 class TokenLimit(ModelRefused):
     """The prompt does not fit into the model's context, or a reply was cut by its limit before it held an action."""
+
+
+class ReplyWithheld(ModelRefused):
+    """The server said OK, but a content filter or the model itself kept the reply back; it may be billed."""
 
 
 class ModelDenied(ModelError):

@@ -1,131 +1,125 @@
 """The journal: every paid reply is on disk before it is used, so that no work is paid for twice.
 
-A worker appends one JSON line per reply to a file of its own. A rollout that was killed is simply run again: calls
-whose reply stands in the journal are answered from there, in order, and the first call without one is the first that
-is made. A torn last line (the worker died while writing) counts as not written.
+A writer appends one line per reply to a file of its own:
+
+    <crc32 of the rest, 8 hex digits> {"id": <trajectory>, "call": "model/2/<hash of what was asked>", "reply": {...}}
+
+A rollout that was killed is simply run again: calls whose reply stands in the journal are answered from there, and the
+first call without one is the first that is made. A line that is torn or damaged counts as not written. On a local or
+mounted run folder the file is written in place; on a remote one it is spooled on the node's disk and shipped there in
+segments every second, so that a lost node costs at most the replies of that second.
 """
 
 from __future__ import annotations
 
 import json
-import time
-import uuid
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+import logging
+import tempfile
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fireact_ray.agent import Agent
-from fireact_ray.hashing import content_hash
-from fireact_ray.models.base import ChatModel, Completion, Sampling
+from fireact_ray.failpoint import reach
 from fireact_ray.quota.budget import Spent
-from fireact_ray.tools.base import Tool
-from fireact_ray.types import Observation, ObservationStatus, Turn, Usage
+from fireact_ray.store import Folder
+from fireact_ray.types import Usage
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_CRC_CHARS = 9  # eight digits and a space
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One paid reply, or (`error`) the failure with which a call ended after all its tries."""
+
+    trajectory_id: str
+    call: str
+    reply: dict[str, Any] | None = None
+    error: tuple[str, str] | None = None  # class and message
 
 
 class Journal:
-    """All replies that any worker has recorded under `folder`; appends go to a new file of this process."""
+    """The file of one writer. `put` returns when the reply is with the operating system: it survives this process.
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._entries = {
-            entry["call"]: entry["reply"] for path in sorted(folder.glob("*.jsonl")) for entry in _read(path)
-        }
-        self._file = (folder / f"{uuid.uuid4().hex}.jsonl").open("a", encoding="utf-8")
+    Raises OSError when it cannot be written; nothing may then be put any more.
+    """
 
-    def get(self, call: str) -> dict[str, Any] | None:
-        return self._entries.get(call)
+    def __init__(self, folder: Folder, writer: str) -> None:
+        self._folder, self._writer = folder, writer
+        self._ships = not folder.is_local
+        home = Path(tempfile.mkdtemp(prefix="fireact-journal-")) if self._ships else folder.local_path
+        home.mkdir(parents=True, exist_ok=True)
+        self._file = (home / f"{writer}.jsonl").open("ab", buffering=0)
+        self._unshipped = bytearray()
+        self._n_segments = 0
 
-    def put(self, call: str, reply: dict[str, Any]) -> None:
-        """On return the reply is with the operating system: it survives the death of this process."""
-        self._file.write(json.dumps({"call": call, "reply": reply}, ensure_ascii=True) + "\n")
-        self._file.flush()
+    def put(self, entry: Entry) -> None:
+        found = {"reply": entry.reply} if entry.error is None else {"error": list(entry.error)}
+        body = _encode({"id": entry.trajectory_id, "call": entry.call, **found}).encode()
+        line = b"%08x %s\n" % (zlib.crc32(body), body)
+        if self._file.write(line) != len(line):
+            raise OSError(28, "No space left on device", self._file.name)
+        if self._ships:
+            self._unshipped += line
+        reach("reply-journaled")
+
+    def ship(self) -> None:
+        """Bring to a remote run folder what was put since the last time. Called now and then, from a thread."""
+        segment, self._unshipped = bytes(self._unshipped), bytearray()
+        if segment:
+            self._folder.write(f"{self._writer}-{self._n_segments:06}.jsonl", segment)
+            self._n_segments += 1
 
     def close(self) -> None:
+        self.ship()
         self._file.close()
 
 
-def paid_for(folder: Path) -> Spent:
-    """Everything that stands in a folder of journals: each model reply once. A missing folder holds nothing."""
-    spent = Spent()
-    for path in sorted(folder.glob("*.jsonl")):
-        for entry in _read(path):
-            if "/model/" in entry["call"]:
-                spent += Spent(1, Usage(**entry["reply"]["usage"]))
-    return spent
+def read_journal(folder: Folder, writer: str = "", wanted: Callable[[str], bool] = lambda key: True) -> Iterator[Entry]:
+    """Entries of all writers whose name begins with `writer`, of trajectories that are `wanted`.
 
-
-def journaled(agent: Agent, journal: Journal, trajectory_id: str) -> Agent:
-    """`agent` for one rollout, with every model reply and observation going through the journal."""
-    return replace(
-        agent,
-        model=_JournaledModel(agent.model, journal, trajectory_id),
-        tools={name: _JournaledTool(tool, journal, trajectory_id) for name, tool in agent.tools.items()},
-    )
-
-
-@dataclass
-class _JournaledModel:
-    """Calls are named by trajectory, content and how often this content was asked for before."""
-
-    inner: ChatModel
-    journal: Journal
-    trajectory_id: str
-    n_calls: int = 0
-
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    async def complete(self, turns: Sequence[Turn], sampling: Sampling) -> Completion:
-        self.n_calls += 1
-        asked = [[turn.role, turn.content] for turn in turns]
-        call = f"{self.trajectory_id}/model/{self.n_calls}/{content_hash(asked)}"
-        if (reply := self.journal.get(call)) is not None:
-            return Completion(**{**reply, "usage": Usage(**reply["usage"])})
-        started = time.monotonic()
-        completion = await self.inner.complete(turns, sampling)
-        if completion.latency_s is None:
-            completion = replace(completion, latency_s=time.monotonic() - started)
-        self.journal.put(call, asdict(completion))
-        return completion
-
-    async def close(self) -> None:
-        await self.inner.close()
-
-
-@dataclass
-class _JournaledTool:
-    inner: Tool
-    journal: Journal
-    trajectory_id: str
-    n_calls: int = 0
-
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    def fingerprint(self) -> str:
-        return self.inner.fingerprint
-
-    async def __call__(self, argument: str) -> Observation:
-        self.n_calls += 1
-        call = f"{self.trajectory_id}/{self.name}/{self.n_calls}/{content_hash(argument)}"
-        if (reply := self.journal.get(call)) is not None:
-            return Observation(reply["text"], ObservationStatus(reply["status"]))
-        observation = await self.inner(argument)
-        if observation.status is not ObservationStatus.ERROR:  # a failure is worth another try after a restart
-            self.journal.put(call, asdict(observation))
-        return observation
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    entries = []
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            try:
-                entries.append(json.loads(line))
-            except ValueError:  # torn by a kill: this reply was never used
+    Damaged lines are left out and counted in a warning; their replies are paid for again.
+    """
+    n_damaged = 0
+    for name in folder.names(".jsonl"):
+        if not name.startswith(writer):
+            continue
+        for line in folder.lines(name):
+            key = line[_CRC_CHARS + 7 : line.find(b'"', _CRC_CHARS + 7)].decode(errors="replace")  # after {"id":"
+            if not wanted(key):
                 continue
-    return entries
+            entry = _entry(line)
+            if entry is None:
+                n_damaged += 1
+            else:
+                yield entry
+    if n_damaged:
+        logger.warning("%s: %d damaged lines; what stood there is asked for again", folder.uri, n_damaged)
+
+
+def paid_for(folder: Folder) -> Spent:
+    """Everything that a folder of journals has been paid for: each model reply once. A missing folder holds nothing."""
+    return sum(paid_by_row(folder).values(), Spent())
+
+
+def paid_by_row(folder: Folder) -> dict[str, Spent]:
+    """The same by the key of the trajectory, rows that never became whole included."""
+    paid: defaultdict[str, Spent] = defaultdict(Spent)
+    for entry in read_journal(folder):
+        if entry.reply is not None and entry.call.startswith("model/"):
+            paid[entry.trajectory_id] += Spent(1, Usage(**entry.reply["usage"]))
+    return dict(paid)
+
+
+def _entry(line: bytes) -> Entry | None:
+    body = line[_CRC_CHARS:]
+    if line[: _CRC_CHARS - 1] != b"%08x" % zlib.crc32(body):
+        return None
+    row = json.loads(body)
+    error = row.get("error")
+    return Entry(row["id"], row["call"], row.get("reply"), None if error is None else (error[0], error[1]))

@@ -6,7 +6,6 @@ file, which is read where the key is used.
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -20,24 +19,14 @@ from pydantic import (
     model_validator,
 )
 
-from fireact_ray.curation.filters import FILTERS
+from fireact_ray.curation.config import ConvertConfig
 from fireact_ray.methods import METHODS
 from fireact_ray.quota.config import BudgetConfig, QuotaConfig
 from fireact_ray.rendering import RENDERERS
-from fireact_ray.section import Rate, Section
+from fireact_ray.scheduling.plan import Policy
+from fireact_ray.section import BaseUrl, Rate, Section, one_of
 from fireact_ray.tasks import TASKS
 from fireact_ray.tools.config import SearchConfig
-
-
-def _one_of(what: str, known: Container[str]) -> AfterValidator:
-    names = sorted(known)  # type: ignore[call-overload]
-
-    def check(name: str) -> str:
-        if name not in known:
-            raise ValueError(f"unknown {what}; known: {', '.join(names)}")
-        return name
-
-    return AfterValidator(check)
 
 
 def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -46,10 +35,9 @@ def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-TaskName = Annotated[str, _one_of("task", TASKS)]
-MethodName = Annotated[str, _one_of("method", METHODS)]
-RendererName = Annotated[str, _one_of("renderer", RENDERERS)]
-FilterName = Annotated[str, _one_of("filter", FILTERS)]
+TaskName = Annotated[str, one_of("task", TASKS)]
+MethodName = Annotated[str, one_of("method", METHODS)]
+RendererName = Annotated[str, one_of("renderer", RENDERERS)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,95}$")]
 
 
@@ -65,7 +53,7 @@ class OpenAIModelConfig(Section):
 
     kind: Literal["openai"]
     name: str
-    base_url: str | None = None
+    base_url: BaseUrl | None = None
     api_key_env: str | None = "OPENAI_API_KEY"
     api_key_file: str | None = None
     timeout_s: PositiveFloat = 120.0
@@ -124,21 +112,34 @@ class StudentConfig(Section):
 
 
 class GenerateConfig(Section):
-    """`concurrency`: rollouts in flight over all workers together. `budget`: of the teacher, over the whole run."""
+    """`concurrency`: the teacher's calls in flight over all workers together. `budget`: of the teacher, over the whole
+    run.
+
+    `attempts`: rollouts per question and method, all of them made. Instead, `max_attempts_per_question` makes the next
+    one only where those before it were not accepted (not finished, or known to be wrong), and `escalate` the next of
+    `teacher.methods` only where the former failed. `target_accepted`: per method, stop at so many accepted rollouts.
+    """
 
     split: str = "train"
     n_questions: PositiveInt | None = None
     attempts: PositiveInt = 1
+    max_attempts_per_question: PositiveInt | None = None
+    escalate: bool = False
+    target_accepted: PositiveInt | None = None
     workers: PositiveInt = 1
     concurrency: PositiveInt = 64
     budget: BudgetConfig = BudgetConfig()
 
+    @model_validator(mode="after")
+    def _one_kind_of_attempts(self) -> GenerateConfig:
+        if self.attempts > 1 and self.max_attempts_per_question is not None:
+            raise ValueError("set `attempts` (all are made) or `max_attempts_per_question` (until one is accepted)")
+        return self
 
-class ConvertConfig(Section):
-    """Rows longer than `max_length` tokens are dropped and counted, never cut."""
-
-    filters: tuple[FilterName, ...] = ("finished", "correct", "steps_valid", "observations_ok", "has_thought")
-    max_length: PositiveInt = 2048
+    @property
+    def policy(self) -> Policy:
+        attempts = self.max_attempts_per_question or self.attempts
+        return Policy(attempts, self.max_attempts_per_question is not None, self.escalate, self.target_accepted)
 
 
 class LoraConfig(Section):
@@ -151,7 +152,11 @@ class LoraConfig(Section):
 
 
 class TrainSection(Section):
-    """`global_batch_size`: examples per optimizer step over all workers; `micro_batch_tokens`: one forward pass."""
+    """`global_batch_size`: examples per optimizer step over all workers; `micro_batch_tokens`: one forward pass.
+
+    `pack_tokens`: examples stand behind one another in lines of so many tokens, and see nothing of each other; null:
+    one a line, padded, which is faster on a CPU. It changes no step.
+    """
 
     tuning: Literal["lora", "full"] = "lora"
     sharding: Literal["ddp"] = "ddp"
@@ -165,6 +170,7 @@ class TrainSection(Section):
     weight_decay: NonNegativeFloat = 0.0
     global_batch_size: PositiveInt = 32
     micro_batch_tokens: PositiveInt = 8192
+    pack_tokens: PositiveInt | None = None
     max_grad_norm: PositiveFloat = 1.0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpoint_every_steps: PositiveInt = 100
@@ -211,11 +217,16 @@ class RayConfig(Section):
 
 
 class Recipe(Section):
-    """The whole run. Every section has defaults; `name` is the run's folder name under `output_dir`."""
+    """The whole run. Every section has defaults; `name` is the run's folder name under `output_dir`.
+
+    `replay`: the folder of another run, whose journals answer every call of generate and evaluate; nothing is asked
+    outside, and no key is needed.
+    """
 
     name: Name
     output_dir: str = "runs"
     seed: int = 0
+    replay: str | None = None
     task: TaskConfig = TaskConfig()
     search: SearchConfig = SearchConfig()
     teacher: TeacherConfig = TeacherConfig()

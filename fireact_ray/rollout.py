@@ -103,7 +103,7 @@ async def _step(
         completion=completion.text,
         usage=completion.usage,
         model_latency_s=replied - asked if completion.latency_s is None else completion.latency_s,
-        tool_latency_s=time.monotonic() - replied,
+        tool_latency_s=(observation.latency_s or 0.0) if observation else 0.0,
     )
 
 
@@ -115,7 +115,11 @@ async def _observe(action: Action | None, method: Method, tools: Mapping[str, To
         return None
     if action.tool not in method.tools:
         return Observation(UNKNOWN_TOOL, ObservationStatus.ERROR)
-    return await tools[action.tool](action.argument)
+    asked = time.monotonic()
+    observation = await tools[action.tool](action.argument)
+    if observation.latency_s is None:
+        return replace(observation, latency_s=time.monotonic() - asked)
+    return observation
 
 
 def _tool_failed(step: Step) -> bool:

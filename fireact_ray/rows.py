@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from fireact_ray.types import Trajectory
+from fireact_ray.types import StopReason, Trajectory
 
 _STEP = pa.struct(
     [
@@ -56,6 +57,7 @@ EXAMPLE_SCHEMA = pa.schema(
         ("trajectory_id", pa.string()),
         ("input_ids", pa.list_(pa.int32())),
         ("loss_mask", pa.list_(pa.int8())),  # 1 = trained
+        ("length", pa.int32()),  # of both
     ]
 )
 
@@ -111,3 +113,10 @@ def from_row(row: dict[str, Any]) -> Trajectory:
             "schema_version": row["schema_version"],
         }
     )
+
+
+def is_accepted(table: pa.Table) -> pa.Array:
+    """Per row of `stop_reason` and `exact_match`, what `scheduling.plan.accepted` says of a Trajectory."""
+    finished = pc.equal(table["stop_reason"], str(StopReason.FINISHED))
+    not_wrong = pc.fill_null(pc.equal(table["exact_match"], 1.0), True)
+    return pc.and_(finished, not_wrong).combine_chunks()

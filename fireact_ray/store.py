@@ -13,8 +13,11 @@ holds the counts and the inputs that made them. Asking for other inputs in an ol
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +28,12 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from fireact_ray.errors import DataError, InputError
+from fireact_ray.hashing import content_hash
 from fireact_ray.rows import TRAJECTORY_SCHEMA, from_row, to_row
 from fireact_ray.types import Trajectory
+
+_CHUNK_BYTES = 1 << 23
+_CHECKSUM = re.compile(r"^part-.*-([0-9a-f]{8})\.parquet$")
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class Folder:
     def read_json(self, name: str) -> Any:
         return json.loads(self.read(name))
 
-    def write(self, name: str, content: bytes | str) -> None:
+    def write(self, name: str, content: bytes | str | pa.Buffer) -> None:
         """Whole or not at all: written beside its place under a hidden name, then renamed."""
         data = content.encode() if isinstance(content, str) else content
         self._place(name, lambda filesystem, path: _write_bytes(filesystem, path, data))
@@ -77,10 +84,39 @@ class Folder:
         self.write(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
     def write_table(self, name: str, table: pa.Table) -> None:
+        self.write_tables(name, [table], table.schema)
+
+    def write_tables(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+        """One Parquet file of any size, a row group per table."""
+
         def put(filesystem: fs.FileSystem, path: str) -> None:
-            pq.write_table(table, path, filesystem=filesystem, compression="zstd")
+            with pq.ParquetWriter(path, schema, filesystem=filesystem, compression="zstd") as writer:
+                for table in tables:
+                    writer.write_table(table)
 
         self._place(name, put)
+
+    def write_part(self, prefix: str, tables: Iterable[pa.Table], schema: pa.Schema) -> str:
+        """A Parquet file, a row group per table, that is named by its own checksum; returns the name."""
+        sink = pa.BufferOutputStream()
+        with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+            for table in tables:
+                writer.write_table(table)
+        content = sink.getvalue()
+        name = f"{prefix}-{zlib.crc32(content):08x}.parquet"
+        self.write(name, content)
+        return name
+
+    def is_whole(self, name: str) -> bool:
+        """A part has the checksum that it is named by; any other Parquet file can be read."""
+        named = _CHECKSUM.search(name)
+        if named is not None:
+            return f"{zlib.crc32(self.read(name)):08x}" == named.group(1)
+        try:
+            self.read_table(name)
+        except DataError:
+            return False
+        return True
 
     def delete(self, name: str) -> None:
         if self.exists(name):
@@ -93,11 +129,11 @@ class Folder:
         filesystem.create_dir(f"{path}/{into}", recursive=True)
         filesystem.move(f"{path}/{name}", f"{path}/{into}/{name}")
 
-    def read_table(self, name: str) -> pa.Table:
+    def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """One Parquet file. Raises DataError where it is not a whole one."""
         filesystem, path = (self / name)._resolve()
         try:
-            return pq.read_table(path, filesystem=filesystem)
+            return pq.read_table(path, filesystem=filesystem, columns=columns)
         except (pa.ArrowException, OSError) as error:
             reason = " ".join(str(error).split())
             raise DataError(
@@ -105,9 +141,35 @@ class Folder:
                 "`fireact generate` sets it aside and makes its rows again."
             ) from None
 
-    def read_tables(self) -> Iterator[pa.Table]:
+    def read_tables(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Every Parquet part, as `read_table` does."""
-        return (self.read_table(name) for name in self.names(".parquet"))
+        return (self.read_table(name, columns) for name in self.names(".parquet"))
+
+    def read_schema(self, name: str) -> pa.Schema:
+        filesystem, path = (self / name)._resolve()
+        return pq.read_schema(path, filesystem=filesystem)
+
+    def digest(self, suffixes: tuple[str, ...]) -> str:
+        """Of the contents of the files that end so, whatever their names."""
+        digests = sorted(
+            hashlib.sha256(self.read(name)).hexdigest() for name in self.names() if name.endswith(suffixes)
+        )
+        return content_hash(digests)
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """Lines of a file of any size, without their ends; a torn last one is a line too."""
+        filesystem, path = (self / name)._resolve()
+        with filesystem.open_input_stream(path) as stream:
+            rest = b""
+            while chunk := stream.read(_CHUNK_BYTES):
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from whole
+            if rest:
+                yield rest
+
+    def size(self, name: str) -> int:
+        filesystem, path = (self / name)._resolve()
+        return int(filesystem.get_file_info(path).size or 0)
 
     def _place(self, name: str, put: Any) -> None:
         filesystem, folder = self._resolve()
@@ -161,9 +223,8 @@ def write_trajectories(folder: Folder, trajectories: Iterable[Trajectory], label
     rows = [to_row(trajectory) for trajectory in trajectories]
     if not rows:
         return None
-    name = f"part-{label}-{uuid.uuid4().hex[:12]}.parquet"
-    folder.write_table(name, pa.Table.from_pylist(rows, schema=TRAJECTORY_SCHEMA))
-    return name
+    table = pa.Table.from_pylist(rows, schema=TRAJECTORY_SCHEMA)
+    return folder.write_part(f"part-{label}", [table], TRAJECTORY_SCHEMA)
 
 
 def read_trajectories(folder: Folder) -> list[Trajectory]:
@@ -175,11 +236,23 @@ def read_trajectories(folder: Folder) -> list[Trajectory]:
     return [from_row(by_key[key]) for key in sorted(by_key)]
 
 
+def select_rows(folder: Folder, keys: set[str]) -> Iterator[pa.Table]:
+    """The rows, not yet decoded, of the trajectories that `read_trajectories` gives for these keys, part by part."""
+    last = {
+        key: (part, place)
+        for part, table in enumerate(folder.read_tables(["trajectory_id"]))
+        for place, key in enumerate(table["trajectory_id"].to_pylist())
+    }
+    for part, table in enumerate(folder.read_tables()):
+        ids = table["trajectory_id"].to_pylist()
+        yield table.filter(pa.array([key in keys and last[key] == (part, place) for place, key in enumerate(ids)]))
+
+
 def finished_keys(folder: Folder) -> set[str]:
     """Keys of the rows that a folder already holds."""
-    return {key for table in folder.read_tables() for key in table.column("trajectory_id").to_pylist()}
+    return {key for table in folder.read_tables(["trajectory_id"]) for key in table["trajectory_id"].to_pylist()}
 
 
-def _write_bytes(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
+def _write_bytes(filesystem: fs.FileSystem, path: str, data: bytes | pa.Buffer) -> None:
     with filesystem.open_output_stream(path) as stream:
         stream.write(data)

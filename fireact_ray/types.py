@@ -1,6 +1,6 @@
 """The nouns of the project, in the order in which data passes through them.
 
-Question -> Step* -> Trajectory -> Turn* (an Example) -> TokenizedExample; Score marks a Trajectory.
+Question -> Step* -> Trajectory -> Turn* (an Example) -> rows.EXAMPLE_SCHEMA; Score marks a Trajectory.
 All are frozen; `to_dict`/`from_dict` round-trip through plain JSON types and carry a schema version where stored.
 """
 
@@ -61,10 +61,14 @@ class ObservationStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a tool showed the model: one neutralised line of bounded length."""
+    """What a tool showed the model: one neutralised line of bounded length.
+
+    `latency_s`: how long it took when it was paid for; None lets the rollout measure it. It is stored with the Step.
+    """
 
     text: str
     status: ObservationStatus = ObservationStatus.OK
+    latency_s: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,13 @@ class Step:
     tool_latency_s: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        action, observation = self.action, self.observation
+        return {
+            **_shallow_dict(self),
+            "action": {"tool": action.tool, "argument": action.argument} if action else None,
+            "observation": {"text": observation.text, "status": str(observation.status)} if observation else None,
+            "usage": _shallow_dict(self.usage),
+        }
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Step:
@@ -109,6 +119,7 @@ class StopReason(StrEnum):
     MODEL_ERROR = "model_error"  # the model gave no usable reply within the retries
     TOOL_ERROR = "tool_error"  # a tool failed more often than allowed
     TIMEOUT = "timeout"  # the whole rollout outlasted its time limit
+    CRASHED = "crashed"  # its worker process died each time it was run, also when it ran alone
     REJECTED = "rejected"  # an imported row that holds no complete trajectory
 
 
@@ -183,15 +194,6 @@ class Turn:
     role: Role
     content: str
     trained: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TokenizedExample:
-    """`input_ids` and `loss_mask` of equal length; loss_mask: 1 = trained, 0 = context."""
-
-    trajectory_id: str
-    input_ids: tuple[int, ...]
-    loss_mask: tuple[int, ...]
 
 
 def _shallow_dict(value: Any) -> dict[str, Any]:

@@ -1,17 +1,25 @@
 import pytest
 from fakes import finished_trajectory as trajectory
+from fakes import question
 
-from fireact_ray.accounting import books, set_aside_broken, write_plan
+from fireact_ray.accounting import books, set_aside_broken
 from fireact_ray.errors import InputError
+from fireact_ray.scheduling.plan import Landed, Planned, Policy, write_plan
 from fireact_ray.store import Folder, finished_keys, write_trajectories
 from fireact_ray.types import Score, StopReason
+
+
+def plan(folder, *lines, policy=None):
+    """Each line names its rows by one letter each."""
+    rows = (tuple(Planned(key, question(), "react") for key in line) for line in lines)
+    return write_plan(folder, rows, policy or Policy(), Landed.of({}))
 
 
 @pytest.fixture
 def run(tmp_path):
     """Four rows planned, three landed in two parts."""
     folder = Folder(str(tmp_path))
-    write_plan(folder, ["a", "b", "c", "d"])
+    plan(folder, "a", "b", "c", "d")
     wrong = trajectory("b", score=Score(0.0, 0.5))
     write_trajectories(folder / "trajectories", [trajectory("a"), wrong], "w1")
     still_open = trajectory("c", score=Score(0.0, 0.0), stop_reason=StopReason.MAX_STEPS)
@@ -27,9 +35,27 @@ def test_planned_is_landed_by_reason_plus_owed(run):
     assert found.problems == ()
 
 
+def test_rows_behind_an_accepted_one_in_their_line_are_unneeded(tmp_path):
+    folder = Folder(str(tmp_path))
+    plan(folder, "abc", "def")
+    failed = trajectory("d", stop_reason=StopReason.MAX_STEPS, score=Score(0.0, 0.0))
+    write_trajectories(folder / "trajectories", [trajectory("a"), failed], "w")
+    found = books(folder)
+    assert (found.planned, found.landed, found.unneeded, found.owed) == (6, 2, 2, 2)
+
+
+def test_rows_of_a_method_that_has_reached_its_target_are_unneeded(tmp_path):
+    folder = Folder(str(tmp_path))
+    plan(folder, "a", "b", "c", policy=Policy(target_accepted=2))
+    write_trajectories(folder / "trajectories", [trajectory("a")], "w")
+    assert (books(folder).owed, books(folder).unneeded) == (2, 0)
+    write_trajectories(folder / "trajectories", [trajectory("b")], "w")
+    assert (books(folder).owed, books(folder).unneeded) == (0, 1)
+    assert books(folder).accepted == {"react": 2}
+
+
 def test_an_unknown_price_makes_the_whole_cost_unknown(run):
     assert books(run).cost_usd is None
-    assert "cost in USD               unknown" in books(run).to_markdown()
 
 
 def test_a_known_price_adds_up(tmp_path):
@@ -43,7 +69,7 @@ def test_a_key_that_landed_twice_counts_once_and_is_reported(run):
     write_trajectories(run / "trajectories", [trajectory("a")], "w3")
     found = books(run)
     assert found.landed == 3
-    assert found.problems == ("1 keys landed more than once; readers count them once",)
+    assert found.problems == ("1 rows landed more than once; readers count a key once",)
 
 
 def test_a_finished_manifest_with_missing_rows_is_a_problem(run):

@@ -1,6 +1,7 @@
 """The command line in processes of its own: exit codes, one-line errors, output folders."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -46,6 +47,7 @@ def test_help_names_every_command():
     listed = fireact("--help").stdout
     for name in (
         "demo",
+        "plan",
         "generate",
         "convert",
         "train",
@@ -55,6 +57,8 @@ def test_help_names_every_command():
         "ask",
         "show",
         "import",
+        "export",
+        "lint",
         "check",
         "status",
         "doctor",
@@ -68,12 +72,24 @@ BAD = {
     "an unknown method": (["generate", "demo", "--set", "teacher.methods=[act]"], "Did you mean 'react'?"),
     "a split that does not exist": (["generate", "demo", "--set", "generate.split=x"], "Known: train, dev, test"),
     "a missing question file": (["generate", "hotpotqa"], "data/hotpotqa"),
+    "a plan of a missing question file": (["plan", "hotpotqa"], "data/hotpotqa"),
+    "a cap of nothing": (["plan", "demo", "--max-cost-usd", "0"], "generate.budget.max_cost_usd"),
+    "a cap for what has no price": (["generate", "demo", "--max-cost-usd", "5"], "max_cost_usd = 5 needs a price"),
+    "a run that is none": (["status", "nowhere", "--watch"], "no run there"),
     "a run without trajectories": (["convert", "demo"], "Run `fireact generate` or `fireact import` first"),
     "a run without a dataset": (["train", "demo"], "Run `fireact convert` first"),
     "a run without a model": (["serve", "demo"], "Run `fireact train` first"),
     "a question without a model": (["ask", "demo", "Who?"], "Run `fireact train` first"),
     "an unknown system": (["ask", "demo", "Who?", "--system", "x"], "Known: finetuned, base, teacher"),
-    "a run folder that is none": (["show", "nowhere"], "no trajectories there"),
+    "a run folder that is none": (["show", "nowhere"], "nowhere: no such file, and no run folder"),
+    "an export of nothing": (["export", "nowhere", "--format=chat", "--out=x"], "nowhere: no dataset there"),
+    "an unknown format": (
+        ["export", "nowhere", "--format=csv", "--out=x"],
+        "unknown format 'csv'. Known: alpaca, chat",
+    ),
+    "a path to lint that does not exist": (["lint", "nowhere"], "nowhere: no such file, and no run folder"),
+    "an unknown rule to fail on": (["lint", "x", "--fail-on", "wrong_anser"], "Did you mean 'wrong_answer'?"),
+    "a comparison with nothing": (["lint", "x", "--fail-on", "contaminated"], "Give --against or --recipe"),
     "a file to import that does not exist": (["import", "demo", "nowhere.json"], "nowhere.json"),
 }
 
@@ -162,3 +178,88 @@ def test_a_file_without_trajectories_is_refused_by_what_was_found(tmp_path):
     done = fireact("import", "demo", str(tmp_path / "x.json"), "--set", f"output_dir={tmp_path}/runs")
     assert done.returncode == 2
     assert not (tmp_path / "runs").exists()
+
+
+LINTED = [
+    {"question": "Who wrote Zem?", "observation": "Ila Dun wrote Zem.", "reward": "True"},
+    {"question": "Who built Tornby?", "observation": "None", "reward": "False"},
+]
+
+
+@pytest.fixture
+def alpaca(tmp_path) -> str:
+    rows = [
+        {
+            "instruction": row["question"],
+            "input": "",
+            "output": "Thought: I look it up.\nAction: search[it]\n"
+            f"Observation: {row['observation']}\nThought: So.\nAction: finish[Ila Dun]\n"
+            f"Observation: Episode finished, reward = {row['reward']}",
+        }
+        for row in LINTED
+    ]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    (tmp_path / "questions.jsonl").write_text('{"question": "who wrote ZEM"}\n')
+    return str(tmp_path / "rows.json")
+
+
+def test_lint_prints_counts_shares_and_rows_and_writes_all_of_them(alpaca, tmp_path):
+    done = fireact("lint", alpaca, "--against", str(tmp_path / "questions.jsonl"), "--json", str(tmp_path / "out.json"))
+    assert done.returncode == 0, done.stderr
+    table = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if line.startswith("│")}
+    assert [cell.strip() for cell in table["wrong_answer"].split("│")[1:5]] == ["wrong_answer", "1", "50.0 %", "2"]
+    assert [cell.strip() for cell in table["leaked_reward"].split("│")[1:5]] == ["leaked_reward", "2", "100.0 %", "1 2"]
+    written = json.loads((tmp_path / "out.json").read_text())
+    found = {code: rule["rows"] for code, rule in written["rules"].items() if rule["rows"]}
+    assert found == {
+        "wrong_answer": [2],
+        "answer_unseen": [2],
+        "empty_observation": [2],
+        "leaked_reward": [1, 2],
+        "contaminated": [1],
+    }
+    assert (written["n_rows"], written["unchecked"]) == (2, [])
+
+
+def test_lint_fails_on_what_it_is_asked_to_fail_on_and_on_nothing_else(alpaca):
+    passed = fireact("lint", alpaca, "--fail-on", "unreadable,two_actions")
+    failed = fireact("lint", alpaca, "--fail-on", "unreadable,wrong_answer,leaked_reward")
+    assert (passed.returncode, failed.returncode) == (0, 1)
+    assert "Of 2 rows: wrong_answer: 1 rows, leaked_reward: 2 rows." in failed.stderr
+
+
+def test_lint_counts_tokens_by_a_tokenizer_and_compares_with_a_recipes_evaluation(alpaca, recipe, tmp_path):
+    (tmp_path / "test.jsonl").write_text('{"question": "Who built Tornby?"}\n')
+    path = recipe(questions=tmp_path)
+    done = fireact(
+        "lint", alpaca, "--tokenizer", "nano", "--max-tokens", "3", "--recipe", path, "--fail-on=contaminated"
+    )
+    assert done.returncode == 1
+    assert "contaminated: 1 rows" in done.stderr
+    assert "estimated" not in done.stdout
+    assert "100.0 %" in next(line for line in done.stdout.splitlines() if "too_long" in line)
+
+
+def test_a_plan_without_a_pilot_is_a_bound_and_tells_how_to_go_on(tmp_path):
+    settings = ["--set", "generate.n_questions=10", "--set", "generate.budget.max_calls=300"]
+    done = fireact("plan", "demo", "--pilot", "0", *settings, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "20 rows planned, 0 there, 20 owed" in done.stdout
+    assert "react, reflexion: an upper bound from prompts and limits, NO measurement" in done.stdout
+    assert re.search(r"^\| teacher calls +\| +0 \| +<= 160 \| +0 \| +160 \| +<= 160 \|$", done.stdout, re.MULTILINE)
+    assert "budget max_calls = 300: suffices" in done.stdout
+    assert "fireact generate demo --set=generate.n_questions=10 --set=generate.budget.max_calls=300" in done.stdout
+    assert done.stdout.splitlines()[-1] == "runs/demo"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_status_shows_how_a_run_gets_on_and_doctor_that_it_adds_up(tmp_path):
+    run = run_with_one_row(tmp_path)
+    counts = {"planned": 4, "before": 0, "done": 1, "accepted": 1, "rows_per_minute": 6.0, "eta_s": 30.0}
+    times = {"started_at": 1000.0, "updated_at": 1100.0, "running": True}
+    (tmp_path / "progress.json").write_text(json.dumps({"label": "generate", **counts, **times}))
+    done = fireact("status", run, "--watch")
+    assert done.returncode == 0, done.stderr
+    assert "generate: 1 of 4 rows, 1 in this sitting, 1 of them accepted; no sign of life for" in done.stdout
+    proof = fireact("doctor", run).stdout.splitlines()[-1]
+    assert proof == "all adds up: 0 planned + 1 others = 1 done + 0 stopped + 0 failed + 0 unneeded + 0 owed"

@@ -21,7 +21,8 @@ def loaded_by(statement: str) -> list[str]:
         "import fireact_ray",
         "from fireact_ray import Agent, Question, Recipe, Trajectory, load_recipe, student_agent, ask",
         "import fireact_ray.cli",
-        "import fireact_ray.journal, fireact_ray.curation.importers, fireact_ray.evaluation.report",
+        "import fireact_ray.journal, fireact_ray.curation.selection, fireact_ray.evaluation.report",
+        "import fireact_ray.linting",
         "import fireact_ray.teacher.server",
     ],
 )

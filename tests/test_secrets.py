@@ -153,9 +153,10 @@ def test_a_recipe_that_holds_a_key_is_refused_without_repeating_it(monkeypatch):
         with pytest.raises(InputError) as caught:
             load_recipe("demo", [override])
         assert leaks(str(caught.value)) == []
-    with pytest.raises(InputError, match="an address holds no user, password or query") as caught:
-        load_recipe("demo", [f"search.backend={{kind: serpapi, base_url: '{url}'}}"])
-    assert leaks(str(caught.value)) == []
+    for section, named in (("search.backend", "kind: serpapi"), ("teacher.model", "kind: openai, name: m")):
+        with pytest.raises(InputError, match="an address holds no user, password or query") as caught:
+            load_recipe("demo", [f"{section}={{{named}, base_url: '{url}'}}"])
+        assert leaks(str(caught.value)) == []
 
 
 def test_the_log_filter_masks_messages_arguments_and_tracebacks(capsys):

@@ -1,8 +1,12 @@
 """One quota for the whole cluster: an async actor per (provider, model), named, so that every run finds the same one.
 
-It holds a gate (quota.gate) and nothing that cannot be built again: limits and accounts come with each call, and what
-a run has spent stands in its journals. When it dies, Ray starts it again and callers call again; replies are settled
-before they are journaled, so none is counted twice.
+It holds a gate (quota.gate) and nothing that cannot be built again: limits and accounts come with those who call, and
+what a run has spent stands in its journals. When it dies, Ray starts it again and callers ask again. A reply is
+settled before it is journaled, so the journals that the new actor reads hold no reply whose settlement is still to
+come, and none is counted twice.
+
+Leases and settlements go over a connection of each process (fireact_ray.rpc), not as Ray calls: one of those costs
+both sides more than the rest of the work for a model call. Ray starts, finds and watches over the actor.
 """
 
 from __future__ import annotations
@@ -14,7 +18,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -24,12 +27,15 @@ from fireact_ray.errors import ModelDenied
 from fireact_ray.journal import paid_for
 from fireact_ray.quota.budget import Account, Spent
 from fireact_ray.quota.gate import Gate, granted
-from fireact_ray.quota.ledger import Denied, Grant, QuotaLimits, Settlement
+from fireact_ray.quota.ledger import Denied, Grant, Outcome, QuotaLimits, Settlement
+from fireact_ray.quota.notice import RateNotice
+from fireact_ray.rpc.client import RpcClient, RpcUnavailable
+from fireact_ray.rpc.server import RpcServer
+from fireact_ray.rpc.wire import Address
+from fireact_ray.store import Folder
 from fireact_ray.types import Usage
 
 NAMESPACE = "fireact"
-_MAX_CONCURRENCY = 100_000  # callers that wait in the actor: an idle coroutine each
-_MAX_TRIES, _TRY_EVERY_S = 600, 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +55,7 @@ class QuotaActor:
     def __init__(self, limits: QuotaLimits) -> None:
         self._gate = Gate(limits)
         self._opening = asyncio.Lock()
+        self._server = RpcServer(self._answer)
 
     async def open(self, account: Account, limits: QuotaLimits) -> None:
         """Begin a run, or begin it anew. The limits of the run that began last hold for all."""
@@ -57,26 +64,24 @@ class QuotaActor:
         async with self._opening:
             self._gate.open(account, await asyncio.to_thread(_spent, account))
 
-    async def lease(self, account: Account, estimate: Usage) -> Grant | Denied:
-        await self._reopen(account)
-        return await self._gate.lease(account.run, estimate)
-
-    async def settle(self, account: Account, settlement: Settlement) -> None:
-        await self._reopen(account)
-        self._gate.settle(account.run, settlement)
+    async def address(self, account: Account) -> Address:
+        """Where to lease and settle. After a restart the first caller of a run brings its account back."""
+        async with self._opening:
+            if account.run not in self._gate.ledger.runs:
+                self._gate.open(account, await asyncio.to_thread(_spent, account))
+        return await self._server.address(ray.util.get_node_ip_address())
 
     async def close(self, run: str) -> Closing:
         budget = self._gate.close(run)
         spent = Spent() if budget is None else budget.spent
         return Closing(spent, None if budget is None else budget.cost_usd(spent), len(self._gate.ledger.runs))
 
-    async def _reopen(self, account: Account) -> None:
-        """After a restart the first caller of a run brings its account back."""
-        if account.run in self._gate.ledger.runs:
-            return
-        async with self._opening:
-            if account.run not in self._gate.ledger.runs:
-                self._gate.open(account, await asyncio.to_thread(_spent, account))
+    async def _answer(self, item: list[Any]) -> Any:
+        run, what, *rest = item
+        if what == "lease":
+            return _from_answer(await self._gate.lease(run, Usage(*rest)))
+        self._gate.settle(run, _to_settlement(*rest))
+        return None
 
 
 class ActorQuota:
@@ -85,34 +90,57 @@ class ActorQuota:
     def __init__(self, name: str, limits: QuotaLimits, account: Account) -> None:
         self._name, self._limits, self._account = name, limits, account
         self._actor: Any = None
+        self._client = RpcClient(self._find)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ActorQuota, (self._name, self._limits, self._account)
 
     async def lease(self, estimate: Usage) -> str:
-        answer: Grant | Denied = await self._call("lease", estimate)
-        return granted(answer)
+        asked = self._ask("lease", estimate.prompt_tokens, estimate.completion_tokens)
+        try:
+            return granted(_to_answer(await self._reached(asyncio.shield(asked))))
+        except asyncio.CancelledError:
+            asked.add_done_callback(self._give_back)
+            raise
 
     async def settle(self, settlement: Settlement) -> None:
-        await self._call("settle", settlement)
+        await self._reached(self._ask("settle", *_from_settlement(settlement)))
+
+    async def close(self) -> None:
+        """The actor outlives its callers."""
+        await self._client.close()
 
     def actor(self) -> Any:
         """The actor's handle; starts it where there is none."""
         if self._actor is None:
             options = {"name": self._name, "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
-            alive = {"num_cpus": 0, "max_restarts": -1, "max_concurrency": _MAX_CONCURRENCY}
+            alive = {"num_cpus": 0, "max_restarts": -1}
             self._actor = ray.remote(QuotaActor).options(**options, **alive).remote(self._limits)
         return self._actor
 
-    async def _call(self, method: str, argument: Usage | Settlement) -> Any:
-        """Call again while the actor is away: what a call did in an actor that died died with it."""
-        for _ in range(_MAX_TRIES):
-            try:
-                return await getattr(self.actor(), method).remote(self._account, argument)
-            except RayActorError:  # starting again, or ended together with another run: then there will be a new one
-                self._actor = None
-            await asyncio.sleep(_TRY_EVERY_S)
-        raise ModelDenied(f"the quota actor {self._name} has been away for {_MAX_TRIES * _TRY_EVERY_S:g} s")
+    def _ask(self, what: str, *arguments: Any) -> asyncio.Future[Any]:
+        return self._client.ask([self._account.run, what, *arguments])
+
+    async def _reached(self, asked: asyncio.Future[Any]) -> Any:
+        try:
+            return await asked
+        except RpcUnavailable as error:
+            raise ModelDenied(f"the quota actor {self._name}: {error}") from None
+
+    def _give_back(self, asked: asyncio.Future[Any]) -> None:
+        """Nobody will make the call that was asked for: its slot and its reservation are free again."""
+        if asked.cancelled() or asked.exception() is not None:
+            return
+        if isinstance(answer := _to_answer(asked.result()), Grant):
+            self._ask("settle", *_from_settlement(Settlement(answer.lease_id, Outcome.FAILED)))
+
+    async def _find(self) -> Address:
+        try:
+            address: Address = await self.actor().address.remote(self._account)
+        except RayActorError as error:  # starting again, or ended with another run: then there will be a new one
+            self._actor = None
+            raise ConnectionError(type(error).__name__) from None
+        return address
 
 
 @contextmanager
@@ -138,4 +166,34 @@ def _close(quota: ActorQuota, account: Account) -> None:
 
 
 def _spent(account: Account) -> Spent:
-    return reduce(Spent.__add__, (paid_for(Path(folder)) for folder in account.journals), Spent())
+    return reduce(Spent.__add__, (paid_for(Folder(folder)) for folder in account.journals), Spent())
+
+
+# What goes over a connection is plain JSON.
+
+
+def _from_answer(answer: Grant | Denied) -> list[Any]:
+    return [answer.lease_id] if isinstance(answer, Grant) else [answer.reason, answer.by_budget]
+
+
+def _to_answer(fields: list[Any]) -> Grant | Denied:
+    return Grant(*fields) if len(fields) == 1 else Denied(*fields)
+
+
+def _from_settlement(settlement: Settlement) -> list[Any]:
+    usage, notice = settlement.usage, settlement.notice
+    heard = notice and [getattr(notice, name) for name in RateNotice.__slots__]
+    return [
+        settlement.lease_id,
+        settlement.outcome,
+        [usage.prompt_tokens, usage.completion_tokens],
+        settlement.retry_after_s,
+        heard,
+    ]
+
+
+def _to_settlement(
+    lease_id: str, outcome: str, usage: list[int], retry_after_s: float | None, heard: list[float | None] | None
+) -> Settlement:
+    notice = None if heard is None else RateNotice(*heard)
+    return Settlement(lease_id, Outcome(outcome), Usage(*usage), retry_after_s, notice)

@@ -2,26 +2,28 @@
 
 Each actor opens the backend once and answers many searches at a time on its event loop. A query always goes to the
 same actor, so that equal queries meet: one of them is asked for the whole cluster, the others wait for it.
-Actors hold no state worth keeping: a dead one is restarted by Ray and its calls are made again.
+Queries and hits go over a connection per process and actor (fireact_ray.rpc), not as Ray calls, which cost more than a
+search of a local index. Actors hold no state worth keeping: a dead one is restarted by Ray and asked again.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, RayActorError
 
 from fireact_ray.assembly import open_backend
 from fireact_ray.errors import InputError, ToolError
+from fireact_ray.rpc.client import RpcClient, RpcUnavailable
+from fireact_ray.rpc.server import RpcServer
+from fireact_ray.rpc.wire import Address
 from fireact_ray.secrets import redact
 from fireact_ray.tools.base import Hit
 from fireact_ray.tools.config import SearchConfig
-
-_MAX_CONCURRENCY = 1000
 
 
 class SearchActor:
@@ -29,12 +31,18 @@ class SearchActor:
 
     def __init__(self, config: SearchConfig) -> None:
         self._backend = open_backend(config, share=1 / config.actors)
+        self._server = RpcServer(self._answer)
 
     async def fingerprint(self) -> str:
         return self._backend.fingerprint
 
-    async def search(self, query: str, k: int) -> list[Hit]:
-        return await self._backend.search(query, k)
+    async def address(self) -> Address:
+        """Where to search."""
+        return await self._server.address(ray.util.get_node_ip_address())
+
+    async def _answer(self, item: list[Any]) -> list[list[Any]]:
+        query, k = item
+        return [[hit.title, hit.text, hit.score] for hit in await self._backend.search(query, k)]
 
 
 class ActorBackend:
@@ -43,26 +51,37 @@ class ActorBackend:
     def __init__(self, actors: list[Any], fingerprint: str) -> None:
         self.fingerprint = fingerprint
         self._actors = actors
+        self._clients = [RpcClient(_finder(actor)) for actor in actors]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ActorBackend, (self._actors, self.fingerprint)
 
     async def search(self, query: str, k: int) -> list[Hit]:
         try:
-            hits: list[Hit] = await self._actor_of(query).search.remote(query, k)
-        except RayActorError as error:
-            raise ToolError(f"A search actor died: {type(error).__name__}") from None
-        except RayTaskError as error:
-            if isinstance(error.cause, ToolError):
-                raise error.cause from None
-            raise
-        return hits
+            return [Hit(*hit) for hit in await self._client_of(query).ask([query, k])]
+        except RpcUnavailable as error:
+            raise ToolError(f"A search actor: {error}") from None
 
     async def close(self) -> None:
         """The pool outlives its callers."""
+        for client in self._clients:
+            await client.close()
 
-    def _actor_of(self, query: str) -> Any:
-        return self._actors[zlib.crc32(query.encode("utf-8", "surrogatepass")) % len(self._actors)]
+    def _client_of(self, query: str) -> RpcClient:
+        return self._clients[zlib.crc32(query.encode("utf-8", "surrogatepass")) % len(self._clients)]
+
+
+def _finder(actor: Any) -> Callable[[], Awaitable[Address]]:
+    async def find() -> Address:
+        try:
+            address: Address = await actor.address.remote()
+        except ActorDiedError:
+            raise ToolError("A search actor has ended with its pool, or Ray cannot start it again") from None
+        except RayActorError as error:
+            raise ConnectionError(type(error).__name__) from None
+        return address
+
+    return find
 
 
 def _fingerprints(actors: list[Any]) -> set[str]:
@@ -82,7 +101,7 @@ def search_pool(config: SearchConfig, fingerprint: str) -> Iterator[ActorBackend
     `fingerprint` is that of the backend as the driver sees it: opened there first, so that what is wrong with it is
     said before Ray starts. Raises InputError when a node sees another corpus.
     """
-    options = {"num_cpus": 0, "max_concurrency": _MAX_CONCURRENCY, "max_restarts": -1, "max_task_retries": -1}
+    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
     actor_class = ray.remote(SearchActor).options(**options)
     actors = [actor_class.remote(config) for _ in range(config.actors)]
     try:

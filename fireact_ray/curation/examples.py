@@ -1,31 +1,78 @@
 """A Trajectory in, the conversation out that a student is trained on.
 
 Whatever method made a trajectory, its steps are rendered in the one ReAct grammar in which the fine-tuned
-agent is prompted: no few-shot examples, no reflection requests, the assistant's turns trained.
+agent is prompted: no few-shot examples, no reflection requests, no sentence that names the method, the assistant's
+turns trained.
 """
 
-from fireact_ray.curation.filters import finished, steps_valid
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+from fireact_ray.curation.traces import has_trace, plain_thought
 from fireact_ray.errors import DataError
 from fireact_ray.methods.acting import episode
-from fireact_ray.types import Trajectory, Turn
+from fireact_ray.types import Score, Step, StopReason, Trajectory, Turn
 
 
-def to_example(trajectory: Trajectory) -> tuple[Turn, ...]:
+class Fault(NamedTuple):
+    """Why a trajectory must never be trained on; `holds` is asked with the recipe's `convert.min_f1`."""
+
+    words: str
+    holds: Callable[[Trajectory, float | None], bool]
+
+
+def to_example(trajectory: Trajectory, min_f1: float | None = None) -> tuple[Turn, ...]:
     """The question, then trained replies and untrained observations in turns.
 
-    Raises DataError for what must never be trained on: no finish, a wrong answer, a reply without an action.
+    Raises DataError where one of `FAULTS` holds. `min_f1` as `is_correct` reads it.
     """
-    fault = _fault(trajectory)
-    if fault:
-        raise DataError(f"Trajectory {trajectory.trajectory_id} is no training row: {fault}.")
-    return episode(trajectory.question, trajectory.steps, trained=True)
+    for name, fault in FAULTS.items():
+        if fault.holds(trajectory, min_f1):
+            raise DataError(
+                f"Trajectory {trajectory.trajectory_id} is no training row: {fault.words}. "
+                f"`fireact convert` leaves such rows out ({name})."
+            )
+    return conversation(trajectory)
 
 
-def _fault(trajectory: Trajectory) -> str | None:
-    if not finished(trajectory):
-        return f"it ended by {trajectory.stop_reason}; the filter 'finished' drops such rows"
-    if trajectory.score is not None and trajectory.score.exact_match < 1.0:
-        return "its answer is wrong; the filter 'correct' drops such rows"
-    if not steps_valid(trajectory):
-        return "a reply holds no usable action; the filter 'steps_valid' drops such rows"
-    return None
+def conversation(trajectory: Trajectory) -> tuple[Turn, ...]:
+    """`to_example` of a trajectory that is known to have none of the faults."""
+    return episode(trajectory.question, plain_steps(trajectory), trained=True)
+
+
+def plain_steps(trajectory: Trajectory) -> list[Step]:
+    """The steps without what their method left in the thoughts."""
+    return [replace(step, thought=plain_thought(step.thought)) for step in trajectory.steps]
+
+
+def is_correct(score: Score, min_f1: float | None = None) -> bool:
+    """An exact match by the task's own score; with `min_f1`, an F1 of at least that much will do too."""
+    return score.exact_match == 1.0 or (min_f1 is not None and score.f1 >= min_f1)
+
+
+def _unfinished(trajectory: Trajectory, min_f1: float | None) -> bool:
+    return trajectory.stop_reason is not StopReason.FINISHED or not trajectory.answer
+
+
+def _wrong_answer(trajectory: Trajectory, min_f1: float | None) -> bool:
+    """Known to be wrong. A question without a known answer is no fault; `convert.keep_unscored` decides."""
+    return trajectory.score is not None and not is_correct(trajectory.score, min_f1)
+
+
+def _no_action(trajectory: Trajectory, min_f1: float | None) -> bool:
+    return any(step.action is None for step in trajectory.steps)
+
+
+def _trace(trajectory: Trajectory, min_f1: float | None) -> bool:
+    return has_trace(trajectory.steps)
+
+
+FAULTS = {
+    "unfinished": Fault("it has no answer", _unfinished),
+    "wrong_answer": Fault("its answer is wrong", _wrong_answer),
+    "no_action": Fault("a reply holds no usable action", _no_action),
+    "trace": Fault("it names its method or its reward", _trace),
+}

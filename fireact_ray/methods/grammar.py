@@ -12,7 +12,6 @@ Only text that the model has just written is ever parsed, and only its first act
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 
 from fireact_ray.types import Action
@@ -22,7 +21,9 @@ STOP = (f"\n{OBSERVATION}",)
 
 _ACTION_LINE = re.compile(r"^Action:[ \t]*(\w+)[ \t]*\[", re.MULTILINE)
 _LABEL = re.compile(r"\b(Thought|Action|Observation|Question|Answer)(\s*):", re.IGNORECASE)
-_BIDI = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u200e\u200f\u2060\ufeff")
+_INVISIBLE = re.compile("[\u202a-\u202e\u2066-\u2069\u200b\u200e\u200f\u2060\ufeff]")  # direction overrides, no width
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # categories Cc, Zl, Zp and Cs
+_LINE_LABEL = re.compile(r"(?:(?:Thought|Action|Observation):\s*)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +62,15 @@ def cut_at_observation(text: str) -> str:
 def canonical_line(text: str) -> str:
     """One line without control or direction-override characters, single spaces, no label at its start."""
     line = _one_line(text)
-    while (label := re.match(r"(Thought|Action|Observation):\s*", line)) is not None:
-        line = line[label.end() :]
-    return line
+    labels = _LINE_LABEL.match(line)
+    return line if labels is None else line[labels.end() :]
 
 
 def canonical_argument(text: str) -> str:
     """One line whose square brackets balance: unmatched ones become round, so that the end is unambiguous."""
-    line = " ".join(canonical_line(text).split())
+    line = canonical_line(text)
+    if "[" not in line and "]" not in line:
+        return line
     chars, opened = list(line), []
     for i, char in enumerate(chars):
         if char == "[":
@@ -94,8 +96,7 @@ def neutralise(text: str, max_chars: int) -> str:
 
 
 def _one_line(text: str) -> str:
-    kept = (" " if unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") else c for c in text if c not in _BIDI)
-    return " ".join("".join(kept).split())
+    return " ".join(_CONTROL.sub(" ", _INVISIBLE.sub("", text)).split())
 
 
 def _thought_of(text: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from fireact_ray.deadline import paused
-from fireact_ray.errors import MalformedReply, ModelError, RateLimited
+from fireact_ray.errors import MalformedReply, ModelError, RateLimited, ReplyWithheld
 from fireact_ray.models.base import ChatModel, Completion, Sampling
 from fireact_ray.quota.ledger import Outcome, Settlement
 from fireact_ray.types import Turn, Usage
@@ -30,6 +30,8 @@ class Quota(Protocol):
     async def settle(self, settlement: Settlement) -> None:
         """Say how a leased call ended."""
         ...
+
+    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class MeteredChat:
 
     async def close(self) -> None:
         await self.inner.close()
+        await self.quota.close()
 
     async def _leased(self, lease_id: str, turns: Sequence[Turn], sampling: Sampling) -> Completion | None:
         """None after a 429."""
@@ -63,13 +66,13 @@ class MeteredChat:
         except RateLimited as error:
             await self._settle(Settlement(lease_id, Outcome.LIMITED, retry_after_s=error.retry_after_s))
             return None
-        except (MalformedReply, asyncio.CancelledError):  # useless, or not waited for: there may be a bill all the same
+        except (MalformedReply, ReplyWithheld, asyncio.CancelledError):  # there may be a bill all the same
             await self.quota.settle(Settlement(lease_id, Outcome.LOST))
             raise
         except ModelError:
             await self._settle(Settlement(lease_id, Outcome.FAILED))
             raise
-        latency_s = time.monotonic() - started
+        latency_s = time.monotonic() - started if completion.latency_s is None else completion.latency_s
         await self._settle(Settlement(lease_id, Outcome.DONE, completion.usage, notice=completion.notice))
         return replace(completion, latency_s=latency_s, notice=None)
 

@@ -1,108 +1,71 @@
 """Any OpenAI-compatible chat API (`base_url`): one request per call, typed failures.
 
-The client's own retries are switched off, so that they cannot multiply: failures are tried again by `retrying`, rate
-limits are waited for by `metered`, which also hears what the reply's headers say of them.
+It speaks HTTP itself: OpenAI's own client takes several times the CPU per request (see benchmarks/clients.py), and a
+worker's event loop has hundreds of calls in flight. Failures are tried again by `retrying`, rate limits are waited for
+by `metered`, which also hears what the reply's headers say of them.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
-import openai
-
-from fireact_ray.errors import (
-    MalformedReply,
-    ModelDenied,
-    ModelError,
-    ModelRefused,
-    ModelUnavailable,
-    ModelUnknown,
-    RateLimited,
-)
+from fireact_ray.errors import ModelUnavailable
+from fireact_ray.http_session import HttpSession, NoReply
 from fireact_ray.models.base import Completion, Sampling
-from fireact_ray.quota.notice import read_notice, read_retry_after_s
+from fireact_ray.models.openai_reply import failure, read_completion
+from fireact_ray.quota.notice import read_notice
 from fireact_ray.secrets import redact
-from fireact_ray.types import Turn, Usage
+from fireact_ray.types import Turn
 
-_DENIED_CODES = {"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"}
+OPENAI_URL = "https://api.openai.com/v1"
 
 
 class OpenAIChat:
-    """A chat model behind `POST {base_url}/chat/completions`."""
+    """A chat model behind `POST {base_url}/chat/completions`. `timeout_s` bounds a request to its last byte.
+
+    Holds the key, so it does not pickle: each process builds its own.
+    """
 
     def __init__(self, name: str, *, base_url: str | None = None, api_key: str, timeout_s: float = 120.0) -> None:
         self.name = name
-        self._client = openai.AsyncOpenAI(api_key=api_key, base_url=base_url, timeout=timeout_s, max_retries=0)
+        self._label = redact(name)  # all that an error holds besides the host and our own words
+        self._url = f"{(base_url or OPENAI_URL).rstrip('/')}/chat/completions"
+        self._host = urlsplit(self._url).hostname or ""
+        self._headers = {"Authorization": f"Bearer {api_key}"}
+        self._limit = token_limit_field(self._host)
+        self._session = HttpSession(timeout_s)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("OpenAIChat holds a key: build it in the process that uses it")
 
     async def complete(self, turns: Sequence[Turn], sampling: Sampling) -> Completion:
+        reply = await self._session.send("POST", self._url, headers=self._headers, body=self._request(turns, sampling))
+        if isinstance(reply, NoReply):
+            raise ModelUnavailable(f"{self._label}: {reply.problem}")
+        if not 200 <= reply.status < 300:
+            raise failure(reply, self._label, self._host)
+        return replace(read_completion(reply.body, self._label), notice=read_notice(reply.headers))
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    def _request(self, turns: Sequence[Turn], sampling: Sampling) -> dict[str, Any]:
         request: dict[str, Any] = {
             "model": self.name,
             "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
             "temperature": sampling.temperature,
-            "max_tokens": sampling.max_new_tokens,
+            self._limit: sampling.max_new_tokens,
         }
         if sampling.stop:
             request["stop"] = list(sampling.stop)
         if sampling.seed is not None:
             request["seed"] = sampling.seed
-        try:
-            response = await self._client.chat.completions.with_raw_response.create(**request)
-            completion = _completion(response.parse())
-        except (openai.APIError, _Malformed, ValueError) as error:  # ValueError: the body was not JSON
-            raise _typed(self.name, error) from None
-        return replace(completion, notice=read_notice(response.headers))
-
-    async def close(self) -> None:
-        await self._client.close()
+        return request
 
 
-class _Malformed(Exception):
-    """A 200 whose body is no usable chat completion."""
-
-
-def _completion(reply: Any) -> Completion:
-    choices = getattr(reply, "choices", None)
-    if not choices or choices[0].message is None:
-        raise _Malformed("the reply holds no choice")
-    choice = choices[0]
-    if choice.finish_reason == "content_filter":
-        raise ModelRefused("the provider's content filter withheld the reply")
-    if not isinstance(choice.message.content, str):
-        raise _Malformed("the reply's content is not text")
-    usage = reply.usage
-    return Completion(
-        text=choice.message.content,
-        finish_reason=choice.finish_reason or "stop",
-        usage=Usage(usage.prompt_tokens, usage.completion_tokens) if usage else Usage(),
-    )
-
-
-def _typed(name: str, error: Exception) -> ModelError:
-    """What a failure means for the row and for the run."""
-    text = _describe(name, error)
-    match error:
-        case openai.RateLimitError(code=str(code)) if code in _DENIED_CODES:
-            return ModelDenied(text)
-        case openai.RateLimitError():
-            return RateLimited(text, read_retry_after_s(error.response.headers, time.time()))
-        case openai.NotFoundError():
-            where = error.request.url.host
-            return ModelUnknown(redact(f"Model '{name}': not found at {where} (HTTP 404)"))
-        case openai.AuthenticationError() | openai.PermissionDeniedError():
-            return ModelDenied(text)
-        case openai.APIResponseValidationError():
-            return MalformedReply(text)
-        case openai.APIConnectionError() | openai.InternalServerError():
-            return ModelUnavailable(text)
-        case openai.APIError():
-            return ModelRefused(text)
-    return MalformedReply(f"{text}: {error}" if isinstance(error, _Malformed) else text)
-
-
-def _describe(name: str, error: Exception) -> str:
-    """Status and class only: a provider's message or URL may repeat a key."""
-    status = getattr(error, "status_code", None)
-    return redact(f"{name}: {type(error).__name__}" + (f" (HTTP {status})" if status else ""))
+def token_limit_field(host: str) -> str:
+    """OpenAI's newer models refuse `max_tokens`, its older ones know both names; other servers often do not."""
+    return "max_completion_tokens" if f".{host}".endswith(".api.openai.com") else "max_tokens"

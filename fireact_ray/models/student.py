@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
-from fireact_ray.errors import InputError, ModelError
+from fireact_ray.errors import InputError
 from fireact_ray.hashing import content_hash
-from fireact_ray.models.base import Completion, Sampling
 from fireact_ray.models.local import LocalChat
 from fireact_ray.recipe import StudentConfig
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
-from fireact_ray.types import Turn
 
 _CARD = "fireact.json"
 
@@ -56,19 +53,6 @@ def student_name(model_dir: str) -> str:
     card = _card(model_dir)
     name = Path(card.get("base_model", model_dir)).name
     return f"{name}+{card['tuning']}-{content_hash(card, 8)}" if card else f"{name}-base"
-
-
-class UnopenedStudent:
-    """Stands in for a student where only its name is needed: planning a run must not load weights."""
-
-    def __init__(self, model_dir: str) -> None:
-        self.name = student_name(model_dir)
-
-    async def complete(self, turns: Sequence[Turn], sampling: Sampling) -> Completion:
-        raise ModelError(f"{self.name} was not opened.")
-
-    async def close(self) -> None:
-        """Nothing was opened."""
 
 
 def _card(model_dir: str) -> dict:

@@ -19,12 +19,6 @@ class QuotaConfig(Section):
     max_concurrency: PositiveInt | None = None
     prices: str | None = None
 
-    @property
-    def is_limited(self) -> bool:
-        return any(
-            limit is not None for limit in (self.requests_per_minute, self.tokens_per_minute, self.max_concurrency)
-        )
-
 
 class BudgetConfig(Section):
     """What the teacher may spend on a run, reruns included; minutes count anew for each. null: no limit."""
@@ -33,10 +27,6 @@ class BudgetConfig(Section):
     max_tokens: PositiveInt | None = None
     max_calls: PositiveInt | None = None
     max_minutes: PositiveFloat | None = None
-
-    @property
-    def is_limited(self) -> bool:
-        return self.limits != BudgetLimits()
 
     @property
     def limits(self) -> BudgetLimits:

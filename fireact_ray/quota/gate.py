@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 from fireact_ray.errors import BudgetExhausted, ModelDenied
 from fireact_ray.quota.budget import Account, Budget, Spent
-from fireact_ray.quota.ledger import Denied, Grant, Ledger, QuotaLimits, Settlement, Wait
+from fireact_ray.quota.ledger import Denied, Grant, Ledger, Outcome, QuotaLimits, Settlement, Wait
 from fireact_ray.types import Usage
+
+_ENDED = Denied("the run has ended", by_budget=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,20 +49,31 @@ class Gate:
         return self.ledger.close(run)
 
     async def lease(self, run: str, estimate: Usage) -> Grant | Denied:
+        if run not in self.ledger.runs:
+            return _ENDED
         waiting = _Waiting(run, estimate, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._serve()
-        return await waiting.answer
+        try:
+            return await waiting.answer
+        except asyncio.CancelledError:
+            if waiting.answer.done() and not waiting.answer.cancelled():  # granted, but its caller has just gone
+                self._give_back(run, waiting.answer.result())
+            raise
 
     def settle(self, run: str, settlement: Settlement) -> None:
         self.ledger.settle(time.monotonic(), run, settlement)
         self._serve()
 
+    def _give_back(self, run: str, answer: Grant | Denied) -> None:
+        if isinstance(answer, Grant):
+            self.settle(run, Settlement(answer.lease_id, Outcome.FAILED))
+
     def _dismiss(self, run: str) -> None:
         for waiting in [w for w in self._queue if w.run == run]:
             self._queue.remove(waiting)
             if not waiting.answer.done():
-                waiting.answer.set_result(Denied("the run has ended", by_budget=False))
+                waiting.answer.set_result(_ENDED)
 
     def _serve(self) -> None:
         """Answer everybody who can be answered now, and come back when the next one can."""
@@ -101,6 +114,9 @@ class LocalQuota:
 
     async def settle(self, settlement: Settlement) -> None:
         self._gate.settle(self._account.run, settlement)
+
+    async def close(self) -> None:
+        """Nothing to release: a lease that nobody settles ends by itself."""
 
 
 def granted(answer: Grant | Denied) -> str:

@@ -89,6 +89,8 @@ class Ledger:
         self._n_leases = 0
         self._open: dict[str, _Lease] = {}  # in the order of their expiry
         self._expired: dict[str, _Lease] = {}
+        self._disowned: set[str] = set()  # open when their run began anew
+        self._settled_foreign: set[str] = set()
         self._budgets: dict[str, Budget] = {}
         self._paused_until = -math.inf
         self._pause_s = _FIRST_PAUSE_S
@@ -106,6 +108,7 @@ class Ledger:
         """Begin, or begin anew, to keep a run's budget: who held leases of it in an earlier sitting is dead."""
         for lease_id in [key for key, lease in self._open.items() if lease.run == run]:
             del self._open[lease_id]
+            self._disowned.add(lease_id)
             self._concurrency.free()
         self._budgets[run] = budget
 
@@ -143,12 +146,12 @@ class Ledger:
         return Grant(lease_id)
 
     def settle(self, now: float, run: str, settlement: Settlement) -> None:
-        """Once per lease; a lease of an earlier ledger, or one that has expired, only corrects what is spent."""
+        """To say it twice does no harm. A lease that is not open any more, or not here, only corrects what is spent."""
         self._expire(now)
         lease = self._open.pop(settlement.lease_id, None)
         if lease is None:
-            self._settle_late(run, settlement)
-            self._listen(now, now, settlement)
+            if self._settle_late(run, settlement):
+                self._listen(now, now, settlement)
             return
         self._listen(now, lease.granted_at, settlement)
         self._concurrency.free()
@@ -172,13 +175,29 @@ class Ledger:
         if (notice := settlement.notice) is not None:
             self._rates.learn_requests(now, notice.requests_per_minute, notice.remaining_requests)
             self._rates.learn_tokens(now, notice.tokens_per_minute, notice.remaining_tokens)
+            if notice.requests_per_minute is not None or notice.tokens_per_minute is not None:
+                self._concurrency.lift()
 
-    def _settle_late(self, run: str, settlement: Settlement) -> None:
-        lease = self._expired.pop(settlement.lease_id, None)
-        if (budget := self._budgets.get(run if lease is None else lease.run)) is None:
-            return
-        budget.spent += _spent(settlement, lease.estimate if lease else Usage())
-        budget.spent -= Spent(1, lease.estimate) if lease else Spent()
+    def _settle_late(self, run: str, settlement: Settlement) -> bool:
+        """False where this lease was settled before."""
+        lease_id = settlement.lease_id
+        lease = self._expired.pop(lease_id, None)
+        if lease is None and not self._first_word_of(lease_id):
+            return False
+        if (budget := self._budgets.get(run if lease is None else lease.run)) is not None:
+            budget.spent += _spent(settlement, lease.estimate if lease else Usage())
+            budget.spent -= Spent(1, lease.estimate) if lease else Spent()
+        return True
+
+    def _first_word_of(self, lease_id: str) -> bool:
+        """Of a lease that is not open here: disowned, or granted by an earlier ledger."""
+        if lease_id.startswith(f"{self._epoch}-"):
+            was_disowned = lease_id in self._disowned
+            self._disowned.discard(lease_id)
+            return was_disowned
+        is_first = lease_id not in self._settled_foreign
+        self._settled_foreign.add(lease_id)
+        return is_first
 
     def _hopeless(self, now: float) -> str | None:
         if self._limited_since is None:
@@ -190,7 +209,8 @@ class Ledger:
 
     def _expire(self, now: float) -> None:
         """Free the slots of callers that died; their calls may have been paid for, so they count as if they were."""
-        for lease_id, lease in list(self._open.items()):
+        while self._open:
+            lease_id, lease = next(iter(self._open.items()))
             if lease.expires_at > now:
                 return
             self._expired[lease_id] = self._open.pop(lease_id)

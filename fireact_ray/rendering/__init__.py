@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fireact_ray.rendering.base import Format, Renderer
 from fireact_ray.rendering.chat_template import ChatTemplate
 from fireact_ray.rendering.fireact_alpaca import FireActAlpaca
 from fireact_ray.rendering.llama2 import Llama2
 from fireact_ray.rendering.plain import Plain
-from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.rendering.tools import Tools
+
+if TYPE_CHECKING:  # it knows transformers, which a recipe must not load
+    from fireact_ray.rendering.tokenizer import HubTokenizer
 
 # The last two need the chat template of a HubTokenizer, the others no more than a `base.Tokenizer`.
 RENDERERS: dict[str, Callable[[HubTokenizer], Format]] = {

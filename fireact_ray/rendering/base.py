@@ -2,13 +2,13 @@
 
 A `Format` cuts a conversation into segments; the `Renderer` encodes each segment by itself and appends its ids together
 with its mask value. So a whole conversation has the same ids as one built turn by turn, ids and mask cannot drift
-apart, and a serving prompt is literally a prefix of a training row. Only `_Writer._append` touches the two lists.
+apart, and a serving prompt is literally a prefix of a training row. `batch` does the same for many at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from fireact_ray.errors import DataError
@@ -24,6 +24,14 @@ class Segment(NamedTuple):
 
     pieces: tuple[Piece, ...]
     trained: bool = False
+
+
+class Part(NamedTuple):
+    """A piece of a segment, all neighbouring texts of it as one."""
+
+    content: Piece
+    trained: bool
+    follows: Follows
 
 
 class Rendered(NamedTuple):
@@ -47,6 +55,10 @@ class Tokenizer(Protocol):
 
     def encode(self, text: str, follows: Follows = "start") -> list[int]:
         """Ids of plain text: no special token is added, and none is recognised inside `text`."""
+        ...
+
+    def encode_batch(self, texts: Sequence[str], follows: Follows = "start") -> list[list[int]]:
+        """`encode` of each, faster."""
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -95,11 +107,23 @@ class Renderer:
 
     def render(self, turns: Sequence[Turn]) -> Rendered:
         """A whole conversation. Trained: text and end token of the turns marked `trained`, nothing else."""
+        input_ids: list[int] = []
+        loss_mask: list[int] = []
+        for part in self.parts(turns):
+            content = part.content
+            ids = [content] if isinstance(content, int) else self.tokenizer.encode(content, part.follows)
+            input_ids.extend(ids)
+            loss_mask.extend([int(part.trained)] * len(ids))
+        return Rendered(input_ids, loss_mask)
+
+    def parts(self, turns: Sequence[Turn]) -> Iterator[Part]:
+        """What a conversation consists of, in order."""
         system, rest = _checked(turns)
-        writer = _Writer(self.tokenizer)
+        follows: Follows = "start"
         for segment in self.format.segments(system, rest):
-            writer.add(segment)
-        return Rendered(writer.input_ids, writer.loss_mask)
+            for content in _joined(segment.pieces):
+                yield Part(content, segment.trained, follows)
+                follows = "control" if isinstance(content, int) else "text"
 
     def prompt(self, turns: Sequence[Turn]) -> list[int]:
         """Ids that ask for the next assistant turn: exactly the training ids up to that turn's first token."""
@@ -112,34 +136,18 @@ class Renderer:
         return self.format.reply(ids[: ids.index(self.end_id)] if self.end_id in ids else ids)
 
 
-@dataclass
-class _Writer:
-    """The two lists of a Rendered, always of equal length."""
-
-    tokenizer: Tokenizer
-    input_ids: list[int] = field(default_factory=list)
-    loss_mask: list[int] = field(default_factory=list)
-    follows: Follows = "start"
-
-    def add(self, segment: Segment) -> None:
-        text = ""
-        for piece in segment.pieces:
-            if isinstance(piece, str):
-                text += piece
-                continue
-            self._text(text, segment.trained)
-            self._append([piece], segment.trained, "control")
-            text = ""
-        self._text(text, segment.trained)
-
-    def _text(self, text: str, trained: bool) -> None:
+def _joined(pieces: Sequence[Piece]) -> Iterator[Piece]:
+    text = ""
+    for piece in pieces:
+        if isinstance(piece, str):
+            text += piece
+            continue
         if text:
-            self._append(self.tokenizer.encode(text, self.follows), trained, "text")
-
-    def _append(self, ids: Sequence[int], trained: bool, follows: Follows) -> None:
-        self.input_ids.extend(ids)
-        self.loss_mask.extend([int(trained)] * len(ids))
-        self.follows = follows
+            yield text
+        yield piece
+        text = ""
+    if text:
+        yield text
 
 
 def _checked(turns: Sequence[Turn]) -> tuple[str | None, Sequence[Turn]]:

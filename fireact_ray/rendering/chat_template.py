@@ -7,14 +7,16 @@ as most templates do.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fireact_ray.errors import InputError
 from fireact_ray.hashing import content_hash
 from fireact_ray.rendering.base import Segment
 from fireact_ray.rendering.template import Message, Template
-from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.types import Turn
+
+if TYPE_CHECKING:  # it knows transformers, which a recipe must not load
+    from fireact_ray.rendering.tokenizer import HubTokenizer
 
 _SYSTEM = Message("system", ("Answer the question.",))
 _PROBE = (

@@ -15,11 +15,13 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fireact_ray.errors import InputError
 from fireact_ray.rendering.base import Piece, Segment
-from fireact_ray.rendering.tokenizer import HubTokenizer
+
+if TYPE_CHECKING:  # it knows transformers, which a recipe must not load
+    from fireact_ray.rendering.tokenizer import HubTokenizer
 
 # Private-use characters around a mark's number. The quote shows how the template writes texts in that place.
 _MARK = re.compile('\ue000(\\d+)(\\\\?)"\ue001')

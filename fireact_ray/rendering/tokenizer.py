@@ -69,10 +69,16 @@ class HubTokenizer:
 
     def encode(self, text: str, follows: Follows = "start") -> list[int]:
         """Raises DataError for a tokenizer that gives a special token for plain text."""
-        ids: list[int] = self._encoders[follows].encode(text, add_special_tokens=False).ids
-        if not self._never_plain.isdisjoint(ids):
-            raise DataError(f"Tokenizer {self.name} gives a special token for the plain text {text!r}.")
-        return ids
+        return self.encode_batch([text], follows)[0]
+
+    def encode_batch(self, texts: Sequence[str], follows: Follows = "start") -> list[list[int]]:
+        """`encode` of each, on all cores unless $TOKENIZERS_PARALLELISM is false."""
+        encodings = self._encoders[follows].encode_batch_fast(texts, add_special_tokens=False)
+        rows: list[list[int]] = [encoding.ids for encoding in encodings]
+        for text, ids in zip(texts, rows, strict=True):
+            if not self._never_plain.isdisjoint(ids):
+                raise DataError(f"Tokenizer {self.name} gives a special token for the plain text {text!r}.")
+        return rows
 
     def decode(self, ids: Sequence[int]) -> str:
         return self.show([i for i in ids if i not in self._control_ids])

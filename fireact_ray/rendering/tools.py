@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fireact_ray.errors import InputError
 from fireact_ray.hashing import content_hash
@@ -22,38 +22,24 @@ from fireact_ray.methods import grammar
 from fireact_ray.rendering.base import Piece, Segment
 from fireact_ray.rendering.chat_template import takes_system, with_system
 from fireact_ray.rendering.template import Layout, Message, Slot, Template
-from fireact_ray.rendering.tokenizer import HubTokenizer
+from fireact_ray.tools.schemas import ARGUMENTS, FINISH, SEARCH, UNKNOWN
 from fireact_ray.types import Action, Turn
 
-_ARGUMENTS = {"search": "query", "finish": "answer"}
-_UNKNOWN = "input"  # what an invented tool's argument is called
+if TYPE_CHECKING:  # it knows transformers, which a recipe must not load
+    from fireact_ray.rendering.tokenizer import HubTokenizer
+
 _CALL_ID = "000000000"  # always the same, as only one call is open; Mistral wants nine characters
-
-
-def _schema(name: str, description: str, argument: str) -> dict[str, Any]:
-    key = _ARGUMENTS[name]
-    parameters = {
-        "type": "object",
-        "properties": {key: {"type": "string", "description": argument}},
-        "required": [key],
-    }
-    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
-
-
-TOOLS = [
-    _schema("search", "Look something up. The reply is one line of text.", "What to look for."),
-    _schema("finish", "Give the answer and end.", "The answer, as short as possible."),
-]
+TOOLS = [SEARCH, FINISH]
 _SYSTEM = Message("system", ("Answer the question.",))
 _QUESTION, _OBSERVATION = Message("user", ("Where is Zem?",)), Message("tool", ("Zem is a city in Dar.",))
 _NO_CALL = (Message("thought", ("I look.",)), Message("user", ("That was no action.",)))
 _CALLS = (  # all forms of a reply with a call
     Message("query", ("I look for Zem.", "search", "Zem")),
     Message("answer", ("It is in Dar.", "finish", "Dar")),
-    Message(_UNKNOWN, ("I look at Zem.", "look", "Zem")),
+    Message(UNKNOWN, ("I look at Zem.", "look", "Zem")),
     Message("query", ("search", "Zem")),
     Message("answer", ("finish", "Dar")),
-    Message(_UNKNOWN, ("look", "Zem")),
+    Message(UNKNOWN, ("look", "Zem")),
 )
 
 
@@ -120,7 +106,7 @@ def _reply(parsed: grammar.Parsed) -> Message:
         return Message("thought", (parsed.thought,))
     thought = (parsed.thought,) if parsed.thought else ()
     tool, argument = parsed.action.tool, parsed.action.argument
-    return Message(_ARGUMENTS.get(tool, _UNKNOWN), (*thought, tool, argument))
+    return Message(ARGUMENTS.get(tool, UNKNOWN), (*thought, tool, argument))
 
 
 def _write(kind: str, texts: Sequence[str]) -> dict[str, Any]:

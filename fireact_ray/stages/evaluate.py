@@ -12,9 +12,11 @@ from fireact_ray.assembly import AgentBuilder, StudentAgents, TeacherAgents, ope
 from fireact_ray.evaluation.report import Report, comparison_markdown
 from fireact_ray.models.student import open_renderer, student_name
 from fireact_ray.recipe import Recipe
-from fireact_ray.stages.generate import plan
+from fireact_ray.scheduling.plan import Policy, plan_lines
+from fireact_ray.scheduling.pool import OPEN_PER_SLOT
+from fireact_ray.stages.landing import begin
 from fireact_ray.stages.rollouts import run_rollouts
-from fireact_ray.store import Folder, claim, finished_keys, read_trajectories
+from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.tasks import load_questions
 from fireact_ray.teacher.running import running_teacher
 from fireact_ray.tools.base import SearchBackend
@@ -25,13 +27,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class System:
-    """Something to evaluate. `planner` builds agents that only name rows; `inputs` are what shapes its trajectories."""
+    """Something to evaluate. `planner` builds agents that only name rows; `inputs` are what shapes its trajectories.
+    `open_per_slot`: a local engine keeps what it has read of a conversation, for as many as it has slots."""
 
     name: str
     builder: AgentBuilder
     planner: AgentBuilder
     inputs: dict[str, Any]
-    uses_gpu: bool
+    uses_gpu: bool = False
+    open_per_slot: int = 1
 
 
 def evaluate(recipe: Recipe) -> list[Report]:
@@ -42,7 +46,7 @@ def evaluate(recipe: Recipe) -> list[Report]:
     folder = Folder(recipe.run_dir) / "evaluations"
     config = recipe.evaluate
     questions = load_questions(recipe.task.name, recipe.task.path, config.split, config.n_questions)
-    backend = open_backend(recipe.search)
+    backend = open_backend(recipe.search, offline=recipe.replay is not None)
     with _systems(recipe) as systems:
         reports = [_evaluate(recipe, system, questions, backend, folder / system.name) for system in systems]
     folder.write("report.md", comparison_markdown(reports))
@@ -54,23 +58,24 @@ def _evaluate(
     recipe: Recipe, system: System, questions: list[Question], backend: SearchBackend, folder: Folder
 ) -> Report:
     config = recipe.evaluate
-    claim(folder, system.inputs, is_empty=not (folder / "trajectories").names(".parquet"))
-    planned = plan(questions, system.planner(backend), attempts=1)
-    owed_keys = {row.trajectory_id for row in planned} - finished_keys(folder / "trajectories")
-    owed = [row for row in planned if row.trajectory_id in owed_keys]
-    if owed:
+    recording = Folder(recipe.replay) / "evaluations" / system.name if recipe.replay else None
+    lines = list(plan_lines(questions, system.planner(backend, None), Policy()))
+    size = begin(folder, system.inputs, lines, Policy())
+    if size.owed:
         run_rollouts(
             f"evaluate {system.name}",
-            owed,
-            system.builder,
+            folder,
+            system.builder if recording is None else system.planner,
             recipe,
             backend.fingerprint,
-            folder,
+            size=size,
             workers=config.workers,
             concurrency=config.concurrency,
+            open_per_slot=system.open_per_slot,
             num_gpus=float(system.uses_gpu),
+            recording=recording,
         )
-    asked = {row.trajectory_id for row in planned}
+    asked = {row.trajectory_id for line in lines for row in line}
     trajectories = [t for t in read_trajectories(folder / "trajectories") if t.trajectory_id in asked]
     report = Report.from_trajectories(system.name, trajectories)
     folder.write_json("report.json", report.to_dict())
@@ -82,12 +87,13 @@ def _evaluate(
 def _systems(recipe: Recipe) -> Iterator[list[System]]:
     """The systems by name; a scripted teacher runs while it is one of them."""
     names = recipe.evaluate.systems
-    with running_teacher(recipe, needed="teacher" in names) as reachable:
+    with running_teacher(recipe, needed="teacher" in names and recipe.replay is None) as reachable:
         teacher = reachable.teacher.model_copy(update={"methods": ["react"]})
         builder = TeacherAgents(reachable.model_copy(update={"teacher": teacher}))
         shaped = recipe.model_dump(mode="json", include={"seed": True, "task": True, "teacher": _TEACHER})
         inputs = {**shaped, "search": recipe.search.shaping()}
-        own = System("teacher", builder, builder, inputs, uses_gpu=False)
+        planner = replace(builder, opened=False)
+        own = System("teacher", builder, planner, inputs, open_per_slot=OPEN_PER_SLOT)
         yield [own if name == "teacher" else _student(recipe, name) for name in names]
 
 

@@ -3,69 +3,97 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from fireact_ray.accounting import set_aside_broken, write_plan
+from fireact_ray.accounting import books
 from fireact_ray.agent import Agent
 from fireact_ray.assembly import TeacherAgents, open_backend
 from fireact_ray.errors import DataError
 from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import to_yaml
-from fireact_ray.stages.rollouts import Planned, run_rollouts
-from fireact_ray.store import Folder, claim, finished_keys, read_trajectories
+from fireact_ray.scheduling.plan import Line, PlanSize, plan_lines
+from fireact_ray.stages.landing import begin, merge_parts
+from fireact_ray.stages.rollouts import run_rollouts
+from fireact_ray.store import Folder
 from fireact_ray.tasks import load_questions
 from fireact_ray.teacher.running import running_teacher
-from fireact_ray.types import Question, StopReason, Trajectory
+from fireact_ray.tools.base import SearchBackend
+from fireact_ray.types import Question, StopReason
 
 logger = logging.getLogger(__name__)
 
 
 def generate(recipe: Recipe) -> Folder:
-    """Run every planned rollout once; returns the folder of trajectories.
+    """Run every planned rollout that is still needed; returns the folder of trajectories.
 
     Raises InputError for a missing file or key before anything is written, ModelDenied when the teacher's provider
-    refuses every call (what was paid for until then is kept).
+    refuses every call and BudgetExhausted when the budget is spent (what was paid for until then is kept).
     """
-    run = Folder(recipe.run_dir)
-    folder = run / "trajectories"
-    questions = load_questions(recipe.task.name, recipe.task.path, recipe.generate.split, recipe.generate.n_questions)
-    with running_teacher(recipe) as reachable:
-        builder = TeacherAgents(reachable)
-        backend = open_backend(recipe.search)
-        planned = plan(questions, builder(backend), recipe.generate.attempts)
-        claim(folder, _inputs(recipe), is_empty=not folder.names(".parquet"))
-        for name in set_aside_broken(folder):
-            logger.warning(
-                "generate: %s/%s cannot be read; it is set aside and its rows are owed again", folder.uri, name
-            )
-        write_plan(run, [row.trajectory_id for row in planned])
-        run.write("recipe.yaml", to_yaml(recipe))
-        done = finished_keys(folder)
-        owed = [row for row in planned if row.trajectory_id not in done]
-        logger.info("generate: %d rows planned, %d already there", len(planned), len(planned) - len(owed))
-        if owed:
-            width = {"workers": recipe.generate.workers, "concurrency": recipe.generate.concurrency}
-            run_rollouts("generate", owed, builder, recipe, backend.fingerprint, run, **width)
-    _close(folder, planned)
-    return folder
+    with prepared(recipe) as generation:
+        size = generation.begin()
+        logger.info("generate: %d rows planned, %d already there", size.planned, size.planned - size.owed)
+        if size.owed:
+            generation.roll_out("generate", size)
+    return _close(generation.run, recipe)
 
 
-def plan(questions: list[Question], agents: dict[str, Agent], attempts: int) -> list[Planned]:
-    """One row per question, method and attempt, each with its key."""
-    return [
-        Planned(agent.trajectory_id(question, attempt), question, method, attempt)
-        for question in questions
-        for method, agent in agents.items()
-        for attempt in range(attempts)
-    ]
+@dataclass(frozen=True)
+class Generation:
+    """All it takes to make the rows of a recipe; nothing is written before `begin`. `builder`: of a teacher that can
+    be called, unless there is a `recording`."""
+
+    recipe: Recipe
+    builder: TeacherAgents
+    backend: SearchBackend
+    agents: dict[str, Agent]
+    questions: list[Question]
+    recording: Folder | None
+
+    @property
+    def run(self) -> Folder:
+        return Folder(self.recipe.run_dir)
+
+    @property
+    def lines(self) -> Iterator[Line]:
+        return plan_lines(self.questions, self.agents, self.recipe.generate.policy)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return _inputs(self.recipe)
+
+    def begin(self) -> PlanSize:
+        size = begin(self.run, self.inputs, self.lines, self.recipe.generate.policy)
+        self.run.write("recipe.yaml", to_yaml(self.recipe))
+        return size
+
+    def roll_out(self, label: str, size: PlanSize, only: frozenset[str] | None = None) -> None:
+        """After `begin`. `only`: these rows, `size` of them."""
+        run_rollouts(
+            label,
+            self.run,
+            self.builder,
+            self.recipe,
+            self.backend.fingerprint,
+            size=size,
+            workers=self.recipe.generate.workers,
+            concurrency=self.recipe.generate.concurrency,
+            recording=self.recording,
+            only=only,
+        )
 
 
-def counts(trajectories: list[Trajectory]) -> dict[str, int]:
-    """Rows by how they ended, and how many are correct."""
-    reasons = Counter(str(t.stop_reason) for t in trajectories)
-    correct = sum(t.score is not None and t.score.exact_match == 1 for t in trajectories)
-    return {**dict(sorted(reasons.items())), "correct": correct}
+@contextmanager
+def prepared(recipe: Recipe) -> Iterator[Generation]:
+    """Raises InputError for a missing file or key. A scripted teacher runs until the end."""
+    config, recording = recipe.generate, Folder(recipe.replay) if recipe.replay else None
+    questions = load_questions(recipe.task.name, recipe.task.path, config.split, config.n_questions)
+    with running_teacher(recipe, needed=recording is None) as reachable:
+        builder = TeacherAgents(reachable, opened=recording is None)
+        backend = open_backend(recipe.search, offline=recording is not None)
+        yield Generation(recipe, builder, backend, builder(backend), questions, recording)
 
 
 def _inputs(recipe: Recipe) -> dict[str, Any]:
@@ -84,25 +112,21 @@ def _inputs(recipe: Recipe) -> dict[str, Any]:
     return {**inputs, "search": recipe.search.shaping()}
 
 
-def _close(folder: Folder, planned: list[Planned]) -> None:
-    """Write the manifest: planned = rows, each key once, or DataError."""
-    trajectories = read_trajectories(folder)
-    missing = {row.trajectory_id for row in planned} - {t.trajectory_id for t in trajectories}
-    if missing:
+def _close(run: Folder, recipe: Recipe) -> Folder:
+    """Merge the parts and write the manifest: planned = landed + unneeded, each key once, or DataError."""
+    folder = run / "trajectories"
+    found = books(run)
+    if found.owed:
         raise DataError(
-            f"{folder.uri}: {len(missing)} of {len(planned)} planned rows did not land. Run the same command again."
+            f"{folder.uri}: {found.owed} of {found.planned} planned rows did not land. Run the same command again."
         )
-    summary = counts(trajectories)
-    costs = [t.cost_usd for t in trajectories if t.cost_usd is not None]
-    cost_usd = sum(costs) if len(costs) == len(trajectories) else None  # a part of a bill is no bill
-    folder.write_json(
-        "manifest.json", {"planned": len(planned), "rows": len(trajectories), **summary, "cost_usd": cost_usd}
-    )
-    finished = summary.get(StopReason.FINISHED, 0)
+    with merge_parts(folder, recipe.ray) as parts:
+        folder.write_json("manifest.json", {**found.to_dict(), "parts": parts})
     logger.info(
         "generate: %d rows, %d finished, %d correct -> %s",
-        len(trajectories),
-        finished,
-        summary["correct"],
+        found.landed,
+        found.by_reason.get(StopReason.FINISHED, 0),
+        found.correct,
         folder.uri,
     )
+    return folder

@@ -9,7 +9,8 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from fireact_ray.actors.quota import open_quota
-from fireact_ray.assembly import OPENAI_URL, AgentBuilder, TeacherAgents, teacher_limits, teacher_price
+from fireact_ray.assembly import AgentBuilder, TeacherAgents, teacher_limits, teacher_price
+from fireact_ray.models.openai import OPENAI_URL
 from fireact_ray.quota.budget import Account
 from fireact_ray.recipe import OpenAIModelConfig, Recipe
 from fireact_ray.store import Folder
@@ -17,20 +18,14 @@ from fireact_ray.store import Folder
 
 @contextmanager
 def shared_quota(builder: AgentBuilder) -> Iterator[AgentBuilder]:
-    """The same agents, sharing a quota actor where the recipe sets a limit or a budget.
+    """The same agents, a teacher's sharing one quota actor: a provider counts all workers' calls as one account's.
 
-    Where it sets none, and for students, each worker goes by itself: there is nothing to share but pauses.
+    Students are local and have no quota.
     """
-    if not isinstance(builder, TeacherAgents):
+    if not isinstance(builder, TeacherAgents) or not isinstance(builder.recipe.teacher.model, OpenAIModelConfig):
         yield builder
         return
-    recipe = builder.recipe
-    model = recipe.teacher.model
-    if not isinstance(model, OpenAIModelConfig) or not (
-        recipe.teacher.quota.is_limited or recipe.generate.budget.is_limited
-    ):
-        yield builder
-        return
+    recipe, model = builder.recipe, builder.recipe.teacher.model
     where = urlsplit(model.base_url or OPENAI_URL)
     name = f"quota:{where.netloc}{where.path}:{model.name}"
     with open_quota(name, teacher_limits(recipe), _account(recipe)) as quota:
@@ -42,9 +37,14 @@ def _account(recipe: Recipe) -> Account:
     run = Folder(recipe.run_dir)
     journals = [run / "journal", run / "evaluations" / "teacher" / "journal"]
     return Account(
-        run=str(run.local_path),
+        run=_known_everywhere(run),
         limits=recipe.generate.budget.limits,
         price=teacher_price(recipe),
-        journals=tuple(str(folder.local_path) for folder in journals),
+        journals=tuple(_known_everywhere(folder) for folder in journals),
         started_at=time.time(),
     )
+
+
+def _known_everywhere(folder: Folder) -> str:
+    """The quota's actor may have another working folder."""
+    return str(folder.local_path) if folder.is_local else folder.uri

@@ -1,199 +1,238 @@
-"""Rollouts at scale, shared by generate and evaluate: Ray Data feeds questions, long-lived async workers run them.
+"""Rollouts at scale, shared by generate and evaluate.
 
-An async UDF of Ray Data is a barrier per block: a block comes out when its slowest row is done. So a worker does not
-give rows back; it lands them in Parquet itself and returns a receipt per row. Several blocks are open per worker at a
-time and share one semaphore, which is the real bound on rollouts in flight: a slow row then holds no slot but its own.
+Ray Data streams the plan, each row marked with what has landed of it, into a dispatcher; long-lived async workers pull
+rows from there and land what finishes in Parquet. An async UDF of Ray Data is a barrier per block (the block comes out
+when its slowest row is done), so no rollout is one: a slow row here holds no slot but its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
+import threading
 import uuid
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pyarrow as pa
 import ray
-from ray.data import ActorPoolStrategy
+from ray.data import DataContext
+from ray.exceptions import RayActorError, RayTaskError
 
+from fireact_ray.actors.dispatch import ActorSource, open_dispatcher
 from fireact_ray.actors.search import search_pool
 from fireact_ray.assembly import AgentBuilder
-from fireact_ray.errors import BudgetExhausted, FireActError, ModelDenied, ModelUnknown, ToolDenied
-from fireact_ray.journal import Journal, journaled
-from fireact_ray.progress import Steps
+from fireact_ray.errors import BudgetExhausted, DataError, FireActError, ModelDenied, ModelUnknown
+from fireact_ray.journal import Journal
+from fireact_ray.journaling import journaled
 from fireact_ray.recipe import Recipe
+from fireact_ray.scheduling.dispatch import Counts
+from fireact_ray.scheduling.landing import Lander
+from fireact_ray.scheduling.plan import PLAN, Landed, PlanSize
+from fireact_ray.scheduling.pool import OPEN_PER_SLOT, Assignment, Pool
+from fireact_ray.scheduling.progress import LiveProgress
 from fireact_ray.stages.metering import shared_quota
-from fireact_ray.stages.runtime import ray_session
-from fireact_ray.store import Folder, write_trajectories
+from fireact_ray.stages.runtime import own_error, ray_session
+from fireact_ray.store import Folder
 from fireact_ray.tools.base import SearchBackend
-from fireact_ray.types import Question, Trajectory
+from fireact_ray.tools.offline import OfflineBackend
+from fireact_ray.types import Trajectory
 
-_OPEN_BLOCKS = 4  # per worker: while the last rows of one block finish, the others keep the slots full
-_BLOCK_PER_SLOT = (
-    1,
-    6,
-)  # rows of a block per slot: few enough to see progress, many enough to keep slots full
-_BLOCKS_PER_WORKER = 8
-_PART_ROWS = 200
+_WAITING_ROWS = 20_000  # rows that the dispatcher holds ready; the rest stays in the plan
+_BATCH_ROWS = 2_000
+_POLL_S = 0.5
+_SHIP_S = 1.0
+_ENDING_S = 10.0  # how long interrupted workers may take to land what has finished
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One row that a run owes: a question, a method, an attempt, and the key of the result."""
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What every worker is built from. `slots`: model calls at a time in one worker, with `open_per_slot` rollouts."""
 
-    trajectory_id: str
-    question: Question
-    method: str
-    attempt: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What a worker reports of a row that it has landed; or, instead, why no further call can be made: `denied` by the
-    provider, or `over_budget`."""
-
-    trajectory_id: str = ""
-    stop_reason: str = ""
-    correct: bool = False
-    denied: str = ""
-    unknown_model: bool = False
-    over_budget: str = ""
+    builder: AgentBuilder
+    backend: SearchBackend
+    home: Folder
+    slots: int
+    open_per_slot: int
+    offline: bool
 
 
 class RolloutWorker:
-    """The Ray Data UDF: one event loop, one set of agents, one journal file, for all blocks it is given."""
+    """An actor: one event loop, one set of agents, one journal, one pool."""
 
-    def __init__(
-        self, builder: AgentBuilder, backend: SearchBackend, folder: Folder, journal_dir: Path, slots: int
-    ) -> None:
-        self._agents = builder(backend)
-        self._folder = folder
-        self._journal = Journal(journal_dir)
-        self._slots = asyncio.Semaphore(slots)
-        self._label = uuid.uuid4().hex[:8]
-        self._stopped: Receipt | None = None
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
 
-    async def __call__(self, batch: dict[str, np.ndarray]) -> AsyncIterator[dict[str, list[Any]]]:
-        landed: list[Trajectory] = []
-        receipts: list[Receipt] = []
-        for next_done in asyncio.as_completed([self._run(json.loads(row)) for row in batch["planned"]]):
-            trajectory = await next_done
-            if trajectory is not None:
-                landed.append(trajectory)
-            if len(landed) >= _PART_ROWS:
-                receipts += await self._land(landed)
-                landed = []
-        receipts += await self._land(landed)
-        if self._stopped is not None:
-            receipts.append(self._stopped)
-        yield {name: [getattr(receipt, name) for receipt in receipts] for name in Receipt.__slots__}
+    async def run(self, seat: str, dispatcher: Any) -> None:
+        """Until there is nothing left to run. Ray calls it again in a new process when this one dies."""
+        settings = self._settings
+        writer = f"{seat}-{uuid.uuid4().hex[:8]}"
+        journal = Journal(settings.home / "journal", writer)
+        agents = settings.builder(settings.backend, settings.slots)
 
-    async def _run(self, row: dict[str, Any]) -> Trajectory | None:
-        """None where no further call can be made: the row stays owed, what is paid of it is in the journal."""
-        question = Question.from_dict(row["question"])
-        agent = journaled(self._agents[row["method"]], self._journal, row["trajectory_id"])
-        async with self._slots:
-            if self._stopped is not None:
-                return None
-            try:
-                return await agent.run(question, row["attempt"])
-            except (ModelDenied, ToolDenied) as error:
-                self._stopped = Receipt(denied=str(error), unknown_model=isinstance(error, ModelUnknown))
-            except BudgetExhausted as error:
-                self._stopped = Receipt(over_budget=str(error))
-        return None
+        async def run_row(assignment: Assignment) -> Trajectory:
+            row = assignment.row
+            agent = journaled(agents[row.method], journal, row.trajectory_id, assignment.paid, settings.offline)
+            return await agent.run(row.question, row.attempt)
 
-    async def _land(self, trajectories: list[Trajectory]) -> list[Receipt]:
-        await asyncio.to_thread(write_trajectories, self._folder, trajectories, self._label)
-        return [
-            Receipt(t.trajectory_id, str(t.stop_reason), t.score is not None and t.score.exact_match == 1)
-            for t in trajectories
-        ]
+        await dispatcher.join.remote(seat, writer)
+        lander = Lander(settings.home / "trajectories", writer)
+        shipping = asyncio.create_task(_ship(journal))
+        try:
+            await Pool(run_row, lander, ActorSource(dispatcher, seat), settings.open_per_slot * settings.slots).run()
+        finally:
+            shipping.cancel()
+            journal.close()
+            for agent in agents.values():
+                await agent.close()
 
 
 def run_rollouts(
     label: str,
-    owed: Sequence[Planned],
+    home: Folder,
     builder: AgentBuilder,
     recipe: Recipe,
     fingerprint: str,
-    home: Folder,
     *,
+    size: PlanSize,
     workers: int,
     concurrency: int,
+    open_per_slot: int = OPEN_PER_SLOT,
     num_gpus: float = 0,
+    recording: Folder | None = None,
+    only: frozenset[str] | None = None,
 ) -> None:
-    """Run every owed row; each is in `home`/trajectories before it counts. `concurrency` is over all workers.
+    """Run what `home`/plan.parquet owes; each row is in `home`/trajectories before it counts.
 
-    `fingerprint`: of the search backend (see actors.search). Raises ModelDenied or BudgetExhausted, once what is under
-    way has landed, when the provider or the budget allows no further call.
+    `concurrency`: model calls in flight, over all workers; `open_per_slot`: begun rollouts for each of them.
+    `fingerprint`: of the search backend (see actors.search). `recording`: a folder like `home` whose journal answers
+    every call; nothing is asked outside. `only`: these rows.
+    Raises ModelDenied, ToolDenied or BudgetExhausted, once what is under way has landed, when no further call is
+    allowed, and DataError when rows cannot be written.
     """
     slots = max(1, concurrency // workers)
-    fewest, most = (slots * factor for factor in _BLOCK_PER_SLOT)
-    rows_per_block = min(max(len(owed) // (workers * _BLOCKS_PER_WORKER), fewest), most)
-    rows = [{"planned": _to_json(row)} for row in owed]
-    with (
-        ray_session(recipe.ray),
-        search_pool(recipe.search, fingerprint) as backend,
-        shared_quota(builder) as builder,
-    ):
-        journal_dir = (home / "journal").local_path
-        receipts = (
-            ray.data.from_items(rows, override_num_blocks=-(-len(rows) // rows_per_block))
-            .map_batches(
-                RolloutWorker,
-                fn_constructor_args=(builder, backend, home / "trajectories", journal_dir, slots),
-                batch_size=None,  # the whole block
-                compute=ActorPoolStrategy(size=workers, max_concurrent_calls_per_actor=_OPEN_BLOCKS),
-                num_cpus=0.5,
-                num_gpus=num_gpus,
-            )
-            .iter_batches(batch_size=None)
+    backend_context: Any = nullcontext(OfflineBackend(fingerprint))
+    with ray_session(recipe.ray):
+        if recording is None:
+            backend_context = search_pool(recipe.search, fingerprint)
+        with (
+            backend_context as backend,
+            shared_quota(builder) as builder,
+            open_dispatcher(home, workers, recording) as dispatcher,
+        ):
+            settings = WorkerSettings(builder, backend, home, slots, open_per_slot, offline=recording is not None)
+            logger.info("%s: %d rows, %d workers, %d calls in flight", label, size.owed, workers, slots * workers)
+            progress = LiveProgress(label, home, size.owed, size.planned - size.owed)
+            with _workers(settings, dispatcher, workers, num_gpus) as running, _feeding(home, dispatcher, only):
+                _follow(progress, dispatcher, running)
+
+
+@contextmanager
+def _workers(settings: WorkerSettings, dispatcher: Any, n: int, num_gpus: float) -> Iterator[list[Any]]:
+    """Their running calls. A worker that dies is started again, wherever there is room."""
+    options = {"max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "SPREAD"}
+    actor = ray.remote(RolloutWorker).options(num_cpus=0.5, num_gpus=num_gpus, **options)
+    actors = [actor.remote(settings) for _ in range(n)]
+    try:
+        yield [actor.run.remote(f"w{seat}", dispatcher) for seat, actor in enumerate(actors)]
+    finally:
+        for actor in actors:
+            ray.kill(actor)
+
+
+@contextmanager
+def _feeding(home: Folder, dispatcher: Any, only: frozenset[str] | None) -> Iterator[None]:
+    """While inside, the plan goes to the dispatcher as fast as it needs rows."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_feed, args=(home, dispatcher, only, stop), name="feed", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _feed(home: Folder, dispatcher: Any, only: frozenset[str] | None, stop: threading.Event) -> None:
+    try:
+        DataContext.get_current().execution_options.preserve_order = True
+        mark = MarkLanded(ray.put(ray.get(dispatcher.landed.remote())), only)
+        # A fraction of a CPU each: on a small machine the workers hold the rest.
+        plan = ray.data.read_parquet(f"{home.uri}/{PLAN}", num_cpus=0.1).map_batches(
+            mark, batch_format="pyarrow", batch_size=_BATCH_ROWS, num_cpus=0.1
         )
-        logger.info("%s: Ray Data, %d rows, %d workers, %d in flight", label, len(rows), workers, slots * workers)
-        _follow(label, receipts, len(rows))
+        for batch in plan.iter_batches(batch_format="pyarrow", batch_size=_BATCH_ROWS):
+            n_waiting = ray.get(dispatcher.feed.remote(batch))
+            while n_waiting > _WAITING_ROWS and not stop.wait(_POLL_S):
+                n_waiting = ray.get(dispatcher.waiting.remote())
+            if stop.is_set():
+                return
+        ray.get(dispatcher.fed.remote())
+    except RayTaskError as error:
+        problem = own_error(error) or DataError(f"The plan {home.uri}/{PLAN} could not be read: {error.cause!r}")
+        ray.get(dispatcher.halt.remote(problem))
 
 
-def _follow(label: str, receipts: Iterable[dict[str, np.ndarray]], n_rows: int) -> None:
-    """Show progress until all blocks are back. Raises ModelDenied or BudgetExhausted when a worker reports it."""
-    correct, stopped = 0, None
-    with Steps(label, n_rows) as steps:
-        for batch in receipts:
-            for values in zip(*(batch[name] for name in Receipt.__slots__), strict=True):
-                receipt = Receipt(str(values[0]), str(values[1]), *values[2:])
-                if not receipt.trajectory_id:
-                    stopped = _why_stopped(receipt)
-                    continue
-                correct += bool(receipt.correct)
-                steps.advance(f"{correct} correct")
-    if stopped is not None:
-        raise stopped
+@dataclass(frozen=True)
+class MarkLanded:
+    """Adds to rows of the plan the column `landed`: accepted, not accepted, or null. `landed`: a reference to it."""
+
+    landed: Any
+    only: frozenset[str] | None
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        keys = batch["trajectory_id"].to_pylist()
+        landed: Landed = ray.get(self.landed)
+        batch = batch.append_column("landed", pa.array(landed.find(keys), pa.bool_()))
+        if self.only is None:
+            return batch
+        return batch.filter(pa.array([key in self.only for key in keys], pa.bool_()))
 
 
-def _why_stopped(receipt: Receipt) -> FireActError:
-    """The worker's error, made again on this side of the process border."""
-    if receipt.over_budget:
-        return BudgetExhausted(str(receipt.over_budget))
-    if receipt.unknown_model:
-        return ModelUnknown(f"{receipt.denied}. Set teacher.model.name or base_url to one that exists.")
-    return ModelDenied(
-        f"{receipt.denied}: the provider refuses every call (key, billing or quota). What was paid for is kept; "
-        "put it right and run the same command again."
-    )
+def _follow(progress: LiveProgress, dispatcher: Any, running: list[Any]) -> None:
+    """Show progress until all is over. Raises what stopped the run."""
+    with progress:
+        try:
+            counts = _counts(dispatcher)
+            while not counts.over and running:
+                ended, running = ray.wait(running, num_returns=len(running), timeout=_POLL_S)
+                ray.get(ended)  # a worker that failed says why
+                counts = _counts(dispatcher)
+                progress.set(counts.finished, counts.accepted)
+            ray.wait(running, num_returns=len(running), timeout=_ENDING_S)  # killed while it runs, Ray would complain
+        except KeyboardInterrupt:
+            ray.get(dispatcher.give_up.remote())
+            ray.wait(running, num_returns=len(running), timeout=_ENDING_S)
+            raise
+    if counts.error is not None:
+        raise _explained(counts.error)
 
 
-def _to_json(row: Planned) -> str:
-    return json.dumps(
-        {
-            "trajectory_id": row.trajectory_id,
-            "question": row.question.to_dict(),
-            "method": row.method,
-            "attempt": row.attempt,
-        }
-    )
+def _counts(dispatcher: Any) -> Counts:
+    try:
+        counts: Counts = ray.get(dispatcher.counts.remote())
+    except RayActorError:
+        raise DataError("The run's dispatcher died. Nothing finished is lost: run the same command again.") from None
+    return counts
+
+
+async def _ship(journal: Journal) -> None:
+    while True:
+        await asyncio.sleep(_SHIP_S)
+        await asyncio.to_thread(journal.ship)
+
+
+def _explained(error: FireActError) -> FireActError:
+    """With what to do next."""
+    if isinstance(error, ModelUnknown):
+        return ModelUnknown(f"{error}. Set teacher.model.name or base_url to one that exists.")
+    if isinstance(error, ModelDenied) and not isinstance(error, BudgetExhausted):
+        return ModelDenied(
+            f"{error}: the provider refuses every call (key, billing or quota). What was paid for is kept; "
+            "put it right and run the same command again."
+        )
+    return error

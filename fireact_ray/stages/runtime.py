@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -46,6 +47,7 @@ def _start(config: RayConfig) -> None:
     for chatty in ("ray.data._internal.progress", "ray._private.authentication"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     options = {"num_cpus": config.num_cpus, "include_dashboard": False} if address == "local" else {}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
     except ConnectionError as error:
@@ -53,6 +55,8 @@ def _start(config: RayConfig) -> None:
             f"Ray cluster '{address}': cannot be reached ({error}). Start it with `ray start --head`, "
             "or leave ray.address and RAY_ADDRESS unset for a local one."
         ) from None
+    if callable(on_sigterm):
+        signal.signal(signal.SIGTERM, on_sigterm)  # ray.init has put an exit of its own there
     DataContext.get_current().enable_progress_bars = False
     resources = ray.cluster_resources()
     logger.info(

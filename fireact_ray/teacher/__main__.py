@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from fireact_ray.errors import InputError
 from fireact_ray.teacher.brain import BrainConfig
@@ -23,9 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         teacher = ScriptedTeacher(
             BrainConfig(args.seed, args.error_rate, args.memory),
             faults=FaultRates(**rates, retry_after_s=args.retry_after_s, seed=args.seed),
-            latency=Latency(args.latency_median_s, args.latency_sigma, args.seed),
+            latency=Latency(args.latency_median_s, args.latency_sigma, args.seed, args.stall_rate, args.stall_factor),
             rate_limit=RateLimit(args.requests_per_minute),
             port=args.port,
+            calls_file=args.calls_file,
         )
     except InputError as error:
         logging.error(error)
@@ -46,8 +48,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--memory", type=float, default=0.35)
     parser.add_argument("--latency-median-s", type=float, default=0.0)
     parser.add_argument("--latency-sigma", type=float, default=0.0)
+    parser.add_argument("--stall-rate", type=float, default=0.0, help="share of requests that take longer")
+    parser.add_argument("--stall-factor", type=float, default=6.0, help="how many times as long")
     parser.add_argument("--retry-after-s", type=float, default=1.0)
     parser.add_argument("--requests-per-minute", type=float, default=None, help="more are refused with a 429")
+    parser.add_argument("--calls-file", type=Path, default=None, help="one JSON line per call goes there")
     for fault in Fault:
         parser.add_argument(f"--{fault.replace('_', '-')}", type=float, default=0.0, metavar="RATE")
     return parser

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from fireact_ray.errors import InputError
+from fireact_ray.teacher.malformed import SHAPES
 
 
 class Fault(StrEnum):
@@ -15,22 +16,35 @@ class Fault(StrEnum):
     SERVER_ERROR = "server_error"  # 500
     RESET = "reset"  # the connection breaks before any byte of the reply
     HANG = "hang"  # no byte ever comes; ends when the client gives up
-    MALFORMED = "malformed"  # 200 with a body that is no JSON
+    MALFORMED = "malformed"  # 200 with a body of one of the twelve shapes of malformed.py
     TRUNCATED = "truncated"  # 200 whose body breaks off
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Time to the first byte: log-normal around the median, constant for sigma 0."""
+    """Time to the first byte: log-normal around the median, constant for sigma 0.
+
+    A share `stall_rate` of the requests takes `stall_factor` times as long. Raises InputError where that is no share.
+    """
 
     median_s: float = 0.0
     sigma: float = 0.0
     seed: int = 0
+    stall_rate: float = 0.0
+    stall_factor: float = 6.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.stall_rate <= 1 or self.stall_factor < 0:
+            raise InputError(
+                f"Stalls need a rate from 0 to 1 and a factor of at least 0, found {self.stall_rate} and "
+                f"{self.stall_factor}."
+            )
 
     def draw_s(self, request_hash: str) -> float:
         """The same request always takes the same time."""
-        gauss = random.Random(f"{self.seed} latency {request_hash}").gauss(0.0, self.sigma)
-        return self.median_s * math.exp(gauss)
+        rng = random.Random(f"{self.seed} latency {request_hash}")
+        latency_s = self.median_s * math.exp(rng.gauss(0.0, self.sigma))
+        return latency_s * self.stall_factor if rng.random() < self.stall_rate else latency_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +73,7 @@ class FaultRates:
             if at < 0:
                 return fault
         return None
+
+    def draw_shape(self, request_hash: str, nth: int) -> str:
+        """The name of the shape of a malformed reply (see malformed.SHAPES)."""
+        return random.Random(f"{self.seed} shape {request_hash} {nth}").choice(list(SHAPES))

@@ -14,6 +14,7 @@ import errno
 import logging
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -22,6 +23,7 @@ from aiohttp import web
 from fireact_ray.errors import InputError
 from fireact_ray.teacher.app import TeacherApp
 from fireact_ray.teacher.brain import Brain, BrainConfig
+from fireact_ray.teacher.calls import CallLog
 from fireact_ray.teacher.faults import FaultRates, Latency
 from fireact_ray.teacher.limiting import RateLimit
 from fireact_ray.teacher.protocol import MODEL_NAME
@@ -35,7 +37,7 @@ _CLOSING_S = 0.2  # how long requests in flight may go on after close()
 class ScriptedTeacher:
     """Serves from construction until `close()`. Raises InputError when `port` is taken; 0 takes any free one.
 
-    `api_key` None accepts every caller; otherwise others get a 401.
+    `api_key` None accepts every caller; otherwise others get a 401. `calls_file`: see teacher.calls.
     """
 
     model_name = MODEL_NAME
@@ -49,8 +51,12 @@ class ScriptedTeacher:
         rate_limit: RateLimit | None = None,
         port: int = 0,
         api_key: str | None = None,
+        calls_file: Path | None = None,
     ) -> None:
-        self._app = TeacherApp(Brain(brain), faults or FaultRates(), latency or Latency(), api_key, rate_limit)
+        self._log = CallLog(calls_file)
+        self._app = TeacherApp(
+            Brain(brain), faults or FaultRates(), latency or Latency(), api_key, rate_limit, self._log
+        )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="scripted-teacher", daemon=True)
         self._thread.start()
@@ -82,6 +88,7 @@ class ScriptedTeacher:
         if self._thread.is_alive():
             asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
             self._stop_loop()
+            self._log.close()
 
     def __enter__(self) -> ScriptedTeacher:
         return self

@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from fireact_ray.section import Rate, Section
+from fireact_ray.section import BaseUrl, Rate, Section
 from fireact_ray.tools.faults import FaultKind, FaultPlan
-
-
-def _plain_url(url: str) -> str:
-    """An address, and nothing that could be a secret."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("expected an address such as http://127.0.0.1:8000")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("an address holds no user, password or query: keys are named by api_key_env or api_key_file")
-    return url.rstrip("/")
-
-
-BaseUrl = Annotated[str, AfterValidator(_plain_url)]
 
 
 class IndexSearchConfig(Section):

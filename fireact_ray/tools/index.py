@@ -1,26 +1,45 @@
-"""Local BM25 search over any corpus of passages, by tantivy (memory-mapped from disk, built once).
+"""Local BM25 search over any number of passages, by tantivy (memory-mapped from disk, built once).
 
-A corpus is a JSONL file of {"title": ..., "text": ...} rows (Search-R1's {"contents": "title\\ntext"} is read too) or
-the bundled almanac. An index folder is named after its corpus' content, so a changed corpus never meets an old index.
+Passages in, an index folder out, named after the corpus' content, so that a changed corpus never meets an old index.
+Title and text are one field in which the title counts twice. A passage is found by the query's rarer words; the
+commoner ones only add to its score. That bounds a search's work: tantivy-py has no top-k pruning, so a word that is in
+every passage would otherwise have every passage scored.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import logging
+import math
 import os
-import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import tantivy
+from tantivy import Filter, Occur, Query, TextAnalyzerBuilder, Tokenizer
 
-from fireact_ray.errors import InputError, ToolError
+from fireact_ray.errors import ToolError
 from fireact_ray.hashing import content_hash
 from fireact_ray.tools.base import Hit
 
-_TITLE_BOOST = 2.0  # a passage about the entity beats one that only mentions it
+PASSAGES_PER_SEGMENT = 200_000
+
+_VERSION = 2  # part of the fingerprint: another one where files or ranking change
+_MIN_SELECTED = 20  # passages: see `_selective`
+_MAX_QUERY_CHARS = 1000  # searches share an event loop: a longer query is cut, so that it holds up no other
+_ANALYZER = (  # what tantivy calls en_stem, as an object for queries
+    TextAnalyzerBuilder(Tokenizer.simple())
+    .filter(Filter.remove_long(40))
+    .filter(Filter.lowercase())
+    .filter(Filter.stemmer("english"))
+    .build()
+)
+_HEAP_BYTES = 1_000_000_000  # a bound: more than a segment's passages take (about 1 KB each for 60 words)
+_MERGED_AT_ONCE = 8  # tantivy's default merge policy
+
+logger = logging.getLogger(__name__)
 
 
 class IndexBackend:
@@ -28,88 +47,135 @@ class IndexBackend:
 
     def __init__(self, index_dir: Path, fingerprint: str) -> None:
         self.fingerprint = fingerprint
-        self._index = tantivy.Index.open(str(index_dir))
-        self._searcher = self._index.searcher()
+        index = tantivy.Index.open(str(index_dir))
+        self._schema = index.schema
+        self._searcher = index.searcher()
+        self._max_selected = _max_selected(self._searcher.num_docs)
 
     async def search(self, query: str, k: int) -> list[Hit]:
         # tantivy releases the GIL and answers in well under a millisecond: a thread would cost more than the query.
         return self.search_now(query, k)
 
     def search_now(self, query: str, k: int) -> list[Hit]:
-        words = " ".join("".join(c if c.isalnum() else " " for c in query).split()).lower()
-        if not words:
-            return []
+        """The `k` best passages, equal scores in the corpus' order. Raises ToolError only."""
         try:
-            parsed = self._index.parse_query(words, ["title", "text"], field_boosts={"title": _TITLE_BOOST})
-            found = self._searcher.search(parsed, k).hits
+            selective = self._selective(_valid(query[:_MAX_QUERY_CHARS]))
+            if selective is None or k < 1:
+                return []
+            found = self._searcher.search(selective, k, count=False).hits
+            return [self._hit(address, score) for score, address in found]
         except ValueError as error:
-            raise ToolError(f"The index could not answer {words!r}: {error}") from None
-        docs = ((self._searcher.doc(address), score) for score, address in found)
-        return [Hit(doc.get_first("title") or "", doc.get_first("text") or "", score) for doc, score in docs]
+            raise ToolError(f"The index could not answer {query[:_MAX_QUERY_CHARS]!r}: {error}") from None
 
     async def close(self) -> None:
         """Nothing to release: the mapping goes with the object."""
 
+    def _selective(self, text: str) -> Query | None:
+        """The query whose rarest words select passages; None where none of its words is in any.
 
-def read_corpus(path: Path) -> Iterator[Hit]:
-    """Passages of a JSONL file. Raises InputError naming the row that has neither `text` nor `contents`."""
-    if not path.is_file():
-        raise InputError(f"Corpus {path}: no such file. Give a JSONL file of {{'title', 'text'}} rows.")
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
+        As many words as together are in at most `_max_selected` passages, but always enough for _MIN_SELECTED, lest a
+        misspelt word alone decide.
+        """
+        selecting: list[tuple[Occur, Query]] = []
+        adding: list[tuple[Occur, Query]] = []
+        n_selected = 0
+        for n_passages, word in sorted((self._searcher.doc_freq("words", w), w) for w in set(_ANALYZER.analyze(text))):
+            if n_passages == 0:
                 continue
-            try:
-                row = json.loads(line)
-                title, text = (
-                    row["contents"].split("\n", 1) if "contents" in row else (row.get("title", ""), row["text"])
-                )
-            except (ValueError, KeyError, AttributeError, TypeError):
-                raise InputError(
-                    f"Corpus {path}, line {number}: expected a JSON object with 'title' and 'text' "
-                    f"(or 'contents'), found {line.strip()[:80]!r}."
-                ) from None
-            yield Hit(str(title), str(text))
+            clause = (Occur.Should, Query.term_query(self._schema, "words", word, "freq"))
+            if n_selected < _MIN_SELECTED or n_selected + n_passages <= self._max_selected:
+                selecting.append(clause)
+                n_selected += n_passages
+            else:
+                adding.append(clause)
+        if not selecting:
+            return None
+        query = Query.boolean_query(selecting)
+        for clause in adding:  # each on its own: a union of them would be walked through whole
+            query = Query.boolean_query([(Occur.Must, query), clause])
+        return query
+
+    def _hit(self, address: Any, score: float) -> Hit:
+        passage = self._searcher.doc(address)
+        return Hit(passage.get_first("title").decode(), passage.get_first("text").decode(), score)
 
 
 def build_index(passages: Iterable[Hit], cache_dir: Path, corpus_key: str) -> IndexBackend:
     """Open the index of the corpus that `corpus_key` names, building it under `cache_dir` when it is missing.
 
-    The folder is renamed into place whole, so that a killed build, or one that another process wins, does no harm.
+    `passages` is not touched where the index is there. The folder is renamed into place whole, so that a killed build,
+    or one that another process wins, does no harm.
     """
-    fingerprint = f"index-{content_hash(corpus_key)}"
+    fingerprint = f"index-{content_hash([_VERSION, corpus_key])}"
     target = cache_dir / fingerprint
     if not target.is_dir():
         cache_dir.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f"{fingerprint}.", dir=cache_dir))
-        _write(passages, building)
-        try:
-            building.rename(target)
-        except OSError:  # another process was first; its index is the same
-            shutil.rmtree(building)
+        with tempfile.TemporaryDirectory(prefix=f"{fingerprint}.", dir=cache_dir) as folder:
+            building = Path(folder) / "index"
+            building.mkdir()
+            write_index(passages, building)
+            try:
+                building.rename(target)
+            except OSError:  # another process was first; its index is the same
+                if not target.is_dir():
+                    raise
     return IndexBackend(target, fingerprint)
 
 
-def corpus_key(path: Path) -> str:
-    """Names a corpus file by its content, so that the same corpus gives the same row keys on every machine."""
-    if not path.is_file():
-        raise InputError(f"Corpus {path}: no such file. Give a JSONL file of {{'title', 'text'}} rows.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def write_index(passages: Iterable[Hit], folder: Path, passages_per_segment: int = PASSAGES_PER_SEGMENT) -> None:
+    """Index `passages` into the empty `folder`, holding one segment's of them in memory.
 
-
-def _write(passages: Iterable[Hit], folder: Path) -> None:
-    schema = tantivy.SchemaBuilder()
-    schema.add_text_field("title", stored=True, tokenizer_name="en_stem")
-    schema.add_text_field("text", stored=True, tokenizer_name="en_stem")
-    index = tantivy.Index(schema.build(), path=str(folder))
-    writer = index.writer(heap_size=128_000_000, num_threads=1)  # one thread: document order, hence ties, repeat
-    for hit in passages:
-        writer.add_document(tantivy.Document(title=hit.title, text=hit.text))
-    writer.commit()
-    writer.wait_merging_threads()
+    The same passages always give the same hits, also among equal scores, because segments stay in the corpus' order:
+    one thread fills them, each is one passage smaller than the last (tantivy orders segments by size, and equal ones by
+    chance), and a merge ends before the next can begin. `passages_per_segment` is at least 10,000: below, tantivy
+    takes all sizes for equal.
+    """
+    index = _new_index(folder)
+    writer = _writer(index)
+    n_segments, end, started = 0, passages_per_segment, time.monotonic()
+    try:
+        for n, passage in enumerate(passages, start=1):
+            writer.add_document(_document(passage))
+            if n == end:
+                writer.commit()
+                n_segments += 1
+                end += passages_per_segment - n_segments
+                logger.info("index: %d passages, %.0f s", n, time.monotonic() - started)
+                if n_segments % _MERGED_AT_ONCE == _MERGED_AT_ONCE - 1:
+                    writer.wait_merging_threads()
+                    writer = _writer(index)
+        writer.commit()
+    finally:  # also after a bad row: its threads would go on writing into a folder that is being removed
+        writer.wait_merging_threads()
 
 
 def default_cache_dir() -> Path:
     """Where indexes live: $FIREACT_CACHE, or ~/.cache/fireact_ray."""
     return Path(os.environ.get("FIREACT_CACHE", Path.home() / ".cache" / "fireact_ray"))
+
+
+def _max_selected(n_passages: int) -> int:
+    """Passages that a query's words may select: where a search spends its time, so growing slower than the corpus."""
+    return max(1500, round(4 * math.sqrt(n_passages)))
+
+
+def _new_index(folder: Path) -> tantivy.Index:
+    schema = tantivy.SchemaBuilder()
+    schema.add_text_field("words", tokenizer_name="en_stem", index_option="freq")
+    schema.add_bytes_field("title", stored=True, indexed=False)
+    schema.add_bytes_field("text", stored=True, indexed=False)
+    return tantivy.Index(schema.build(), path=str(folder))
+
+
+def _writer(index: tantivy.Index) -> tantivy.IndexWriter:
+    return index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+
+
+def _document(passage: Hit) -> tantivy.Document:
+    title, text = _valid(passage.title), _valid(passage.text)
+    return tantivy.Document(words=f"{title} {title} {text}", title=title.encode(), text=text.encode())
+
+
+def _valid(text: str) -> str:
+    """Without lone surrogates, which JSON can hold and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()

@@ -165,7 +165,7 @@ def test_a_line_that_is_no_json_is_rejected_and_the_others_are_read(tmp_path):
         ("", "found no row"),
         ("[]", "found no row"),
         ("Question,Answer\n", "found no JSON"),
-        ('{"conversations": []}', "found {conversations: []}"),
+        ('{"dialogue": []}', "found {dialogue: []}"),
         ("[{", "is not JSON"),
     ],
 )

@@ -1,6 +1,6 @@
 import pytest
 
-from fireact_ray.evaluation.intervals import bootstrap_interval, wilson_interval
+from fireact_ray.evaluation.intervals import bootstrap_interval, t_95, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,11 @@ def test_the_bootstrap_interval_repeats_with_its_seed():
 
 def test_equal_values_leave_no_doubt():
     assert bootstrap_interval([0.25, 0.25]) == (0.25, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "quantile"),
+    [(1, 12.7062), (2, 4.3027), (3, 3.1824), (4, 2.7764), (5, 2.5706), (9, 2.2622), (19, 2.0930), (120, 1.9799)],
+)
+def test_students_t_has_its_tabulated_quantiles(degrees, quantile):
+    assert t_95(degrees) == pytest.approx(quantile, abs=4e-3)

@@ -8,7 +8,8 @@ from fakes import FINISH, SEARCH, ScriptedModel, agent, question
 
 from fireact_ray.deadline import bounding, paused
 from fireact_ray.errors import BudgetExhausted, MalformedReply, ModelRefused, ModelUnavailable, RateLimited
-from fireact_ray.journal import Journal, journaled, paid_for
+from fireact_ray.journal import Journal, paid_for, read_journal
+from fireact_ray.journaling import journaled
 from fireact_ray.models.base import Sampling
 from fireact_ray.models.metered import MeteredChat, estimate_usage
 from fireact_ray.models.openai import OpenAIChat
@@ -16,6 +17,7 @@ from fireact_ray.quota.budget import Account, BudgetLimits, Price, Spent
 from fireact_ray.quota.gate import LocalQuota
 from fireact_ray.quota.ledger import Outcome, QuotaLimits, Settlement
 from fireact_ray.rollout import Limits
+from fireact_ray.store import Folder
 from fireact_ray.teacher.faults import FaultRates
 from fireact_ray.teacher.server import ScriptedTeacher
 from fireact_ray.types import StopReason, Turn, Usage
@@ -130,21 +132,23 @@ async def test_a_journaled_reply_is_spent_once_and_never_leased_again(tmp_path):
         runner = agent()
         return replace_model(runner, MeteredChat(ScriptedModel(SEARCH, FINISH), quota))
 
-    journal = Journal(tmp_path)
+    home = Folder(str(tmp_path))
+    journal = Journal(home, "w1")
     with pytest.raises(BudgetExhausted):
-        await journaled(metered(budgeted(max_calls=1)), journal, "k").run(question())
+        await journaled(metered(budgeted(max_calls=1)), journal, "k", {}, offline=False).run(question())
     journal.close()
-    assert paid_for(tmp_path) == Spent(1, Usage(10, 5))
+    assert paid_for(home) == Spent(1, Usage(10, 5))
 
-    quota = LocalQuota(account=Account("run", BudgetLimits(max_calls=2)), spent=paid_for(tmp_path))
+    quota = LocalQuota(account=Account("run", BudgetLimits(max_calls=2)), spent=paid_for(home))
     second = metered(quota)
     second.model.inner.replies.pop(0)  # the first reply is paid: only FINISH is left to be bought
-    journal = Journal(tmp_path)
-    trajectory = await journaled(second, journal, "k").run(question())
+    paid = {entry.call: entry for entry in read_journal(home)}
+    journal = Journal(home, "w2")
+    trajectory = await journaled(second, journal, "k", paid, offline=False).run(question())
     journal.close()
     assert trajectory.answer == "Ila Dun"
     assert len(second.model.inner.asked) == 1
-    assert paid_for(tmp_path) == Spent(2, Usage(20, 10))
+    assert paid_for(home) == Spent(2, Usage(20, 10))
 
 
 async def test_a_trajectory_costs_what_its_replies_cost_and_none_where_that_is_unknown():

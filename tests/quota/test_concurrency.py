@@ -45,10 +45,35 @@ def test_it_never_falls_below_one_nor_rises_over_the_ceiling():
     assert concurrency.limit == 2.0
 
 
-def test_without_a_ceiling_the_first_429_shows_one():
+def test_where_nothing_is_known_each_reply_lets_one_more_in_until_a_429():
     concurrency = Concurrency(None)
-    for _ in range(100):
+    for _ in range(16):
+        assert concurrency.has_room
+        concurrency.take()
+    assert not concurrency.has_room
+    for _ in range(84):
+        concurrency.succeeded()
+    for _ in range(84):
+        concurrency.take()
+    assert concurrency.limit == concurrency.in_flight == 100
+    concurrency.limited(1.0, 0.0)
+    assert concurrency.limit == 75.0
+    concurrency.succeeded()
+    assert concurrency.limit == pytest.approx(75 + 1 / 75)
+
+
+def test_a_provider_that_names_its_rate_needs_no_probing():
+    concurrency = Concurrency(None)
+    concurrency.lift()
+    for _ in range(1000):
         concurrency.take()
     assert concurrency.has_room
     concurrency.limited(1.0, 0.0)
-    assert concurrency.limit == 75.0
+    concurrency.lift()  # what a 429 has shown stays
+    assert concurrency.limit == 750.0
+
+
+def test_a_ceiling_is_never_lifted():
+    concurrency = full(3)
+    concurrency.lift()
+    assert not concurrency.has_room

@@ -47,6 +47,17 @@ async def test_a_caller_that_has_gone_is_passed_over():
     assert await asyncio.wait_for(next_one, 1.0)
 
 
+async def test_a_caller_that_goes_as_its_turn_comes_gives_its_grant_back():
+    made = gate(max_concurrency=1)
+    held = await made.lease("run", CALL)
+    assert isinstance(held, Grant)
+    going = asyncio.create_task(made.lease("run", CALL))
+    await asyncio.sleep(0)
+    made.settle("run", Settlement(held.lease_id, Outcome.DONE, CALL))  # grants `going`
+    going.cancel()
+    assert isinstance(await asyncio.wait_for(made.lease("run", CALL), 1.0), Grant)
+
+
 async def test_a_pause_reaches_those_who_are_waiting_already():
     quota = LocalQuota(QuotaLimits(requests_per_minute=600))
     first = await quota.lease(CALL)
@@ -76,7 +87,7 @@ async def test_a_run_that_ends_or_begins_anew_leaves_nobody_waiting():
     ended = asyncio.create_task(made.lease("run", CALL))
     await asyncio.sleep(0)
     made.close("run")
-    assert await ended == Denied("the run has ended", by_budget=False)
+    assert await ended == await made.lease("run", CALL) == Denied("the run has ended", by_budget=False)
     made.settle("other", Settlement(held.lease_id, Outcome.DONE, CALL))
     assert isinstance(await made.lease("other", CALL), Grant)
 

@@ -108,12 +108,26 @@ def test_a_lease_of_an_earlier_ledger_is_paid_and_disturbs_nothing():
     assert isinstance(made.lease(1.0, "run", CALL), Wait)
 
 
+@pytest.mark.parametrize("outcome", [Outcome.DONE, Outcome.LIMITED])
+def test_a_settlement_said_twice_counts_once(outcome):
+    made = ledger(max_concurrency=4)
+    ours, expired = grant(made), grant(made)
+    for lease_id in (ours, ours, "earlier-1", "earlier-1"):
+        settle(made, 1.0, lease_id, outcome, retry_after_s=0.0)
+    for _ in range(2):
+        settle(made, 200.0, expired, outcome, retry_after_s=0.0)
+    paid = 3 if outcome is Outcome.DONE else 0
+    assert made.runs["run"].spent == Spent(paid, Usage(paid * TRUE.prompt_tokens, paid * TRUE.completion_tokens))
+    assert made.runs["run"].reserved == Spent()
+
+
 def test_a_run_that_begins_anew_waits_for_none_of_its_leases_of_before():
     made = ledger(max_concurrency=1)
     old = grant(made)
     made.open("run", Budget(BudgetLimits(), None, Spent(), 0.0))
     grant(made)
-    settle(made, 1.0, old)  # its caller was dying, not dead: the reply is paid for
+    for _ in range(2):
+        settle(made, 1.0, old)  # its caller was dying, not dead: the reply is paid for, once
     assert (made.runs["run"].spent, made.runs["run"].reserved) == (Spent(1, TRUE), Spent(1, CALL))
     assert isinstance(made.lease(1.0, "run", CALL), Wait)
 
@@ -140,6 +154,15 @@ def test_limits_are_learnt_from_a_reply():
     assert made.lease(0.0, "run", CALL) == Wait(1.0)
     grant(made, 1.0)
     assert isinstance(made.lease(1.5, "run", CALL), Wait)
+
+
+def test_an_unknown_provider_gets_few_calls_until_it_names_its_rate():
+    made = ledger()
+    first = [grant(made) for _ in range(16)]
+    assert made.lease(0.0, "run", CALL) == Wait(180.0)
+    settle(made, 1.0, first[0], notice=RateNotice(requests_per_minute=6000))
+    for n in range(100):
+        grant(made, 2.0 + n)
 
 
 @settings(max_examples=50, deadline=None)

@@ -12,13 +12,14 @@ from fireact_ray.accounting import books
 from fireact_ray.assembly import TeacherAgents, open_backend
 from fireact_ray.errors import InputError, ModelDenied, ModelUnknown
 from fireact_ray.recipe_loader import to_yaml
-from fireact_ray.stages.generate import generate, plan
+from fireact_ray.scheduling.plan import Policy, plan_lines
+from fireact_ray.stages.generate import generate
 from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.tasks import load_questions
 from fireact_ray.teacher.brain import BrainConfig
 from fireact_ray.teacher.faults import Latency
 from fireact_ray.teacher.server import ScriptedTeacher
-from fireact_ray.types import StopReason, Trajectory
+from fireact_ray.types import Trajectory
 
 from .conftest import small_recipe
 
@@ -33,7 +34,7 @@ def timeless(trajectory: Trajectory) -> Trajectory:
 def planned_keys(recipe) -> list[str]:
     questions = load_questions("almanac", None, "train", recipe.generate.n_questions)
     agents = TeacherAgents(recipe)(open_backend(recipe.search))
-    return sorted(row.trajectory_id for row in plan(questions, agents, recipe.generate.attempts))
+    return sorted(row.trajectory_id for line in plan_lines(questions, agents, Policy()) for row in line)
 
 
 def test_every_planned_row_lands_once_and_a_second_run_makes_no_call(tmp_path, local_ray, teacher):
@@ -43,8 +44,9 @@ def test_every_planned_row_lands_once_and_a_second_run_makes_no_call(tmp_path, l
     assert [t.trajectory_id for t in rows] == planned_keys(recipe)
     assert len(rows) == 24 * 2
     manifest = folder.read_json("manifest.json")
-    stopped = sum(manifest.get(str(reason), 0) for reason in StopReason)
-    assert (manifest["planned"], stopped) == (48, 48)
+    assert (manifest["planned"], sum(manifest["by_reason"].values())) == (48, 48)
+    assert manifest["parts"] == folder.names(".parquet")
+    assert len(manifest["parts"]) == 1
     found = books(Folder(recipe.run_dir))
     assert (found.planned, found.landed, found.owed, found.problems) == (48, 48, 0, ())
     calls = teacher.stats()["calls"]
@@ -114,3 +116,59 @@ def test_a_run_that_is_killed_midway_ends_with_every_planned_row_once(tmp_path):
         replies = sum(len(t.steps) for t in rows)
         in_flight = recipe.generate.concurrency
         assert replies <= paid <= replies + in_flight
+
+
+def test_escalation_asks_the_next_method_only_where_the_former_failed(tmp_path, local_ray, teacher):
+    recipe = small_recipe(tmp_path, teacher, "teacher.methods=[cot, react]", "generate.escalate=true")
+    rows = read_trajectories(generate(recipe))
+    by_method = {
+        method: {t.question.id: t.score.exact_match == 1 for t in rows if t.method == method}
+        for method in ("cot", "react")
+    }
+    assert len(by_method["cot"]) == 24
+    failed = {question for question, correct in by_method["cot"].items() if not correct}
+    assert set(by_method["react"]) == failed
+    assert 0 < len(failed) < 24
+    found = books(Folder(recipe.run_dir))
+    assert (found.planned, found.landed, found.unneeded, found.owed) == (48, 24 + len(failed), 24 - len(failed), 0)
+    assert found.problems == ()
+
+
+def test_a_target_stops_the_run_once_enough_is_accepted_and_a_higher_one_goes_on(tmp_path, local_ray, teacher):
+    settings = ["teacher.methods=[react]", "generate.n_questions=60"]
+    recipe = small_recipe(tmp_path, teacher, *settings, "generate.target_accepted=10")
+    rows = read_trajectories(generate(recipe))
+    accepted = sum(t.score.exact_match == 1 for t in rows)
+    assert 10 <= accepted <= 16  # what was running when the tenth came could not all be stopped
+    found = books(Folder(recipe.run_dir))
+    assert (found.owed, found.problems) == (0, ())
+    calls = teacher.stats()["calls"]["200"]
+    generate(recipe)
+    assert teacher.stats()["calls"]["200"] == calls
+    more = read_trajectories(generate(small_recipe(tmp_path, teacher, *settings, "generate.target_accepted=20")))
+    assert sum(t.score.exact_match == 1 for t in more) >= 20
+    assert {t.trajectory_id for t in rows} < {t.trajectory_id for t in more}
+
+
+def test_a_question_is_asked_again_until_it_is_accepted(tmp_path, local_ray, teacher):
+    settings = ["teacher.methods=[cot]", "teacher.sampling.temperature=1.0", "generate.max_attempts_per_question=3"]
+    rows = read_trajectories(generate(small_recipe(tmp_path, teacher, *settings)))
+    by_question: dict[str, list[tuple[int, bool]]] = {}
+    for t in sorted(rows, key=lambda t: t.attempt):
+        by_question.setdefault(t.question.id, []).append((t.attempt, t.score.exact_match == 1))
+    assert len(by_question) == 24
+    for tries in by_question.values():
+        assert [attempt for attempt, _ in tries] == list(range(len(tries)))
+        assert not any(correct for _, correct in tries[:-1])
+        assert len(tries) == 3 or tries[-1][1]
+
+
+def test_a_run_repeats_offline_from_its_recording_bit_for_bit(tmp_path, local_ray):
+    with ScriptedTeacher(BrainConfig(seed=0)) as teacher:
+        recorded = small_recipe(tmp_path, teacher, "generate.n_questions=8", "name=recorded")
+        first = read_trajectories(generate(recorded))
+    offline = small_recipe(tmp_path, teacher, "generate.n_questions=8", "name=again", f"replay={recorded.run_dir}")
+    assert read_trajectories(generate(offline)) == first  # the teacher is gone; times are those of the recording
+    unrecorded = small_recipe(tmp_path, teacher, "generate.n_questions=9", "name=more", f"replay={recorded.run_dir}")
+    with pytest.raises(ModelDenied, match="the recording holds no"):
+        generate(unrecorded)

@@ -1,25 +1,33 @@
 """Many workers under one quota, against a teacher that has limits and faults of its own."""
 
+import asyncio
+import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import ray
 
-from fireact_ray.actors.quota import NAMESPACE
+from fireact_ray.actors.quota import NAMESPACE, open_quota
+from fireact_ray.assembly import TeacherAgents
 from fireact_ray.errors import BudgetExhausted, InputError
+from fireact_ray.quota.budget import Account, BudgetLimits
+from fireact_ray.quota.ledger import Outcome, QuotaLimits, Settlement
 from fireact_ray.stages.generate import generate
+from fireact_ray.stages.metering import shared_quota
 from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.teacher.brain import BrainConfig
 from fireact_ray.teacher.faults import FaultRates, Latency
 from fireact_ray.teacher.limiting import RateLimit
 from fireact_ray.teacher.server import ScriptedTeacher
-from fireact_ray.types import StopReason
+from fireact_ray.types import StopReason, Usage
 
 from . import conftest
 
 pytestmark = pytest.mark.ray
 
+CALL = Usage(90, 10)
 PRICES = 'as_of: 2026-11-01\nhosts: {"*": {scripted-teacher: {prompt: 1.0, completion: 4.0}}}\n'
 
 
@@ -148,3 +156,58 @@ def test_the_quota_actor_may_die_and_the_run_goes_on_within_its_budget(tmp_path,
         rows = read_trajectories(generate(higher))
         assert len(rows) == 72
         assert teacher.stats()["calls"]["200"] <= sum(len(t.steps) for t in rows) + 8
+
+
+async def test_a_caller_that_goes_while_it_waits_takes_no_slot_with_it(local_ray):
+    limits, account = QuotaLimits(max_concurrency=1), Account("run", started_at=time.time())
+    with open_quota("quota:going", limits, account) as quota:
+        held = await quota.lease(CALL)
+        going = asyncio.create_task(quota.lease(CALL))
+        next_one = asyncio.create_task(quota.lease(CALL))
+        await asyncio.sleep(0.1)
+        going.cancel()
+        await quota.settle(Settlement(held, Outcome.DONE, CALL))
+        await asyncio.wait_for(next_one, 10)
+        await quota.close()
+
+
+def kill(actor) -> None:
+    """A process does not die at once, and until then it answers."""
+    pid = ray.get(actor.__ray_call__.remote(lambda _: os.getpid()))
+    ray.kill(actor, no_restart=False)
+    while Path(f"/proc/{pid}").exists():
+        time.sleep(0.02)
+
+
+async def test_a_reply_is_paid_once_if_the_actor_dies_before_it_is_settled(local_ray):
+    limits, account = QuotaLimits(), Account("run", BudgetLimits(max_calls=2), started_at=time.time())
+    with open_quota("quota:dying", limits, account) as quota:
+        first = await quota.lease(CALL)
+        kill(quota.actor())
+        for _ in range(2):  # once more, as after an answer that was lost on its way
+            await quota.settle(Settlement(first, Outcome.DONE, CALL))
+        second = await quota.lease(CALL)
+        await quota.settle(Settlement(second, Outcome.DONE, CALL))
+        with pytest.raises(BudgetExhausted, match="max_calls = 2: 2 calls are paid"):
+            await quota.lease(CALL)
+        await quota.close()
+
+
+def test_two_workers_learn_the_rate_of_a_provider_together(tmp_path, local_ray):
+    rate = 1200
+    latency = Latency(median_s=0.2, sigma=0.5)
+    with ScriptedTeacher(BrainConfig(seed=0), latency=latency, rate_limit=RateLimit(rate)) as teacher:
+        recipe = small_recipe(
+            tmp_path, teacher, "generate.n_questions=40", "generate.concurrency=64", "teacher.methods=[react]"
+        )
+        generate(recipe)
+        calls = teacher.stats()["calls"]
+    assert calls["200"] == n_replies(recipe)
+    assert calls.get("429", 0) <= 0.01 * calls["200"]
+
+
+async def test_a_run_folder_may_be_remote(teacher, local_ray):
+    recipe = conftest.small_recipe("mock:///runs", teacher)  # pyarrow's file system for tests, empty in every process
+    with shared_quota(TeacherAgents(recipe)) as builder:
+        await builder.quota.lease(CALL)
+        await builder.quota.close()

@@ -1,8 +1,10 @@
 """The pool of search actors over a real Ray: equal queries meet, typed failures come through, keys do not."""
 
 import asyncio
+import pickle
 
 import pytest
+import ray
 from aiohttp import web
 from loopback import loopback
 
@@ -39,6 +41,53 @@ async def test_equal_queries_are_one_search_over_all_actors_and_failures_keep_th
                 await pool.search("denied", 1)
             with pytest.raises(ToolError, match=r"HTTP 503 \(after 1 attempts\)"):
                 await pool.search("down", 1)
+            await pool.close()
+
+
+async def test_a_slow_search_delays_none_that_was_asked_with_it(local_ray, tmp_path):
+    slow_may_end = asyncio.Event()
+
+    async def answer(request):
+        query = (await request.json())["queries"][0]
+        if query == "slow":
+            await slow_may_end.wait()
+        return web.json_response({"result": [[{"document": {"contents": query}, "score": 1.0}]]})
+
+    async with loopback(lambda _: answer) as server:
+        settings = config(server.url, tmp_path, actors=1)
+        with search_pool(settings, open_backend(settings).fingerprint) as pool:
+            slow = asyncio.create_task(pool.search("slow", 1))
+            await asyncio.gather(*(pool.search(f"q{n}", 1) for n in range(20)))
+            assert not slow.done()
+            slow_may_end.set()
+            assert await slow == [Hit("", "slow", 1.0)]
+            await pool.close()
+
+
+async def test_searches_live_through_the_death_of_their_actor_and_end_with_the_pool(local_ray, tmp_path):
+    async def answer(request):
+        if len(server.asked) == 1:
+            await asyncio.Event().wait()  # until the actor that asks dies
+        return web.json_response({"result": [[{"document": {"contents": "found"}, "score": 1.0}]]})
+
+    async with loopback(lambda _: answer) as server:
+        settings = config(server.url, tmp_path, actors=1)
+        with search_pool(settings, open_backend(settings).fingerprint) as pool:
+            travelled = pickle.loads(pickle.dumps(pool))  # noqa: S301 (our own bytes)
+            assert travelled.fingerprint == pool.fingerprint
+            search = asyncio.create_task(travelled.search("q", 1))
+            for _ in range(1000):
+                if server.asked:
+                    break
+                await asyncio.sleep(0.01)
+            (actor,) = pool.__reduce__()[1][0]
+            ray.kill(actor, no_restart=False)
+            assert await asyncio.wait_for(search, 60) == [Hit("", "found", 1.0)]
+        with pytest.raises(ToolError, match="has ended with its pool"):
+            async with asyncio.timeout(60):
+                while True:  # a process does not die at once
+                    await travelled.search("another", 1)
+        await travelled.close()
 
 
 def test_a_key_that_only_the_driver_has_is_an_input_error(local_ray, tmp_path, monkeypatch):

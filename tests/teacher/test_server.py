@@ -7,6 +7,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -15,8 +16,10 @@ import pytest
 from fireact_ray.errors import InputError
 from fireact_ray.methods import make_method
 from fireact_ray.teacher.__main__ import main
+from fireact_ray.teacher.calls import read_calls
 from fireact_ray.teacher.faults import Fault, FaultRates, Latency
-from fireact_ray.teacher.protocol import count_tokens
+from fireact_ray.teacher.malformed import SHAPES
+from fireact_ray.teacher.protocol import ChatRequest, count_tokens
 from fireact_ray.teacher.server import ScriptedTeacher
 from fireact_ray.types import Question
 
@@ -31,6 +34,13 @@ def chat(text: str = "3+4=", **parameters: Any) -> dict[str, Any]:
 
 def client_of(teacher: ScriptedTeacher, **options: Any) -> openai.OpenAI:
     return openai.OpenAI(base_url=teacher.base_url, **{"api_key": "any", "max_retries": 0, **options})
+
+
+def post(teacher: ScriptedTeacher, body: dict[str, Any]) -> tuple[str, bytes]:
+    """The content type and the body of a reply with status 200."""
+    request = urllib.request.Request(f"{teacher.base_url}/chat/completions", json.dumps(body).encode())
+    with urllib.request.urlopen(request) as response:
+        return response.headers["Content-Type"], response.read()
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +121,7 @@ def test_stats_count_calls_and_tokens() -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{teacher.port}/stats") as response:
             assert json.load(response) == teacher.stats()
     assert teacher.stats() == {
+        "requests": 3,
         "calls": {"200": 2, "400": 1},
         "in_flight": 0,
         "peak_in_flight": 1,
@@ -137,7 +148,6 @@ async def test_requests_are_served_at_the_same_time() -> None:
         (Fault.SERVER_ERROR, openai.InternalServerError, "500"),
         (Fault.RESET, openai.APIConnectionError, "reset"),
         (Fault.HANG, openai.APITimeoutError, "hang"),
-        (Fault.MALFORMED, json.JSONDecodeError, "malformed"),
         (Fault.TRUNCATED, openai.APIConnectionError, "truncated"),
     ],
 )
@@ -152,6 +162,34 @@ def test_each_fault_reaches_the_client_as_it_would_from_a_real_server(
         list(client.chat.completions.create(**chat(), stream=stream))
     assert teacher.stats()["calls"] == {counted: 1}
     assert teacher.stats()["in_flight"] == 0
+
+
+def test_a_malformed_reply_is_a_200_whose_shape_is_fixed_by_the_request_and_how_often_it_came() -> None:
+    def bodies() -> list[tuple[str, bytes]]:
+        with ScriptedTeacher(faults=FaultRates(malformed=1.0)) as teacher:
+            return [post(teacher, chat(f"{n % 40}+1=")) for n in range(80)]
+
+    first = bodies()
+    assert bodies() == first
+    assert first[:40] != first[40:]
+    assert {"text/html", "application/json"} == {content_type for content_type, _ in first}
+    assert (b"" in {body for _, body in first}) and len({body for _, body in first}) > 50
+
+
+def test_a_malformed_stream_ends_within_its_first_event() -> None:
+    rates = FaultRates(malformed=1.0)
+    with (
+        ScriptedTeacher(faults=rates) as teacher,
+        client_of(teacher) as client,
+        pytest.raises(json.JSONDecodeError),
+    ):
+        list(client.chat.completions.create(**chat(), stream=True))
+
+
+def test_every_shape_of_a_malformed_reply_comes_about_as_often() -> None:
+    drawn = [FaultRates(malformed=1.0).draw_shape(str(i), 0) for i in range(12_000)]
+    assert len(SHAPES) == 12
+    assert all(850 < drawn.count(shape) < 1150 for shape in SHAPES)
 
 
 def test_a_429_says_when_to_come_back() -> None:
@@ -193,6 +231,20 @@ def test_faults_come_at_their_rates_and_latencies_around_their_median() -> None:
     assert Latency(median_s=0.3).draw_s("any") == 0.3
 
 
+def test_a_share_of_the_requests_stalls_and_always_the_same_ones() -> None:
+    plain, stalling = Latency(2.0, 0.5), Latency(2.0, 0.5, stall_rate=0.02, stall_factor=6.0)
+    ratios = [round(stalling.draw_s(str(i)) / plain.draw_s(str(i)), 9) for i in range(5000)]
+    assert set(ratios) == {1.0, 6.0}
+    assert 60 < ratios.count(6.0) < 140
+    assert [round(stalling.draw_s(str(i)) / plain.draw_s(str(i)), 9) for i in range(5000)] == ratios
+
+
+def test_a_stall_rate_that_is_no_share_is_refused() -> None:
+    with pytest.raises(InputError, match="a rate from 0 to 1"):
+        Latency(stall_rate=1.5)
+    assert main(["--stall-rate", "2"]) == 2
+
+
 def test_rates_above_one_are_refused() -> None:
     with pytest.raises(InputError, match="at most 1 in total"):
         FaultRates(hang=0.6, reset=0.6)
@@ -218,3 +270,17 @@ def test_closing_twice_is_harmless_and_gives_the_port_back() -> None:
     teacher.close()
     teacher.close()
     ScriptedTeacher(port=teacher.port).close()
+
+
+def test_the_calls_file_holds_a_line_per_call(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    with ScriptedTeacher(latency=Latency(median_s=0.01), calls_file=path) as server, client_of(server) as made:
+        made.chat.completions.create(**chat())
+        made.chat.completions.create(**chat("2+9+4="))
+        with pytest.raises(openai.NotFoundError):
+            made.chat.completions.create(**{**chat(), "model": "another"})
+    first, second, refused = read_calls(path)
+    assert first.request == ChatRequest(**chat()).hash
+    assert (first.outcome, first.drawn_s) == ("200", 0.01)
+    assert first.came_at_s + 0.01 <= first.left_at_s <= second.left_at_s
+    assert (refused.outcome, refused.drawn_s) == ("404", 0.0)

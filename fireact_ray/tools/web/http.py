@@ -1,4 +1,4 @@
-"""One HTTP request -> JSON, for every search provider: time limit, connection cap, bounded retries, typed failures.
+"""One HTTP request -> JSON, for every search provider: bounded retries, typed failures.
 
 An error says which provider failed and how, never the URL, the request or the reply: each may hold a key.
 """
@@ -6,23 +6,19 @@ An error says which provider failed and how, never the URL, the request or the r
 from __future__ import annotations
 
 import asyncio
-import email.utils
-import json
 import random
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
-
 from fireact_ray.errors import ToolDenied, ToolError
+from fireact_ray.http_session import MAX_REPLY_BYTES, NOT_JSON, HttpReply, HttpSession, NoReply, read_json
+from fireact_ray.quota.notice import read_retry_after_s
 from fireact_ray.secrets import redact
 
-_MAX_REPLY_BYTES = 4_000_000
 _DENIED = (401, 402, 432, 433)  # key, billing, plan; the last two are Tavily's. A 403 may be about the query alone
 _SPENT = (b"run out of searches", b"not enough credits")  # SerpAPI says so with a 429, Serper with a 400
 _PASSING = (408, 425, 429)  # worth another try, as every 5xx is
-_USER_AGENT = "fireact_ray/0.1"  # Wikimedia refuses clients without a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +53,11 @@ class _Failure:
 
 
 class HttpClient:
-    """Opens its session on the event loop that first uses it; pickles without it."""
+    """`label` opens every error."""
 
     def __init__(self, label: str, policy: HttpPolicy) -> None:
         self._label, self._policy = label, policy
-        self._session: aiohttp.ClientSession | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._connections = asyncio.Semaphore(policy.max_connections)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return HttpClient, (self._label, self._policy)
+        self._session = HttpSession(policy.timeout_s, policy.max_connections)
 
     async def fetch(self, request: Request) -> Any:
         """The reply's JSON. Raises ToolDenied for a refused key or plan, ToolError for all else that went wrong."""
@@ -88,74 +79,31 @@ class HttpClient:
             await asyncio.sleep(outcome.retry_after_s or self._jitter_s(attempt))
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._session.close()
 
     async def _once(self, request: Request) -> Any:
-        # Nothing is raised while an aiohttp error is being handled: it would travel along as the context, URL and all.
-        session = self._open()
-        async with self._connections:  # not aiohttp's own limit: its time-out counts the waiting
-            try:
-                async with session.request(
-                    request.method,
-                    request.url,
-                    params=request.params,
-                    headers=request.headers,
-                    json=request.body,
-                    allow_redirects=False,  # a redirect could carry the key to another host
-                ) as response:
-                    if response.status != 200:
-                        return _refused(response, await response.content.read(2000))
-                    body = bytearray()
-                    async for chunk in response.content.iter_chunked(1 << 16):
-                        body += chunk
-                        if len(body) > _MAX_REPLY_BYTES:
-                            return _Failure(f"the reply is longer than {_MAX_REPLY_BYTES:,} bytes")
-            except TimeoutError:
-                return _Failure(f"no reply within {self._policy.timeout_s:g} s", passing=True)
-            except (aiohttp.ClientError, OSError) as error:
-                return _Failure(type(error).__name__, passing=True)
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError):  # torn or not JSON at all, or not UTF-8, or nested without end
-            return _Failure("the reply is not JSON", passing=True)
-
-    def _open(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        if self._session is None or self._session.closed or self._loop is not loop:
-            self._loop = loop
-            self._connections = asyncio.Semaphore(self._policy.max_connections)
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
-                timeout=aiohttp.ClientTimeout(total=self._policy.timeout_s),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": _USER_AGENT, "Accept": "application/json"},
-            )
-            # aiohttp repeats a GET whose connection was reset, and has no public switch: `fetch` owns all retries.
-            self._session._retry_connection = False
-        return self._session
+        reply = await self._session.send(
+            request.method, request.url, params=request.params, headers=request.headers, body=request.body
+        )
+        if isinstance(reply, NoReply):
+            return _Failure(reply.problem, passing=True)
+        if reply.status != 200:
+            return _refused(reply)
+        if reply.body is None:
+            return _Failure(f"the reply is longer than {MAX_REPLY_BYTES:,} bytes")
+        found = read_json(reply.body)
+        return _Failure("the reply is not JSON", passing=True) if found is NOT_JSON else found
 
     def _jitter_s(self, attempt: int) -> float:
         ceiling = min(self._policy.max_delay_s, self._policy.first_delay_s * 2 ** (attempt - 1))
         return random.uniform(0, ceiling)
 
 
-def _refused(response: aiohttp.ClientResponse, body: bytes) -> _Failure:
-    status = response.status
+def _refused(reply: HttpReply) -> _Failure:
+    status, body = reply.status, (reply.body or b"").lower()
     return _Failure(
         f"HTTP {status}",
         passing=status in _PASSING or status >= 500,
-        denied=status in _DENIED or (status in (400, 429) and any(words in body.lower() for words in _SPENT)),
-        retry_after_s=_seconds(response.headers.get("Retry-After", "")),
+        denied=status in _DENIED or (status in (400, 429) and any(words in body for words in _SPENT)),
+        retry_after_s=read_retry_after_s(reply.headers, time.time()),
     )
-
-
-def _seconds(retry_after: str) -> float | None:
-    """Seconds from either form of the header, a number or a date; None where it is neither."""
-    if retry_after.strip().replace(".", "", 1).isdigit():
-        return float(retry_after)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
-        return None

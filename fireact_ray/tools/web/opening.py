@@ -21,9 +21,9 @@ from fireact_ray.tools.web.tavily import Tavily
 from fireact_ray.tools.web.wikipedia import Wikipedia
 
 
-def open_web(config: WebSearchConfig) -> WebBackend:
+def open_web(config: WebSearchConfig, *, with_key: bool = True) -> WebBackend:
     """Raises InputError naming the variable or file of a missing key."""
-    named = config.api_key_env is not None or config.api_key_file is not None
+    named = with_key and (config.api_key_env is not None or config.api_key_file is not None)
     key = ApiKey(config.api_key_env, config.api_key_file, f"The search '{config.kind}'") if named else None
     policy = HttpPolicy(config.timeout_s, config.max_attempts, config.max_connections)
     return WebBackend(_provider(config), key, policy)

@@ -1,0 +1,38 @@
+"""Records in, what is wrong with them out: for each rule the rows that it finds. Nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fireact_ray.curation.records import Record
+from fireact_ray.curation.rules import RULES
+from fireact_ray.curation.rules.base import Context
+
+
+@dataclass(frozen=True, slots=True)
+class LintReport:
+    """`rows`: row numbers as the file counts, by code, for every rule that was checked, those that found nothing too.
+
+    `unchecked`: codes of rules that had nothing to compare with.
+    """
+
+    n_rows: int
+    rows: Mapping[str, tuple[int, ...]]
+    unchecked: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        found = {code: {"count": len(rows), "rows": list(rows)} for code, rows in self.rows.items()}
+        return {"n_rows": self.n_rows, "rules": found, "unchecked": list(self.unchecked)}
+
+
+def lint(records: Sequence[Record], context: Context) -> LintReport:
+    """What all rules find. Contamination is checked where the context has questions."""
+    unchecked = ("contaminated",) if context.questions is None else ()
+    rows = {
+        rule.code: tuple(records[place].row for place in sorted(rule.check(records, context)))
+        for rule in RULES.values()
+        if rule.code not in unchecked
+    }
+    return LintReport(len(records), rows, unchecked)

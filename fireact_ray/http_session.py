@@ -1,0 +1,130 @@
+"""One HTTP request -> its whole reply, or why there is none: shared by the clients of the teacher and of web search.
+
+Bounded in time and size; follows no redirect, which could carry a key to another host; keeps no cookie; tries once.
+What went wrong comes back as a value: an aiohttp error holds the URL, and one raised while it is handled carries it on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+
+MAX_REPLY_BYTES = 4_000_000
+NOT_JSON = object()
+
+_HEADERS = {"User-Agent": "fireact_ray/0.1", "Accept": "application/json"}  # Wikimedia refuses clients without a name
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """`headers` finds names in any case. `body` is None where it is longer than MAX_REPLY_BYTES."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NoReply:
+    """`problem` holds nothing of the request: a time limit or the class of an error."""
+
+    problem: str
+
+
+class HttpSession:
+    """Keeps connections alive. Opens on the event loop that first uses it; pickles closed.
+
+    `timeout_s` bounds a request from its connection to its last byte, not its waiting for one of `max_connections`.
+    """
+
+    def __init__(self, timeout_s: float, max_connections: int | None = None) -> None:
+        self._timeout_s, self._max_connections = timeout_s, max_connections
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._slots: contextlib.AbstractAsyncContextManager[Any] = contextlib.nullcontext()
+        self._proxies: dict[str, str | None] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HttpSession, (self._timeout_s, self._max_connections)
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> HttpReply | NoReply:
+        """`body` goes as JSON."""
+        session = self._open()
+        async with self._slots:
+            try:
+                async with session.request(
+                    method,
+                    url,
+                    params=params,
+                    headers=headers,
+                    json=body,
+                    allow_redirects=False,
+                    proxy=self._proxy(url),
+                ) as response:
+                    return HttpReply(response.status, response.headers, await _bounded(response.content))
+            except TimeoutError:
+                return NoReply(f"no reply within {self._timeout_s:g} s")
+            except (aiohttp.ClientError, OSError) as error:
+                return NoReply(type(error).__name__)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._session.closed or self._loop is not loop:
+            self._loop = loop
+            if self._max_connections is not None:  # not aiohttp's own limit: its time-out counts the waiting
+                self._slots = asyncio.Semaphore(self._max_connections)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),
+                timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers=_HEADERS,
+            )
+            # aiohttp repeats a GET whose connection was reset, and has no public switch: our callers own all retries.
+            self._session._retry_connection = False
+        return self._session
+
+    def _proxy(self, url: str) -> str | None:
+        """As HTTPS_PROXY, HTTP_PROXY and NO_PROXY say; aiohttp's own reading of them takes a thread per request."""
+        parts = urlsplit(url)
+        if parts.netloc not in self._proxies:
+            bypassed = proxy_bypass(parts.hostname or "")
+            self._proxies[parts.netloc] = None if bypassed else getproxies().get(parts.scheme)
+        return self._proxies[parts.netloc]
+
+
+def read_json(body: bytes | None) -> Any:
+    """NOT_JSON where it is torn, not UTF-8, nested without end, too long, or no JSON at all."""
+    try:
+        return json.loads((body or b"").decode())
+    except (ValueError, RecursionError):
+        return NOT_JSON
+
+
+async def _bounded(content: aiohttp.StreamReader) -> bytes | None:
+    body = bytearray()
+    async for chunk in content.iter_any():
+        body += chunk
+        if len(body) > MAX_REPLY_BYTES:
+            return None
+    return bytes(body)

@@ -1,0 +1,66 @@
+"""The first and the last thing that happens to a folder of trajectories: it is claimed, and its parts are merged."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+
+from fireact_ray.accounting import set_aside_broken
+from fireact_ray.failpoint import reach
+from fireact_ray.merging import Merge, drop_merged, plan_merges
+from fireact_ray.recipe import RayConfig
+from fireact_ray.scheduling.dispatch import read_landed
+from fireact_ray.scheduling.plan import Line, PlanSize, Policy, write_plan
+from fireact_ray.stages.runtime import ray_session
+from fireact_ray.store import Folder, claim
+
+_MERGED_HERE_BYTES = 8_000_000
+
+logger = logging.getLogger(__name__)
+
+
+def begin(home: Folder, inputs: dict[str, Any], lines: Iterable[Line], policy: Policy) -> PlanSize:
+    """Claim `home` for these inputs, set aside what cannot be read, write the plan.
+
+    Raises InputError when other inputs made what is there.
+    """
+    folder = home / "trajectories"
+    claim(folder, inputs, is_empty=not folder.names(".parquet"))
+    for name in set_aside_broken(folder):
+        logger.warning("%s/%s cannot be read; it is set aside and its rows are owed again", folder.uri, name)
+    landed, _ = read_landed(folder)
+    size = write_plan(home, lines, policy, landed)
+    if size.owed:
+        folder.delete("manifest.json")  # without one the folder counts as unfinished
+    return size
+
+
+@contextmanager
+def merge_parts(folder: Folder, config: RayConfig) -> Iterator[list[str]]:
+    """Inside, the merged parts stand beside those they were made of; afterwards they stand alone.
+
+    A little is merged here; more is a Ray Data job, so that the driver stays small and parts are made side by side.
+    """
+    old = folder.names(".parquet")
+    if folder.exists("manifest.json") and folder.read_json("manifest.json").get("parts") == old:
+        yield old
+        return
+    merges = plan_merges(folder)
+    if sum(map(folder.size, old)) <= _MERGED_HERE_BYTES:
+        parts = sorted(merge.run() for merge in merges)
+    else:
+        with ray_session(config):
+            merged = ray.data.from_items([{"merge": merge} for merge in merges], override_num_blocks=len(merges))
+            parts = sorted(row["part"] for row in merged.map(_run).take_all())
+    reach("before-manifest")
+    yield parts
+    reach("after-manifest")
+    drop_merged(folder, old, parts)
+
+
+def _run(row: dict[str, Merge]) -> dict[str, str]:
+    return {"part": row["merge"].run()}

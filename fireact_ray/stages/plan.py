@@ -1,0 +1,118 @@
+"""Plan: what a generation will take, from a pilot that is a part of it.
+
+A few questions, spread over the plan, go through the very path that all will take, into the same run folder. So nothing
+is asked for twice: `generate` finds the pilot's rows there, and a second plan makes no call.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from dataclasses import dataclass
+
+from fireact_ray.assembly import teacher_limits, teacher_price
+from fireact_ray.journal import paid_by_row, paid_for
+from fireact_ray.planning.amounts import Amounts, Range
+from fireact_ray.planning.estimate import Estimate, Owed, Pace, ceiling, estimate
+from fireact_ray.planning.fitting import Fit, fits
+from fireact_ray.planning.pilot import Pilot, begun, spread
+from fireact_ray.quota.budget import Price, Spent
+from fireact_ray.recipe import Recipe
+from fireact_ray.scheduling.dispatch import read_landed
+from fireact_ray.scheduling.plan import Planned, PlanSize
+from fireact_ray.stages.generate import Generation, prepared
+from fireact_ray.store import claim, read_trajectories
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What `fireact plan` shows. `may_shrink`: owed rows may prove unneeded, but all of them are reckoned with."""
+
+    run_dir: str
+    estimate: Estimate
+    fits: list[Fit]
+    may_shrink: bool
+
+
+def plan_costs(recipe: Recipe, n_pilot: int = 20) -> Forecast:
+    """Make the pilot's rows that are not there yet (the first attempt at `n_pilot` questions, by each method), then
+    estimate the rest. With `n_pilot` 0 nothing is called and nothing is written.
+
+    Raises what `generate` raises; BudgetExhausted too, where the budget ends within the pilot.
+    """
+    with prepared(recipe) as generation:
+        pilot = _pilot(generation, n_pilot)
+        if pilot:
+            generation.begin()
+            logger.info("pilot: %d rows", len(pilot))
+            generation.roll_out("pilot", PlanSize(len(pilot), len(pilot)), only=pilot)
+        elif (there := generation.run / "trajectories").names(".parquet"):
+            claim(there, generation.inputs, is_empty=False)
+        return _forecast(generation)
+
+
+def _pilot(generation: Generation, n_pilot: int) -> frozenset[str]:
+    chosen = {question.id for question in spread(generation.questions, n_pilot)}
+    owed = _owed(generation) if chosen else []
+    return frozenset(row.trajectory_id for row in owed if row.attempt == 0 and row.question.id in chosen)
+
+
+def _owed(generation: Generation) -> list[Planned]:
+    """Every row that may still have to be run."""
+    landed, _ = read_landed(generation.run / "trajectories")
+    lines = list(generation.lines)
+    states = iter(landed.find([row.trajectory_id for line in lines for row in line]))
+    found = [(line, [next(states) for _ in line]) for line in lines]
+    return [
+        row
+        for line, of_line in found
+        if not any(of_line)  # what comes behind an accepted row is unneeded
+        for row, state in zip(line, of_line, strict=True)
+        if state is None
+    ]
+
+
+def _forecast(generation: Generation) -> Forecast:
+    recipe, run, owed = generation.recipe, generation.run, _owed(generation)
+    price = teacher_price(generation.builder.recipe)
+    paid = paid_by_row(run / "journal")
+    planned = {row.trajectory_id for line in generation.lines for row in line}
+    there = [row for row in read_trajectories(run / "trajectories") if row.trajectory_id in planned]
+    unfinished = sum((paid.get(row.trajectory_id, Spent()) for row in owed), Spent())
+    found = estimate(
+        Pilot.of(there, paid, price),
+        _by_method(owed),
+        _ceilings(generation, price),
+        begun(unfinished, price),
+        _pace(generation),
+    )
+    spent = sum(paid.values(), Spent()) + paid_for(run / "evaluations" / "teacher" / "journal")
+    return Forecast(run.uri, found, fits(found, recipe.generate.budget.limits, spent, price), _may_shrink(recipe))
+
+
+def _by_method(owed: list[Planned]) -> dict[str, Owed]:
+    questions: defaultdict[str, list[str]] = defaultdict(list)
+    for row in owed:
+        questions[row.method].append(row.question.id)
+    return {method: Owed(len(ids), len(set(ids))) for method, ids in questions.items()}
+
+
+def _may_shrink(recipe: Recipe) -> bool:
+    policy = recipe.generate.policy
+    return policy.until_accepted or policy.escalate or policy.target_accepted is not None
+
+
+def _ceilings(generation: Generation, price: Price | None) -> dict[str, Amounts[Range | None]]:
+    longest = max(generation.questions, key=lambda question: len(question.text))
+    max_chars = generation.recipe.search.max_chars
+    return {method: ceiling(agent, longest, max_chars, price) for method, agent in generation.agents.items()}
+
+
+def _pace(generation: Generation) -> Pace:
+    config = generation.recipe.generate
+    slots = (
+        max(1, config.concurrency // config.workers) * config.workers
+    )  # as stages.rollouts deals them out to workers
+    return Pace(teacher_limits(generation.builder.recipe), slots, generation.recipe.search.rate.per_second)

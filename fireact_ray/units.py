@@ -1,0 +1,27 @@
+"""Amounts as people read them. None and infinity are unknown, never 0."""
+
+from __future__ import annotations
+
+import math
+
+UNKNOWN = "unknown"
+
+
+def count_text(value: float | None) -> str:
+    return UNKNOWN if value is None or math.isinf(value) else f"{value:,.0f}"
+
+
+def usd_text(cost_usd: float | None) -> str:
+    """To the cent from a dollar on, finer below."""
+    if cost_usd is None or math.isinf(cost_usd):
+        return UNKNOWN
+    return f"{cost_usd:,.2f}" if cost_usd >= 1 else f"{cost_usd:.4f}"
+
+
+def duration_text(seconds: float | None) -> str:
+    if seconds is None or math.isinf(seconds):
+        return UNKNOWN
+    for unit, unit_s in (("h", 3600), ("min", 60)):
+        if seconds >= unit_s:
+            return f"{seconds / unit_s:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,37 @@
+"""Ctrl-C and SIGTERM: the run stops, says how to go on, and goes on."""
+
+import signal
+
+import pytest
+
+from fireact_ray.teacher.faults import Latency
+
+from . import invariants
+from .command import until
+from .scene import REPLIES_PER_ROW, scene
+
+pytestmark = [pytest.mark.chaos, pytest.mark.ray]
+
+IN_FLIGHT = 8
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_goes_on(chaos, tmp_path):
+    n_rows, n_times = chaos.either((24, 3), (200, 21))
+    signals = [signal.SIGINT, signal.SIGTERM, signal.SIGINT] * (n_times // 3)
+    last_moment = int(n_rows * REPLIES_PER_ROW * 0.8)
+    with scene(tmp_path, chaos.seed, n_rows, latency=Latency(median_s=0.25, sigma=0.5)) as made:
+        for number, moment in zip(signals, sorted(chaos.rng.sample(range(last_moment), n_times)), strict=True):
+            with made.command() as command:
+                until(lambda moment=moment: command.ended or has_come_to(made, command, moment), 120)
+                command.interrupt() if number == signal.SIGINT else command.send(number)
+                assert command.wait(60) == 130, command.said
+                assert "run the same command again" in command.said
+                assert "Traceback" not in command.said
+        made.finish()
+        invariants.check(made, extra_calls=n_times * IN_FLIGHT)
+    chaos.note(f"{n_times} interrupts in {n_rows} rows: {made.n_requests - n_rows * REPLIES_PER_ROW} calls paid again")
+
+
+def has_come_to(made, command, moment: int) -> bool:
+    """The first moments are before Ray has started."""
+    return "rows planned" in command.said and made.n_requests >= moment

@@ -1,0 +1,84 @@
+"""`kill -9` of what runs a run: its workers, its driver, and either of them at the worst moments."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from fireact_ray.teacher.faults import Latency
+
+from . import invariants
+from .command import until
+from .scene import REPLIES_PER_ROW, Scene, scene
+
+pytestmark = [pytest.mark.chaos, pytest.mark.ray]
+
+SLOW = Latency(median_s=0.25, sigma=0.5)
+IN_FLIGHT, WORKERS = 8, 2
+
+
+def moments(chaos, n: int, n_rows: int) -> list[int]:
+    """Random numbers of requests at which something happens, not at the very end."""
+    return sorted(chaos.rng.sample(range(1, int(n_rows * REPLIES_PER_ROW * 0.8)), n))
+
+
+def test_killed_workers_lose_no_row_and_pay_for_no_more_than_was_in_flight(chaos, tmp_path):
+    n_rows, n_kills = chaos.either((100, 3), (500, 20))
+    killed = 0
+    with scene(tmp_path, chaos.seed, n_rows, latency=SLOW) as made, made.command() as command:
+        for moment in moments(chaos, n_kills, n_rows):
+            until(lambda moment=moment: command.ended or (made.n_requests >= moment and command.workers()), 120)
+            assert not command.ended, f"it ended before it could be killed {n_kills} times: {command.said}"
+            os.kill(victim := chaos.rng.choice(command.workers()), signal.SIGKILL)
+            until(lambda victim=victim: victim not in command.workers(), 10)
+            killed += 1
+        assert command.wait(chaos.either(120, 1200)) == 0, command.said
+        invariants.check(made, extra_calls=killed * IN_FLIGHT // WORKERS)
+        extra = made.n_requests - n_rows * REPLIES_PER_ROW
+    chaos.note(f"{killed} workers killed in {n_rows} rows: 0 lost, 0 twice, {extra} calls paid again")
+
+
+def test_a_killed_driver_is_taken_up_where_it_was(chaos, tmp_path, local_ray):
+    n_rows, n_kills = chaos.either((30, 2), (200, 10))
+    with scene(tmp_path / "whole", chaos.seed, n_rows) as uninterrupted:
+        assert uninterrupted.generate().code == 0
+        expected = invariants.timeless(uninterrupted.rows)
+    with scene(tmp_path / "killed", chaos.seed, n_rows, latency=SLOW) as made:
+        for moment in moments(chaos, n_kills, n_rows):
+            with made.command() as command:
+                until(lambda moment=moment: command.ended or made.n_requests >= moment, 120)
+            finished = rows_so_far(made)
+        made.finish()
+        invariants.check(made, extra_calls=n_kills * IN_FLIGHT)
+        assert invariants.timeless(made.rows) == expected
+        kept = {row.trajectory_id: row for row in made.rows}
+        assert all(kept[row.trajectory_id] == row for row in finished), "a finished row was made again"
+        paid = made.n_requests
+        started = time.monotonic()
+        made.finish()
+        assert made.n_requests == paid
+    chaos.note(
+        f"{n_kills} drivers killed in {n_rows} rows: equal to the uninterrupted run, "
+        f"{paid - n_rows * REPLIES_PER_ROW} calls paid again, {len(finished)} rows kept, "
+        f"one more rerun {time.monotonic() - started:.1f} s without a call"
+    )
+
+
+def rows_so_far(made: Scene) -> list:
+    return made.rows if (made.run / "trajectories").names(".parquet") else []
+
+
+def test_a_process_that_dies_between_two_writes_loses_nothing_and_does_nothing_twice(chaos, tmp_path):
+    """A worker after a reply is journaled and before it is used; a worker after its part is in place and before it has
+    said so; the driver just before the manifest, and just after it."""
+    for round_ in range(chaos.either(1, 50)):
+        nth = {"reply-journaled": chaos.rng.randint(1, 6), "part-landed": 1, "before-manifest": 1, "after-manifest": 1}
+        struck = {point: tmp_path / f"{point}-{round_}" for point in nth}
+        orders = ",".join(f"{point}:{nth[point]}:{struck[point]}" for point in nth)
+        with scene(tmp_path / str(round_), chaos.seed + round_, 16) as made:
+            for _driver_dies in ("before-manifest", "after-manifest"):
+                made.finish(code=-signal.SIGKILL, FIREACT_FAILPOINT=orders)
+            made.finish(FIREACT_FAILPOINT=orders)
+            assert [point for point in nth if not struck[point].exists()] == [], "a point was never reached"
+            invariants.check(made, extra_calls=2 * IN_FLIGHT // WORKERS)
