@@ -45,14 +45,20 @@ def test_a_canonical_argument_is_canonical_again_and_balanced(text):
 
 
 # Any character at all, lone surrogates too, and brackets and quotes in every nesting.
-WILD = st.one_of(TEXT, st.text(st.characters(codec=None), max_size=20), st.text("[](){}\"'`\\ \na", max_size=20))
+WILD = st.one_of(
+    TEXT,
+    st.text(st.one_of(st.characters(), st.sampled_from("\ud800\udfff[]")), max_size=20),
+    st.text("[](){}\"'`\\ \na", max_size=20),
+)
 
 
 @MANY
 @given(WILD, st.sampled_from(["search", "finish", "look_up2", "suche", "検索"]), WILD)
 def test_what_is_rendered_is_parsed_back(thought, tool, argument):
     argument = canonical_argument(argument) or "x"
-    assert parse(render(thought, Action(tool, argument))) == Parsed(canonical_line(thought), Action(tool, argument))
+    text = render(thought, Action(tool, argument))
+    assert text.encode().decode() == text  # no half of a character, which no file and no tokenizer takes
+    assert parse(text) == Parsed(canonical_line(thought), Action(tool, argument))
 
 
 def test_every_short_text_is_parsed_back_as_thought_and_as_argument():

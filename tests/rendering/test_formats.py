@@ -1,6 +1,6 @@
 import pytest
 from fakes import ByteTokenizer, question
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fireact_ray.errors import DataError
@@ -68,6 +68,7 @@ steps = st.lists(st.builds(lambda t, q, o: Step(t, Action("search", q), Observat
 
 
 @pytest.mark.parametrize("name", TEXT_FORMATS)
+@settings(deadline=None)
 @given(asked=text, taken=steps)
 def test_serving_prompts_are_prefixes_of_the_training_row(name, asked, taken):
     renderer = make_renderer(name, ByteTokenizer())
@@ -79,6 +80,7 @@ def test_serving_prompts_are_prefixes_of_the_training_row(name, asked, taken):
 
 
 @pytest.mark.parametrize("name", TEXT_FORMATS)
+@settings(deadline=None)
 @given(asked=text, taken=steps)
 def test_trained_tokens_spell_exactly_the_assistant_turns(name, asked, taken):
     tokenizer = ByteTokenizer()

@@ -21,13 +21,14 @@ from .tokenizers import KINDS, PAIRS, TEMPLATES, TOOL_CALLERS
 
 pytestmark = pytest.mark.torch  # transformers
 
-SOME = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SOME = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 every_pair = pytest.mark.parametrize(("tokenizer", "name"), PAIRS)
 
 # Every special token of every tokenizer, what the formats are made of, and any character but those that a tokenizer
 # is known to change ("▁" is a space to SentencePiece) and the private ones.
 CONTROL = sorted({token for kind in KINDS for token in tokenizers.tokenizer(kind).control_tokens})
-FORMS = ["[INST]", "[/INST]", "<<SYS>>", "### Response:", "Observation:", '"}}', '{"name": "', "</parameter>", "\\n"]
+CALLS = ['{"name": "search", "parameters": {"query": "x"}}', '"}}', "<parameter=query>\n", "\n</parameter>"]
+FORMS = ["[INST]", "[/INST]", "<<SYS>>", "### Response:", "Observation:", "\\n", *CALLS]
 CHARACTERS = st.characters(exclude_categories=("Cs", "Co"), exclude_characters="▁")
 PIECES = st.one_of(st.sampled_from(CONTROL), st.sampled_from([*FORMS, "\n", " ", "\\", "<0x41>"]), CHARACTERS)
 HOSTILE = st.lists(PIECES, max_size=8).map("".join)

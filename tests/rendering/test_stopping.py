@@ -7,8 +7,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from fireact_ray.methods.acting import episode
 from fireact_ray.models.base import Sampling
-from fireact_ray.models.local import LocalChat
-from fireact_ray.models.torch_engine import TorchEngine
+from fireact_ray.models.student import open_student
+from fireact_ray.recipe import StudentConfig
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Rendered, Renderer
 from fireact_ray.types import Action, Observation, Step, Turn
@@ -17,7 +17,7 @@ from . import tokenizers
 
 pytestmark = pytest.mark.torch
 
-CONTEXT, MAX_NEW = 512, 64
+CONTEXT, MAX_NEW = 512, 100
 NAMES = ["Zem", "Dar", "Ilo", "Fun", "Tes", "Sho", "Wel", "Bra"]
 YEARS = ["1872", "1916", "1903", "1947", "1888", "1931", "1869", "1950"]
 ROWS = [
@@ -37,25 +37,23 @@ ROWS = [
     ("kind", "name"),
     [
         ("nano", "plain"),
-        ("llama2_always", "llama2"),
+        ("llama2", "llama2"),
         ("llama3", "chat-template"),
-        ("qwen2", "tools"),
+        ("qwen2_coder", "tools"),
     ],
 )
-async def test_an_overfitted_model_ends_every_turn_with_the_end_token(kind, name):
-    tokenizer = tokenizers.tokenizer(kind)
-    renderer = make_renderer(name, tokenizer)
+async def test_an_overfitted_model_ends_every_turn_with_the_end_token(kind, name, tmp_path):
+    renderer = make_renderer(name, tokenizers.tokenizer(kind))
     model = overfitted([renderer.render(row) for row in ROWS], vocabulary=len(tokenizers.original(kind)))
-    engine = TorchEngine(
-        model, end_id=renderer.end_id, pad_id=tokenizer.pad_id, decode=tokenizer.decode, max_context=CONTEXT
-    )
-    chat = LocalChat("tiny", engine, renderer)
+    model.save_pretrained(tmp_path)
+    tokenizers.original(kind).save_pretrained(tmp_path)
+    chat = open_student(str(tmp_path), StudentConfig(renderer=name, max_context=CONTEXT), on_gpu=False)
     for row in ROWS:
         for n in (1, 3):
             reply = await chat.complete(row[:n], Sampling(max_new_tokens=MAX_NEW))
             assert (reply.text, reply.finish_reason) == (row[n].content, "stop")
             assert reply.usage.completion_tokens == n_trained(renderer, row[: n + 1]) - 1
-    await engine.close()
+    await chat.close()
 
 
 def n_trained(renderer: Renderer, turns: tuple[Turn, ...]) -> int:

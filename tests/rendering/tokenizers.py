@@ -38,6 +38,16 @@ LLAMA3_CHAT = (
     "{{ '<|start_header_id|>' + m.role + '<|end_header_id|>\\n\\n' + m.content | trim + '<|eot_id|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"
 )
+LLAMA3_CALLS = (  # calls are plain text; unlike the original, content stands before them
+    "{{ bos_token }}{% for m in messages %}{% set role = 'ipython' if m.role == 'tool' else m.role %}"
+    "{{ '<|start_header_id|>' + role + '<|end_header_id|>\\n\\n' }}"
+    "{% if tools and loop.first %}{% for t in tools %}{{ t | tojson + '\\n\\n' }}{% endfor %}{% endif %}"
+    "{% if m.role == 'tool' %}{{ m.content | tojson }}{% else %}{{ m.content | trim }}{% endif %}"
+    "{% for c in m.tool_calls or [] %}"
+    "{{ '\\n{\"name\": \"' + c.function.name + '\", \"parameters\": ' + c.function.arguments | tojson + '}' }}"
+    "{% endfor %}{{ '<|eot_id|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"
+)
 CHATML = (
     "{% if tools %}{{ '<|im_start|>system\\n' }}"
     "{% if messages[0].role == 'system' %}{{ messages[0].content + '\\n\\n' }}{% endif %}"
@@ -172,6 +182,12 @@ def llama3() -> Any:
     )
 
 
+def llama3_calls() -> Any:
+    made = llama3()
+    made.chat_template = LLAMA3_CALLS
+    return made
+
+
 def qwen2() -> Any:
     """No begin token; the tags of tool calls are added tokens that are not special."""
     state = json.loads(_byte_level(LLAMA3_WORDS).to_str())["model"]
@@ -227,11 +243,16 @@ def phi3() -> Any:
 KINDS = {
     kind.__name__: kind
     for kind in (
-        nano, llama2, llama2_always, llama2_normalizer, llama3, qwen2, qwen2_coder, mistral, mistral_v13, gemma, phi3
+        nano,
+        *(llama2, llama2_always, llama2_normalizer, phi3),
+        *(llama3, llama3_calls),
+        *(qwen2, qwen2_coder),
+        *(mistral, mistral_v13),
+        gemma,
     )
-}  # fmt: skip
+}
 TEMPLATES = [name for name in KINDS if name != "nano"]
-TOOL_CALLERS = ["qwen2", "qwen2_coder", "mistral_v13"]
+TOOL_CALLERS = ["llama3_calls", "qwen2", "qwen2_coder", "mistral_v13"]
 PAIRS = [
     *[(name, renderer) for name in KINDS for renderer in ("plain", "fireact-alpaca", "llama2")],
     *[(name, "chat-template") for name in TEMPLATES],
