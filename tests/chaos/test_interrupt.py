@@ -16,9 +16,9 @@ IN_FLIGHT = 8
 
 
 def test_an_interrupted_run_says_how_to_go_on_and_goes_on(chaos, tmp_path):
-    n_rows, n_times = chaos.either((24, 3), (200, 21))
+    n_rows, n_times = chaos.either((60, 3), (300, 21))
     signals = [signal.SIGINT, signal.SIGTERM, signal.SIGINT] * (n_times // 3)
-    last_moment = int(n_rows * REPLIES_PER_ROW * 0.8)
+    last_moment = int(n_rows * REPLIES_PER_ROW * 0.5)
     with scene(tmp_path, chaos.seed, n_rows, latency=Latency(median_s=0.25, sigma=0.5)) as made:
         for number, moment in zip(signals, sorted(chaos.rng.sample(range(last_moment), n_times)), strict=True):
             with made.command() as command:
