@@ -49,7 +49,8 @@ def every_row_once(scene: Scene) -> None:
 def calls_are_bounded(scene: Scene, extra_calls: int) -> None:
     """I3: every reply that is used was asked for once; `extra_calls` were lost on the way."""
     used = sum(len(row.steps) for row in scene.rows)
-    assert used <= scene.n_requests <= used + extra_calls, "I3: paid too often, or rows that nobody was asked for"
+    asked = scene.n_requests
+    assert used <= asked <= used + extra_calls, f"I3: {asked} calls for {used} replies, {extra_calls} may be lost"
 
 
 def canaries_stay_at_home(scene: Scene) -> None:
