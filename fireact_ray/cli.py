@@ -145,14 +145,18 @@ def ask(
 
 @app.command()
 def show(
-    path: Annotated[Path, typer.Argument(help="A run folder.")],
-    row: Annotated[int, typer.Option(help="Which trajectory, counted from 0.")] = 0,
+    path: Annotated[str, typer.Argument(help="A run folder, or any file that `fireact import` reads.")],
+    row: Annotated[int | None, typer.Option(min=1, help="Which row, by the numbers of `fireact lint`.")] = None,
+    where: Annotated[
+        str | None, typer.Option(help="From there on the first that is correct, wrong, of a method or stop reason.")
+    ] = None,
     tokens: Annotated[bool, typer.Option("--tokens", help="Show the training row, trained tokens marked.")] = False,
+    recipe: Annotated[str | None, typer.Option(help="Whose student --tokens is for; default: the run's.")] = None,
 ) -> None:
-    """A trajectory of a run, or its training row."""
-    from fireact_ray.showing import show_tokens, show_trajectory
+    """A trajectory, step by step, or its training row."""
+    from fireact_ray.showing import show as show_row
 
-    (show_tokens if tokens else show_trajectory)(path, row, Console())
+    show_row(path, Console(), row=row, where=where, recipe=recipe, tokens=tokens)
 
 
 @app.command()
@@ -215,13 +219,27 @@ def lint(
 @app.command("import")
 def import_(
     recipe: RecipeArgument,
-    path: Annotated[Path, typer.Argument(help="FireAct's released JSON or JSONL, Alpaca or chat format.")],
+    path: Annotated[Path, typer.Argument(help="Alpaca, OpenAI chat (with tools, too), ShareGPT, or our Parquet.")],
     overrides: SetOption = None,
 ) -> None:
     """Bring foreign trajectories into the recipe's run folder."""
     from fireact_ray.stages.importing import import_file
 
     _done(import_file(_load(recipe, overrides), path).uri)
+
+
+@app.command()
+def export(
+    path: Annotated[str, typer.Argument(help="A run folder in which `fireact convert` has run.")],
+    format_name: Annotated[str, typer.Option("--format", help="alpaca, chat, tools, sharegpt or parquet.")],
+    out: Annotated[str, typer.Option(help="The folder for the file and its card.")],
+) -> None:
+    """Write the rows that convert selected for other trainers, with a dataset card (docs/data.md)."""
+    from fireact_ray.exporting import export as export_rows
+
+    exported = export_rows(path, format_name, out)
+    print(f"{exported.n_rows} rows, those of {exported.n_trajectories} trajectories that convert selected")
+    _done(exported.file)
 
 
 @app.command()

@@ -15,11 +15,16 @@
     ├── ToolError            a tool could not serve a call
     │   └── ToolDenied         its key or plan was refused: the whole run must pause       exit 1
     ├── DataError            a mask, row, checkpoint or manifest is not what it must be   exit 1
+    │   └── WriteFailed        a full disk, a read-only or vanished folder
     ├── BudgetExhausted      the recipe's budget is spent: raise it and rerun    exit 3
     └── TrainingError        training cannot start or go on                      exit 1
 
 Errors cross process borders, so every class can be built from its message alone and stays picklable.
 """
+
+from __future__ import annotations
+
+import os
 
 
 class FireActError(Exception):
@@ -96,6 +101,15 @@ class ToolDenied(ToolError):
 
 class DataError(FireActError):
     """A mask, row, file or manifest is not what it must be. What concerns data stops the run."""
+
+
+class WriteFailed(DataError):
+    """A file of the run could not be written, as by a full disk. What was paid for until then is kept."""
+
+    @classmethod
+    def of(cls, path: str, error: OSError) -> WriteFailed:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        return cls(f"{path}: cannot be written ({reason}). Make room there, and run the same command again to go on.")
 
 
 class TrainingError(FireActError):

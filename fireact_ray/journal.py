@@ -12,6 +12,7 @@ segments every second, so that a lost node costs at most the replies of that sec
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import tempfile
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fireact_ray.errors import WriteFailed
 from fireact_ray.failpoint import reach
 from fireact_ray.quota.budget import Spent
 from fireact_ray.store import Folder
@@ -46,7 +48,7 @@ class Entry:
 class Journal:
     """The file of one writer. `put` returns when the reply is with the operating system: it survives this process.
 
-    Raises OSError when it cannot be written; nothing may then be put any more.
+    Raises WriteFailed; nothing may then be put any more.
     """
 
     def __init__(self, folder: Folder, writer: str) -> None:
@@ -62,8 +64,12 @@ class Journal:
         found = {"reply": entry.reply} if entry.error is None else {"error": list(entry.error)}
         body = _encode({"id": entry.trajectory_id, "call": entry.call, **found}).encode()
         line = b"%08x %s\n" % (zlib.crc32(body), body)
-        if self._file.write(line) != len(line):
-            raise OSError(28, "No space left on device", self._file.name)
+        try:
+            whole = self._file.write(line) == len(line)
+        except OSError as error:
+            raise WriteFailed.of(self._file.name, error) from None
+        if not whole:
+            raise WriteFailed.of(self._file.name, OSError(errno.ENOSPC, ""))
         if self._ships:
             self._unshipped += line
         reach("reply-journaled")

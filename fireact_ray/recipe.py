@@ -152,7 +152,11 @@ class LoraConfig(Section):
 
 
 class TrainSection(Section):
-    """`global_batch_size`: examples per optimizer step over all workers; `micro_batch_tokens`: one forward pass."""
+    """`global_batch_size`: examples per optimizer step over all workers; `micro_batch_tokens`: one forward pass.
+
+    `pack_tokens`: examples stand behind one another in lines of so many tokens, and see nothing of each other; null:
+    one a line, padded, which is faster on a CPU. It changes no step.
+    """
 
     tuning: Literal["lora", "full"] = "lora"
     sharding: Literal["ddp"] = "ddp"
@@ -166,6 +170,7 @@ class TrainSection(Section):
     weight_decay: NonNegativeFloat = 0.0
     global_batch_size: PositiveInt = 32
     micro_batch_tokens: PositiveInt = 8192
+    pack_tokens: PositiveInt | None = None
     max_grad_norm: PositiveFloat = 1.0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpoint_every_steps: PositiveInt = 100

@@ -57,6 +57,7 @@ EXAMPLE_SCHEMA = pa.schema(
         ("trajectory_id", pa.string()),
         ("input_ids", pa.list_(pa.int32())),
         ("loss_mask", pa.list_(pa.int8())),  # 1 = trained
+        ("length", pa.int32()),  # of both
     ]
 )
 

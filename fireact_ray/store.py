@@ -13,6 +13,7 @@ holds the counts and the inputs that made them. Asking for other inputs in an ol
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import uuid
@@ -26,7 +27,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from fireact_ray.errors import DataError, InputError
+from fireact_ray.errors import DataError, InputError, WriteFailed
+from fireact_ray.hashing import content_hash
 from fireact_ray.rows import TRAJECTORY_SCHEMA, from_row, to_row
 from fireact_ray.types import Trajectory
 
@@ -71,7 +73,13 @@ class Folder:
             return bytes(stream.read())
 
     def read_json(self, name: str) -> Any:
-        return json.loads(self.read(name))
+        """Raises DataError where the file is damaged."""
+        try:
+            return json.loads(self.read(name))
+        except ValueError as error:
+            raise DataError(
+                f"{self.uri}/{name}: damaged, not valid JSON ({error}). Restore it, or delete it."
+            ) from None
 
     def write(self, name: str, content: bytes | str | pa.Buffer) -> None:
         """Whole or not at all: written beside its place under a hidden name, then renamed."""
@@ -147,6 +155,13 @@ class Folder:
         filesystem, path = (self / name)._resolve()
         return pq.read_schema(path, filesystem=filesystem)
 
+    def digest(self, suffixes: tuple[str, ...]) -> str:
+        """Of the contents of the files that end so, whatever their names."""
+        digests = sorted(
+            hashlib.sha256(self.read(name)).hexdigest() for name in self.names() if name.endswith(suffixes)
+        )
+        return content_hash(digests)
+
     def lines(self, name: str) -> Iterator[bytes]:
         """Lines of a file of any size, without their ends; a torn last one is a line too."""
         filesystem, path = (self / name)._resolve()
@@ -163,11 +178,15 @@ class Folder:
         return int(filesystem.get_file_info(path).size or 0)
 
     def _place(self, name: str, put: Any) -> None:
+        """Raises WriteFailed."""
         filesystem, folder = self._resolve()
-        filesystem.create_dir(folder, recursive=True)
         hidden = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}"
-        put(filesystem, hidden)
-        filesystem.move(hidden, f"{folder}/{name}")
+        try:
+            filesystem.create_dir(folder, recursive=True)
+            put(filesystem, hidden)
+            filesystem.move(hidden, f"{folder}/{name}")
+        except OSError as error:
+            raise WriteFailed.of(f"{self.uri}/{name}", error) from None
 
     def _resolve(self) -> tuple[fs.FileSystem, str]:
         if self.is_local:
@@ -225,6 +244,18 @@ def read_trajectories(folder: Folder) -> list[Trajectory]:
     """
     by_key = {row["trajectory_id"]: row for table in folder.read_tables() for row in table.to_pylist()}
     return [from_row(by_key[key]) for key in sorted(by_key)]
+
+
+def select_rows(folder: Folder, keys: set[str]) -> Iterator[pa.Table]:
+    """The rows, not yet decoded, of the trajectories that `read_trajectories` gives for these keys, part by part."""
+    last = {
+        key: (part, place)
+        for part, table in enumerate(folder.read_tables(["trajectory_id"]))
+        for place, key in enumerate(table["trajectory_id"].to_pylist())
+    }
+    for part, table in enumerate(folder.read_tables()):
+        ids = table["trajectory_id"].to_pylist()
+        yield table.filter(pa.array([key in keys and last[key] == (part, place) for place, key in enumerate(ids)]))
 
 
 def finished_keys(folder: Folder) -> set[str]:

@@ -1,6 +1,6 @@
 """The nouns of the project, in the order in which data passes through them.
 
-Question -> Step* -> Trajectory -> Turn* (an Example) -> TokenizedExample; Score marks a Trajectory.
+Question -> Step* -> Trajectory -> Turn* (an Example) -> rows.EXAMPLE_SCHEMA; Score marks a Trajectory.
 All are frozen; `to_dict`/`from_dict` round-trip through plain JSON types and carry a schema version where stored.
 """
 
@@ -194,15 +194,6 @@ class Turn:
     role: Role
     content: str
     trained: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TokenizedExample:
-    """`input_ids` and `loss_mask` of equal length; loss_mask: 1 = trained, 0 = context."""
-
-    trajectory_id: str
-    input_ids: tuple[int, ...]
-    loss_mask: tuple[int, ...]
 
 
 def _shallow_dict(value: Any) -> dict[str, Any]:

@@ -71,8 +71,11 @@ class ByteTokenizer:
     eos_id = 2
     fingerprint = "bytes"
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, follows: str = "start") -> list[int]:
         return [byte + 3 for byte in text.encode()]
+
+    def encode_batch(self, texts: Sequence[str], follows: str = "start") -> list[list[int]]:
+        return [self.encode(text, follows) for text in texts]
 
     def decode(self, ids: Sequence[int]) -> str:
         return bytes(i - 3 for i in ids if i >= 3).decode(errors="replace")

@@ -3,7 +3,8 @@ import pytest
 from fakes import finished_trajectory as trajectory
 
 from fireact_ray.errors import DataError, InputError
-from fireact_ray.store import Folder, claim, finished_keys, read_trajectories, write_trajectories
+from fireact_ray.rows import from_row
+from fireact_ray.store import Folder, claim, finished_keys, read_trajectories, select_rows, write_trajectories
 
 
 def test_trajectories_read_back_as_they_were_written_in_the_order_of_their_keys(tmp_path):
@@ -19,6 +20,28 @@ def test_a_key_that_was_landed_twice_counts_once(tmp_path):
     write_trajectories(folder, [trajectory("a")], "w2")
     assert [t.trajectory_id for t in read_trajectories(folder)] == ["a", "b"]
     assert finished_keys(folder) == {"a", "b"}
+
+
+def test_selected_rows_are_those_that_are_read_for_the_same_keys(tmp_path):
+    folder = Folder(str(tmp_path / "t"))
+    write_trajectories(folder, [trajectory("a", cost_usd=1.0), trajectory("b")], "w1")
+    write_trajectories(folder, [trajectory("a", cost_usd=2.0), trajectory("c")], "w2")
+    selected = [from_row(row) for part in select_rows(folder, {"a", "c"}) for row in part.to_pylist()]
+    assert sorted(selected, key=lambda t: t.trajectory_id) == [
+        t for t in read_trajectories(folder) if t.trajectory_id in ("a", "c")
+    ]
+
+
+def test_the_digest_is_of_contents_not_of_names(tmp_path):
+    one, two = Folder(str(tmp_path / "one")), Folder(str(tmp_path / "two"))
+    for folder, names in ((one, "ab"), (two, "cb")):
+        for name, content in zip(names, ("x", "y"), strict=True):
+            folder.write(f"{name}.json", content)
+    assert one.digest((".json",)) == two.digest((".json",))
+    two.write("other.txt", "z")
+    assert one.digest((".json",)) == two.digest((".json",)) != two.digest((".json", ".txt"))
+    two.write("b.json", "z")
+    assert one.digest((".json",)) != two.digest((".json",))
 
 
 def test_parts_hold_plain_types_and_flat_columns_for_filtering(tmp_path):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from fireact_ray.curation.traces import has_trace, plain_thought
 from fireact_ray.errors import DataError
 from fireact_ray.methods.acting import episode
-from fireact_ray.types import Score, StopReason, Trajectory, Turn
+from fireact_ray.types import Score, Step, StopReason, Trajectory, Turn
 
 
 class Fault(NamedTuple):
@@ -40,8 +40,12 @@ def to_example(trajectory: Trajectory, min_f1: float | None = None) -> tuple[Tur
 
 def conversation(trajectory: Trajectory) -> tuple[Turn, ...]:
     """`to_example` of a trajectory that is known to have none of the faults."""
-    steps = [replace(step, thought=plain_thought(step.thought)) for step in trajectory.steps]
-    return episode(trajectory.question, steps, trained=True)
+    return episode(trajectory.question, plain_steps(trajectory), trained=True)
+
+
+def plain_steps(trajectory: Trajectory) -> list[Step]:
+    """The steps without what their method left in the thoughts."""
+    return [replace(step, thought=plain_thought(step.thought)) for step in trajectory.steps]
 
 
 def is_correct(score: Score, min_f1: float | None = None) -> bool:

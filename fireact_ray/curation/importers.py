@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from fireact_ray.curation.recorded import Said, read_rows, read_turns
+from fireact_ray.curation.recorded import Said, is_stored, read_rows, read_turns
 from fireact_ray.curation.transcript import Exchange, NoTranscript, read_steps
 from fireact_ray.errors import DataError
 from fireact_ray.hashing import content_hash
+from fireact_ray.rows import from_row
 from fireact_ray.tasks.reading import question_id
 from fireact_ray.types import Question, Score, Step, StopReason, Trajectory
 
@@ -52,17 +54,25 @@ def import_trajectories(path: str | Path, task: str = "hotpotqa") -> Imported:
     """Read recorded trajectories as answers to questions of `task`.
 
     A row's reward becomes its score (1 or 0, for exact match and F1 alike; None where none was recorded), and
-    only a rewarded answer is known to be one of the question's.
+    only a rewarded answer is known to be one of the question's. Rows of our own are taken whole, task included.
     Raises InputError for a file in none of the formats.
     """
-    rows = read_rows(Path(path).expanduser())
+    rows = read_rows(str(path))
     trajectories, rejections = [], []
     for number, row in rows:
         try:
-            trajectories.append(read_trajectory(task, read_turns(row)))
+            trajectories.append(stored(row) if is_stored(row) else read_trajectory(task, read_turns(row)))
         except NoTranscript as found:
             rejections.append(Rejection(number, found.kind, found.detail))
     return Imported(len(rows), tuple(trajectories), tuple(rejections))
+
+
+def stored(row: dict[str, Any]) -> Trajectory:
+    """The trajectory of a row of our own. Raises NoTranscript where it lacks something."""
+    try:
+        return from_row(row)
+    except (KeyError, TypeError, ValueError) as error:
+        raise NoTranscript("unparsable", f"no whole trajectory ({type(error).__name__}: {error})") from None
 
 
 def read_trajectory(task: str, turns: Sequence[Said]) -> Trajectory:

@@ -1,6 +1,6 @@
 """A file of recorded conversations in, its rows' turns out as they are written: nothing is repaired, nothing left out.
 
-JSON list or JSON lines; the format of each row is told by its keys:
+The format of each row is told by its keys:
 
     {"instruction": "Who ...?", "input": "", "output": "Thought: ...\\nAction: ...\\nObservation: ..."}     Alpaca
     {"messages": [{"role": "user", "content": "Who ...?"},
@@ -10,22 +10,28 @@ JSON list or JSON lines; the format of each row is told by its keys:
                         "tool_calls": [{"function": {"name": "search", "arguments": "{\\"query\\": ...}"}}]},
                   {"role": "tool", "content": "..."}]}                                                with tools
     {"conversations": [{"from": "human", "value": "Who ...?"}, {"from": "gpt", "value": "Thought: ..."}]}  ShareGPT
+    {"trajectory_id": "...", "steps": [...], ...}                                      our own: `rows` reads it whole
+
+Where a row has tools, a reply without a call is the answer. If its last line is `Answer: ...`, what stands before it is
+a thought: a final message cannot tell the two apart otherwise.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
+from fireact_ray.curation.files import NOT_JSON, numbered_rows
 from fireact_ray.curation.transcript import NoTranscript, exchanges
 from fireact_ray.errors import InputError
-from fireact_ray.methods.grammar import ACTION, OBSERVATION
+from fireact_ray.methods.grammar import ACTION, OBSERVATION, THOUGHT
 from fireact_ray.tasks.reading import quoted
 
-NOT_JSON = object()  # stands for a line that is none
+_CALL = re.compile(r"(.*?)<tool_call>(.*)</tool_call>\s*", re.DOTALL)
+_ANSWER = re.compile(r"(?:(.*)\n)?Answer:[ \t]*([^\n]+)", re.DOTALL)
 
 Role = Literal["system", "user", "assistant", "observation"]
 
@@ -38,30 +44,19 @@ class Said:
     text: str
 
 
-def read_rows(file: Path) -> list[tuple[int, Any]]:
+def read_rows(path: str) -> list[tuple[int, Any]]:
     """Numbered rows; NOT_JSON for a line that is no JSON. A number counts from 1, and is a line's in JSON lines.
 
     Raises InputError for a file that cannot be read, or whose first row is in none of the formats.
     """
-    rows = json_rows(file)
-    check_format(str(file), rows)
+    rows = numbered_rows(path)
+    _check_format(path, rows)
     return rows
 
 
-def check_format(path: str, rows: Sequence[tuple[int, Any]]) -> None:
-    """Raises InputError where the first row is in none of the formats: then no row will be."""
-    first = rows[0][1] if rows else None
-    if _format(first) is None:
-        found = "no row" if first is None else "no JSON" if first is NOT_JSON else quoted(first)
-        raise InputError(
-            f"{path}: expected rows with 'messages' (OpenAI chat), 'conversations' (ShareGPT) or 'instruction' "
-            f"and 'output' (Alpaca), found {found} in the first one. Convert the file, or give another."
-        )
-
-
-def json_rows(file: Path) -> list[tuple[int, Any]]:
-    """Numbered rows of a JSON list or of JSON lines, of any content."""
-    return list(_rows(file, _text(file)))
+def is_stored(row: Any) -> bool:
+    """A row of our own, which holds a whole Trajectory."""
+    return isinstance(row, dict) and "trajectory_id" in row and "steps" in row
 
 
 def read_turns(row: Any) -> tuple[Said, ...]:
@@ -72,28 +67,16 @@ def read_turns(row: Any) -> tuple[Said, ...]:
     return tuple(read(row))
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}). Give a JSON or JSON lines file.") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: not UTF-8 text (byte {error.start}).") from None
-
-
-def _rows(file: Path, text: str) -> Iterator[tuple[int, Any]]:
-    if text.lstrip().startswith("["):
-        try:
-            yield from enumerate(json.loads(text), start=1)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{file} is not JSON: {error.msg} in line {error.lineno}.") from None
-        return
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except json.JSONDecodeError:
-                yield number, NOT_JSON
+def _check_format(path: str, rows: Sequence[tuple[int, Any]]) -> None:
+    """Raises InputError where the first row is in none of the formats: then no row will be."""
+    first = rows[0][1] if rows else None
+    if not is_stored(first) and _format(first) is None:
+        found = "no row" if first is None else "no JSON" if first is NOT_JSON else quoted(first)
+        raise InputError(
+            f"{path}: expected rows with 'messages' (OpenAI chat), 'conversations' (ShareGPT), 'instruction' and "
+            f"'output' (Alpaca) or 'trajectory_id' and 'steps' (our own), found {found} in the first one. "
+            "Convert the file, or give another."
+        )
 
 
 def _format(row: Any) -> Callable[[Any], list[Said]] | None:
@@ -123,11 +106,11 @@ def _read_chat(row: dict[str, Any]) -> list[Said]:
     messages = row["messages"]
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise NoTranscript("unparsable", "'messages' is no list of objects")
-    has_calls = any(message.get("tool_calls") for message in messages)
-    return [_message(message, has_calls) for message in messages]
+    has_tools = bool(row.get("tools")) or any(message.get("tool_calls") for message in messages)
+    return [_message(message, has_tools) for message in messages]
 
 
-def _message(message: dict[str, Any], has_calls: bool) -> Said:
+def _message(message: dict[str, Any], has_tools: bool) -> Said:
     role, text, calls = message.get("role"), message.get("content"), message.get("tool_calls") or []
     if text is None and calls:
         text = ""
@@ -136,9 +119,20 @@ def _message(message: dict[str, Any], has_calls: bool) -> Said:
     if role != "assistant":
         return _said(role, text)
     actions = [_call(call.get("function") if isinstance(call, dict) else None) for call in calls]
-    if has_calls and not calls and ACTION not in text:
-        return Said("assistant", f"{ACTION} finish[{text.strip()}]")  # with tools, a plain reply is the answer
+    if has_tools and not calls:
+        return Said("assistant", _final(text))
     return Said("assistant", "\n".join([text.strip(), *actions]).strip())
+
+
+def _final(text: str) -> str:
+    """A reply without a call, as the grammar writes it."""
+    if ACTION in text:
+        return text.strip()
+    match = _ANSWER.fullmatch(text.strip())
+    if match is None:
+        return f"{ACTION} finish[{text.strip()}]"
+    thought, answer = match.groups()
+    return f"{THOUGHT} {thought}\n{ACTION} finish[{answer}]" if thought else f"{ACTION} finish[{answer}]"
 
 
 def _call(function: Any) -> str:
@@ -164,16 +158,25 @@ def _read_sharegpt(row: dict[str, Any]) -> list[Said]:
         raise NoTranscript("unparsable", "'conversations' is no list of objects")
     system = row.get("system")
     head = [Said("system", system)] if isinstance(system, str) and system else []
-    return head + [_spoken(turn.get("from"), turn.get("value")) for turn in turns]
+    has_tools = bool(row.get("tools")) or any(turn.get("from") == "function_call" for turn in turns)
+    return head + [_spoken(turn.get("from"), turn.get("value"), has_tools) for turn in turns]
 
 
-def _spoken(speaker: Any, text: Any) -> Said:
+def _spoken(speaker: Any, text: Any, has_tools: bool) -> Said:
     if not isinstance(text, str):
         raise NoTranscript("unparsable", f"a turn from {speaker!r} has no text in 'value'")
-    if speaker != "function_call":
-        return _said(speaker, text)
+    if speaker == "function_call":
+        return Said("assistant", _function_call(text))
+    said = _said(speaker, text)
+    return Said("assistant", _final(text)) if has_tools and said.role == "assistant" else said
+
+
+def _function_call(text: str) -> str:
+    """JSON alone, or between <tool_call> tags after a thought."""
+    match = _CALL.fullmatch(text)
+    thought, call = match.groups() if match else ("", text)
     try:
-        return Said("assistant", _call(json.loads(text)))
+        return f"{thought.strip()}\n{_call(json.loads(call))}".strip()
     except json.JSONDecodeError:
         raise NoTranscript("unparsable", "a turn from 'function_call' is no JSON") from None
 

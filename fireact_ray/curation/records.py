@@ -6,16 +6,17 @@ what a model wrote after its own turn is cut. What the file says stands in `turn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from fireact_ray.curation.importers import read_trajectory
-from fireact_ray.curation.recorded import Said, check_format, json_rows, read_rows, read_turns
+from fireact_ray.curation.files import numbered_rows
+from fireact_ray.curation.importers import read_trajectory, stored
+from fireact_ray.curation.recorded import Said, is_stored, read_rows, read_turns
 from fireact_ray.curation.transcript import NoTranscript
 from fireact_ray.errors import DataError, InputError
 from fireact_ray.methods.acting import step_text
-from fireact_ray.rows import from_row
 from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.types import Trajectory
 
@@ -54,15 +55,17 @@ def read_records(path: str) -> list[Record]:
 
     Rows of a folder are in the order of their keys, as `fireact show` counts them. Raises InputError for anything else.
     """
-    if path.endswith(".parquet"):
-        return _parquet(path)
-    if "://" not in path and (file := Path(path).expanduser()).is_file():
-        return [_record(number, row) for number, row in read_rows(file)]
+    if _is_file(path):
+        return [_record(number, row) for number, row in read_rows(path)]
     folders = (Folder(path) / "trajectories", Folder(path))
     folder = next((folder for folder in folders if folder.names(".parquet")), None)
     if folder is None:
         raise InputError(f"{path}: no such file, and no run folder with trajectories. Give one of these.")
-    return _stored(path, lambda: read_trajectories(folder))
+    try:
+        trajectories = read_trajectories(folder)
+    except (DataError, KeyError) as error:
+        raise InputError(f"{path}: holds no trajectories that can be read ({error}).") from None
+    return [record_of(trajectory, row) for row, trajectory in enumerate(trajectories, start=1)]
 
 
 def read_questions(path: str) -> list[str]:
@@ -70,9 +73,8 @@ def read_questions(path: str) -> list[str]:
 
     Raises InputError.
     """
-    file = Path(path).expanduser()
-    if "://" not in path and not path.endswith(".parquet") and file.is_file():
-        rows = [row for _, row in json_rows(file)]
+    if _is_file(path):
+        rows = [row for _, row in numbered_rows(path)]
         if rows and all(isinstance(row, dict) and isinstance(row.get("question"), str) for row in rows):
             return [row["question"] for row in rows]
     return [record.question for record in read_records(path)]
@@ -91,29 +93,15 @@ def _said(trajectory: Trajectory) -> Iterator[Said]:
             yield Said("observation", step.observation.text)
 
 
-def _parquet(path: str) -> list[Record]:
-    folder, _, name = path.rpartition("/") if "/" in path else (".", "", path)
-    try:
-        table = Folder(folder or "/").read_table(name)
-    except DataError as error:
-        raise InputError(str(error)) from None
-    rows = list(enumerate(table.to_pylist(), start=1))
-    if "trajectory_id" in table.column_names:
-        return _stored(path, lambda: [from_row(row) for _, row in rows])
-    check_format(path, rows)
-    return [_record(number, row) for number, row in rows]
+def _is_file(path: str) -> bool:
+    return path.endswith(".parquet") or ("://" not in path and Path(path).expanduser().is_file())
 
 
-def _stored(path: str, read: Callable[[], list[Trajectory]]) -> list[Record]:
-    try:
-        return [record_of(trajectory, row) for row, trajectory in enumerate(read(), start=1)]
-    except (DataError, KeyError) as error:
-        raise InputError(f"{path}: holds no trajectories that can be read ({error}).") from None
-
-
-def _record(number: int, row: object) -> Record:
+def _record(number: int, row: Any) -> Record:
     turns: tuple[Said, ...] = ()
     try:
+        if is_stored(row):
+            return record_of(stored(row), number)
         turns = read_turns(row)
         return Record(number, turns, read_trajectory(_NO_TASK, turns))
     except NoTranscript as found:

@@ -37,7 +37,7 @@ class Lander:
         return full or (bool(self._rows) and self._clock() - self._oldest >= PART_AGE_S)
 
     async def land(self) -> list[str]:
-        """Write what waits as one part; returns its keys, once they are on disk. Raises OSError when they cannot be."""
+        """Write what waits as one part; returns its keys, once they are on disk. Raises WriteFailed."""
         rows, self._rows = self._rows, []
         if not rows:
             return []

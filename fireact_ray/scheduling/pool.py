@@ -14,7 +14,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from fireact_ray.errors import BudgetExhausted, DataError, FireActError, ModelDenied, ToolDenied
+from fireact_ray.errors import BudgetExhausted, DataError, FireActError, ModelDenied, ToolDenied, WriteFailed
 from fireact_ray.models.slotted import begun
 from fireact_ray.scheduling.landing import Lander
 from fireact_ray.scheduling.plan import Planned, accepted
@@ -151,8 +151,8 @@ class Pool:
     async def _land(self) -> None:
         try:
             self._report.landed += await self._lander.land()
-        except OSError as error:
-            self._report.error = self._report.error or _reason(error)
+        except WriteFailed as error:
+            self._report.error = self._report.error or error
             self._halted = True
 
 
@@ -173,10 +173,5 @@ def _reason(error: BaseException) -> FireActError:
     """Why the run stops, as an error of this package; an error that is none of ours is logged with its traceback."""
     if isinstance(error, FireActError):
         return error
-    if isinstance(error, OSError):
-        return DataError(
-            f"Writing failed: {error.strerror or error} ({error.filename or 'run folder'}). What was paid for is kept; "
-            "make room and run the same command again."
-        )
     logger.error("a rollout failed by an error of the program", exc_info=error)
     return DataError(f"A rollout failed by an error of the program: {type(error).__name__}: {error}")

@@ -10,6 +10,7 @@ from typing import Any
 import ray
 
 from fireact_ray.accounting import set_aside_broken
+from fireact_ray.errors import DataError
 from fireact_ray.failpoint import reach
 from fireact_ray.merging import Merge, drop_merged, plan_merges
 from fireact_ray.recipe import RayConfig
@@ -29,6 +30,7 @@ def begin(home: Folder, inputs: dict[str, Any], lines: Iterable[Line], policy: P
     Raises InputError when other inputs made what is there.
     """
     folder = home / "trajectories"
+    _drop_damaged_manifest(folder)
     claim(folder, inputs, is_empty=not folder.names(".parquet"))
     for name in set_aside_broken(folder):
         logger.warning("%s/%s cannot be read; it is set aside and its rows are owed again", folder.uri, name)
@@ -37,6 +39,16 @@ def begin(home: Folder, inputs: dict[str, Any], lines: Iterable[Line], policy: P
     if size.owed:
         folder.delete("manifest.json")  # without one the folder counts as unfinished
     return size
+
+
+def _drop_damaged_manifest(folder: Folder) -> None:
+    """All that it says follows from the parts."""
+    try:
+        if folder.exists("manifest.json"):
+            folder.read_json("manifest.json")
+    except DataError as error:
+        logger.warning("%s It is written anew.", error)
+        folder.delete("manifest.json")
 
 
 @contextmanager

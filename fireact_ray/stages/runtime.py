@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import ray
 from ray.data import DataContext
@@ -47,16 +49,14 @@ def _start(config: RayConfig) -> None:
     for chatty in ("ray.data._internal.progress", "ray._private.authentication"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     options = {"num_cpus": config.num_cpus, "include_dashboard": False} if address == "local" else {}
-    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
+        with _interrupts_wait():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
     except ConnectionError as error:
         raise InputError(
             f"Ray cluster '{address}': cannot be reached ({error}). Start it with `ray start --head`, "
             "or leave ray.address and RAY_ADDRESS unset for a local one."
         ) from None
-    if callable(on_sigterm):
-        signal.signal(signal.SIGTERM, on_sigterm)  # ray.init has put an exit of its own there
     DataContext.get_current().enable_progress_bars = False
     resources = ray.cluster_resources()
     logger.info(
@@ -66,6 +66,33 @@ def _start(config: RayConfig) -> None:
         resources.get("CPU", 0),
         resources.get("GPU", 0),
     )
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Ctrl-C and SIGTERM take effect at the end, or when they come twice.
+
+    ray.init forks, and an exception that a signal raises in a fork's callbacks is lost, the interrupt with it. It also
+    puts an exit of its own in the place of SIGTERM's handler.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:
+            raise KeyboardInterrupt
+
+    replaced = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
+    if came:
+        os.kill(os.getpid(), came[0])
 
 
 def own_error(error: BaseException | None) -> FireActError | None:

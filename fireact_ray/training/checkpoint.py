@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 KEPT = 2  # the newest and, should it prove unreadable, the one before
 # What may change between a run and its continuation: none of it changes the steps that are taken.
-_FREE = ("base_model", "micro_batch_tokens", "checkpoint_every_steps", "log_every_steps")
+_FREE = ("base_model", "micro_batch_tokens", "pack_tokens", "checkpoint_every_steps", "log_every_steps")
 
 
 def save_checkpoint(

@@ -15,6 +15,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 _TYPES: dict[str, Any] = {
     "str": str,
     "int": int,
+    "int | None": (int, type(None)),
     "float": (float, int),
     "tuple[str, ...] | None": (tuple, type(None)),
 }
@@ -37,6 +38,7 @@ class TrainConfig:
     weight_decay: float = 0.0  # on matrices only
     global_batch_size: int = 16  # examples per optimizer step, over all workers
     micro_batch_tokens: int = 8192  # at most so many tokens, padding included, in one forward pass of one worker
+    pack_tokens: int | None = None  # examples stand behind one another in lines of so many tokens; None: one a line
     max_grad_norm: float = 1.0
     seed: int = 0
     precision: str = "auto"  # auto: bf16 on a GPU, fp32 on a CPU
@@ -78,6 +80,8 @@ class TrainConfig:
         for name in ("lora_rank", "epochs", "global_batch_size", "micro_batch_tokens", "log_every_steps"):
             if getattr(self, name) < 1:
                 yield f"{name} is {getattr(self, name)}; it must be 1 or more."
+        if self.pack_tokens is not None and not 1 <= self.pack_tokens <= self.micro_batch_tokens:
+            yield f"pack_tokens is {self.pack_tokens}; it must be 1 to micro_batch_tokens ({self.micro_batch_tokens})."
         for name in ("learning_rate", "lora_alpha", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 yield f"{name} is {getattr(self, name)}; it must be above 0."

@@ -1,9 +1,8 @@
 """The tokenized dataset on disk and in memory.
 
-A folder of Parquet files with the columns trajectory_id: string, input_ids: list<int32>, loss_mask:
-list<int8>, 1 = trained, and `manifest.json` beside them, which names the renderer that made the ids: what a
-student is trained with is what it must later be served with, so name and fingerprint travel on into the
-model's own folder.
+A folder of Parquet files with the columns of `rows.EXAMPLE_SCHEMA`, loss_mask 1 = trained, and `manifest.json`
+beside them, which names the renderer that made the ids: what a student is trained with is what it must later be
+served with, so name and fingerprint travel on into the model's own folder.
 """
 
 from __future__ import annotations
@@ -85,14 +84,15 @@ def _read_rows(file: Path) -> Iterator[Row]:
     if missing := sorted(set(EXAMPLE_SCHEMA.names) - set(table.column_names)):
         raise DataError(f"{file}: no columns {missing}. Found: {', '.join(table.column_names)}.")
     table = table.select(EXAMPLE_SCHEMA.names).cast(EXAMPLE_SCHEMA)
-    for trajectory_id, ids, mask in zip(*table.columns, strict=True):
+    for trajectory_id, ids, mask, length in zip(*table.columns, strict=True):
         if not (ids.is_valid and mask.is_valid):
             raise DataError(f"{file}: row {trajectory_id} has no input_ids or no loss_mask.")
         # .values is a view of the file's own buffer: no Python int per token is ever made.
         row = Row(str(trajectory_id), ids.values.to_numpy(), mask.values.to_numpy())
-        if len(row.input_ids) != len(row.loss_mask):
+        if not len(row.input_ids) == len(row.loss_mask) == length.as_py():
             raise DataError(
-                f"{file}: row {row.trajectory_id} has {len(row.input_ids)} ids, but {len(row.loss_mask)} mask values."
+                f"{file}: row {row.trajectory_id} has {len(row.input_ids)} ids, but {len(row.loss_mask)} mask values "
+                f"and length {length}."
             )
         if not np.isin(row.loss_mask, (0, 1)).all():
             raise DataError(f"{file}: row {row.trajectory_id} has mask values other than 0 and 1.")

@@ -190,12 +190,12 @@ def _accumulate_gradients(compute_loss: nn.Module, step: Step, data: TokenDatase
     loss_sum = torch.zeros((), device=here.device)
     batches = step.share.micro_batches
     for i, batch in enumerate(batches):
-        ids, mask = collate([data.rows[row] for row in batch], step.share.idle)
+        tensors = collate([[data.rows[row] for row in rows] for rows in batch], step.share.idle).to(here.device)
         # Gradients are exchanged once, with the last batch; workers may differ in how many they have.
         keep_local = here.world_size > 1 and i < len(batches) - 1
         with compute_loss.no_sync() if keep_local else contextlib.nullcontext():
             with torch.autocast(here.device.type, torch.bfloat16, enabled=here.bf16):
-                batch_sum, _ = compute_loss(ids.to(here.device), mask.to(here.device))
+                batch_sum, _ = compute_loss(*tensors)
             # DDP averages over workers; the step's own count over all of them makes that a mean per token.
             (batch_sum * (here.world_size / step.trained_tokens)).backward()
         loss_sum += batch_sum.detach()

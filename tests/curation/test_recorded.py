@@ -2,8 +2,9 @@ import json
 
 import pytest
 
+from fireact_ray.curation.files import numbered_rows
 from fireact_ray.curation.importers import import_trajectories
-from fireact_ray.curation.recorded import Said, json_rows, read_rows, read_turns
+from fireact_ray.curation.recorded import Said, read_rows, read_turns
 from fireact_ray.curation.transcript import NoTranscript
 from fireact_ray.types import Action, Observation
 
@@ -131,5 +132,5 @@ def test_row_numbers_are_lines_in_json_lines_and_places_in_a_list(tmp_path):
     row = json.dumps(ROWS["chat"])
     (tmp_path / "x.jsonl").write_text(f"\n{row}\n\n{row}\n")
     (tmp_path / "x.json").write_text(f"[\n{row},\n\n{row}]")
-    assert [number for number, _ in read_rows(tmp_path / "x.jsonl")] == [2, 4]
-    assert [number for number, _ in json_rows(tmp_path / "x.json")] == [1, 2]
+    assert [number for number, _ in read_rows(str(tmp_path / "x.jsonl"))] == [2, 4]
+    assert [number for number, _ in numbered_rows(str(tmp_path / "x.json"))] == [1, 2]

@@ -1,13 +1,14 @@
 import pytest
 from fakes import ByteTokenizer, question
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fireact_ray.errors import DataError
 from fireact_ray.methods.acting import episode
-from fireact_ray.rendering import RENDERERS, make_renderer
+from fireact_ray.rendering import make_renderer
 from fireact_ray.types import Action, Observation, Step, Turn
 
+TEXT_FORMATS = ["fireact-alpaca", "llama2", "plain"]  # the others need a chat template
 STEPS = (
     Step("Look.", Action("search", "zem"), Observation("Zem: a city")),
     Step("So.", Action("finish", "Dar"), None),
@@ -46,12 +47,12 @@ def test_alpaca_wraps_the_question_in_its_preamble():
     assert spans("fireact-alpaca")[1:] == spans("plain")[1:]
 
 
-def test_llama2_opens_an_inst_block_per_user_turn():
+def test_llama2_opens_an_inst_block_per_user_turn_and_trains_the_spaces_around_a_reply():
     assert spans("llama2") == [
         ("<b>[INST] Where is Zem? [/INST]", 0),
-        ("Thought: Look.\nAction: search[zem]<e>", 1),
+        (" Thought: Look.\nAction: search[zem] <e>", 1),
         ("<b>[INST] Observation: Zem: a city [/INST]", 0),
-        ("Thought: So.\nAction: finish[Dar]<e>", 1),
+        (" Thought: So.\nAction: finish[Dar] <e>", 1),
     ]
 
 
@@ -66,7 +67,8 @@ text = st.text(max_size=40)
 steps = st.lists(st.builds(lambda t, q, o: Step(t, Action("search", q), Observation(o)), text, text, text), max_size=4)
 
 
-@pytest.mark.parametrize("name", sorted(RENDERERS))
+@pytest.mark.parametrize("name", TEXT_FORMATS)
+@settings(deadline=None)
 @given(asked=text, taken=steps)
 def test_serving_prompts_are_prefixes_of_the_training_row(name, asked, taken):
     renderer = make_renderer(name, ByteTokenizer())
@@ -77,14 +79,16 @@ def test_serving_prompts_are_prefixes_of_the_training_row(name, asked, taken):
         assert whole[: len(prompt)] == prompt
 
 
-@pytest.mark.parametrize("name", sorted(RENDERERS))
+@pytest.mark.parametrize("name", TEXT_FORMATS)
+@settings(deadline=None)
 @given(asked=text, taken=steps)
 def test_trained_tokens_spell_exactly_the_assistant_turns(name, asked, taken):
     tokenizer = ByteTokenizer()
     turns = episode(question(asked), taken, trained=True)
     ids, mask = make_renderer(name, tokenizer).render(turns)
     trained = [i for i, m in zip(ids, mask, strict=True) if m]
-    spoken = [[*tokenizer.encode(turn.content), 2] for turn in turns if turn.role == "assistant"]
+    form = " {} " if name == "llama2" else "{}"
+    spoken = [[*tokenizer.encode(form.format(turn.content.strip())), 2] for turn in turns if turn.role == "assistant"]
     assert trained == [i for turn in spoken for i in turn]
 
 
@@ -109,5 +113,5 @@ def test_roles_out_of_order_stop():
 def test_format_and_tokenizer_both_make_the_fingerprint():
     other = ByteTokenizer()
     other.fingerprint = "other"
-    prints = {make_renderer(name, t).fingerprint for name in RENDERERS for t in (ByteTokenizer(), other)}
+    prints = {make_renderer(name, t).fingerprint for name in TEXT_FORMATS for t in (ByteTokenizer(), other)}
     assert len(prints) == 6

@@ -1,17 +1,22 @@
 import json
+from dataclasses import replace
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from fireact_ray.assembly import base_model_dir
+from fireact_ray.curation.examples import to_example
 from fireact_ray.curation.selection import curate
 from fireact_ray.errors import DataError, InputError
+from fireact_ray.exporting import export
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
-from fireact_ray.stages.convert import convert, tokenize
+from fireact_ray.rows import TRAJECTORY_SCHEMA, to_row
+from fireact_ray.stages.convert import TokenizeRows, convert
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.importing import import_file
-from fireact_ray.store import Folder, read_trajectories
+from fireact_ray.store import Folder, read_trajectories, write_trajectories
 from fireact_ray.tasks import load_questions
 
 from .conftest import small_recipe
@@ -26,22 +31,25 @@ def recipe(tmp_path, local_ray, teacher):
     return recipe
 
 
-def test_the_dataset_through_ray_equals_a_loop_and_every_row_is_accounted_for(recipe):
+def test_the_dataset_is_what_a_loop_makes_and_every_row_is_accounted_for(recipe):
     folder = convert(recipe)
     trajectories = read_trajectories(Folder(recipe.run_dir) / "trajectories")
     kept, drops = curate(trajectories, recipe.convert, load_questions("almanac", None, "test"))
     renderer = make_renderer("plain", HubTokenizer.load(base_model_dir("nano")))
-    looped = [tokenize(t, renderer) for t in kept]
+    looped = [renderer.render(to_example(trajectory)) for trajectory in kept]
 
     rows = pq.read_table(folder.local_path / "part-000.parquet").to_pylist()
-    assert [r["trajectory_id"] for r in rows] == [e.trajectory_id for e in looped]
-    assert [tuple(r["input_ids"]) for r in rows] == [e.input_ids for e in looped]
-    assert [tuple(r["loss_mask"]) for r in rows] == [e.loss_mask for e in looped]
+    assert [r["trajectory_id"] for r in rows] == [t.trajectory_id for t in kept]
+    assert [r["input_ids"] for r in rows] == [e.input_ids for e in looped]
+    assert [r["loss_mask"] for r in rows] == [e.loss_mask for e in looped]
+    assert [r["length"] for r in rows] == [len(e.input_ids) for e in looped]
 
     report = folder.read_json("drops.json")
     assert report["n_in"] == len(trajectories) == report["n_kept"] + sum(report["dropped"].values())
     assert report["dropped"]["wrong_answer"] == drops.dropped["wrong_answer"] > 0
     assert report["dropped"]["contaminated"] == 0
+    assert sum(report["lengths"]["kept"].values()) == report["n_kept"]
+    assert report["lengths"]["too_long"] == {}
 
 
 def test_only_correct_rows_are_learnt_and_all_methods_end_in_one_grammar(recipe):
@@ -92,11 +100,46 @@ def test_imported_rows_tell_neither_their_method_nor_their_reward_once_they_are_
     assert any("Thought: I ask for the height." in text for text in texts)
 
 
-def test_converting_again_replaces_the_dataset(recipe):
-    first = convert(recipe).read_json("manifest.json")
+def test_the_same_inputs_are_converted_once(recipe):
     folder = convert(recipe)
-    assert folder.read_json("manifest.json") == first
+    manifest, made_at = folder.read_json("manifest.json"), (folder.local_path / "part-000.parquet").stat().st_mtime_ns
+    assert convert(recipe).read_json("manifest.json") == manifest
+    assert (folder.local_path / "part-000.parquet").stat().st_mtime_ns == made_at
+
+
+@pytest.mark.parametrize("change", ["a setting", "another trajectory", "a lost file"])
+def test_changed_inputs_replace_the_dataset(recipe, change):
+    folder = convert(recipe)
+    before, path = folder.read_json("manifest.json"), folder.local_path / "part-000.parquet"
+    made_at = path.stat().st_mtime_ns
+    if change == "a setting":
+        recipe = recipe.model_copy(update={"convert": recipe.convert.model_copy(update={"min_steps": 3})})
+    elif change == "another trajectory":
+        source = Folder(recipe.run_dir) / "trajectories"
+        learnt = read_trajectories(source)[0]
+        question = replace(learnt.question, text="Is this a question that nobody asked before?")
+        write_trajectories(source, [replace(learnt, trajectory_id="new", question=question)], "more")
+    else:
+        path.write_bytes(path.read_bytes()[:-8])
+    again = convert(recipe).read_json("manifest.json")
+    assert path.stat().st_mtime_ns != made_at
+    assert (again["inputs"] == before["inputs"]) == (change == "a lost file")
     assert folder.names(".parquet") == ["part-000.parquet"]
+
+
+def test_blocks_on_ray_are_what_this_process_makes(recipe):
+    part = convert(recipe).local_path / "part-000.parquet"
+    here = part.read_bytes()
+    part.unlink()
+    convert(recipe, in_process=0)
+    assert part.read_bytes() == here
+
+
+def test_a_worker_with_another_tokenizer_is_refused(recipe):
+    rows = [to_row(t) for t in read_trajectories(Folder(recipe.run_dir) / "trajectories")[:2]]
+    job = TokenizeRows("plain", base_model_dir("nano"), "plain-of-another-tokenizer")
+    with pytest.raises(DataError, match="asked for was plain-of-another-tokenizer"):
+        job(pa.Table.from_pylist(rows, schema=TRAJECTORY_SCHEMA))
 
 
 def test_n_draws_so_many_rows_after_what_is_too_long_and_the_smaller_draw_is_within_the_larger(recipe):
@@ -115,6 +158,18 @@ def test_n_draws_so_many_rows_after_what_is_too_long_and_the_smaller_draw_is_wit
     assert keys[5] < keys[10]
 
 
+def test_the_card_counts_what_convert_kept_and_an_export_holds_these_rows(recipe, tmp_path):
+    folder = convert(recipe)
+    manifest = folder.read_json("manifest.json")
+    card = folder.read("README.md").decode()
+    assert f"{manifest['rows']} trajectories of agents" in card
+    assert f"`{manifest['renderer_fingerprint']}`" in card
+    exported = export(recipe.run_dir, "parquet", str(tmp_path / "out"))
+    keys = pq.read_table(folder.local_path / "part-000.parquet")["trajectory_id"].to_pylist()
+    assert pq.read_table(exported.file)["trajectory_id"].to_pylist() == keys
+    assert (exported.n_rows, exported.n_trajectories) == (manifest["rows"], folder.read_json("drops.json")["n_in"])
+
+
 def test_questions_of_the_evaluation_are_kept_out(recipe):
     same_split = recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update={"split": "train"})})
     with pytest.raises(DataError, match=r"no row can be trained on\. Dropped: .*contaminated \d+"):
@@ -127,7 +182,13 @@ def test_rows_that_are_too_long_are_dropped_and_counted_never_cut(recipe):
     folder = convert(short)
     lengths = [len(r["input_ids"]) for r in pq.read_table(folder.local_path / "part-000.parquet").to_pylist()]
     assert max(lengths) <= 120
-    assert folder.read_json("drops.json")["dropped"]["too_long"] == whole - len(lengths) > 0
+    drops = folder.read_json("drops.json")
+    assert drops["dropped"]["too_long"] == whole - len(lengths) > 0
+    assert sum(drops["lengths"]["too_long"].values()) == drops["dropped"]["too_long"]
+    assert drops["lengths"]["kept"] == {
+        "64": sum(n <= 64 for n in lengths),
+        "128": sum(64 < n <= 120 for n in lengths),
+    }
 
 
 def test_nothing_to_train_on_stops_with_the_reason(recipe):

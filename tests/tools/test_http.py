@@ -1,8 +1,8 @@
 """The providers' HTTP client against a real server: what is tried again, how often, and what its errors hold."""
 
 import asyncio
+import re
 import time
-from email.utils import formatdate
 
 import pytest
 from aiohttp import web
@@ -73,10 +73,10 @@ async def test_the_server_says_how_long_to_wait():
     assert time.monotonic() - started >= 0.3
 
 
-@pytest.mark.parametrize("header", ["3600", formatdate(time.time() + 3600, usegmt=True)])
+@pytest.mark.parametrize("header", ["3600", "Fri, 31 Dec 2100 23:59:59 GMT"])
 async def test_a_wait_that_is_too_long_is_not_waited_for(header):
     error, n_asked = await fetched(lambda _: web.Response(status=429, headers={"Retry-After": header}))
-    assert str(error).startswith("p: HTTP 429, to be asked again in 3")
+    assert re.fullmatch(r"p: HTTP 429, to be asked again in \d{4,} s only", str(error))
     assert n_asked == 1
 
 

@@ -19,7 +19,7 @@ Rows = list[tuple[str, list[int], list[int]]]
 def _write_dataset(folder: Path, rows: Rows) -> Path:
     """Rows of trajectory_id, input_ids, loss_mask as the convert stage leaves them."""
     folder.mkdir(parents=True, exist_ok=True)
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
+    columns = [list(column) for column in zip(*((*row, len(row[1])) for row in rows), strict=True)] or [[], [], [], []]
     pq.write_table(pa.table(columns, schema=EXAMPLE_SCHEMA), folder / "part-000.parquet")
     (folder / "manifest.json").write_text(json.dumps({"renderer": "plain", "renderer_fingerprint": "f00d"}))
     return folder

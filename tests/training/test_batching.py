@@ -26,7 +26,11 @@ def plan(world_size: int = 1, start: int = 0, config: TrainConfig = CONFIG):
 
 def examples(step_of_each_rank) -> list[int]:
     shares = [step.share for step in step_of_each_rank if not step.share.idle]
-    return sorted(i for share in shares for batch in share.micro_batches for i in batch)
+    return sorted(i for share in shares for batch in share.micro_batches for rows in batch for i in rows)
+
+
+def widths(batch) -> list[int]:
+    return [sum(len(ROWS[i].input_ids) for i in rows) for rows in batch]
 
 
 def test_every_epoch_trains_every_example_once_in_an_order_of_its_own():
@@ -58,7 +62,7 @@ def test_a_worker_without_an_example_runs_along_idly():
 def test_no_micro_batch_exceeds_its_tokens_and_padding_is_counted():
     (steps,) = plan()
     for step in steps:
-        sizes = [len(batch) * max(len(ROWS[i].input_ids) for i in batch) for batch in step.share.micro_batches]
+        sizes = [len(batch) * max(widths(batch)) for batch in step.share.micro_batches]
         assert max(sizes) <= 24
         assert step.computed_tokens == sum(sizes)
         assert step.tokens == sum(len(ROWS[i].input_ids) for i in examples([step]))
@@ -81,8 +85,44 @@ def test_an_example_that_fits_no_micro_batch_stops_the_run():
         plan(config=replace(CONFIG, micro_batch_tokens=10))
 
 
+def test_an_example_that_fits_no_pack_stops_the_run():
+    with pytest.raises(TrainingError, match="longest example has 12 tokens, pack_tokens allows 11"):
+        plan(config=replace(CONFIG, pack_tokens=11))
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_packing_changes_where_examples_stand_and_not_which_are_in_a_step(world_size: int):
+    packed = list(zip(*plan(world_size, config=replace(CONFIG, pack_tokens=16)), strict=True))
+    (alone,) = plan()
+    assert [examples(ranks) for ranks in packed] == [examples([step]) for step in alone]
+    for step, ranks in zip(alone, packed, strict=True):
+        assert {(r.trained_tokens, r.tokens) for r in ranks} == {(step.trained_tokens, step.tokens)}
+        batches = [batch for rank in ranks for batch in rank.share.micro_batches]
+        assert all(width <= 16 for batch in batches for width in widths(batch))
+        if not any(rank.share.idle for rank in ranks):
+            assert ranks[0].computed_tokens == sum(len(batch) * max(widths(batch)) for batch in batches) <= 24 * 4
+
+
+def test_packs_hold_several_examples_and_less_padding():
+    (apart,), (packed,) = plan(), plan(config=replace(CONFIG, pack_tokens=24))
+    assert max(len(rows) for step in packed for batch in step.share.micro_batches for rows in batch) == 3
+    assert sum(step.computed_tokens for step in packed) == sum(step.tokens for step in packed) == 130
+    assert sum(step.computed_tokens for step in apart) > 130
+
+
 def test_padding_is_on_the_right_and_never_trained():
-    ids, mask = collate([row(4), row(2)])
-    assert ids.tolist() == [[0, 1, 2, 3], [0, 1, 0, 0]]
-    assert mask.tolist() == [[False, False, True, True], [True, True, False, False]]
-    assert not collate([row(4)], idle=True)[1].any()
+    batch = collate([[row(4)], [row(2)]])
+    assert batch.input_ids.tolist() == [[0, 1, 2, 3], [0, 1, 0, 0]]
+    assert batch.loss_mask.tolist() == [[False, False, True, True], [False, True, False, False]]
+    assert batch.position_ids.tolist() == [[0, 1, 2, 3], [0, 1, 0, 1]]
+    assert not collate([[row(4)]], idle=True).loss_mask.any()
+
+
+def test_positions_begin_anew_with_each_example_of_a_pack_and_its_first_token_is_not_trained():
+    batch = collate([[row(4), row(2)], [row(3)]])
+    assert batch.input_ids.tolist() == [[0, 1, 2, 3, 0, 1], [0, 1, 2, 0, 0, 0]]
+    assert batch.position_ids.tolist() == [[0, 1, 2, 3, 0, 1], [0, 1, 2, 0, 1, 2]]
+    assert batch.loss_mask.tolist() == [
+        [False, False, True, True, False, True],
+        [False, True, True, False, False, False],
+    ]

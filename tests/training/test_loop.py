@@ -54,6 +54,18 @@ def test_micro_batches_do_not_change_the_result(config, dataset_dir: Path, tmp_p
     assert losses(runs[0]) == pytest.approx(losses(runs[1]), rel=1e-4)
 
 
+def test_a_packed_run_takes_the_steps_of_an_unpacked_one_without_padding(config, dataset_dir: Path, tmp_path: Path):
+    runs: list[list[dict]] = [[], []]
+    config = replace(config, lora_dropout=0.0, micro_batch_tokens=256)
+    apart = train(config, dataset_dir, tmp_path / "apart", on_log=runs[0].append)
+    packed = train(replace(config, pack_tokens=256), dataset_dir, tmp_path / "packed", on_log=runs[1].append)
+    assert losses(runs[1]) == pytest.approx(losses(runs[0]), rel=1e-5)
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("apart", "packed"))
+    assert max(float((two[key] - one[key]).abs().max()) for key in one) < 1e-5
+    assert apart.padding_share > 0.05
+    assert packed.padding_share == 0.0 == runs[1][-1]["padding_share"]
+
+
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 def test_a_resumed_run_equals_an_uninterrupted_one(config, dataset_dir: Path, tmp_path: Path, tuning: str):
     config = replace(config, tuning=tuning)  # with dropout

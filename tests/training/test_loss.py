@@ -1,9 +1,12 @@
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from transformers import AutoModelForCausalLM
 
+from fireact_ray.training.batching import collate
 from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.data import Row
 from fireact_ray.training.loss import TrainedTokenLoss
 from fireact_ray.training.model import load_base, prepare
 
@@ -11,6 +14,7 @@ pytestmark = pytest.mark.torch
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10], [11, 12, 13, 14, 0, 0]])
 MASK = torch.tensor([[0, 0, 1, 1, 0, 1], [1, 1, 0, 1, 0, 0]])  # the first token of row 1 cannot be predicted
+POSITIONS = torch.arange(6).expand(2, 6)
 
 
 def plain_loss(model) -> tuple[float, int]:
@@ -26,7 +30,7 @@ def plain_loss(model) -> tuple[float, int]:
 def test_the_loss_is_that_of_all_logits_at_the_trained_positions(base_dir, tuning: str):
     config = TrainConfig(base_model=str(base_dir), tuning=tuning, lora_dropout=0.0)
     model = prepare(load_base(base_dir), config).model
-    total, n = TrainedTokenLoss(model)(IDS, MASK)
+    total, n = TrainedTokenLoss(model)(IDS, MASK, POSITIONS)
     expected, n_expected = plain_loss(model)
     assert (n.item(), n_expected) == (5, 5)
     assert total.item() == pytest.approx(expected, rel=1e-5)
@@ -36,23 +40,76 @@ def test_the_head_sees_trained_rows_only(base_dir):
     model = AutoModelForCausalLM.from_pretrained(base_dir)
     seen = []
     model.lm_head.register_forward_pre_hook(lambda module, args: seen.append(args[0].shape))
-    TrainedTokenLoss(model)(IDS, MASK)
+    TrainedTokenLoss(model)(IDS, MASK, POSITIONS)
     assert seen == [(5, 24)]
 
 
 def test_padding_changes_neither_loss_nor_gradients(base_dir):
     model = load_base(base_dir)
     apart, wider = F.pad(IDS, (0, 9)), F.pad(MASK, (0, 9))
-    TrainedTokenLoss(model)(IDS, MASK)[0].backward()
+    TrainedTokenLoss(model)(IDS, MASK, POSITIONS)[0].backward()
     before = model.model.embed_tokens.weight.grad.clone()
     model.zero_grad()
-    TrainedTokenLoss(model)(apart, wider)[0].backward()
+    TrainedTokenLoss(model)(apart, wider, torch.arange(15).expand(2, 15))[0].backward()
     torch.testing.assert_close(model.model.embed_tokens.weight.grad, before)
+
+
+def examples() -> list[Row]:
+    """Of 2 to 17 tokens; also first tokens are marked, which only an example before them could predict."""
+    draw = np.random.default_rng(5)
+    lengths = (9, 2, 17, 5, 11, 3)
+    return [
+        Row(f"t{n}", draw.integers(1, 32, n).astype(np.int32), np.array([1, *draw.integers(0, 2, n - 1)], np.int8))
+        for n in lengths
+    ]
+
+
+def loss_and_gradients(model, batches) -> tuple[torch.Tensor, int, dict[str, torch.Tensor]]:
+    model.zero_grad()
+    sums = [TrainedTokenLoss(model)(*collate(packs)) for packs in batches]
+    total = torch.stack([loss for loss, _ in sums]).sum()
+    total.backward()
+    gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.requires_grad}
+    return total.detach(), sum(int(n) for _, n in sums), gradients
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_packed_examples_have_the_loss_and_the_gradients_that_they_have_alone(base_dir, tuning: str, attention: str):
+    base = AutoModelForCausalLM.from_pretrained(base_dir, attn_implementation=attention)
+    model = prepare(base, TrainConfig(base_model=str(base_dir), tuning=tuning, lora_dropout=0.0)).model
+    if tuning == "lora":  # the second factor of an adapter starts at zero, and so would the first one's gradients
+        torch.manual_seed(3)
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter.data, std=0.1)
+    a, b, c, d, e, f = examples()
+    loss, n, gradients = loss_and_gradients(model, [[[row]] for row in (a, b, c, d, e, f)])
+    packed_loss, packed_n, packed_gradients = loss_and_gradients(model, [[[a, b, e], [c, d]], [[f]]])
+    assert packed_n == n == 15
+    assert abs(float(packed_loss - loss)) <= 1e-5 * n
+    assert max(float(g.abs().max()) for g in gradients.values()) > 0.1
+    for name, gradient in gradients.items():
+        assert float((packed_gradients[name] - gradient).abs().max()) <= 1e-5, name
+
+
+def test_no_example_sees_another_of_its_pack(base_dir):
+    """What stands before an example changes nothing of its logits."""
+    model = load_base(base_dir)
+    a, b, c, *_ = examples()
+    alone = model(input_ids=collate([[c]]).input_ids).logits[0]
+    for before in (a, b):
+        batch = collate([[before, c]])
+        logits = model(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).logits[0]
+        torch.testing.assert_close(logits[len(before.input_ids) :], alone, atol=1e-5, rtol=0)
+    whole = torch.arange(batch.input_ids.shape[1])[None]
+    leaky = model(input_ids=batch.input_ids, position_ids=whole, use_cache=False).logits[0]
+    assert (leaky[len(b.input_ids) :] - alone).abs().max().item() > 0.01  # so the comparison can fail
 
 
 def test_without_a_trained_token_loss_and_gradients_are_zero(base_dir):
     model = load_base(base_dir)
-    total, n = TrainedTokenLoss(model)(IDS, torch.zeros_like(MASK))
+    total, n = TrainedTokenLoss(model)(IDS, torch.zeros_like(MASK), POSITIONS)
     total.backward()
     assert (total.item(), n.item()) == (0.0, 0)
     assert all(p.grad is not None and not p.grad.any() for p in model.parameters())

@@ -1,0 +1,199 @@
+"""What is known of a dataset in, its card out: README.md with the YAML head that the Hugging Face Hub reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import yaml
+
+from fireact_ray.curation.examples import plain_steps
+from fireact_ray.curation.exporters import Format
+from fireact_ray.curation.lint import LintReport, lint
+from fireact_ray.curation.records import Record, record_of
+from fireact_ray.curation.rules.base import Context
+from fireact_ray.types import Trajectory
+
+QUESTION_LICENCES = {
+    "almanac": "MIT (invented, part of fireact_ray)",
+    "bamboogle": "MIT",
+    "hotpotqa": "CC BY-SA 4.0",
+    "mmlu": "MIT",
+    "strategyqa": "MIT",
+}
+_SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """`kept`: the rows of the dataset, `lengths`: their tokens, in any order. `paid_usd`: the cost of all trajectories
+    that the rows were chosen from, None where that of any is unknown. `drops`, `manifest`: as `convert` writes them.
+    """
+
+    name: str
+    kept: Sequence[Trajectory]
+    lengths: Sequence[int]
+    paid_usd: float | None
+    drops: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    recipe: str  # YAML
+
+
+def cost_usd(rows: Iterable[Trajectory]) -> float | None:
+    """None where the cost of any row is unknown."""
+    costs = [row.cost_usd for row in rows]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
+
+
+def dataset_card(dataset: Dataset, exported: Format | None = None) -> str:
+    """Of the dataset folder itself, or of a file that was `exported` from it."""
+    parts = {
+        "": _opening(dataset, exported),
+        "What and how many": _rows_by(dataset.kept),
+        "Teacher and cost": _teachers(dataset),
+        "Length": _lengths(dataset),
+        "Which trajectories": _drops(dataset.drops),
+        "Lint": _lint(lint([_as_trained(row, n) for n, row in enumerate(dataset.kept, start=1)], Context())),
+        "Licences": _licences(dataset.kept),
+        "Recipe": f"````yaml\n{dataset.recipe.rstrip()}\n````",
+    }
+    head = yaml.safe_dump(_head(dataset, exported), sort_keys=False, allow_unicode=True)
+    body = "\n\n".join(f"## {title}\n\n{text}" if title else text for title, text in parts.items())
+    return f"---\n{head}---\n\n{body}\n"
+
+
+def _head(dataset: Dataset, exported: Format | None) -> dict[str, Any]:
+    n = len(dataset.kept)
+    size = next((name for limit, name in _SIZES.items() if n < limit), "n>10M")
+    path = exported.file if exported else "part-*.parquet"
+    return {
+        "pretty_name": dataset.name,
+        "license": "other",
+        "license_name": "mixed",
+        "license_link": "README.md#licences",
+        "task_categories": ["question-answering", "text-generation"],
+        "tags": ["agent", "tool-use", "react", "fireact"],
+        "size_categories": [size],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": path}]}],
+    }
+
+
+def _opening(dataset: Dataset, exported: Format | None) -> str:
+    manifest = dataset.manifest
+    lines = [
+        f"# {_plain(dataset.name)}",
+        "",
+        f"{len(dataset.kept)} trajectories of agents, made by fireact_ray. They are the rows that `fireact convert` "
+        f"selected of {dataset.drops['n_in']} trajectories.",
+        "",
+    ]
+    if exported:
+        lines += [
+            f"- file: `{exported.file}`",
+            f"- mask: {exported.mask}",
+            f"- not in this file: {exported.lost}",
+        ]
+    else:
+        lines += [
+            "- `part-*.parquet`: `input_ids` and `loss_mask` (1 = trained) by `trajectory_id`",
+            f"- renderer: {manifest['renderer']}, fingerprint `{manifest['renderer_fingerprint']}`",
+            f"- dataset fingerprint: `{manifest['fingerprint']}`",
+        ]
+    return "\n".join(lines)
+
+
+def _rows_by(rows: Sequence[Trajectory]) -> str:
+    groups: dict[tuple[str, str], list[Trajectory]] = {}
+    for row in rows:
+        groups.setdefault((row.question.task, row.method), []).append(row)
+    return _table(
+        ("task", "method", "rows", "steps, mean", "searches, mean"),
+        [
+            (
+                *key,
+                len(group),
+                f"{np.mean([len(row.steps) for row in group]):.2f}",
+                f"{np.mean([row.n_searches for row in group]):.2f}",
+            )
+            for key, group in sorted(groups.items())
+        ],
+    )
+
+
+def _teachers(dataset: Dataset) -> str:
+    groups: dict[str, list[Trajectory]] = {}
+    for row in dataset.kept:
+        groups.setdefault(row.model, []).append(row)
+    table = _table(
+        ("model", "rows", "prompt tokens", "completion tokens", "cost, USD"),
+        [
+            (
+                model,
+                len(group),
+                sum(row.usage.prompt_tokens for row in group),
+                sum(row.usage.completion_tokens for row in group),
+                _money(cost_usd(group)),
+            )
+            for model, group in sorted(groups.items())
+        ],
+    )
+    return f"{table}\n\nAll {dataset.drops['n_in']} trajectories, those left out too: {_money(dataset.paid_usd)} USD."
+
+
+def _lengths(dataset: Dataset) -> str:
+    points = [*np.percentile(dataset.lengths, (0, 50, 90, 99, 100), method="nearest")]
+    table = _table(("", "min", "median", "90 %", "99 %", "max"), [("tokens of a row", *map(int, points))])
+    manifest = dataset.manifest
+    return f"{table}\n\n{manifest['tokens']} tokens by `{manifest['renderer_fingerprint']}`, of which " + (
+        f"{manifest['trained_tokens']} are trained."
+    )
+
+
+def _drops(drops: Mapping[str, Any]) -> str:
+    counts = [(f"- {name}", n) for name, n in drops["dropped"].items() if n]
+    return _table(("", "rows"), [("trajectories", drops["n_in"]), *counts, ("kept", drops["n_kept"])])
+
+
+def _as_trained(row: Trajectory, number: int) -> Record:
+    """The record of a training row, which no longer says what its reply was word for word."""
+    steps = tuple(replace(step, completion="") for step in plain_steps(row))
+    return record_of(replace(row, steps=steps), number)
+
+
+def _lint(report: LintReport) -> str:
+    found = [(f"`{code}`", len(rows)) for code, rows in report.rows.items() if rows]
+    clean = ", ".join(f"`{code}`" for code, rows in report.rows.items() if not rows)
+    table = f"{_table(('rule', 'rows'), found)}\n\n" if found else ""
+    unchecked = ", ".join(f"`{code}`" for code in report.unchecked)
+    return f"{table}No row is found by: {clean}. Not checked here: {unchecked}. The rules are those of `fireact lint`."
+
+
+def _licences(rows: Sequence[Trajectory]) -> str:
+    tasks = Counter(row.question.task for row in rows)
+    table = _table(
+        ("questions", "rows", "licence"),
+        [(task, n, QUESTION_LICENCES.get(task, "unknown")) for task, n in sorted(tasks.items())],
+    )
+    return (
+        f"{table}\n\nReplies are the teacher's: its provider's terms say what they may be used for. Observations quote "
+        "what a search found, whose rights remain its authors'. Put the licence under which you publish into the head."
+    )
+
+
+def _money(amount: float | None) -> str:
+    return "unknown" if amount is None else f"{amount:.4f}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(_plain(str(cell)) for cell in line)} |" for line in lines)
+
+
+def _plain(text: str) -> str:
+    """One line that neither Markdown nor HTML reads as more than text."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("[", "\\[")
