@@ -20,6 +20,7 @@ from fireact_ray.scheduling.plan import Landed, Line, Policy
 from fireact_ray.scheduling.pool import Assignment, Order, Report
 from fireact_ray.scheduling.schedule import Schedule
 from fireact_ray.store import Folder
+from fireact_ray.types import ObservationStatus
 
 _NO_KEYS = np.array([], dtype=np.bytes_)
 _SILENT_S = 30.0  # a pool reports every half second
@@ -129,7 +130,14 @@ class Dispatch:
 
     def _remember(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
-            self._paid.setdefault(entry.trajectory_id, {})[entry.call] = entry
+            known = self._paid.setdefault(entry.trajectory_id, {})
+            if entry.call not in known or not _serves(known[entry.call]):
+                known[entry.call] = entry
+
+
+def _serves(entry: Entry) -> bool:
+    """A call that failed in one sitting and was answered in another stands in two files, which have no order."""
+    return entry.reply is not None and entry.reply.get("status") != ObservationStatus.ERROR
 
 
 def read_landed(folder: Folder) -> tuple[Landed, Counter[str]]:
