@@ -129,14 +129,14 @@ def _evaluation_questions(recipe: Recipe) -> list[Question]:
 
 
 def _inputs(recipe: Recipe, source: Folder, questions: Sequence[Question]) -> str:
-    """A hash of all that shapes a dataset: trajectories, settings, tokenizer, questions to keep out, and our code."""
+    """A hash of all that shapes a dataset and its card: trajectories, recipe, tokenizer, questions to keep out, and our
+    code."""
     base_dir = base_model_dir(recipe.student.base_model)
     is_folder = Path(base_dir).is_dir()
     tokenizer = Folder(base_dir).digest(_TOKENIZER_FILES) if is_folder else HubTokenizer.load(base_dir).fingerprint
     code = [file.read_text(encoding="utf-8") for file in sorted(Path(fireact_ray.__file__).parent.rglob("*.py"))]
-    settings = [recipe.convert.model_dump(mode="json"), recipe.student.renderer, recipe.seed]
     parts = source.digest((".parquet",))
-    return content_hash([parts, settings, tokenizer, [question.text for question in questions], code])
+    return content_hash([parts, to_yaml(recipe), tokenizer, [question.text for question in questions], code])
 
 
 def _is_made_of(folder: Folder, inputs: str) -> bool:
