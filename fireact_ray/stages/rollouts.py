@@ -125,7 +125,8 @@ def run_rollouts(
             open_dispatcher(home, workers, recording) as dispatcher,
         ):
             settings = WorkerSettings(builder, backend, home, slots, open_per_slot, offline=recording is not None)
-            logger.info("%s: %d rows, %d workers, %d calls in flight", label, size.owed, workers, slots * workers)
+            width = f"{workers} workers, {slots * workers} calls in flight"
+            logger.info("%s: Ray Data, %d rows to %s", label, size.owed, width)
             progress = LiveProgress(label, home, size.owed, size.planned - size.owed)
             with _workers(settings, dispatcher, workers, num_gpus) as running, _feeding(home, dispatcher, only):
                 _follow(progress, dispatcher, running)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from fakes import question
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fireact_ray.curation.examples import plain_steps
@@ -168,6 +168,7 @@ def reread(name: str, rows: list[Trajectory], folder: Path) -> list[Trajectory]:
 
 
 @pytest.mark.parametrize("name", FORMATS)
+@settings(deadline=None)  # files are written
 @given(rows=st.lists(trajectories(), min_size=1, max_size=3))
 def test_what_is_exported_reads_back_as_it_was(name, tmp_path_factory, rows):
     read = reread(name, rows, tmp_path_factory.mktemp("x"))
