@@ -80,7 +80,7 @@ def _our_loss(model, prepared: list[dict]) -> float:
         [[int(label != -100) for label in row["labels"]] + [0] * (length - len(row["labels"])) for row in prepared]
     )
     with torch.no_grad():
-        total, n = TrainedTokenLoss(model)(ids, mask)
+        total, n = TrainedTokenLoss(model)(ids, mask, torch.arange(length).expand_as(ids))
     return (total / n).item()
 
 
