@@ -142,7 +142,7 @@ def _planned(run: Folder, landed: Landed, accepted: dict[str, int]) -> _Plan:
     if not run.exists(PLAN):
         return plan
     policy = read_policy(run)
-    for states, methods in _lines(run.read_table(PLAN, ["trajectory_id", "line", "method"]), landed):
+    for states, methods in _lines(run, landed):
         plan.planned += len(states)
         for state, method in zip(states, methods, strict=True):
             plan.landed += state is not None
@@ -152,16 +152,17 @@ def _planned(run: Folder, landed: Landed, accepted: dict[str, int]) -> _Plan:
     return plan
 
 
-def _lines(table: pa.Table, landed: Landed) -> Iterator[tuple[list[bool | None], list[str]]]:
-    rows = zip(
-        table["line"].to_pylist(),
-        landed.find(table["trajectory_id"].to_pylist()),
-        table["method"].to_pylist(),
-        strict=True,
-    )
-    for _, line in groupby(rows, key=lambda row: row[0]):
+def _lines(run: Folder, landed: Landed) -> Iterator[tuple[list[bool | None], list[str]]]:
+    """Per line of the plan: what has landed of it, and the methods of its rows."""
+    for _, line in groupby(_rows_of_plan(run, landed), key=lambda row: row[0]):
         members = list(line)
         yield [state for _, state, _ in members], [method for _, _, method in members]
+
+
+def _rows_of_plan(run: Folder, landed: Landed) -> Iterator[tuple[int, bool | None, str]]:
+    for batch in run.read_batches(PLAN, ["trajectory_id", "line", "method"]):
+        states = landed.find(batch["trajectory_id"].to_pylist())
+        yield from zip(batch["line"].to_pylist(), states, batch["method"].to_pylist(), strict=True)
 
 
 def _satisfied(policy: Policy, n_accepted: int) -> bool:

@@ -19,6 +19,7 @@ import re
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,8 +139,19 @@ class Folder:
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """One Parquet file. Raises DataError where it is not a whole one."""
         filesystem, path = (self / name)._resolve()
-        try:
+        with self._reading(name):
             return pq.read_table(path, filesystem=filesystem, columns=columns)
+
+    def read_batches(self, name: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """The same of a file of any size, a part at a time."""
+        filesystem, path = (self / name)._resolve()
+        with self._reading(name), filesystem.open_input_file(path) as file:
+            yield from pq.ParquetFile(file).iter_batches(columns=columns)
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        try:
+            yield
         except (pa.ArrowException, OSError) as error:
             reason = " ".join(str(error).split())
             raise DataError(
