@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import shutil
 import tempfile
 import zlib
 from collections import defaultdict
@@ -84,6 +85,8 @@ class Journal:
     def close(self) -> None:
         self.ship()
         self._file.close()
+        if self._ships:
+            shutil.rmtree(Path(self._file.name).parent)  # all of it is in the run folder now
 
 
 def read_journal(folder: Folder, writer: str = "", wanted: Callable[[str], bool] = lambda key: True) -> Iterator[Entry]:
