@@ -1,13 +1,15 @@
 """The run folder, on any filesystem that pyarrow knows (a path, s3://..., gs://...).
 
     runs/<name>/recipe.yaml          resolved
-                trajectories/        part-*.parquet + manifest.json
+                plan.parquet         every row that is planned
+                progress.json        how the sitting that runs now is getting on
+                trajectories/        part-*.parquet, inputs.json, manifest.json
                 journal/             every paid reply, before it is used
-                dataset/             tokenized Parquet, drops.json, manifest.json
+                dataset/             tokenized Parquet, drops.json, README.md (the card), manifest.json
                 checkpoints/ model/  of the student
-                evaluations/<name>/  trajectories, report.json, report.md
+                evaluations/<name>/  plan, trajectories, journal, report.json, report.md
 
-Parts are written under a temporary name and renamed into place whole. A folder's `manifest.json` is written last: it
+Parts are written under a temporary name, renamed into place whole, and named by their checksum. A folder's `manifest.json` is written last: it
 holds the counts and the inputs that made them. Asking for other inputs in an old folder is refused, by field name.
 """
 
