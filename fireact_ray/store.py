@@ -9,8 +9,9 @@
                 checkpoints/ model/  of the student
                 evaluations/<name>/  plan, trajectories, journal, report.json, report.md
 
-Parts are written under a temporary name, renamed into place whole, and named by their checksum. A folder's `manifest.json` is written last: it
-holds the counts and the inputs that made them. Asking for other inputs in an old folder is refused, by field name.
+Parts are written under a temporary name, renamed into place whole, and named by their checksum. A folder's
+`manifest.json` is written last: it holds the counts and the inputs that made them. Asking for other inputs in an old
+folder is refused, by field name.
 """
 
 from __future__ import annotations
