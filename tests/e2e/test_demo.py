@@ -72,7 +72,10 @@ def test_the_pipeline_runs_as_a_ray_job_on_a_head_that_was_started_before(tmp_pa
         submit = [*ray, "job", "submit", "--address", address, "--working-dir", str(ROOT), "--"]
         job = ["python", "jobs/pipeline.py", "--recipe", "demo", *SMALL, f"--set=output_dir={tmp_path}"]
         for _ in range(60):  # the head answers before it can take jobs
-            done = subprocess.run([*submit, *job], env=env, capture_output=True, text=True, timeout=280)
+            try:
+                done = subprocess.run([*submit, *job], env=env, capture_output=True, text=True, timeout=240)
+            except subprocess.TimeoutExpired as hung:  # say how far the job came
+                pytest.fail(f"the job did not end in 240 s\n{(hung.stdout or b'').decode()}")
             if not re.search("No available agent|Failed to connect", done.stderr):
                 break
             time.sleep(1)
