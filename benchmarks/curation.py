@@ -3,13 +3,17 @@
     python benchmarks/curation.py FOLDER                                   # 200,000 rows
     python benchmarks/curation.py FOLDER --rows 20000 200000 1000000       # what a row costs at each size
 
+    python benchmarks/curation.py FOLDER --tokenizer LLAMA                 # a folder with another tokenizer
+
 FOLDER holds FireAct's released files (*_alpaca.json, https://github.com/anchen1011/FireAct, data/finetune). Rows are
 copies of theirs; a copy has its words rotated and a number in every text, so that no two texts are equal and caching
-of equal texts wins nothing. The tokenizer is the nano's (2048 tokens), as Llama-2's is not ours to ship.
+of equal texts wins nothing. "largest file" is the largest of them as it is. The tokenizer is the nano's unless another
+is named, as Llama-2's is not ours to ship.
 
-The baseline is `encode_batch` of that tokenizer on the same texts, on one core, times the number of cores: the most
-that tokenizing can give. "rows" counts rows that are kept. `datasets.map` renders each row as our loop would. Memory is
-the growth of this process's peak over its size before. `datasets` is in the dev extra.
+The baseline is `encode_batch` of that tokenizer on the same texts, on one core, times the number of cores. Two of it at
+once show how far that is from what the cores can do together. "rows" counts rows that are kept. `datasets.map` renders
+each row as our loop would. Memory is the growth of this process's peak over its size before. `datasets` is in the dev
+extra.
 """
 
 from __future__ import annotations
@@ -51,7 +55,7 @@ _ROWS_PER_PART = 20_000
 _CONVERT = ConvertConfig(decontaminate=None, max_length=8192)
 _RENDERER = "fireact-alpaca"
 _LINES = lines(_CONVERT)
-_TOKENIZER = os.environ.get("TOKENIZER", "nano")  # inherited by the interpreters that measure
+_TOKENIZER = "CURATION_TOKENIZER"  # in the environment, for the interpreters that measure
 
 
 def main() -> None:
@@ -59,24 +63,29 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="of FireAct's released *_alpaca.json")
     parser.add_argument("--rows", type=int, nargs="+", default=[200_000])
     parser.add_argument("--baseline-rows", type=int, default=20_000, help="rows that the baselines are measured on")
+    parser.add_argument("--tokenizer", default="nano", help="a base model's name or folder")
     args = parser.parse_args()
+    os.environ[_TOKENIZER] = args.tokenizer
     files = sorted(args.folder.glob("*_alpaca.json"))
     if not files:
         print(f"{args.folder}: no *_alpaca.json there; nothing is measured.")
         return
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     print(f"{date.today()}, {os.cpu_count()} CPUs, commit {commit}, {vars(args)}\n")
-    base = [row for file in files for row in import_trajectories(file).trajectories]
-    print(_speed(base, args.rows, args.baseline_rows))
+    released = [import_trajectories(file).trajectories for file in files]
+    print(_speed(released, args.rows, args.baseline_rows))
 
 
-def _speed(base: Sequence[Trajectory], sizes: Sequence[int], baseline_rows: int) -> str:
+def _speed(released: Sequence[Sequence[Trajectory]], sizes: Sequence[int], baseline_rows: int) -> str:
     cores = os.cpu_count() or 1
+    base = [row for rows in released for row in rows]
     with tempfile.TemporaryDirectory(prefix="fireact-curation-") as scratch:
         small = _written(base, baseline_rows, f"{scratch}/small")
         bare, n = _in_new_process("bare", small)
         table = [["encode_batch, one core", n, bare, n / bare, None, None, None]]
-        best = cores * n / bare  # rows/s that all cores could tokenize, were there nothing else to do
+        best = cores * n / bare
+        both = max(seconds for seconds, _ in _at_once("bare", small, cores))
+        table.append([f"encode_batch, {cores} at once", n, both, cores * n / both, cores * n / both / best, None, None])
 
         def measured(label: str, way: str, recipe: Recipe) -> None:
             seconds, kept, made, growth = _in_new_process(way, recipe)
@@ -85,6 +94,9 @@ def _speed(base: Sequence[Trajectory], sizes: Sequence[int], baseline_rows: int)
         for n_processes in (1, 2):
             measured(f"datasets.map, num_proc={n_processes}", f"map{n_processes}", small)
         measured("ours, one process, one core", "one", small)
+        largest = _recipe(f"{scratch}/largest")
+        write_trajectories(Folder(largest.run_dir) / "trajectories", max(released, key=len), "0")
+        measured("ours, largest file", "ours", largest)
         for size in sizes:
             recipe = _written(base, size, f"{scratch}/{size}")
             measured("ours", "ours", recipe)
@@ -113,7 +125,7 @@ def _recipe(folder: str) -> Recipe:
             "name": "rows",
             "output_dir": folder,
             "convert": _CONVERT,
-            "student": {"base_model": _TOKENIZER, "renderer": _RENDERER},
+            "student": {"base_model": os.environ[_TOKENIZER], "renderer": _RENDERER},
         }
     )
 
@@ -141,11 +153,18 @@ def _copy(row: Trajectory, number: int) -> Trajectory:
 
 def _in_new_process(way: str, recipe: Recipe) -> Any:
     """Each way in a fresh interpreter: imports are no part of it, and memory is its own."""
+    (result,) = _at_once(way, recipe, 1)
+    return result
+
+
+def _at_once(way: str, recipe: Recipe, n: int) -> list[Any]:
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import curation; curation.one_way()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, way, recipe.output_dir], stdout=subprocess.PIPE, text=True, check=True
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    command = [sys.executable, "-c", code, way, recipe.output_dir]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(n)]
+    said = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        raise RuntimeError(f"'{way}' failed: {said}")
+    return [json.loads(text.splitlines()[-1]) for text in said]
 
 
 def one_way() -> None:
@@ -179,7 +198,7 @@ def _bare(recipe: Recipe) -> tuple[float, int]:
     texts = [
         part.content for row in kept for part in renderer.parts(conversation(row)) if isinstance(part.content, str)
     ]
-    encoder = HubTokenizer.load(base_model_dir(_TOKENIZER))._tokenizer.backend_tokenizer
+    encoder = HubTokenizer.load(base_model_dir(os.environ[_TOKENIZER]))._tokenizer.backend_tokenizer
     started = time.perf_counter()
     for start in range(0, len(texts), 1000):
         encoder.encode_batch(texts[start : start + 1000], add_special_tokens=False)
@@ -218,7 +237,7 @@ _opened: list[Renderer] = []
 
 def _renderer() -> Renderer:
     if not _opened:
-        _opened.append(make_renderer(_RENDERER, HubTokenizer.load(base_model_dir(_TOKENIZER))))
+        _opened.append(make_renderer(_RENDERER, HubTokenizer.load(base_model_dir(os.environ[_TOKENIZER]))))
     return _opened[0]
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -70,9 +69,9 @@ class PrepareRows:
         opened = _open(self)
         return prepare(group.read(), opened.lines, opened.config, opened.renderer)
 
-    def on_ray(self, batch: dict[str, Any]) -> pa.Table:
+    def on_ray(self, groups: pa.Table) -> pa.Table:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"  # as many blocks as cores run beside each other
-        return pa.concat_tables(map(self, batch["item"]))
+        return pa.concat_tables(self(_group(row)) for row in groups.to_pylist())
 
 
 class _Opened(NamedTuple):
@@ -90,7 +89,6 @@ def _open(job: PrepareRows) -> _Opened:
             "Copy the student's tokenizer to every machine."
         )
     config = ConvertConfig.model_validate_json(job.convert)
-    gc.freeze()  # what is loaded by now stays: the collector need not look at it again for every batch of rows
     return _Opened(config, lines(config, job.questions), renderer)
 
 
@@ -109,11 +107,16 @@ def _same(table: pa.Table) -> pa.Table:
 
 def _on_ray(groups: Sequence[RowGroup], job: PrepareRows, n_rows: int) -> list[Block]:
     """A task per row group, which reads it itself; what it makes stays in Ray's object store, or spills to disk."""
-    dataset = ray.data.from_items(list(groups), override_num_blocks=len(groups))
+    dataset = ray.data.from_items([asdict(group) for group in groups], override_num_blocks=len(groups))
     dataset.context.execution_options.preserve_order = True
     blocks: list[Block] = []
     with Steps("convert", n_rows) as steps:
-        for bundle in dataset.map_batches(job.on_ray, batch_size=None).iter_internal_ref_bundles():
+        made = dataset.map_batches(job.on_ray, batch_format="pyarrow", batch_size=None)
+        for bundle in made.iter_internal_ref_bundles():
             blocks += [partial(ray.get, ref) for ref in bundle.block_refs]
             steps.advance(n=bundle.num_rows() or 0)
     return blocks
+
+
+def _group(row: dict[str, Any]) -> RowGroup:
+    return RowGroup(**{**row, "folder": Folder(**row["folder"])})
