@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from typing import Any
@@ -37,6 +37,7 @@ _COLUMNS = pa.schema(  # that the books are kept by
         ("cost_usd", pa.float64()),
     ]
 )
+_NO_KEYS = np.array([], dtype=np.bytes_)
 _FAILED = (StopReason.MODEL_ERROR, StopReason.TOOL_ERROR, StopReason.TIMEOUT)
 _KIND = re.compile(r"([A-Z]\w*): ")  # the class at the head of a row's error
 
@@ -141,37 +142,46 @@ def _landed(folder: Folder) -> tuple[Landed, _Rows, list[str]]:
     Of all rows only the keys are held: they say of each part, when it is read again, which of its rows are new.
     """
     keys, problems = _keys(folder)
-    ids = np.unique(np.concatenate([np.array([], dtype=np.bytes_), *keys.values()]))
+    ids = np.unique(np.concatenate([_NO_KEYS, *keys.values()]))
     seen, accepted = np.zeros(len(ids), dtype=np.bool_), np.zeros(len(ids), dtype=np.bool_)
     sums, repeated = _Rows(), 0
-    for name, of_part in keys.items():
-        try:
-            table = folder.read_table(name, _COLUMNS.names).cast(_COLUMNS)
-        except DataError as error:
-            problems.append(str(error))
-            continue
-        at, first = np.unique(np.searchsorted(ids, of_part), return_index=True)
+    for piece in _again(folder, keys, problems):
+        at, first = np.unique(np.searchsorted(ids, row_keys(piece)), return_index=True)
         new = ~seen[at]
-        rows = table.take(pa.array(first[new]))
+        rows = piece.take(pa.array(first[new]))
         ok = is_accepted(rows)
         sums.add(rows, ok)
         seen[at], accepted[at[new]] = True, ok.to_numpy(zero_copy_only=False)
-        repeated += len(of_part) - len(rows)
+        repeated += len(piece) - len(rows)
     if repeated:
         problems.append(f"{repeated} rows landed more than once; readers count a key once")
     return Landed(ids[seen], accepted[seen]), sums, problems
 
 
 def _keys(folder: Folder) -> tuple[dict[str, np.ndarray], list[str]]:
-    """By part, and what is wrong with those that cannot be read."""
+    """By part that can be read whole, and what is wrong with the others."""
     keys: dict[str, np.ndarray] = {}
     problems: list[str] = []
     for name in folder.names(".parquet"):
         try:
-            keys[name] = row_keys(folder.read_table(name, ["trajectory_id"]))
+            keys[name] = np.concatenate([_NO_KEYS, *map(row_keys, _pieces(folder, name))])
         except DataError as error:
             problems.append(str(error))
     return keys, problems
+
+
+def _again(folder: Folder, names: Iterable[str], problems: list[str]) -> Iterator[pa.Table]:
+    """The rows of these parts; one that has gone since is a problem."""
+    for name in names:
+        try:
+            yield from _pieces(folder, name)
+        except DataError as error:
+            problems.append(str(error))
+
+
+def _pieces(folder: Folder, name: str) -> Iterator[pa.Table]:
+    for batch in folder.read_batches(name, _COLUMNS.names):
+        yield pa.Table.from_batches([batch]).cast(_COLUMNS)
 
 
 @dataclass(slots=True)
