@@ -35,7 +35,7 @@ from fireact_ray.assembly import base_model_dir
 from fireact_ray.curation.config import ConvertConfig
 from fireact_ray.curation.examples import conversation
 from fireact_ray.curation.importers import import_trajectories
-from fireact_ray.curation.selection import curate
+from fireact_ray.curation.selection import dropped_by, lines
 from fireact_ray.evaluation.tables import markdown_table
 from fireact_ray.recipe import Recipe
 from fireact_ray.rendering import make_renderer
@@ -50,6 +50,8 @@ from fireact_ray.types import Trajectory
 _ROWS_PER_PART = 20_000
 _CONVERT = ConvertConfig(decontaminate=None, max_length=8192)
 _RENDERER = "fireact-alpaca"
+_LINES = lines(_CONVERT)
+_TOKENIZER = os.environ.get("TOKENIZER", "nano")  # inherited by the interpreters that measure
 
 
 def main() -> None:
@@ -107,7 +109,12 @@ def _written(base: Sequence[Trajectory], size: int, folder: str) -> Recipe:
 
 def _recipe(folder: str) -> Recipe:
     return Recipe.model_validate(
-        {"name": "rows", "output_dir": folder, "convert": _CONVERT, "student": {"renderer": _RENDERER}}
+        {
+            "name": "rows",
+            "output_dir": folder,
+            "convert": _CONVERT,
+            "student": {"base_model": _TOKENIZER, "renderer": _RENDERER},
+        }
     )
 
 
@@ -166,12 +173,13 @@ def one_way() -> None:
 
 def _bare(recipe: Recipe) -> tuple[float, int]:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    kept, _ = curate(read_trajectories(Folder(recipe.run_dir) / "trajectories"), recipe.convert)
+    by = lines(recipe.convert)
+    kept = [row for row in read_trajectories(Folder(recipe.run_dir) / "trajectories") if dropped_by(row, by) is None]
     renderer = _renderer()
     texts = [
         part.content for row in kept for part in renderer.parts(conversation(row)) if isinstance(part.content, str)
     ]
-    encoder = HubTokenizer.load(base_model_dir("nano"))._tokenizer.backend_tokenizer
+    encoder = HubTokenizer.load(base_model_dir(_TOKENIZER))._tokenizer.backend_tokenizer
     started = time.perf_counter()
     for start in range(0, len(texts), 1000):
         encoder.encode_batch(texts[start : start + 1000], add_special_tokens=False)
@@ -182,26 +190,26 @@ def _ours(recipe: Recipe, in_process: int | None) -> int:
     if in_process == 0:
         (Folder(recipe.run_dir) / "dataset").delete("manifest.json")
     folder = convert(recipe, in_process=IN_PROCESS if in_process is None else in_process)
-    lengths = folder.read_table("part-000.parquet", ["length"])["length"].to_pylist()
+    lengths = [n for table in folder.read_tables(["length"]) for n in table["length"].to_pylist()]
     pack(lengths, max(4096, max(lengths)))
     return len(lengths)
 
 
 def _datasets_map(recipe: Recipe, n_processes: int) -> int:
     datasets.disable_progress_bars()
-    kept, _ = curate(read_trajectories(Folder(recipe.run_dir) / "trajectories"), recipe.convert)
-    keys = {row.trajectory_id for row in kept}
     files = [f"{recipe.run_dir}/trajectories/*.parquet"]
     with tempfile.TemporaryDirectory() as cache:
         rows = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=cache)
-        rows = rows.filter(lambda row: row["trajectory_id"] in keys, num_proc=n_processes)
         done = rows.map(_rendered_row, num_proc=n_processes, remove_columns=rows.column_names)
+        done = done.filter(lambda length: length > 0, input_columns="length", num_proc=n_processes)
         done.to_parquet(f"{cache}/part-000.parquet")
         return len(done)
 
 
 def _rendered_row(row: dict[str, Any]) -> dict[str, Any]:
-    ids, mask = _renderer().render(conversation(from_row(row)))
+    trajectory = from_row(row)
+    kept = dropped_by(trajectory, _LINES) is None
+    ids, mask = _renderer().render(conversation(trajectory)) if kept else ([], [])
     return {"trajectory_id": row["trajectory_id"], "input_ids": ids, "loss_mask": mask, "length": len(ids)}
 
 
@@ -210,7 +218,7 @@ _opened: list[Renderer] = []
 
 def _renderer() -> Renderer:
     if not _opened:
-        _opened.append(make_renderer(_RENDERER, HubTokenizer.load(base_model_dir("nano"))))
+        _opened.append(make_renderer(_RENDERER, HubTokenizer.load(base_model_dir(_TOKENIZER))))
     return _opened[0]
 
 

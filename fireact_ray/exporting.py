@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import pyarrow as pa
 import yaml
 
-from fireact_ray.curation.card import Dataset, cost_usd, dataset_card
+from fireact_ray.curation.card import Dataset, dataset_card, lint_training_rows, total_usd
 from fireact_ray.curation.exporters import FORMATS, Format
 from fireact_ray.errors import DataError, InputError
+from fireact_ray.rows import TRAJECTORY_SCHEMA, to_row
 from fireact_ray.store import Folder, read_trajectories
+from fireact_ray.types import Trajectory
 
 
 class Exported(NamedTuple):
@@ -27,16 +30,16 @@ def export(path: str, format_name: str, out: str) -> Exported:
     trajectory is gone.
     """
     fmt, folder = _format(format_name), Folder(out)
-    dataset = read_dataset(path)
-    folder.write(fmt.file, fmt.encode(dataset.kept))
+    kept, dataset = read_dataset(path)
+    folder.write(fmt.file, fmt.encode(kept))
     if fmt.info is not None:
         folder.write_json("dataset_info.json", {dataset.name: fmt.info})
     folder.write("README.md", dataset_card(dataset, fmt))
-    return Exported((folder / fmt.file).uri, len(dataset.kept), dataset.drops["n_in"])
+    return Exported((folder / fmt.file).uri, len(kept), dataset.drops["n_in"])
 
 
-def read_dataset(path: str) -> Dataset:
-    """What a run folder, or its dataset folder, holds of what convert selected."""
+def read_dataset(path: str) -> tuple[list[Trajectory], Dataset]:
+    """What a run folder, or its dataset folder, holds of what convert selected: the trajectories, and about them."""
     run = _run_of(path)
     folder = run / "dataset"
     lengths = {
@@ -44,21 +47,22 @@ def read_dataset(path: str) -> Dataset:
         for table in folder.read_tables(["trajectory_id", "input_ids"])
         for key, ids in zip(table["trajectory_id"].to_pylist(), table["input_ids"], strict=True)
     }
-    rows = read_trajectories(run / "trajectories")
-    recipe = run.read("recipe.yaml").decode()
-    kept = [row for row in rows if row.trajectory_id in lengths]
+    everything = read_trajectories(run / "trajectories")
+    kept = [row for row in everything if row.trajectory_id in lengths]
     if len(kept) != len(lengths):
         raise DataError(
             f"{run.uri}: {len(lengths) - len(kept)} of {len(lengths)} rows of the dataset have no trajectory there. "
             "Run `fireact convert` again."
         )
-    return Dataset(
+    recipe = run.read("recipe.yaml").decode()
+    rows = pa.Table.from_pylist([to_row(row) for row in kept], schema=TRAJECTORY_SCHEMA).drop_columns("steps")
+    return kept, Dataset(
         name=yaml.safe_load(recipe)["name"],
-        kept=kept,
-        lengths=[lengths[row.trajectory_id] for row in kept],
-        paid_usd=cost_usd(rows),
+        rows=rows.append_column("length", pa.array([lengths[row.trajectory_id] for row in kept])),
+        paid_usd=total_usd([row.cost_usd for row in everything]),
         drops=folder.read_json("drops.json"),
         manifest=folder.read_json("manifest.json"),
+        lint=lint_training_rows(kept),
         recipe=recipe,
     )
 

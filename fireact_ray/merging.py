@@ -17,10 +17,9 @@ import pyarrow.compute as pc
 
 from fireact_ray.errors import DataError
 from fireact_ray.rows import TRAJECTORY_SCHEMA, row_keys
-from fireact_ray.store import Folder
+from fireact_ray.store import ROWS_PER_GROUP, Folder
 
 MAX_PART_BYTES = 128_000_000
-_ROWS_PER_GROUP = 10_000
 _KEYSPACE = 1 << 32  # keys are hashes: their first eight hex digits are spread evenly
 
 
@@ -37,7 +36,7 @@ class Merge:
         """Write the part, whose rows are held in memory twice; returns its name."""
         table = pa.concat_tables([self._rows_of(part) for part in self.parts]).combine_chunks()
         _, order = np.unique(row_keys(table), return_index=True)
-        groups = (table.take(order[at : at + _ROWS_PER_GROUP]) for at in range(0, len(order), _ROWS_PER_GROUP))
+        groups = (table.take(order[at : at + ROWS_PER_GROUP]) for at in range(0, len(order), ROWS_PER_GROUP))
         return self.folder.write_part(f"part-{self.first or 'first'}", groups, TRAJECTORY_SCHEMA)
 
     def _rows_of(self, part: str) -> pa.Table:

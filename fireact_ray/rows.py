@@ -12,7 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fireact_ray.types import StopReason, Trajectory
+from fireact_ray.types import (
+    Action,
+    Observation,
+    ObservationStatus,
+    Question,
+    Score,
+    Step,
+    StopReason,
+    Trajectory,
+    Usage,
+)
 
 _STEP = pa.struct(
     [
@@ -92,27 +102,33 @@ def to_row(trajectory: Trajectory) -> dict[str, Any]:
 
 
 def from_row(row: dict[str, Any]) -> Trajectory:
-    scored = row["exact_match"] is not None
-    return Trajectory.from_dict(
-        {
-            "trajectory_id": row["trajectory_id"],
-            "question": {
-                "task": row["task"],
-                "id": row["question_id"],
-                "text": row["question"],
-                "answers": row["answers"],
-                "kind": row["kind"],
-            },
-            "method": row["method"],
-            "model": row["model"],
-            "attempt": row["attempt"],
-            "steps": row["steps"],
-            "stop_reason": row["stop_reason"],
-            "score": {"exact_match": row["exact_match"], "f1": row["f1"]} if scored else None,
-            "error": row["error"],
-            "cost_usd": row["cost_usd"],
-            "schema_version": row["schema_version"],
-        }
+    """Built field by field: reading rows is a good part of what converting a million of them costs."""
+    question = Question(row["task"], row["question_id"], row["question"], tuple(row["answers"]), row["kind"])
+    return Trajectory(
+        trajectory_id=row["trajectory_id"],
+        question=question,
+        method=row["method"],
+        model=row["model"],
+        attempt=row["attempt"],
+        steps=tuple(map(_step, row["steps"])),
+        stop_reason=StopReason(row["stop_reason"]),
+        score=None if row["exact_match"] is None else Score(row["exact_match"], row["f1"]),
+        error=row["error"],
+        cost_usd=row["cost_usd"],
+        schema_version=row["schema_version"],
+    )
+
+
+def _step(row: dict[str, Any]) -> Step:
+    action, observation, usage = row["action"], row["observation"], row["usage"]
+    return Step(
+        row["thought"],
+        action and Action(action["tool"], action["argument"]),
+        observation and Observation(observation["text"], ObservationStatus(observation["status"])),
+        row["completion"],
+        Usage(usage["prompt_tokens"], usage["completion_tokens"]),
+        row["model_latency_s"],
+        row["tool_latency_s"],
     )
 
 

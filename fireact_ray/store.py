@@ -36,6 +36,7 @@ from fireact_ray.hashing import content_hash
 from fireact_ray.rows import TRAJECTORY_SCHEMA, from_row, to_row
 from fireact_ray.types import Trajectory
 
+ROWS_PER_GROUP = 5_000  # of a part: what is read at once
 _CHUNK_BYTES = 1 << 23
 _CHECKSUM = re.compile(r"^part-.*-([0-9a-f]{8})\.parquet$")
 
@@ -174,6 +175,17 @@ class Folder:
         """Every Parquet part, as `read_table` does."""
         return (self.read_table(name, columns) for name in self.names(".parquet"))
 
+    def row_groups(self) -> list[RowGroup]:
+        """Of every Parquet part: what can be read by itself."""
+        filesystem, path = self._resolve()
+        found: list[RowGroup] = []
+        for name in self.names(".parquet"):
+            with self._reading(name):
+                about = pq.read_metadata(f"{path}/{name}", filesystem=filesystem)
+            sizes = [about.row_group(number).num_rows for number in range(about.num_row_groups)]
+            found += [RowGroup(self, name, number, n_rows) for number, n_rows in enumerate(sizes)]
+        return found
+
     def read_schema(self, name: str) -> pa.Schema:
         filesystem, path = (self / name)._resolve()
         return pq.read_schema(path, filesystem=filesystem)
@@ -221,6 +233,20 @@ class Folder:
         return filesystem, path
 
 
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    folder: Folder
+    part: str
+    number: int  # in its part
+    n_rows: int
+
+    def read(self) -> pa.Table:
+        """Raises DataError where the part is damaged."""
+        filesystem, path = (self.folder / self.part)._resolve()
+        with self.folder._reading(self.part), filesystem.open_input_file(path) as file:
+            return pq.ParquetFile(file).read_row_group(self.number)
+
+
 def claim(folder: Folder, inputs: dict[str, Any], *, is_empty: bool) -> None:
     """Bind a folder to the inputs that shape its content, before anything else is written there.
 
@@ -256,8 +282,9 @@ def write_trajectories(folder: Folder, trajectories: Iterable[Trajectory], label
     rows = [to_row(trajectory) for trajectory in trajectories]
     if not rows:
         return None
-    table = pa.Table.from_pylist(rows, schema=TRAJECTORY_SCHEMA)
-    return folder.write_part(f"part-{label}", [table], TRAJECTORY_SCHEMA)
+    starts = range(0, len(rows), ROWS_PER_GROUP)
+    groups = (pa.Table.from_pylist(rows[at : at + ROWS_PER_GROUP], schema=TRAJECTORY_SCHEMA) for at in starts)
+    return folder.write_part(f"part-{label}", groups, TRAJECTORY_SCHEMA)
 
 
 def read_trajectories(folder: Folder) -> list[Trajectory]:
@@ -267,18 +294,6 @@ def read_trajectories(folder: Folder) -> list[Trajectory]:
     """
     by_key = {row["trajectory_id"]: row for table in folder.read_tables() for row in table.to_pylist()}
     return [from_row(by_key[key]) for key in sorted(by_key)]
-
-
-def select_rows(folder: Folder, keys: set[str]) -> Iterator[pa.Table]:
-    """The rows, not yet decoded, of the trajectories that `read_trajectories` gives for these keys, part by part."""
-    last = {
-        key: (part, place)
-        for part, table in enumerate(folder.read_tables(["trajectory_id"]))
-        for place, key in enumerate(table["trajectory_id"].to_pylist())
-    }
-    for part, table in enumerate(folder.read_tables()):
-        ids = table["trajectory_id"].to_pylist()
-        yield table.filter(pa.array([key in keys and last[key] == (part, place) for place, key in enumerate(ids)]))
 
 
 def finished_keys(folder: Folder) -> set[str]:

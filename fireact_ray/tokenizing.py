@@ -1,4 +1,4 @@
-"""Trajectories in, training rows out: ids, mask and length in Arrow, without a Python object per token."""
+"""Conversations in, training rows out: ids, mask and length in Arrow, without a Python object per token."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from fireact_ray.curation.examples import conversation
 from fireact_ray.errors import DataError
 from fireact_ray.rendering.base import Renderer
 from fireact_ray.rendering.batch import render_batch
 from fireact_ray.rows import EXAMPLE_SCHEMA
-from fireact_ray.types import Trajectory
+from fireact_ray.types import Turn
 
 
-def tokenize(trajectories: Sequence[Trajectory], renderer: Renderer) -> pa.Table:
-    """One row of EXAMPLE_SCHEMA per trajectory, in their order. They must have passed `curate`.
+def tokenize(keys: Sequence[str], conversations: Sequence[Sequence[Turn]], renderer: Renderer) -> pa.Table:
+    """One row of EXAMPLE_SCHEMA per conversation, in their order.
 
     Raises DataError where nothing of a row would be trained.
     """
-    rendered = render_batch(renderer, [conversation(trajectory) for trajectory in trajectories])
+    rendered = render_batch(renderer, conversations)
     trained = np.concatenate([[0], np.cumsum(rendered.loss_mask, dtype=np.int64)])[rendered.offsets]
     if (empty := np.flatnonzero(np.diff(trained) == 0)).size:
-        raise DataError(f"Trajectory {trajectories[empty[0]].trajectory_id} has no trained token.")
+        raise DataError(f"Trajectory {keys[empty[0]]} has no trained token.")
     offsets = pa.array(rendered.offsets)
     columns = [
-        pa.array([trajectory.trajectory_id for trajectory in trajectories], pa.string()),
+        pa.array(keys, pa.string()),
         pa.ListArray.from_arrays(offsets, pa.array(rendered.input_ids)),
         pa.ListArray.from_arrays(offsets, pa.array(rendered.loss_mask)),
         pa.array(np.diff(rendered.offsets)),

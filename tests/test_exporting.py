@@ -51,9 +51,10 @@ def test_a_dataset_folder_stands_for_its_run(run, tmp_path):
 
 
 def test_what_was_left_out_is_paid_for_too(run):
-    dataset = read_dataset(run.uri)
-    assert (dataset.paid_usd, [row.cost_usd for row in dataset.kept]) == (2.0, [0.5, 0.5])
-    assert (dataset.name, dataset.lengths) == ("lakes", [3, 3])
+    kept, dataset = read_dataset(run.uri)
+    assert [row.trajectory_id for row in kept] == ["b", "d"]
+    assert (dataset.paid_usd, dataset.rows["cost_usd"].to_pylist()) == (2.0, [0.5, 0.5])
+    assert (dataset.name, dataset.rows["length"].to_pylist()) == ("lakes", [3, 3])
 
 
 @pytest.mark.parametrize("name", ["alpaca", "sharegpt"])

@@ -6,8 +6,7 @@ import pytest
 from fakes import finished_trajectory as trajectory
 
 from fireact_ray.errors import DataError, InputError
-from fireact_ray.rows import from_row
-from fireact_ray.store import Folder, claim, finished_keys, read_trajectories, select_rows, write_trajectories
+from fireact_ray.store import ROWS_PER_GROUP, Folder, claim, finished_keys, read_trajectories, write_trajectories
 
 
 def test_trajectories_read_back_as_they_were_written_in_the_order_of_their_keys(tmp_path):
@@ -25,14 +24,14 @@ def test_a_key_that_was_landed_twice_counts_once(tmp_path):
     assert finished_keys(folder) == {"a", "b"}
 
 
-def test_selected_rows_are_those_that_are_read_for_the_same_keys(tmp_path):
+def test_row_groups_are_what_can_be_read_by_itself(tmp_path):
     folder = Folder(str(tmp_path / "t"))
-    write_trajectories(folder, [trajectory("a", cost_usd=1.0), trajectory("b")], "w1")
-    write_trajectories(folder, [trajectory("a", cost_usd=2.0), trajectory("c")], "w2")
-    selected = [from_row(row) for part in select_rows(folder, {"a", "c"}) for row in part.to_pylist()]
-    assert sorted(selected, key=lambda t: t.trajectory_id) == [
-        t for t in read_trajectories(folder) if t.trajectory_id in ("a", "c")
-    ]
+    write_trajectories(folder, [trajectory(f"a{i:05d}") for i in range(ROWS_PER_GROUP + 1)], "w1")
+    write_trajectories(folder, [trajectory("b")], "w2")
+    groups = folder.row_groups()
+    assert [(group.number, group.n_rows) for group in groups] == [(0, ROWS_PER_GROUP), (1, 1), (0, 1)]
+    last, other = (group.read()["trajectory_id"].to_pylist() for group in groups[1:])
+    assert (last, other) == ([f"a{ROWS_PER_GROUP:05d}"], ["b"])
 
 
 def test_the_digest_is_of_contents_not_of_names(tmp_path):

@@ -28,9 +28,10 @@ def asked(*questions: str):
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), max_size=6))
 def test_a_batch_holds_what_each_conversation_gives_alone(questions):
     rows = asked(*questions)
-    table = tokenize(rows, RENDERER)
+    conversations = [conversation(row) for row in rows]
+    table = tokenize([row.trajectory_id for row in rows], conversations, RENDERER)
     assert table.schema == EXAMPLE_SCHEMA
-    alone = [RENDERER.render(conversation(row)) for row in rows]
+    alone = [RENDERER.render(turns) for turns in conversations]
     assert table["trajectory_id"].to_pylist() == [row.trajectory_id for row in rows]
     assert table["input_ids"].to_pylist() == [one.input_ids for one in alone]
     assert table["loss_mask"].to_pylist() == [one.loss_mask for one in alone]
@@ -38,9 +39,9 @@ def test_a_batch_holds_what_each_conversation_gives_alone(questions):
 
 
 def test_a_row_without_a_trained_token_is_refused_by_its_key():
-    rows = asked("Who?", "When?")
+    one, other = (conversation(row) for row in asked("Who?", "When?"))
     with pytest.raises(DataError, match=r"Trajectory t1 has no trained token\."):
-        tokenize([rows[0], replace(rows[1], steps=())], RENDERER)
+        tokenize(["t0", "t1"], [one, other[:1]], RENDERER)
 
 
 def test_lengths_are_counted_in_doubling_bins():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
 from fireact_ray.curation.examples import plain_steps
@@ -29,36 +30,42 @@ _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """`kept`: the rows of the dataset, `lengths`: their tokens, in any order. `paid_usd`: the cost of all trajectories
-    that the rows were chosen from, None where that of any is unknown. `drops`, `manifest`: as `convert` writes them.
+    """`rows`: one per row of the dataset, in any order, with the flat columns of rows.TRAJECTORY_SCHEMA and `length` in
+    tokens. `paid_usd`: the cost of all trajectories that they were chosen from, None where that of any is unknown.
+    `drops`, `manifest`: as `convert` writes them. `lint`: of training rows, by `lint_training_rows`.
     """
 
     name: str
-    kept: Sequence[Trajectory]
-    lengths: Sequence[int]
+    rows: pa.Table
     paid_usd: float | None
     drops: Mapping[str, Any]
     manifest: Mapping[str, Any]
+    lint: LintReport
     recipe: str  # YAML
 
 
-def cost_usd(rows: Iterable[Trajectory]) -> float | None:
-    """None where the cost of any row is unknown."""
-    costs = [row.cost_usd for row in rows]
+def total_usd(costs: Sequence[float | None]) -> float | None:
+    """None where any cost is unknown."""
     known = [cost for cost in costs if cost is not None]
     return sum(known) if len(known) == len(costs) else None
+
+
+def lint_training_rows(rows: Iterable[Trajectory]) -> LintReport:
+    """What the lint finds in rows as they are trained, which no longer say what a reply was word for word."""
+    records = [_as_trained(row, number) for number, row in enumerate(rows, start=1)]
+    return lint(records, Context(near_duplicate=None))
 
 
 def dataset_card(dataset: Dataset, exported: Format | None = None) -> str:
     """Of the dataset folder itself, or of a file that was `exported` from it."""
     parts = {
         "": _opening(dataset, exported),
-        "What and how many": _rows_by(dataset.kept),
+        "What and how many": _rows_by(dataset.rows),
         "Teacher and cost": _teachers(dataset),
         "Length": _lengths(dataset),
         "Which trajectories": _drops(dataset.drops),
-        "Lint": _lint(lint([_as_trained(row, n) for n, row in enumerate(dataset.kept, start=1)], Context())),
-        "Licences": _licences(dataset.kept),
+        "Lint": _lint(dataset.lint, dataset.rows.num_rows),
+        "Licences": _licences(dataset.rows),
         "Recipe": f"````yaml\n{dataset.recipe.rstrip()}\n````",
     }
     head = yaml.safe_dump(_head(dataset, exported), sort_keys=False, allow_unicode=True)
@@ -67,7 +74,7 @@ def dataset_card(dataset: Dataset, exported: Format | None = None) -> str:
 
 
 def _head(dataset: Dataset, exported: Format | None) -> dict[str, Any]:
-    n = len(dataset.kept)
+    n = dataset.rows.num_rows
     size = next((name for limit, name in _SIZES.items() if n < limit), "n>10M")
     path = exported.file if exported else "part-*.parquet"
     return {
@@ -87,8 +94,8 @@ def _opening(dataset: Dataset, exported: Format | None) -> str:
     lines = [
         f"# {_plain(dataset.name)}",
         "",
-        f"{len(dataset.kept)} trajectories of agents, made by fireact_ray. They are the rows that `fireact convert` "
-        f"selected of {dataset.drops['n_in']} trajectories.",
+        f"{dataset.rows.num_rows} trajectories of agents, made by fireact_ray. They are the rows that "
+        f"`fireact convert` selected of {dataset.drops['n_in']} trajectories.",
         "",
     ]
     if exported:
@@ -106,46 +113,46 @@ def _opening(dataset: Dataset, exported: Format | None) -> str:
     return "\n".join(lines)
 
 
-def _rows_by(rows: Sequence[Trajectory]) -> str:
-    groups: dict[tuple[str, str], list[Trajectory]] = {}
-    for row in rows:
-        groups.setdefault((row.question.task, row.method), []).append(row)
+def _rows_by(rows: pa.Table) -> str:
+    groups = rows.group_by(["task", "method"]).aggregate(
+        [([], "count_all"), ("n_steps", "mean"), ("n_searches", "mean")]
+    )
     return _table(
         ("task", "method", "rows", "steps, mean", "searches, mean"),
         [
             (
-                *key,
-                len(group),
-                f"{np.mean([len(row.steps) for row in group]):.2f}",
-                f"{np.mean([row.n_searches for row in group]):.2f}",
+                row["task"],
+                row["method"],
+                row["count_all"],
+                f"{row['n_steps_mean']:.2f}",
+                f"{row['n_searches_mean']:.2f}",
             )
-            for key, group in sorted(groups.items())
+            for row in groups.sort_by([("task", "ascending"), ("method", "ascending")]).to_pylist()
         ],
     )
 
 
 def _teachers(dataset: Dataset) -> str:
-    groups: dict[str, list[Trajectory]] = {}
-    for row in dataset.kept:
-        groups.setdefault(row.model, []).append(row)
+    models = sorted(dataset.rows["model"].unique().to_pylist())
+    groups = {model: dataset.rows.filter(pc.equal(dataset.rows["model"], model)) for model in models}
     table = _table(
         ("model", "rows", "prompt tokens", "completion tokens", "cost, USD"),
         [
             (
                 model,
-                len(group),
-                sum(row.usage.prompt_tokens for row in group),
-                sum(row.usage.completion_tokens for row in group),
-                _money(cost_usd(group)),
+                group.num_rows,
+                pc.sum(group["prompt_tokens"]).as_py(),
+                pc.sum(group["completion_tokens"]).as_py(),
+                _money(total_usd(group["cost_usd"].to_pylist())),
             )
-            for model, group in sorted(groups.items())
+            for model, group in groups.items()
         ],
     )
     return f"{table}\n\nAll {dataset.drops['n_in']} trajectories, those left out too: {_money(dataset.paid_usd)} USD."
 
 
 def _lengths(dataset: Dataset) -> str:
-    points = [*np.percentile(dataset.lengths, (0, 50, 90, 99, 100), method="nearest")]
+    points = [*np.percentile(dataset.rows["length"], (0, 50, 90, 99, 100), method="nearest")]
     table = _table(("", "min", "median", "90 %", "99 %", "max"), [("tokens of a row", *map(int, points))])
     manifest = dataset.manifest
     return f"{table}\n\n{manifest['tokens']} tokens by `{manifest['renderer_fingerprint']}`, of which " + (
@@ -164,19 +171,22 @@ def _as_trained(row: Trajectory, number: int) -> Record:
     return record_of(replace(row, steps=steps), number)
 
 
-def _lint(report: LintReport) -> str:
+def _lint(report: LintReport, n_rows: int) -> str:
     found = [(f"`{code}`", len(rows)) for code, rows in report.rows.items() if rows]
     clean = ", ".join(f"`{code}`" for code, rows in report.rows.items() if not rows)
-    table = f"{_table(('rule', 'rows'), found)}\n\n" if found else ""
     unchecked = ", ".join(f"`{code}`" for code in report.unchecked)
-    return f"{table}No row is found by: {clean}. Not checked here: {unchecked}. The rules are those of `fireact lint`."
+    table = f"{_table(('rule', 'rows'), found)}\n\n" if found else ""
+    return (
+        f"{table}{report.n_rows} of {n_rows} rows were looked at. No row is found by: {clean}. Not checked here: "
+        f"{unchecked}. The rules are those of `fireact lint`."
+    )
 
 
-def _licences(rows: Sequence[Trajectory]) -> str:
-    tasks = Counter(row.question.task for row in rows)
+def _licences(rows: pa.Table) -> str:
+    counts = {entry["values"]: entry["counts"] for entry in rows["task"].value_counts().to_pylist()}
     table = _table(
         ("questions", "rows", "licence"),
-        [(task, n, QUESTION_LICENCES.get(task, "unknown")) for task, n in sorted(tasks.items())],
+        [(task, n, QUESTION_LICENCES.get(task, "unknown")) for task, n in sorted(counts.items())],
     )
     return (
         f"{table}\n\nReplies are the teacher's: its provider's terms say what they may be used for. Observations quote "

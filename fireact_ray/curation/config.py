@@ -60,10 +60,11 @@ class ConvertConfig(Section):
 
     `min_f1`: right is an F1 of at least this, null: an exact match. `keep_unscored`: rows whose answer nobody knows.
     `drop`: lint rules (docs/data.md) whose rows are left out. `decontaminate`: how alike a question may not be to one
-    of evaluate.split (Jaccard index of words; 1: the same words; null: not compared). `near_duplicates`: how alike a
-    row may not be to another (Jaccard index of its runs of three words; null: equal rows only).
+    of evaluate.split (Jaccard index of words; 1: the same words; null: not compared).
 
     Rows longer than `max_length` tokens are dropped and counted, never cut; what follows chooses among the rest.
+    `near_duplicates`: how alike a row may not be to another (Jaccard index of its runs of three words; null: equal rows
+    only).
     `methods`, `tasks`: a list of names (only these), shares that add up to 1, or numbers of rows at most; null: all.
     `n`: so many rows, the first of an order by recipe.seed, so that a smaller n's rows are among a larger one's.
     """
@@ -74,8 +75,8 @@ class ConvertConfig(Section):
     min_steps: PositiveInt = 1
     max_steps: PositiveInt | None = None
     decontaminate: Rate | None = 0.9
-    near_duplicates: Rate | None = None
     max_length: PositiveInt = 2048
+    near_duplicates: Rate | None = None
     per_question: Literal["all", "first", "shortest"] = "all"
     methods: MethodMix | None = None
     tasks: TaskMix | None = None

@@ -45,7 +45,12 @@ def conversation(trajectory: Trajectory) -> tuple[Turn, ...]:
 
 def plain_steps(trajectory: Trajectory) -> list[Step]:
     """The steps without what their method left in the thoughts."""
-    return [replace(step, thought=plain_thought(step.thought)) for step in trajectory.steps]
+    return [_plain(step) for step in trajectory.steps]
+
+
+def _plain(step: Step) -> Step:
+    thought = plain_thought(step.thought)
+    return step if thought == step.thought else replace(step, thought=thought)
 
 
 def is_correct(score: Score, min_f1: float | None = None) -> bool:

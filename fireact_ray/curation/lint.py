@@ -28,8 +28,9 @@ class LintReport:
 
 
 def lint(records: Sequence[Record], context: Context) -> LintReport:
-    """What all rules find. Contamination is checked where the context has questions."""
-    unchecked = ("contaminated",) if context.questions is None else ()
+    """What all rules find that the context has something to compare with for."""
+    compared = {"contaminated": context.questions, "near_duplicate": context.near_duplicate}
+    unchecked = tuple(code for code, with_what in compared.items() if with_what is None)
     rows = {
         rule.code: tuple(records[place].row for place in sorted(rule.check(records, context)))
         for rule in RULES.values()

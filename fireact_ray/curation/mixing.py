@@ -9,28 +9,28 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
+from fireact_ray.curation.candidates import Candidate
 from fireact_ray.curation.sieve import Sieve
 from fireact_ray.errors import DataError
 from fireact_ray.hashing import content_hash
-from fireact_ray.types import Trajectory
 
 # By name: a share (all add up to 1), a number of rows at most, or None for all. What is not named is left out.
 Mix = Mapping[str, float | None]
-Group = Callable[[Trajectory], str]
+Group = Callable[[Candidate], str]
 
 
-def in_seeded_order(rows: Sequence[Trajectory], seed: int) -> list[Trajectory]:
+def in_seeded_order(rows: Sequence[Candidate], seed: int) -> list[Candidate]:
     return sorted(rows, key=lambda row: content_hash([seed, row.trajectory_id]))
 
 
-def first_per_question(rows: Sequence[Trajectory]) -> list[Trajectory]:
+def first_per_question(rows: Sequence[Candidate]) -> list[Candidate]:
     """Of each question the earliest attempt; of several methods' the first in key order."""
     return _one_per_question(rows, lambda row: row.attempt)
 
 
-def shortest_per_question(rows: Sequence[Trajectory]) -> list[Trajectory]:
-    """Of each question the row with the fewest steps, then with the shortest replies."""
-    return _one_per_question(rows, lambda row: (len(row.steps), sum(len(s.thought) for s in row.steps)))
+def shortest_per_question(rows: Sequence[Candidate]) -> list[Candidate]:
+    """Of each question the row with the fewest steps, then with the shortest thoughts."""
+    return _one_per_question(rows, lambda row: (row.n_steps, row.thought_chars))
 
 
 PER_QUESTION: dict[str, Sieve] = {"first": first_per_question, "shortest": shortest_per_question}
@@ -44,7 +44,7 @@ def named(mix: Mix, group: Group) -> Sieve:
 def counted(mix: Mix, group: Group) -> Sieve:
     """The first rows of each group, as many as the mix allows it."""
 
-    def sieve(rows: Sequence[Trajectory]) -> list[Trajectory]:
+    def sieve(rows: Sequence[Candidate]) -> list[Candidate]:
         taken: Counter[str] = Counter()
         kept = []
         for row in rows:
@@ -65,11 +65,11 @@ def shared(mixes: Sequence[tuple[Mix, Group]]) -> Sieve:
     that has a share and no row.
     """
 
-    def sieve(rows: Sequence[Trajectory]) -> list[Trajectory]:
-        by_cell = defaultdict[tuple[str, ...], list[Trajectory]](list)
+    def sieve(rows: Sequence[Candidate]) -> list[Candidate]:
+        by_cell = defaultdict[tuple[str, ...], list[Candidate]](list)
         for row in rows:
             by_cell[tuple(group(row) for _, group in mixes)].append(row)
-        places: list[tuple[float, int, Trajectory]] = []
+        places: list[tuple[float, int, Candidate]] = []
         ends = []
         for cell, share in _cells([mix for mix, _ in mixes]).items():
             members = by_cell[cell]
@@ -88,7 +88,7 @@ def shared(mixes: Sequence[tuple[Mix, Group]]) -> Sieve:
 def first(n: int) -> Sieve:
     """The first n rows. Raises DataError where there are fewer: n is what a result is compared by."""
 
-    def sieve(rows: Sequence[Trajectory]) -> list[Trajectory]:
+    def sieve(rows: Sequence[Candidate]) -> list[Candidate]:
         if len(rows) < n:
             raise DataError(
                 f"convert.n = {n}, but only {len(rows)} rows are left to choose from. "
@@ -105,10 +105,10 @@ def is_shares(mix: Mix) -> bool:
     return len(numbers) == len(mix) and abs(sum(numbers) - 1) < 1e-6
 
 
-def _one_per_question(rows: Sequence[Trajectory], rank: Callable[[Trajectory], object]) -> list[Trajectory]:
-    best: dict[tuple[str, str], Trajectory] = {}
+def _one_per_question(rows: Sequence[Candidate], rank: Callable[[Candidate], object]) -> list[Candidate]:
+    best: dict[tuple[str, str], Candidate] = {}
     for row in sorted(rows, key=lambda row: (rank(row), row.trajectory_id)):  # type: ignore[arg-type,return-value]
-        best.setdefault((row.question.task, row.question.id), row)
+        best.setdefault((row.task, row.question_id), row)
     chosen = {id(row) for row in best.values()}
     return [row for row in rows if id(row) in chosen]
 

@@ -1,54 +1,62 @@
-"""Which trajectories a student learns from, as the recipe's `convert` section says it: a sieve per line.
+"""Which trajectories a student learns from, as the recipe's `convert` section says it, in two halves.
 
-`curate` comes before tokenization: only finished, correct, usable rows without a trace of their method; then what
-`drop` names, by the codes of the lint; then length in steps, evaluation questions, duplicates. `draw` comes after it,
-when rows that are too long are gone, so that `n: 500` gives 500 rows.
+`lines` look at one row at a time, wherever it lies: only finished, correct, usable rows without a trace of their
+method; then what `drop` names, by the codes of the lint; then length in steps and evaluation questions. `choose` looks
+at all rows that are left, when those that are too long are gone too, so that `n: 500` gives 500 rows: duplicates, one
+row per question, quotas, the first n of one order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from fireact_ray.curation import mixing
+from fireact_ray.curation.candidates import Candidate
 from fireact_ray.curation.config import ConvertConfig
 from fireact_ray.curation.contamination import QuestionIndex
-from fireact_ray.curation.examples import FAULTS, Fault, conversation
+from fireact_ray.curation.examples import FAULTS, Fault
 from fireact_ray.curation.records import record_of
 from fireact_ray.curation.rules import RULES
 from fireact_ray.curation.rules.base import Context
-from fireact_ray.curation.sieve import DropReport, Sieve, each, sift
-from fireact_ray.curation.similarity import near_duplicates
-from fireact_ray.curation.traces import plain_thought
-from fireact_ray.types import Question, Trajectory
+from fireact_ray.curation.sieve import DropReport, Sieve, sift
+from fireact_ray.curation.similarity import like_an_earlier
+from fireact_ray.types import Trajectory
 
-FindNear = Callable[[Sequence[str], float], Mapping[int, int]]  # similarity.near_duplicates, or its like on Ray
+Line = Callable[[Trajectory], bool]  # whether it leaves the row out
 
 
-def curate(
-    rows: Sequence[Trajectory],
-    config: ConvertConfig,
-    evaluation: Iterable[Question] = (),
-    find_near: FindNear = near_duplicates,
-) -> tuple[list[Trajectory], DropReport]:
-    """What may be trained on. `evaluation`: the questions to decontaminate against."""
-    sieves: dict[str, Sieve] = {name: _without(fault, config.min_f1) for name, fault in FAULTS.items()}
+def lines(config: ConvertConfig, evaluation: Iterable[str] = ()) -> dict[str, Line]:
+    """By name, in their order. `evaluation`: the questions to decontaminate against."""
+    found: dict[str, Line] = {name: _has(fault, config.min_f1) for name, fault in FAULTS.items()}
     if not config.keep_unscored:
-        sieves["unscored"] = each(lambda row: row.score is not None)
-    sieves |= {code: _linted(code) for code in config.drop}
-    sieves["min_steps"] = each(lambda row: len(row.steps) >= config.min_steps)
+        found["unscored"] = lambda row: row.score is None
+    found |= {code: _is_found_by(code) for code in config.drop}
+    found["min_steps"] = lambda row: len(row.steps) < config.min_steps
     if (most := config.max_steps) is not None:
-        sieves["max_steps"] = each(lambda row: len(row.steps) <= most)
+        found["max_steps"] = lambda row: len(row.steps) > most
     if (threshold := config.decontaminate) is not None:
-        index = QuestionIndex((question.text for question in evaluation), threshold)
-        sieves["contaminated"] = each(lambda row: index.find(row.question.text) is None)
-    sieves["duplicate"] = _distinct
+        index = QuestionIndex(evaluation, threshold)
+        found["contaminated"] = lambda row: index.find(row.question.text) is not None
+    return found
+
+
+def dropped_by(row: Trajectory, by: Mapping[str, Line]) -> str | None:
+    """The name of the first line that leaves the row out."""
+    return next((name for name, leaves_out in by.items() if leaves_out(row)), None)
+
+
+def choose(rows: Iterable[Candidate], config: ConvertConfig, seed: int) -> tuple[list[Candidate], DropReport]:
+    """What is trained on. Raises DataError where there are fewer rows than the section asks for."""
+    distinct: dict[str, Sieve] = {"duplicate": _distinct}
     if (threshold := config.near_duplicates) is not None:
-        sieves["near_duplicate"] = _dissimilar(threshold, find_near)
-    return sift(rows, sieves)
+        distinct["near_duplicate"] = _dissimilar(threshold)
+    # In the order of their keys, so that it does not matter in which files the rows lie.
+    left, doubles = sift(sorted(rows, key=lambda row: row.trajectory_id), distinct)
+    drawn, left_out = sift(mixing.in_seeded_order(left, seed), _draw(config))
+    return drawn, doubles.then(left_out)
 
 
-def draw(rows: Sequence[Trajectory], config: ConvertConfig, seed: int) -> tuple[list[Trajectory], DropReport]:
-    """What is trained on of that. Raises DataError where there are fewer rows than the section asks for."""
+def _draw(config: ConvertConfig) -> dict[str, Sieve]:
     sieves: dict[str, Sieve] = {}
     if config.per_question != "all":
         sieves["per_question"] = mixing.PER_QUESTION[config.per_question]
@@ -65,44 +73,38 @@ def draw(rows: Sequence[Trajectory], config: ConvertConfig, seed: int) -> tuple[
         sieves["shares"] = mixing.shared(shares)
     if config.n is not None:
         sieves["n"] = mixing.first(config.n)
-    return sift(mixing.in_seeded_order(rows, seed), sieves)
+    return sieves
 
 
-def _without(fault: Fault, min_f1: float | None) -> Sieve:
-    return each(lambda row: not fault.holds(row, min_f1))
+def _has(fault: Fault, min_f1: float | None) -> Line:
+    return lambda row: fault.holds(row, min_f1)
 
 
-def _linted(code: str) -> Sieve:
-    """Rows that a lint rule does not find."""
-
-    def sieve(rows: Sequence[Trajectory]) -> list[Trajectory]:
-        records = [record_of(row, number) for number, row in enumerate(rows, start=1)]
-        found = set(RULES[code].check(records, Context()))
-        return [row for place, row in enumerate(rows) if place not in found]
-
-    return sieve
+def _is_found_by(code: str) -> Line:
+    """What a lint rule finds that looks at one row at a time."""
+    check, context = RULES[code].check, Context()
+    return lambda row: any(True for _ in check([record_of(row, 1)], context))
 
 
-def _distinct(rows: Sequence[Trajectory]) -> list[Trajectory]:
+def _distinct(rows: Sequence[Candidate]) -> list[Candidate]:
     """Each conversation once, whoever had it: Reflexion is ReAct until it is asked to reflect."""
-    by_conversation: dict[Hashable, Trajectory] = {}
+    by_conversation: dict[bytes, Candidate] = {}
     for row in rows:
-        steps = tuple((plain_thought(s.thought), s.action, s.observation and s.observation.text) for s in row.steps)
-        by_conversation.setdefault((row.question.text, steps), row)
+        by_conversation.setdefault(row.conversation, row)
     return list(by_conversation.values())
 
 
-def _dissimilar(threshold: float, find_near: FindNear) -> Sieve:
-    def sieve(rows: Sequence[Trajectory]) -> list[Trajectory]:
-        found = find_near(["\n".join(turn.content for turn in conversation(row)) for row in rows], threshold)
+def _dissimilar(threshold: float) -> Sieve:
+    def sieve(rows: Sequence[Candidate]) -> list[Candidate]:
+        found = like_an_earlier((row.sketch for row in rows if row.sketch is not None), threshold)
         return [row for place, row in enumerate(rows) if place not in found]
 
     return sieve
 
 
-def _method(row: Trajectory) -> str:
+def _method(row: Candidate) -> str:
     return row.method
 
 
-def _task(row: Trajectory) -> str:
-    return row.question.task
+def _task(row: Candidate) -> str:
+    return row.task

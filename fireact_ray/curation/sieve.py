@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fireact_ray.curation.candidates import Candidate
 from fireact_ray.errors import DataError
-from fireact_ray.types import Trajectory
 
 # What of the rows passes: some of them, each once, in any order.
-Sieve = Callable[[Sequence[Trajectory]], list[Trajectory]]
+Sieve = Callable[[Sequence[Candidate]], list[Candidate]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,9 @@ class DropReport:
         if self.n_in != self.n_kept + sum(self.dropped.values()):
             raise DataError(f"Sieves lost rows: {self.n_in} in, {self.n_kept} kept, {dict(self.dropped)} dropped.")
 
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {count}" for name, count in self.dropped.items() if count) or "none"
+
     def then(self, after: DropReport) -> DropReport:
         """The report of both, where `after` went on with what this one kept. Raises DataError where it did not."""
         if self.n_kept != after.n_in:
@@ -35,7 +38,7 @@ class DropReport:
         return {"n_in": self.n_in, "n_kept": self.n_kept, "dropped": dict(self.dropped)}
 
 
-def sift(rows: Sequence[Trajectory], sieves: Mapping[str, Sieve]) -> tuple[list[Trajectory], DropReport]:
+def sift(rows: Sequence[Candidate], sieves: Mapping[str, Sieve]) -> tuple[list[Candidate], DropReport]:
     """What passes all sieves, one after the other."""
     kept, dropped = list(rows), dict[str, int]()
     for name, sieve in sieves.items():
@@ -43,8 +46,3 @@ def sift(rows: Sequence[Trajectory], sieves: Mapping[str, Sieve]) -> tuple[list[
         dropped[name] = len(kept) - len(passed)
         kept = passed
     return kept, DropReport(len(rows), len(kept), dropped)
-
-
-def each(passes: Callable[[Trajectory], bool]) -> Sieve:
-    """A sieve that looks at one row at a time."""
-    return lambda rows: [row for row in rows if passes(row)]

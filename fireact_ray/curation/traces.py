@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 from fireact_ray.types import Step
 
-_REWARD = re.compile(r"\bepisode finished\b|\breward\s*=\s*(?:true|false|-?[\d.]+)", re.IGNORECASE)
+_REWARD = re.compile(r"\bepisode finished\b|\breward\s*=\s*(?:true|false|-?[\d.]+)", re.IGNORECASE | re.ASCII)
+_REWARD_WORDS = ("episode finished", "reward")
 _METHOD = re.compile(
     r"\bdo a reflection\b"
     r"|\bI (?:haven't|have not) solved the task within \d+ steps"
@@ -21,14 +22,16 @@ _METHOD = re.compile(
     r"|\b\d+[- ]step limit\b"
     r"|\bReflect: the question is still open\b"
     r"|\b(?:ReAct|Reflexion|chain[- ]of[- ]thought) (?:agent|method|format|prompt)\b",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
+# Each alternative above holds one of these: looking for them first spares most texts the slow search.
+_METHOD_WORDS = ("reflect", "reflexion", "react", "chain", "task", "limit")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 def names_reward(text: str) -> bool:
     """Text of an assistant that speaks of the episode's reward."""
-    return _REWARD.search(text) is not None
+    return _holds_any(text, _REWARD_WORDS) and _REWARD.search(text) is not None
 
 
 def is_reward(observation: str) -> bool:
@@ -37,7 +40,7 @@ def is_reward(observation: str) -> bool:
 
 
 def names_method(text: str) -> bool:
-    return _METHOD.search(text) is not None
+    return _holds_any(text, _METHOD_WORDS) and _METHOD.search(text) is not None
 
 
 def plain_thought(thought: str) -> str:
@@ -52,3 +55,11 @@ def has_trace(steps: Sequence[Step]) -> bool:
     written = [text for step in steps for text in (plain_thought(step.thought), step.action and step.action.argument)]
     shown = (step.observation.text for step in steps if step.observation is not None)
     return any(text and (names_reward(text) or names_method(text)) for text in written) or any(map(is_reward, shown))
+
+
+def _holds_any(text: str, words: Sequence[str]) -> bool:
+    lowered = text.lower()
+    for word in words:  # noqa: SIM110 - any() takes twice as long, and every text of every row comes by here
+        if word in lowered:
+            return True
+    return False

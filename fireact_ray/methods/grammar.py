@@ -96,6 +96,8 @@ def neutralise(text: str, max_chars: int) -> str:
 
 
 def _one_line(text: str) -> str:
+    if text.isprintable():  # then there is neither a control nor an invisible character, and this is all
+        return " ".join(text.split())
     return " ".join(_CONTROL.sub(" ", _INVISIBLE.sub("", text)).split())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,9 @@ class HubTokenizer:
         """`encode` of each, on all cores unless $TOKENIZERS_PARALLELISM is false."""
         encodings = self._encoders[follows].encode_batch_fast(texts, add_special_tokens=False)
         rows: list[list[int]] = [encoding.ids for encoding in encodings]
-        for text, ids in zip(texts, rows, strict=True):
-            if not self._never_plain.isdisjoint(ids):
-                raise DataError(f"Tokenizer {self.name} gives a special token for the plain text {text!r}.")
+        if not self._never_plain.isdisjoint(chain.from_iterable(rows)):
+            text = next(t for t, ids in zip(texts, rows, strict=True) if not self._never_plain.isdisjoint(ids))
+            raise DataError(f"Tokenizer {self.name} gives a special token for the plain text {text!r}.")
         return rows
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -1,11 +1,13 @@
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 from fakes import finished_trajectory
 from huggingface_hub import DatasetCard
 
-from fireact_ray.curation.card import Dataset, cost_usd, dataset_card
+from fireact_ray.curation.card import Dataset, dataset_card, lint_training_rows, total_usd
 from fireact_ray.curation.exporters import FORMATS
+from fireact_ray.rows import TRAJECTORY_SCHEMA, to_row
 
 ROW = finished_trajectory("a", cost_usd=0.25)
 ROW = replace(ROW, steps=ROW.steps[1:])
@@ -18,9 +20,12 @@ MANIFEST = {
 }
 
 
-def card(*kept, paid_usd=1.5, exported=None, name="lakes") -> str:
+def card(*kept, paid_usd=1.5, exported=None, name="lakes", n_linted=None) -> str:
     drops = {"n_in": len(kept) + 3, "n_kept": len(kept), "dropped": {"wrong_answer": 2, "unscored": 0, "too_long": 1}}
-    dataset = Dataset(name, kept, list(range(20, 20 + len(kept))), paid_usd, drops, MANIFEST, "name: lakes\nseed: 7\n")
+    rows = pa.Table.from_pylist([to_row(row) for row in kept], schema=TRAJECTORY_SCHEMA)
+    rows = rows.append_column("length", pa.array(range(20, 20 + len(kept))))
+    linted = lint_training_rows(kept[:n_linted])
+    dataset = Dataset(name, rows, paid_usd, drops, MANIFEST, linted, "name: lakes\nseed: 7\n")
     return dataset_card(dataset, exported)
 
 
@@ -77,8 +82,8 @@ def test_costs_are_by_teacher_and_those_of_rows_left_out_count_too():
 
 
 def test_an_unknown_cost_stays_unknown():
-    assert cost_usd([ROW, replace(ROW, cost_usd=None)]) is None
-    assert cost_usd([ROW, ROW]) == 0.5
+    assert total_usd([0.25, None]) is None
+    assert total_usd([0.25, 0.25]) == 0.5
     assert "those left out too: unknown USD" in card(ROW, paid_usd=None)
 
 
@@ -88,6 +93,12 @@ def test_the_rows_are_linted_as_they_are_trained():
     listed = replace(first, completion="Thought: t\nAction: search[q], search[r]")
     found = rows_of(card(replace(ROW, steps=(listed, last))), "Lint")
     assert [row[0] for row in found] == ["`answer_unseen`"]
+
+
+def test_it_says_what_was_not_linted():
+    assert "2 of 2 rows were looked at. No row is found by: " in card(ROW, ROW)
+    assert "1 of 2 rows were looked at. No row is found by: " in card(ROW, ROW, n_linted=1)
+    assert "Not checked here: `contaminated`, `near_duplicate`." in card(ROW)
 
 
 def test_licences_are_those_of_the_questions_and_unknown_ones_stay_unknown():

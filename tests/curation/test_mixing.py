@@ -1,36 +1,35 @@
 from collections import Counter
 
 import pytest
-from fakes import finished_trajectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fireact_ray.curation import mixing
+from fireact_ray.curation.candidates import Candidate
 from fireact_ray.errors import DataError
-from fireact_ray.types import Question, Step, Trajectory
 
 
-def row(key: str, method: str = "react", question: str = "q", **changes) -> Trajectory:
-    asked = Question(changes.pop("task", "jsonl"), question, question, ("Ila Dun",))
-    return finished_trajectory(key, question=asked, method=method, **changes)
+def row(key: str, method: str = "react", question: str = "q", task: str = "jsonl", **changes) -> Candidate:
+    facts = {"attempt": 0, "n_steps": 2, "thought_chars": 9, "conversation": key.encode()}
+    return Candidate(key, task, question, method, **facts | changes)
 
 
-def rows(**counts: int) -> list[Trajectory]:
+def rows(**counts: int) -> list[Candidate]:
     """So many rows of each method, in seeded order."""
     made = [row(f"{method}{i}", method) for method, count in counts.items() for i in range(count)]
     return mixing.in_seeded_order(made, 0)
 
 
-def by_method(found: list[Trajectory]) -> dict[str, int]:
-    return dict(Counter(trajectory.method for trajectory in found))
+def by_method(found: list[Candidate]) -> dict[str, int]:
+    return dict(Counter(row.method for row in found))
 
 
-def method(trajectory: Trajectory) -> str:
-    return trajectory.method
+def method(row: Candidate) -> str:
+    return row.method
 
 
-def task(trajectory: Trajectory) -> str:
-    return trajectory.question.task
+def task(row: Candidate) -> str:
+    return row.task
 
 
 def test_the_order_depends_on_seed_and_keys_only():
@@ -43,7 +42,7 @@ def test_the_order_depends_on_seed_and_keys_only():
 
 def test_of_each_question_the_earliest_or_the_shortest_row():
     long = row("a", question="q1", attempt=0)
-    short = row("b", question="q1", attempt=1, steps=(Step("t", long.steps[-1].action, None),))
+    short = row("b", question="q1", attempt=1, n_steps=1)
     other = row("c", question="q2", attempt=5)
     assert mixing.first_per_question([short, other, long]) == [other, long]
     assert mixing.shortest_per_question([long, other, short]) == [other, short]

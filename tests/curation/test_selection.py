@@ -1,17 +1,25 @@
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from fakes import ByteTokenizer
 
+from fireact_ray.curation.candidates import Candidate, candidates
 from fireact_ray.curation.config import DROPPABLE, ConvertConfig
 from fireact_ray.curation.examples import to_example
 from fireact_ray.curation.importers import import_trajectories
 from fireact_ray.curation.records import record_of
 from fireact_ray.curation.rules import RULES
 from fireact_ray.curation.rules.base import Context
-from fireact_ray.curation.selection import curate, draw
+from fireact_ray.curation.selection import choose, lines
 from fireact_ray.errors import RecipeError
+from fireact_ray.preparing import prepare
 from fireact_ray.recipe_loader import load_recipe, to_yaml
+from fireact_ray.rendering import make_renderer
+from fireact_ray.rows import TRAJECTORY_SCHEMA, to_row
 from fireact_ray.types import Action, Observation, ObservationStatus, Question, Score, Step, StopReason, Trajectory
 
 RELEASED = Path(__file__).parents[3] / "shared/data/fireact/finetune"
@@ -32,11 +40,23 @@ ERROR = replace(LOOK, observation=Observation("The search is unavailable right n
 EMPTY = replace(LOOK, observation=Observation("No results found.", ObservationStatus.EMPTY))
 
 
-def dropped(rows: list[Trajectory], *evaluation: str, **lines) -> dict[str, int]:
-    asked = [Question("jsonl", text, text, ("x",)) for text in evaluation]
-    kept, report = curate(rows, ConvertConfig(**lines), asked)
-    assert len(kept) == report.n_kept
-    return {name: count for name, count in report.dropped.items() if count}
+RENDERER = make_renderer("plain", ByteTokenizer())
+
+
+def select(
+    rows: list[Trajectory], config: ConvertConfig, evaluation: Sequence[str] = ()
+) -> tuple[set[str], Counter[str]]:
+    """Keys of what is trained on, and how many rows each line left out."""
+    table = pa.Table.from_pylist([to_row(row) for row in rows], schema=TRAJECTORY_SCHEMA)
+    prepared = prepare(table, lines(config, evaluation), config, RENDERER)
+    chosen, report = choose(candidates(prepared), config, seed=0)
+    dropped = Counter(prepared["dropped"].drop_null().to_pylist()) + Counter(report.dropped)
+    assert len(rows) == len(chosen) + dropped.total()
+    return {row.trajectory_id for row in chosen}, dropped
+
+
+def dropped(rows: list[Trajectory], *evaluation: str, **settings) -> dict[str, int]:
+    return dict(select(rows, ConvertConfig(**settings), evaluation)[1])
 
 
 @pytest.mark.parametrize(
@@ -61,7 +81,7 @@ def test_a_search_that_found_nothing_is_a_fair_observation():
 
 
 @pytest.mark.parametrize(
-    ("lines", "change", "name"),
+    ("settings", "change", "name"),
     [
         ({"drop": ["no_search"]}, {"steps": (DONE,)}, "no_search"),
         ({"drop": ["answer_unseen"]}, {"steps": (EMPTY, DONE)}, "answer_unseen"),
@@ -76,9 +96,9 @@ def test_a_search_that_found_nothing_is_a_fair_observation():
         ({"min_f1": 0.8}, {"score": Score(0.0, 0.7)}, "wrong_answer"),
     ],
 )
-def test_what_a_line_of_the_recipe_drops_and_else_is_kept(lines, change, name):
+def test_what_a_line_of_the_recipe_drops_and_else_is_kept(settings, change, name):
     changed = replace(GOOD, question=replace(GOOD.question, text="What is the depth of Tarn?"), **change)
-    assert dropped([GOOD, changed], **lines) == {name: 1}
+    assert dropped([GOOD, changed], **settings) == {name: 1}
     if name != "wrong_answer":
         assert dropped([GOOD, changed]) == {}
 
@@ -111,39 +131,40 @@ def test_nearly_equal_conversations_are_kept_once_where_the_recipe_says_so():
 
 def test_a_row_counts_for_the_first_line_that_drops_it():
     wrong_and_unfinished = replace(GOOD, score=Score(0.0, 0.0), stop_reason=StopReason.MAX_STEPS, steps=(ERROR,))
-    _, report = curate([wrong_and_unfinished], ConvertConfig(), ())
-    assert dict(report.dropped) == {
-        "unfinished": 1,
-        "wrong_answer": 0,
-        "no_action": 0,
-        "trace": 0,
-        "unscored": 0,
-        "error_observation": 0,
-        "no_thought": 0,
-        "min_steps": 0,
-        "contaminated": 0,
-        "duplicate": 0,
-    }
+    assert dropped([wrong_and_unfinished]) == {"unfinished": 1}
+    assert list(lines(ConvertConfig())) == [
+        *("unfinished", "wrong_answer", "no_action", "trace", "unscored"),
+        *("error_observation", "no_thought", "min_steps", "contaminated"),
+    ]
 
 
-def of_methods(**counts: int) -> list[Trajectory]:
+def test_too_long_is_more_tokens_than_the_limit():
+    """One token a byte, and one that ends each of the two replies."""
+    text = "Question: How deep is Tarn?\nThought: I look.\nAction: search[Tarn]"
+    text += "\nObservation: Lake Tarn lies in the north and is 410 m deep.\nThought: It says so.\nAction: finish[410 m]"
+    assert dropped([GOOD], max_length=len(text) + 2) == {}
+    assert dropped([GOOD], max_length=len(text) + 1) == {"too_long": 1}
+
+
+def of_methods(**counts: int) -> list[Candidate]:
     return [
-        replace(GOOD, trajectory_id=f"{method}{i}", method=method, question=replace(GOOD.question, id=f"q{i}"))
+        Candidate(f"{method}{i}", "jsonl", f"q{i}", method, 0, 2, 9, f"{method}{i}".encode())
         for method, count in counts.items()
         for i in range(count)
     ]
 
 
-def test_everything_is_drawn_by_default():
-    kept, report = draw(of_methods(react=3, cot=2), ConvertConfig(), seed=0)
-    assert (len(kept), dict(report.dropped)) == (5, {})
+def test_everything_is_chosen_by_default():
+    kept, report = choose(of_methods(react=3, cot=2), ConvertConfig(), seed=0)
+    assert (len(kept), dict(report.dropped)) == (5, {"duplicate": 0})
 
 
-def test_lines_of_the_draw_are_applied_in_their_order_and_counted():
-    lines = ConvertConfig(per_question="first", methods={"react": 5, "cot": 9}, tasks=["jsonl"], n=6)
+def test_lines_that_look_at_all_rows_are_applied_in_their_order_and_counted():
+    config = ConvertConfig(per_question="first", methods={"react": 5, "cot": 9}, tasks=["jsonl"], n=6)
     rows = of_methods(cot=4, react=10, reflexion=12)
-    kept, report = draw(rows, lines, seed=0)
+    kept, report = choose(rows, config, seed=0)
     assert dict(report.dropped) == {
+        "duplicate": 0,
         "per_question": 14,
         "methods": 2,
         "methods_quota": 1,
@@ -153,13 +174,20 @@ def test_lines_of_the_draw_are_applied_in_their_order_and_counted():
     assert len(kept) == 6
 
 
+def test_it_does_not_matter_in_which_order_the_rows_lie():
+    rows = of_methods(cot=40, react=100)
+    twins = [replace(row, trajectory_id=f"{row.trajectory_id}x") for row in rows]
+    config = ConvertConfig(per_question="first", n=20)
+    assert choose(rows + twins, config, seed=0) == choose((rows + twins)[::-1], config, seed=0)
+
+
 def test_shares_are_drawn_exactly_and_smaller_draws_lie_within_larger_ones():
     rows = of_methods(cot=60, react=100, reflexion=10)
     drawn: list[set[str]] = []
     for n in (10, 20, 50):
-        kept, report = draw(rows, ConvertConfig(methods={"react": 0.6, "cot": 0.4}, n=n), seed=3)
+        kept, report = choose(rows, ConvertConfig(methods={"react": 0.6, "cot": 0.4}, n=n), seed=3)
         assert sum(row.method == "cot" for row in kept) == 0.4 * n
-        assert dict(report.dropped) == {"methods": 10, "shares": 9, "n": 151 - n}
+        assert dict(report.dropped) == {"duplicate": 0, "methods": 10, "shares": 9, "n": 151 - n}
         drawn.append({row.trajectory_id for row in kept})
     assert drawn[0] < drawn[1] < drawn[2]
 
@@ -199,9 +227,10 @@ def test_what_can_be_dropped_are_rules_that_look_at_a_row_as_it_was_received():
 @pytest.mark.skipif(not RELEASED.is_dir(), reason="FireAct's released data is not at ../shared/data")
 def test_of_fireacts_rows_the_true_ones_are_kept_and_none_tells_its_method():
     rows = import_trajectories(RELEASED / "hotpotqa_multimethod_alpaca.json").trajectories
-    kept, report = curate(rows, ConvertConfig(), ())
-    assert (report.n_in, report.n_kept) == (734, 692)
-    assert {name: count for name, count in report.dropped.items() if count} == {"wrong_answer": 40, "no_thought": 2}
+    keys, dropped = select(rows, ConvertConfig(max_length=10_000))
+    assert (len(rows), len(keys)) == (734, 692)
+    assert dropped == {"wrong_answer": 40, "no_thought": 2}
+    kept = [row for row in rows if row.trajectory_id in keys]
     assert {row.method for row in kept} == {"react", "cot", "reflexion"}
     for example in map(to_example, kept):
         replies = [turn.content for turn in example if turn.role == "assistant"]

@@ -1,14 +1,17 @@
 import pytest
-from fakes import finished_trajectory
 
-from fireact_ray.curation.sieve import DropReport, each, sift
+from fireact_ray.curation.candidates import Candidate
+from fireact_ray.curation.sieve import DropReport, sift
 from fireact_ray.errors import DataError
 
-ROWS = [finished_trajectory(str(i), attempt=i) for i in range(6)]
+ROWS = [Candidate(str(i), "jsonl", "q", "react", i, 1, 1, b"") for i in range(6)]
 
 
 def test_a_row_counts_for_the_first_sieve_that_it_does_not_pass():
-    sieves = {"even": each(lambda row: row.attempt % 2 == 0), "small": each(lambda row: row.attempt < 3)}
+    sieves = {
+        "even": lambda rows: [row for row in rows if row.attempt % 2 == 0],
+        "small": lambda rows: [row for row in rows if row.attempt < 3],
+    }
     kept, report = sift(ROWS, sieves)
     assert [row.attempt for row in kept] == [0, 2]
     assert report.to_dict() == {"n_in": 6, "n_kept": 2, "dropped": {"even": 3, "small": 1}}

@@ -1,19 +1,18 @@
 import json
 from dataclasses import replace
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from fireact_ray.assembly import base_model_dir
 from fireact_ray.curation.examples import to_example
-from fireact_ray.curation.selection import curate
+from fireact_ray.curation.selection import dropped_by, lines
 from fireact_ray.errors import DataError, InputError
 from fireact_ray.exporting import export
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
-from fireact_ray.rows import TRAJECTORY_SCHEMA, to_row
-from fireact_ray.stages.convert import TokenizeRows, convert
+from fireact_ray.stages.blocks import PrepareRows
+from fireact_ray.stages.convert import convert
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.importing import import_file
 from fireact_ray.store import Folder, read_trajectories, write_trajectories
@@ -34,8 +33,14 @@ def recipe(tmp_path, local_ray, teacher):
 def test_the_dataset_is_what_a_loop_makes_and_every_row_is_accounted_for(recipe):
     folder = convert(recipe)
     trajectories = read_trajectories(Folder(recipe.run_dir) / "trajectories")
-    kept, drops = curate(trajectories, recipe.convert, load_questions("almanac", None, "test"))
+    by = lines(recipe.convert, [question.text for question in load_questions("almanac", None, "test")])
+    fates = [dropped_by(trajectory, by) for trajectory in trajectories]
     renderer = make_renderer("plain", HubTokenizer.load(base_model_dir("nano")))
+    passed = [t for t, fate in zip(trajectories, fates, strict=True) if fate is None]
+    first_of_equal: dict = {}
+    for trajectory in passed:
+        first_of_equal.setdefault(to_example(trajectory), trajectory)
+    kept = list(first_of_equal.values())
     looped = [renderer.render(to_example(trajectory)) for trajectory in kept]
 
     rows = pq.read_table(folder.local_path / "part-000.parquet").to_pylist()
@@ -46,7 +51,7 @@ def test_the_dataset_is_what_a_loop_makes_and_every_row_is_accounted_for(recipe)
 
     report = folder.read_json("drops.json")
     assert report["n_in"] == len(trajectories) == report["n_kept"] + sum(report["dropped"].values())
-    assert report["dropped"]["wrong_answer"] == drops.dropped["wrong_answer"] > 0
+    assert report["dropped"]["wrong_answer"] == fates.count("wrong_answer") > 0
     assert report["dropped"]["contaminated"] == 0
     assert sum(report["lengths"]["kept"].values()) == report["n_kept"]
     assert report["lengths"]["too_long"] == {}
@@ -128,18 +133,28 @@ def test_changed_inputs_replace_the_dataset(recipe, change):
 
 
 def test_blocks_on_ray_are_what_this_process_makes(recipe):
+    """Parts of a few rows each, some of them landed twice, and near duplicates looked for."""
+    recipe = recipe.model_copy(update={"convert": recipe.convert.model_copy(update={"near_duplicates": 0.5})})
+    source = Folder(recipe.run_dir) / "trajectories"
+    rows = read_trajectories(source)
+    for number in range(6):
+        write_trajectories(source, rows[number * 5 : number * 5 + 7], f"w{number}")
     part = convert(recipe).local_path / "part-000.parquet"
     here = part.read_bytes()
+    about = [(part.parent / name).read_bytes() for name in ("drops.json", "manifest.json", "README.md")]
+    assert json.loads(about[0])["n_in"] == len(rows)
+    assert json.loads(about[0])["dropped"]["near_duplicate"] > 0
     part.unlink()
     convert(recipe, in_process=0)
     assert part.read_bytes() == here
+    assert [(part.parent / name).read_bytes() for name in ("drops.json", "manifest.json", "README.md")] == about
 
 
 def test_a_worker_with_another_tokenizer_is_refused(recipe):
-    rows = [to_row(t) for t in read_trajectories(Folder(recipe.run_dir) / "trajectories")[:2]]
-    job = TokenizeRows("plain", base_model_dir("nano"), "plain-of-another-tokenizer")
+    (group, *_) = (Folder(recipe.run_dir) / "trajectories").row_groups()
+    job = PrepareRows("{}", (), "plain", base_model_dir("nano"), "plain-of-another-tokenizer")
     with pytest.raises(DataError, match="asked for was plain-of-another-tokenizer"):
-        job(pa.Table.from_pylist(rows, schema=TRAJECTORY_SCHEMA))
+        job(group)
 
 
 def test_n_draws_so_many_rows_after_what_is_too_long_and_the_smaller_draw_is_within_the_larger(recipe):
@@ -153,7 +168,7 @@ def test_n_draws_so_many_rows_after_what_is_too_long_and_the_smaller_draw_is_wit
         report = folder.read_json("drops.json")
         assert report["n_kept"] == n
         assert report["n_in"] == n + sum(report["dropped"].values())
-        assert list(report["dropped"])[-2:] == ["too_long", "n"]
+        assert list(report["dropped"])[-3:] == ["too_long", "duplicate", "n"]
     assert (len(keys[5]), len(keys[10])) == (5, 10)
     assert keys[5] < keys[10]
 
@@ -177,13 +192,13 @@ def test_questions_of_the_evaluation_are_kept_out(recipe):
 
 
 def test_rows_that_are_too_long_are_dropped_and_counted_never_cut(recipe):
-    whole = convert(recipe).read_json("manifest.json")["rows"]
+    whole = pq.read_table(convert(recipe).local_path / "part-000.parquet")["length"].to_pylist()
     short = recipe.model_copy(update={"convert": recipe.convert.model_copy(update={"max_length": 120})})
     folder = convert(short)
     lengths = [len(r["input_ids"]) for r in pq.read_table(folder.local_path / "part-000.parquet").to_pylist()]
-    assert max(lengths) <= 120
+    assert lengths == [length for length in whole if length <= 120] != whole
     drops = folder.read_json("drops.json")
-    assert drops["dropped"]["too_long"] == whole - len(lengths) > 0
+    assert drops["dropped"]["too_long"] >= len(whole) - len(lengths) > 0
     assert sum(drops["lengths"]["too_long"].values()) == drops["dropped"]["too_long"]
     assert drops["lengths"]["kept"] == {
         "64": sum(n <= 64 for n in lengths),
@@ -193,7 +208,7 @@ def test_rows_that_are_too_long_are_dropped_and_counted_never_cut(recipe):
 
 def test_nothing_to_train_on_stops_with_the_reason(recipe):
     tiny = recipe.model_copy(update={"convert": recipe.convert.model_copy(update={"max_length": 3})})
-    with pytest.raises(DataError, match=r"longer than convert\.max_length = 3 tokens"):
+    with pytest.raises(DataError, match=r"no row can be trained on\. Dropped: .*too_long \d+"):
         convert(tiny)
 
 

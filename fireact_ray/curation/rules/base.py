@@ -18,13 +18,13 @@ def estimated_tokens(text: str) -> int:
 class Context:
     """What rows are measured against. `questions`: those of the evaluation; None leaves contamination unchecked.
 
-    `near_duplicate`: the Jaccard index of two rows' shingles from which they count as near duplicates;
-    `near_question`: of two questions' words, from which they count as the same question.
+    `near_duplicate`: the Jaccard index of two rows' shingles from which they count as near duplicates, None leaves that
+    unchecked; `near_question`: of two questions' words, from which they count as the same question.
     """
 
     max_tokens: int = 2048
     count_tokens: Callable[[str], int] = estimated_tokens
-    near_duplicate: float = 0.8
+    near_duplicate: float | None = 0.8
     near_question: float = 0.9
     questions: Sequence[str] | None = None
 

@@ -24,11 +24,13 @@ def duplicate(records: Sequence[Record], context: Context) -> Iterator[int]:
 
 def near_duplicate(records: Sequence[Record], context: Context) -> Iterator[int]:
     """Equal rows are `duplicate`, and no case of this rule."""
+    if context.near_duplicate is None:
+        return
     first: dict[str, int] = {}
     for i, text in _texts(records):
         first.setdefault(text, i)
     places = list(first.values())
-    return (places[i] for i in near_duplicates(first, context.near_duplicate))
+    yield from (places[i] for i in near_duplicates(first, context.near_duplicate))
 
 
 def contaminated(records: Sequence[Record], context: Context) -> Iterator[int]:

@@ -1,0 +1,119 @@
+"""A folder of trajectories in, blocks of prepared rows out: in this process where they are few, else by Ray Data."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import ray
+
+from fireact_ray.curation.config import ConvertConfig
+from fireact_ray.curation.selection import Line, lines
+from fireact_ray.dataset import Block
+from fireact_ray.errors import DataError
+from fireact_ray.preparing import prepare
+from fireact_ray.progress import Steps
+from fireact_ray.recipe import RayConfig
+from fireact_ray.rendering import make_renderer
+from fireact_ray.rendering.base import Renderer
+from fireact_ray.rendering.tokenizer import HubTokenizer
+from fireact_ray.stages.runtime import ray_session
+from fireact_ray.store import Folder, RowGroup
+
+IN_PROCESS = 50_000  # trajectories: up to here starting Ray takes longer than they do
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def prepared(
+    source: Folder, job: PrepareRows, config: RayConfig, in_process: int = IN_PROCESS
+) -> Iterator[list[Block]]:
+    """The blocks, in the order of the rows; those on Ray are there as long as the context is."""
+    groups = source.row_groups()
+    n_rows = sum(group.n_rows for group in groups)
+    if n_rows <= in_process:
+        yield _here(groups, job, n_rows)
+        return
+    with ray_session(config):
+        logger.info("convert: Ray Data, %d rows in %d blocks", n_rows, len(groups))
+        yield _on_ray(groups, job, n_rows)
+
+
+@dataclass(frozen=True)
+class PrepareRows:
+    """`preparing.prepare` of one row group. Holds texts only; each process opens its tokenizer once.
+
+    Raises DataError where a worker finds another tokenizer than the driver.
+    """
+
+    convert: str  # JSON of the recipe's section
+    questions: tuple[str, ...]  # to keep out
+    renderer: str
+    tokenizer_dir: str
+    fingerprint: str  # of the renderer, as the driver opened it
+
+    @classmethod
+    def of(
+        cls, convert: ConvertConfig, questions: tuple[str, ...], renderer: Renderer, tokenizer_dir: str
+    ) -> PrepareRows:
+        return cls(convert.model_dump_json(), questions, renderer.name, tokenizer_dir, renderer.fingerprint)
+
+    def __call__(self, group: RowGroup) -> pa.Table:
+        opened = _open(self)
+        return prepare(group.read(), opened.lines, opened.config, opened.renderer)
+
+    def on_ray(self, batch: dict[str, Any]) -> pa.Table:
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"  # as many blocks as cores run beside each other
+        return pa.concat_tables(map(self, batch["item"]))
+
+
+class _Opened(NamedTuple):
+    config: ConvertConfig
+    lines: dict[str, Line]
+    renderer: Renderer
+
+
+@cache
+def _open(job: PrepareRows) -> _Opened:
+    renderer = make_renderer(job.renderer, HubTokenizer.load(job.tokenizer_dir))
+    if renderer.fingerprint != job.fingerprint:
+        raise DataError(
+            f"{job.tokenizer_dir} on this machine makes {renderer.fingerprint}, asked for was {job.fingerprint}. "
+            "Copy the student's tokenizer to every machine."
+        )
+    config = ConvertConfig.model_validate_json(job.convert)
+    gc.freeze()  # what is loaded by now stays: the collector need not look at it again for every batch of rows
+    return _Opened(config, lines(config, job.questions), renderer)
+
+
+def _here(groups: Sequence[RowGroup], job: PrepareRows, n_rows: int) -> list[Block]:
+    blocks: list[Block] = []
+    with Steps("convert", n_rows) as steps:
+        for group in groups:
+            blocks.append(partial(_same, job(group)))
+            steps.advance(n=group.n_rows)
+    return blocks
+
+
+def _same(table: pa.Table) -> pa.Table:
+    return table
+
+
+def _on_ray(groups: Sequence[RowGroup], job: PrepareRows, n_rows: int) -> list[Block]:
+    """A task per row group, which reads it itself; what it makes stays in Ray's object store, or spills to disk."""
+    dataset = ray.data.from_items(list(groups), override_num_blocks=len(groups))
+    dataset.context.execution_options.preserve_order = True
+    blocks: list[Block] = []
+    with Steps("convert", n_rows) as steps:
+        for bundle in dataset.map_batches(job.on_ray, batch_size=None).iter_internal_ref_bundles():
+            blocks += [partial(ray.get, ref) for ref in bundle.block_refs]
+            steps.advance(n=bundle.num_rows() or 0)
+    return blocks
