@@ -3,15 +3,15 @@
 planned = done + stopped + failed + unneeded + owed, no key twice, no file that cannot be read, one renderer from the
 dataset to the model. Done rows finished with an answer; stopped ones met a limit of the recipe or of the method; failed
 ones were ended by something around the agent: the teacher's server, a tool, the clock. `books` only reads, so it works
-on a run that is going on; it works on columns, so that a million rows are no matter.
+on a run that is going on; it works on columns and part by part, so that a million rows are no matter.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -20,21 +20,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fireact_ray.errors import DataError, InputError
-from fireact_ray.rows import is_accepted
+from fireact_ray.rows import is_accepted, row_keys
 from fireact_ray.scheduling.plan import PLAN, Landed, Policy, read_policy
 from fireact_ray.store import Folder
 from fireact_ray.types import StopReason
 
-_TYPES = {  # of the columns that the books are kept by
-    "trajectory_id": pa.string(),
-    "method": pa.string(),
-    "stop_reason": pa.string(),
-    "error": pa.string(),
-    "exact_match": pa.float64(),
-    "prompt_tokens": pa.int64(),
-    "completion_tokens": pa.int64(),
-    "cost_usd": pa.float64(),
-}
+_COLUMNS = pa.schema(  # that the books are kept by
+    [
+        ("trajectory_id", pa.string()),
+        ("method", pa.string()),
+        ("stop_reason", pa.string()),
+        ("error", pa.string()),
+        ("exact_match", pa.float64()),
+        ("prompt_tokens", pa.int64()),
+        ("completion_tokens", pa.int64()),
+        ("cost_usd", pa.float64()),
+    ]
+)
+_NO_KEYS = np.array([], dtype=np.bytes_)
 _FAILED = (StopReason.MODEL_ERROR, StopReason.TOOL_ERROR, StopReason.TIMEOUT)
 _KIND = re.compile(r"([A-Z]\w*): ")  # the class at the head of a row's error
 
@@ -77,33 +80,25 @@ def books(run: Folder) -> Books:
     """Read the books of a run. Raises InputError where there are none."""
     if not run.exists(PLAN) and not (run / "trajectories").names(".parquet"):
         raise InputError(f"{run.uri}: no run there. Give a run folder, such as runs/demo.")
-    table, problems = _read_rows(run / "trajectories")
-    keys = np.array(table["trajectory_id"].to_pylist(), dtype=np.bytes_)
-    ids, first = np.unique(keys, return_index=True)
-    if repeated := len(keys) - len(ids):
-        problems.append(f"{repeated} rows landed more than once; readers count a key once")
-    rows = table.take(pa.array(first))
-    ok = is_accepted(rows)
-    accepted = _counts(rows["method"].combine_chunks().filter(ok))
-    plan = _planned(run, Landed(ids, ok.to_numpy(zero_copy_only=False)), accepted)
+    landed, rows, problems = _landed(run / "trajectories")
+    plan = _planned(run, landed, rows.accepted)
     if plan.owed and (run / "trajectories").exists("manifest.json"):
         problems.append(
             f"the manifest is written, but {plan.owed} planned rows are missing: run `fireact generate` again"
         )
-    by_reason = _counts(rows["stop_reason"].combine_chunks())
     return Books(
         planned=plan.planned,
-        by_reason=by_reason,
-        failed=_failed(rows),
-        accepted=accepted,
-        correct=pc.sum(pc.equal(rows["exact_match"], 1.0)).as_py() or 0,
-        prompt_tokens=pc.sum(rows["prompt_tokens"]).as_py() or 0,
-        completion_tokens=pc.sum(rows["completion_tokens"]).as_py() or 0,
-        cost_usd=None if rows["cost_usd"].null_count or not len(ids) else pc.sum(rows["cost_usd"]).as_py(),
+        by_reason=dict(rows.by_reason),
+        failed=dict(rows.failed),
+        accepted=dict(rows.accepted),
+        correct=rows.correct,
+        prompt_tokens=rows.prompt_tokens,
+        completion_tokens=rows.completion_tokens,
+        cost_usd=None if rows.unpriced or not len(landed) else rows.cost_usd,
         owed=plan.owed,
         unneeded=plan.unneeded,
-        unplanned=len(ids) - plan.landed,
-        problems=(*problems, *_strange(by_reason), *_chain(run)),
+        unplanned=len(landed) - plan.landed,
+        problems=(*problems, *_strange(rows.by_reason), *_chain(run)),
     )
 
 
@@ -117,15 +112,76 @@ def set_aside_broken(folder: Folder) -> list[str]:
     return broken
 
 
-def _read_rows(folder: Folder) -> tuple[pa.Table, list[str]]:
-    tables = [pa.table({name: pa.array([], type_) for name, type_ in _TYPES.items()})]
+@dataclass(slots=True)
+class _Rows:
+    """Sums over landed rows. `unpriced`: rows whose cost is unknown."""
+
+    by_reason: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    accepted: Counter[str] = field(default_factory=Counter)
+    correct: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0
+
+    def add(self, rows: pa.Table, ok: pa.Array) -> None:
+        self.by_reason.update(_counts(rows["stop_reason"]))
+        self.failed.update(_failed(rows))
+        self.accepted.update(_counts(rows["method"].filter(ok)))
+        self.correct += pc.sum(pc.equal(rows["exact_match"], 1.0)).as_py() or 0
+        self.prompt_tokens += pc.sum(rows["prompt_tokens"]).as_py() or 0
+        self.completion_tokens += pc.sum(rows["completion_tokens"]).as_py() or 0
+        self.cost_usd += pc.sum(rows["cost_usd"]).as_py() or 0.0
+        self.unpriced += rows["cost_usd"].null_count
+
+
+def _landed(folder: Folder) -> tuple[Landed, _Rows, list[str]]:
+    """Which rows have landed, their sums, and what is wrong with the parts.
+
+    Of all rows only the keys are held: they say of each part, when it is read again, which of its rows are new.
+    """
+    keys, problems = _keys(folder)
+    ids = np.unique(np.concatenate([_NO_KEYS, *keys.values()]))
+    seen, accepted = np.zeros(len(ids), dtype=np.bool_), np.zeros(len(ids), dtype=np.bool_)
+    sums, repeated = _Rows(), 0
+    for piece in _again(folder, keys, problems):
+        at, first = np.unique(np.searchsorted(ids, row_keys(piece)), return_index=True)
+        new = ~seen[at]
+        rows = piece.take(pa.array(first[new]))
+        ok = is_accepted(rows)
+        sums.add(rows, ok)
+        seen[at], accepted[at[new]] = True, ok.to_numpy(zero_copy_only=False)
+        repeated += len(piece) - len(rows)
+    if repeated:
+        problems.append(f"{repeated} rows landed more than once; readers count a key once")
+    return Landed(ids[seen], accepted[seen]), sums, problems
+
+
+def _keys(folder: Folder) -> tuple[dict[str, np.ndarray], list[str]]:
+    """By part that can be read whole, and what is wrong with the others."""
+    keys: dict[str, np.ndarray] = {}
     problems: list[str] = []
     for name in folder.names(".parquet"):
         try:
-            tables.append(folder.read_table(name, list(_TYPES)).cast(tables[0].schema))
+            keys[name] = np.concatenate([_NO_KEYS, *map(row_keys, _pieces(folder, name))])
         except DataError as error:
             problems.append(str(error))
-    return pa.concat_tables(tables), problems
+    return keys, problems
+
+
+def _again(folder: Folder, names: Iterable[str], problems: list[str]) -> Iterator[pa.Table]:
+    """The rows of these parts; one that has gone since is a problem."""
+    for name in names:
+        try:
+            yield from _pieces(folder, name)
+        except DataError as error:
+            problems.append(str(error))
+
+
+def _pieces(folder: Folder, name: str) -> Iterator[pa.Table]:
+    for batch in folder.read_batches(name, _COLUMNS.names):
+        yield pa.Table.from_batches([batch]).cast(_COLUMNS)
 
 
 @dataclass(slots=True)

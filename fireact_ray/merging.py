@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fireact_ray.errors import DataError
-from fireact_ray.rows import TRAJECTORY_SCHEMA
+from fireact_ray.rows import TRAJECTORY_SCHEMA, row_keys
 from fireact_ray.store import ROWS_PER_GROUP, Folder
 
 MAX_PART_BYTES = 128_000_000
@@ -35,7 +35,7 @@ class Merge:
     def run(self) -> str:
         """Write the part, whose rows are held in memory twice; returns its name."""
         table = pa.concat_tables([self._rows_of(part) for part in self.parts]).combine_chunks()
-        _, order = np.unique(np.array(table["trajectory_id"].to_pylist(), dtype=np.bytes_), return_index=True)
+        _, order = np.unique(row_keys(table), return_index=True)
         groups = (table.take(order[at : at + ROWS_PER_GROUP]) for at in range(0, len(order), ROWS_PER_GROUP))
         return self.folder.write_part(f"part-{self.first or 'first'}", groups, TRAJECTORY_SCHEMA)
 

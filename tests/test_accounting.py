@@ -1,3 +1,4 @@
+import pyarrow.parquet as pq
 import pytest
 from fakes import finished_trajectory as trajectory
 from fakes import question
@@ -67,9 +68,26 @@ def test_a_known_price_adds_up(tmp_path):
 
 def test_a_key_that_landed_twice_counts_once_and_is_reported(run):
     write_trajectories(run / "trajectories", [trajectory("a")], "w3")
+    write_trajectories(run / "trajectories", [trajectory("d"), trajectory("d"), trajectory("a")], "w4")
     found = books(run)
-    assert found.landed == 3
-    assert found.problems == ("1 rows landed more than once; readers count a key once",)
+    assert (found.landed, found.owed, found.accepted, found.prompt_tokens) == (4, 0, {"react": 2}, 28)
+    assert found.problems == ("3 rows landed more than once; readers count a key once",)
+
+
+def test_of_a_part_that_can_be_read_only_in_part_no_row_counts(run, tmp_path):
+    """Its keys can be read, so the row that it shares with a whole part is seen there first."""
+    write_trajectories(run / "trajectories", [trajectory("a")], "w0")
+    part = next((tmp_path / "trajectories").glob("part-w0-*.parquet"))
+    group = pq.read_metadata(part).row_group(0)
+    columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    at = columns["stop_reason"].dictionary_page_offset
+    damaged = bytearray(part.read_bytes())
+    damaged[at : at + 8] = b"\xff" * 8
+    part.write_bytes(damaged)
+    found = books(run)
+    assert found.by_reason == {"finished": 2, "max_steps": 1}
+    assert (found.landed, found.owed, found.unplanned, len(found.problems)) == (3, 1, 0, 1)
+    assert "not a readable Parquet file" in found.problems[0]
 
 
 def test_a_finished_manifest_with_missing_rows_is_a_problem(run):

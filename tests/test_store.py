@@ -1,3 +1,6 @@
+import random
+
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fakes import finished_trajectory as trajectory
@@ -54,6 +57,16 @@ def test_parts_hold_plain_types_and_flat_columns_for_filtering(tmp_path):
 
 def test_a_missing_folder_is_an_empty_one(tmp_path):
     assert read_trajectories(Folder(str(tmp_path / "nowhere"))) == []
+
+
+def test_a_large_part_is_whole_while_none_of_its_bytes_has_changed(tmp_path):
+    table = pa.table({"noise": [random.Random(0).randbytes(9_000_000)]})
+    name = Folder(str(tmp_path)).write_part("part-w", [table], table.schema)
+    assert Folder(str(tmp_path)).is_whole(name)
+    content = bytearray((tmp_path / name).read_bytes())
+    content[100] ^= 1
+    (tmp_path / name).write_bytes(content)
+    assert not Folder(str(tmp_path)).is_whole(name)
 
 
 def test_a_broken_part_stops_with_its_name(tmp_path):

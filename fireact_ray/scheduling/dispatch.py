@@ -10,12 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from fireact_ray.errors import FireActError
 from fireact_ray.journal import Entry, read_journal
-from fireact_ray.rows import is_accepted
+from fireact_ray.rows import is_accepted, row_keys
 from fireact_ray.scheduling.plan import Landed, Line, Policy
 from fireact_ray.scheduling.pool import Assignment, Order, Report
 from fireact_ray.scheduling.schedule import Schedule
@@ -23,6 +24,7 @@ from fireact_ray.store import Folder
 from fireact_ray.types import ObservationStatus
 
 _NO_KEYS = np.array([], dtype=np.bytes_)
+_OPEN_ROWS = 10_000  # the lines of a rollout stand among those of the rollouts that were open with it
 _SILENT_S = 30.0  # a pool reports every half second
 
 
@@ -59,8 +61,8 @@ class Dispatch:
         self._gives_up = False
         if recording is not None:
             self._remember(read_journal(recording / "journal"))
-        done = {key.decode() for key in self.landed.ids.tolist()}
-        self._remember(read_journal(self._journal, wanted=lambda key: key not in done))
+        is_done = lru_cache(_OPEN_ROWS)(self.landed.__contains__)
+        self._remember(read_journal(self._journal, wanted=lambda key: not is_done(key)))
 
     def feed(self, lines: Iterable[tuple[Line, list[bool | None]]]) -> int:
         """Lines of the plan, with what has landed of them; returns how many rows now wait."""
@@ -144,7 +146,7 @@ def read_landed(folder: Folder) -> tuple[Landed, Counter[str]]:
     """The rows that a folder holds, each once, and how many are accepted by method."""
     ids, states, methods = [_NO_KEYS], [np.array([], dtype=np.bool_)], [_NO_KEYS]
     for table in folder.read_tables(["trajectory_id", "method", "stop_reason", "exact_match"]):
-        ids.append(np.array(table["trajectory_id"].to_pylist(), dtype=np.bytes_))
+        ids.append(row_keys(table))
         methods.append(np.array(table["method"].to_pylist(), dtype=np.bytes_))
         states.append(is_accepted(table).to_numpy(zero_copy_only=False))
     keys, first = np.unique(np.concatenate(ids), return_index=True)

@@ -83,6 +83,13 @@ class Landed:
         there = self.ids[at] == asked
         return [bool(self.accepted[i]) if found else None for i, found in zip(at, there, strict=True)]
 
+    def __contains__(self, key: str) -> bool:
+        asked = np.bytes_(key.encode())
+        if asked.itemsize > self.ids.itemsize:
+            return False  # to compare it, numpy would widen all ids
+        at = self.ids.searchsorted(asked)
+        return bool(at < len(self.ids) and self.ids[at] == asked)
+
     def __len__(self) -> int:
         return len(self.ids)
 

@@ -1,13 +1,13 @@
 """What a dispatcher gives along with a row: what the journals of earlier sittings hold of it."""
 
 import pytest
-from fakes import question
+from fakes import finished_trajectory, question
 
 from fireact_ray.journal import Entry, Journal
 from fireact_ray.scheduling.dispatch import Dispatch
 from fireact_ray.scheduling.plan import Planned, Policy
 from fireact_ray.scheduling.pool import Report
-from fireact_ray.store import Folder
+from fireact_ray.store import Folder, write_trajectories
 
 CALL = "model/1/0123"
 ANSWERED = Entry("a", CALL, {"text": "Thought: x"})
@@ -30,3 +30,18 @@ def test_a_paid_reply_is_used_whatever_became_of_the_same_call_in_another_sittin
     dispatch.join("w", "w-2")
     (assignment,) = dispatch.exchange("w", Report(), 1).assignments
     assert assignment.paid == {CALL: paid}
+
+
+def test_replies_to_rows_that_have_landed_are_not_kept_in_memory(tmp_path):
+    folder = Folder(str(tmp_path))
+    write_trajectories(folder / "trajectories", [finished_trajectory("b"), finished_trajectory("d")], "w0")
+    journal = Journal(folder / "journal", "w0")
+    for key in "abcdab":  # rollouts write by turns
+        journal.put(Entry(key, CALL, {"text": key}))
+    journal.close()
+    dispatch = Dispatch(folder, Policy(), n_seats=1)
+    dispatch.feed([((Planned(key, question(), "react"),), [None]) for key in "abcd"])
+    dispatch.join("w", "w-2")
+    orders = [dispatch.exchange("w", Report(), 1) for _ in "abcd"]
+    held = {entry.trajectory_id for order in orders for row in order.assignments for entry in row.paid.values()}
+    assert held == {"a", "c"}

@@ -55,6 +55,12 @@ def test_landed_rows_are_found_by_key():
     landed = Landed.of({"b": True, "d": False, "longer": True})
     assert landed.find(["a", "b", "c", "d", "e", "longer", "lon"]) == [None, True, None, False, None, True, None]
     assert Landed.of({}).find(["a"]) == [None]
+    assert [key for key in ("a", "b", "d", "longer", "lon", "longest of all", "") if key in landed] == [
+        "b",
+        "d",
+        "longer",
+    ]
+    assert "a" not in Landed.of({})
 
 
 def test_accepted_is_finished_and_not_known_to_be_wrong():
