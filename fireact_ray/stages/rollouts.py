@@ -34,7 +34,7 @@ from fireact_ray.scheduling.plan import PLAN, Landed, PlanSize
 from fireact_ray.scheduling.pool import OPEN_PER_SLOT, Assignment, Pool
 from fireact_ray.scheduling.progress import LiveProgress
 from fireact_ray.stages.metering import shared_quota
-from fireact_ray.stages.runtime import own_error, ray_session
+from fireact_ray.stages.runtime import interrupts_wait, own_error, ray_session
 from fireact_ray.store import Folder
 from fireact_ray.tools.base import SearchBackend
 from fireact_ray.tools.offline import OfflineBackend
@@ -196,19 +196,16 @@ class MarkLanded:
 
 def _follow(progress: LiveProgress, dispatcher: Any, running: list[Any]) -> None:
     """Show progress until all is over. Raises what stopped the run."""
-    with progress:
-        try:
+    with progress, interrupts_wait() as interrupted:
+        counts = _counts(dispatcher)
+        while not counts.over and running and not interrupted():
+            ended, running = ray.wait(running, num_returns=len(running), timeout=_POLL_S)
+            ray.get(ended)  # a worker that failed says why
             counts = _counts(dispatcher)
-            while not counts.over and running:
-                ended, running = ray.wait(running, num_returns=len(running), timeout=_POLL_S)
-                ray.get(ended)  # a worker that failed says why
-                counts = _counts(dispatcher)
-                progress.set(counts.finished, counts.accepted)
-            ray.wait(running, num_returns=len(running), timeout=_ENDING_S)  # killed while it runs, Ray would complain
-        except KeyboardInterrupt:
+            progress.set(counts.finished, counts.accepted)
+        if interrupted():
             ray.get(dispatcher.give_up.remote())
-            ray.wait(running, num_returns=len(running), timeout=_ENDING_S)
-            raise
+        ray.wait(running, num_returns=len(running), timeout=_ENDING_S)  # killed while it runs, Ray would complain
     if counts.error is not None:
         raise _explained(counts.error)
 

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -50,7 +50,7 @@ def _start(config: RayConfig) -> None:
         logging.getLogger(chatty).setLevel(logging.ERROR)
     options = {"num_cpus": config.num_cpus, "include_dashboard": False} if address == "local" else {}
     try:
-        with _interrupts_wait():
+        with interrupts_wait():
             ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
     except ConnectionError as error:
         raise InputError(
@@ -69,14 +69,14 @@ def _start(config: RayConfig) -> None:
 
 
 @contextmanager
-def _interrupts_wait() -> Iterator[None]:
-    """Ctrl-C and SIGTERM take effect at the end, or when they come twice.
+def interrupts_wait() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM take effect at the end, or when they come twice; gives a function that says whether one came.
 
-    ray.init forks, and an exception that a signal raises in a fork's callbacks is lost, the interrupt with it. It also
-    puts an exit of its own in the place of SIGTERM's handler.
+    An exception that a signal raises at any moment is lost where that moment belongs to a callback, of a fork or of
+    Ray's, and the interrupt with it. ray.init also puts an exit of its own in the place of SIGTERM's handler.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: False
         return
     came: list[int] = []
 
@@ -87,7 +87,7 @@ def _interrupts_wait() -> Iterator[None]:
 
     replaced = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield lambda: bool(came)
     finally:
         for number, handler in replaced.items():
             signal.signal(number, handler)

@@ -60,7 +60,9 @@ def free_port() -> int:
 
 
 def test_the_pipeline_runs_as_a_ray_job_on_a_head_that_was_started_before(tmp_path):
-    ports = {name: free_port() for name in ("port", "dashboard-port", "ray-client-server-port")}
+    # Every port that would be a fixed one: another Ray of this machine may have it, and no job would ever start.
+    fixed = ("port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port")
+    ports = {name: free_port() for name in fixed}
     ray = [str(Path(sys.executable).with_name("ray"))]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # as in an activated environment
     env = {**os.environ, "PATH": path, "RAY_TMPDIR": f"/tmp/r{os.getpid()}", "RAY_AUTH_MODE": "disabled"}

@@ -227,16 +227,19 @@ async def test_a_cancelled_caller_leaves_the_others_alone(model, engine):
 async def test_a_failure_reaches_everybody_and_the_engine_goes_on(model):
     asked = prompts(9, 11, 13)
     engine = make_engine(model, max_batch=2)  # the third waits
-    passes = 0
+    passes, all_asked = 0, threading.Event()
 
     def fail_at_the_third_pass(*_):
         nonlocal passes
         passes += 1
+        assert all_asked.wait(10)
         if passes == 3:
             raise RuntimeError("out of memory")
 
     handle = model.register_forward_pre_hook(fail_at_the_third_pass)
-    tasks = [engine.generate(prompt, GREEDY) for prompt in asked]
+    tasks = [asyncio.create_task(engine.generate(prompt, GREEDY)) for prompt in asked]
+    await asyncio.sleep(0)  # all three stand in the queue
+    all_asked.set()
     replies = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
     handle.remove()
     assert [str(reply) for reply in replies] == ["out of memory"] * 3
