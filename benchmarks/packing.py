@@ -24,6 +24,7 @@ import torch
 
 from fireact_ray.assembly import base_model_dir
 from fireact_ray.curation.config import ConvertConfig
+from fireact_ray.curation.examples import conversation
 from fireact_ray.curation.importers import import_trajectories
 from fireact_ray.evaluation.tables import markdown_table
 from fireact_ray.recipe import Recipe
@@ -62,7 +63,8 @@ def _padding(files: dict[Path, tuple[Trajectory, ...]]) -> str:
     renderer = make_renderer(_RENDERER, HubTokenizer.load(base_model_dir("nano")))
     table = []
     for file, rows in files.items():
-        lengths = tokenize(rows, renderer)["length"].to_pylist()
+        conversations = [conversation(row) for row in rows]
+        lengths = tokenize([row.trajectory_id for row in rows], conversations, renderer)["length"].to_pylist()
         cut, n_cut = [min(length, _CUTOFF) for length in lengths], sum(length > _CUTOFF for length in lengths)
         useful = {
             "FireAct, LoRA: grouped by length, 8": _padded(cut, _grouped(cut, 8)),

@@ -53,6 +53,8 @@ def main() -> None:
     print(
         f"{datetime.date.today()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, commit {_commit()}, {args}\n"
     )
+    if args.dir:
+        args.dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.dir) as folder:
         path = Path(folder) / "corpus.jsonl"
         queries = write_corpus(path, args.passages, args.queries, args.seed)

@@ -52,7 +52,9 @@ def choose(rows: Iterable[Candidate], config: ConvertConfig, seed: int) -> tuple
         distinct["near_duplicate"] = _dissimilar(threshold)
     # In the order of their keys, so that it does not matter in which files the rows lie.
     left, doubles = sift(sorted(rows, key=lambda row: row.trajectory_id), distinct)
-    drawn, left_out = sift(mixing.in_seeded_order(left, seed), _draw(config))
+    if not (draw := _draw(config)):
+        return left, doubles
+    drawn, left_out = sift(mixing.in_seeded_order(left, seed), draw)
     return drawn, doubles.then(left_out)
 
 

@@ -59,12 +59,6 @@ class PrepareRows:
     tokenizer_dir: str
     fingerprint: str  # of the renderer, as the driver opened it
 
-    @classmethod
-    def of(
-        cls, convert: ConvertConfig, questions: tuple[str, ...], renderer: Renderer, tokenizer_dir: str
-    ) -> PrepareRows:
-        return cls(convert.model_dump_json(), questions, renderer.name, tokenizer_dir, renderer.fingerprint)
-
     def __call__(self, group: RowGroup) -> pa.Table:
         opened = _open(self)
         return prepare(group.read(), opened.lines, opened.config, opened.renderer)
@@ -81,8 +75,14 @@ class _Opened(NamedTuple):
 
 
 @cache
+def open_renderer(name: str, tokenizer_dir: str) -> Renderer:
+    """Once per process: a large tokenizer takes a second."""
+    return make_renderer(name, HubTokenizer.load(tokenizer_dir))
+
+
+@cache
 def _open(job: PrepareRows) -> _Opened:
-    renderer = make_renderer(job.renderer, HubTokenizer.load(job.tokenizer_dir))
+    renderer = open_renderer(job.renderer, job.tokenizer_dir)
     if renderer.fingerprint != job.fingerprint:
         raise DataError(
             f"{job.tokenizer_dir} on this machine makes {renderer.fingerprint}, asked for was {job.fingerprint}. "

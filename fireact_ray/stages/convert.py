@@ -37,15 +37,14 @@ from fireact_ray.hashing import content_hash
 from fireact_ray.preparing import TOO_LONG
 from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import to_yaml
-from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.rows import from_row
-from fireact_ray.stages.blocks import IN_PROCESS, PrepareRows, prepared
+from fireact_ray.stages.blocks import IN_PROCESS, PrepareRows, open_renderer, prepared
 from fireact_ray.store import Folder
 from fireact_ray.tasks import load_questions
 from fireact_ray.types import Trajectory
 
-_LINTED = 10_000  # rows, for the card
+_LINTED = 2_500  # rows, for the card: half a second
 _TOKENIZER_FILES = (".json", ".jinja", ".model", ".txt")
 
 logger = logging.getLogger(__name__)
@@ -68,8 +67,8 @@ def convert(recipe: Recipe, source: Folder | None = None, *, in_process: int = I
         logger.info("convert: already done -> %s", folder.uri)
         return folder
     base_dir = base_model_dir(recipe.student.base_model)
-    renderer = make_renderer(recipe.student.renderer, HubTokenizer.load(base_dir))
-    job = PrepareRows.of(recipe.convert, questions, renderer, base_dir)
+    renderer = open_renderer(recipe.student.renderer, base_dir)
+    job = PrepareRows(recipe.convert.model_dump_json(), questions, renderer.name, base_dir, renderer.fingerprint)
     with prepared(source, job, recipe.ray, in_process) as blocks:
         facts = read_facts(blocks)
         every = pa.concat_tables(facts)
