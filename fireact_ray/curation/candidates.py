@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import repeat
 from sys import intern
 
 import pyarrow as pa
@@ -50,9 +51,15 @@ def candidates(rows: pa.Table) -> Iterator[Candidate]:
     kept = rows.filter(pc.is_null(rows["dropped"]))
     names = ("trajectory_id", "task", "question_id", "method", "attempt", "n_steps", "thought_chars", "conversation")
     columns = [kept[name].to_pylist() for name in names]
-    sketches = zip(kept["shingles"], kept["buckets"], strict=True)
-    for values, (shingles, buckets) in zip(zip(*columns, strict=True), sketches, strict=True):
+    for values, sketch in zip(zip(*columns, strict=True), _sketches(kept), strict=True):
         key, task, question_id, method, attempt, n_steps, thought_chars, conversation = values
-        sketch = Sketch(shingles.values.to_numpy(), buckets.values.to_numpy()) if shingles.is_valid else None
         task, method = intern(task), intern(method)
         yield Candidate(key, task, question_id, method, attempt, n_steps, thought_chars, conversation, sketch)
+
+
+def _sketches(kept: pa.Table) -> Iterator[Sketch | None]:
+    if kept["shingles"].null_count == kept.num_rows:  # not looked for
+        yield from repeat(None, kept.num_rows)
+        return
+    for shingles, buckets in zip(kept["shingles"], kept["buckets"], strict=True):
+        yield Sketch(shingles.values.to_numpy(), buckets.values.to_numpy())
