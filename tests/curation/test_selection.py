@@ -238,3 +238,21 @@ def test_of_fireacts_rows_the_true_ones_are_kept_and_none_tells_its_method():
         said = " ".join(turn.content for turn in example).lower()
         for trace in ("reward =", "episode finished", "do a reflection", "solved the task", "step limit", "wrap up"):
             assert trace not in said
+
+
+@pytest.mark.skipif(not RELEASED.is_dir(), reason="FireAct's released data is not at ../shared/data")
+@pytest.mark.parametrize(
+    ("file", "n_in", "n_kept"),
+    [
+        ("hotpotqa_alpaca.json", 500, 500),
+        ("hotpotqa_chat.jsonl", 500, 500),
+        ("hotpotqa_multimethod_alpaca.json", 734, 692),
+        ("hotpotqa_multimethod_chat.jsonl", 733, 692),
+    ],
+)
+def test_of_each_of_fireacts_files_every_row_is_kept_or_counted_as_dropped(file, n_in, n_kept):
+    rows = list(import_trajectories(RELEASED / file).trajectories)
+    every_line = ConvertConfig(drop=DROPPABLE, max_length=1500, near_duplicates=0.7, per_question="shortest", n=100)
+    keys, dropped = select(rows, every_line)
+    assert (len(rows), len(keys), len(rows) - dropped.total()) == (n_in, 100, 100)
+    assert len(select(rows, ConvertConfig(max_length=10_000))[0]) == n_kept
