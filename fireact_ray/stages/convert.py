@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ from fireact_ray.curation.card import Dataset, lint_training_rows, total_usd
 from fireact_ray.curation.selection import choose, lines
 from fireact_ray.curation.sieve import DropReport
 from fireact_ray.dataset import (
+    Mask,
     histograms,
     is_made_of,
     last_of_each_key,
@@ -71,30 +73,43 @@ def convert(recipe: Recipe, source: Folder | None = None, *, in_process: int = I
     job = PrepareRows(recipe.convert.model_dump_json(), questions, renderer.name, base_dir, renderer.fingerprint)
     with prepared(source, job, recipe.ray, in_process) as blocks:
         facts = read_facts(blocks)
-        every = pa.concat_tables(facts)
-        once = last_of_each_key(every)
-        rows = every.filter(pa.array(once))
-        passed = _passed(rows, [*lines(recipe.convert), TOO_LONG])
-        if not passed.n_kept:
-            raise DataError(f"{source.uri}: no row can be trained on. Dropped: {passed}.")
-        chosen, left_out = choose(candidates(rows), recipe.convert, recipe.seed)
-        keys = pa.array([row.trajectory_id for row in chosen])
-        picked = once & pc.is_in(every["trajectory_id"], keys).to_numpy()
-        write_rows(folder, blocks, np.split(picked, np.cumsum([table.num_rows for table in facts])[:-1]))
-    report, kept = passed.then(left_out), every.filter(pa.array(picked))
+        choice = _choose(recipe, source, pa.concat_tables(facts))
+        write_rows(folder, blocks, np.split(choice.picked, np.cumsum([table.num_rows for table in facts])[:-1]))
+    linted = islice(_trajectories(source, choice.kept["trajectory_id"]), _LINTED)
     dataset = Dataset(
         name=recipe.name,
-        rows=kept,
-        paid_usd=total_usd(rows["cost_usd"].to_pylist()),
-        drops={**report.to_dict(), "lengths": histograms(rows, kept)},
-        manifest=manifest(kept, renderer),
-        lint=lint_training_rows(islice(_trajectories(source, keys), _LINTED)),
+        rows=choice.kept,
+        paid_usd=total_usd(choice.rows["cost_usd"].to_pylist()),
+        drops={**choice.report.to_dict(), "lengths": histograms(choice.rows, choice.kept)},
+        manifest=manifest(choice.kept, renderer),
+        lint=lint_training_rows(linted),
         recipe=to_yaml(recipe),
     )
     write_about(folder, dataset, inputs)
-    logger.info("convert: %d of %d rows kept -> %s", report.n_kept, report.n_in, folder.uri)
-    logger.info("convert: dropped %s", report)
+    logger.info("convert: %d of %d rows kept -> %s", choice.report.n_kept, choice.report.n_in, folder.uri)
+    logger.info("convert: dropped %s", choice.report)
     return folder
+
+
+class _Choice(NamedTuple):
+    """`rows`: the facts of each key once, `kept`: of those in the dataset; `picked`: these among all facts."""
+
+    report: DropReport
+    rows: pa.Table
+    kept: pa.Table
+    picked: Mask
+
+
+def _choose(recipe: Recipe, source: Folder, facts: pa.Table) -> _Choice:
+    once = last_of_each_key(facts)
+    rows = facts.filter(pa.array(once))
+    passed = _passed(rows, [*lines(recipe.convert), TOO_LONG])
+    if not passed.n_kept:
+        raise DataError(f"{source.uri}: no row can be trained on. Dropped: {passed}.")
+    chosen, left_out = choose(candidates(rows), recipe.convert, recipe.seed)
+    keys = pa.array([row.trajectory_id for row in chosen])
+    picked = once & pc.is_in(facts["trajectory_id"], keys).to_numpy()
+    return _Choice(passed.then(left_out), rows, facts.filter(pa.array(picked)), picked)
 
 
 def _evaluation_questions(recipe: Recipe) -> tuple[str, ...]:
@@ -126,7 +141,7 @@ def _passed(rows: pa.Table, names: Sequence[str]) -> DropReport:
     return DropReport(rows.num_rows, rows["dropped"].null_count, {name: counts[name] for name in names})
 
 
-def _trajectories(source: Folder, keys: pa.Array) -> Iterator[Trajectory]:
+def _trajectories(source: Folder, keys: pa.ChunkedArray) -> Iterator[Trajectory]:
     """Those with these keys, in the order in which they are stored."""
     for group in source.row_groups():
         table = group.read()

@@ -52,6 +52,8 @@ def _start(config: RayConfig) -> None:
     try:
         with interrupts_wait():
             ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
+    except SystemExit:  # by a handler of SIGTERM that ray.init puts in the place of ours, somewhere in its middle
+        raise KeyboardInterrupt from None
     except ConnectionError as error:
         raise InputError(
             f"Ray cluster '{address}': cannot be reached ({error}). Start it with `ray start --head`, "
