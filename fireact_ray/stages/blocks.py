@@ -111,8 +111,7 @@ def _on_ray(groups: Sequence[RowGroup], job: PrepareRows, n_rows: int) -> list[B
     dataset.context.execution_options.preserve_order = True
     blocks: list[Block] = []
     with Steps("convert", n_rows) as steps:
-        # Two tasks to a core: one works while the other's block is handed over and its next one comes.
-        made = dataset.map_batches(job.on_ray, batch_format="pyarrow", batch_size=None, num_cpus=0.5)
+        made = dataset.map_batches(job.on_ray, batch_format="pyarrow", batch_size=None)
         for bundle in made.iter_internal_ref_bundles():
             blocks += [partial(ray.get, ref) for ref in bundle.block_refs]
             steps.advance(n=bundle.num_rows() or 0)
