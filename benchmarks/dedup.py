@@ -2,10 +2,10 @@
 
     python benchmarks/dedup.py                               # invented rows
     python benchmarks/dedup.py --rows hotpotqa_alpaca.json   # replicated rows of a file
-    python benchmarks/dedup.py --ray                         # sketches on a local Ray, too
 
-Rows are copies of the base rows with one word in a hundred replaced, so that nearly all are near duplicates. CPU time
-of this process for the loop, wall time for Ray. The baseline compares each row of a part with all before it, exactly.
+Rows are copies of the base rows with one word in a hundred replaced, so that nearly all are near duplicates. CPU time of
+this process. The baseline compares each row of a part with all before it, exactly. `convert` makes the sketches, which
+is nearly all of the work, on Ray Data (benchmarks/curation.py).
 """
 
 from __future__ import annotations
@@ -32,19 +32,16 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[20_000, 200_000])
     parser.add_argument("--threshold", type=float, default=0.8)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--ray", action="store_true")
     args = parser.parse_args()
     base = _base(args.rows, random.Random(args.seed))
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     print(f"{date.today()}, {os.cpu_count()} CPUs, commit {commit}, {args}, {len(base)} base rows\n")
     table = []
     small = _replicated(base, _N_BASELINE, args.seed)
-    table.append(_measured("all with all", small, lambda t: _all_with_all(t, args.threshold), time.process_time))
+    table.append(_measured("all with all", small, lambda t: _all_with_all(t, args.threshold)))
     for size in args.sizes:
         texts = _replicated(base, size, args.seed)
-        table.append(_measured("bands", texts, lambda t: near_duplicates(t, args.threshold), time.process_time))
-        if args.ray:
-            table.append(_on_ray(texts, args.threshold))
+        table.append(_measured("bands", texts, lambda t: near_duplicates(t, args.threshold)))
     print(markdown_table(["way", "rows", "near duplicates", "seconds", "rows/s"], table), end="")
 
 
@@ -80,21 +77,10 @@ def _all_with_all(texts: list[str], threshold: float) -> dict[int, int]:
     return likes
 
 
-def _on_ray(texts: list[str], threshold: float) -> list[str]:
-    from fireact_ray.recipe import RayConfig
-    from fireact_ray.stages.neighbours import near_duplicates_on_ray
-    from fireact_ray.stages.runtime import ray_session
-
-    with ray_session(RayConfig()):
-        return _measured("bands, Ray", texts, lambda t: near_duplicates_on_ray(t, threshold), time.monotonic)
-
-
-def _measured(
-    name: str, texts: list[str], find: Callable[[list[str]], dict[int, int]], clock: Callable[[], float]
-) -> list[str]:
-    start = clock()
+def _measured(name: str, texts: list[str], find: Callable[[list[str]], dict[int, int]]) -> list[str]:
+    start = time.process_time()
     found = find(texts)
-    seconds = clock() - start
+    seconds = time.process_time() - start
     return [name, f"{len(texts)}", f"{len(found)}", f"{seconds:.2f}", f"{len(texts) / seconds:.0f}"]
 
 
