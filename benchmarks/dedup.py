@@ -3,9 +3,9 @@
     python benchmarks/dedup.py                               # invented rows
     python benchmarks/dedup.py --rows hotpotqa_alpaca.json   # replicated rows of a file
 
-Rows are copies of the base rows with one word in a hundred replaced, so that nearly all are near duplicates. CPU time of
-this process. The baseline compares each row of a part with all before it, exactly. `convert` makes the sketches, which
-is nearly all of the work, on Ray Data (benchmarks/curation.py).
+Rows are copies of the base rows with one word in a hundred replaced, so that nearly all are near duplicates. Seconds
+are CPU time of this process. The baseline compares each row of a part with all before it, exactly. `convert` makes the
+sketches, which is nearly all of the work, on Ray Data (benchmarks/curation.py).
 """
 
 from __future__ import annotations
