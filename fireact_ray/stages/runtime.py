@@ -94,7 +94,11 @@ def interrupts_wait() -> Iterator[Callable[[], bool]]:
         for number, handler in replaced.items():
             signal.signal(number, handler)
     if came:
-        os.kill(os.getpid(), came[0])
+        handler = replaced[came[0]]
+        if callable(handler):  # here and now: a signal that is sent again comes at any moment, and may again be lost
+            handler(came[0], None)
+        else:
+            os.kill(os.getpid(), came[0])
 
 
 def own_error(error: BaseException | None) -> FireActError | None:
