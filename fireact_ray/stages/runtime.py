@@ -94,7 +94,7 @@ def interrupts_wait() -> Iterator[Callable[[], bool]]:
         for number, handler in replaced.items():
             signal.signal(number, handler)
     if came:
-        handler = replaced[came[0]]
+        handler = replaced[signal.Signals(came[0])]
         if callable(handler):  # here and now: a signal that is sent again comes at any moment, and may again be lost
             handler(came[0], None)
         else:
