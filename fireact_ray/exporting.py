@@ -10,7 +10,7 @@ import yaml
 from fireact_ray.curation.card import Dataset, dataset_card, lint_training_rows, total_usd
 from fireact_ray.curation.exporters import FORMATS, Format
 from fireact_ray.errors import DataError, InputError
-from fireact_ray.rows import TRAJECTORY_SCHEMA, to_row
+from fireact_ray.rows import to_table
 from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.types import Trajectory
 
@@ -55,7 +55,7 @@ def read_dataset(path: str) -> tuple[list[Trajectory], Dataset]:
             "Run `fireact convert` again."
         )
     recipe = run.read("recipe.yaml").decode()
-    rows = pa.Table.from_pylist([to_row(row) for row in kept], schema=TRAJECTORY_SCHEMA).drop_columns("steps")
+    rows = to_table(kept).drop_columns("steps")
     return kept, Dataset(
         name=yaml.safe_load(recipe)["name"],
         rows=rows.append_column("length", pa.array([lengths[row.trajectory_id] for row in kept])),

@@ -29,8 +29,7 @@ FLAT_COLUMNS = (
     *("prompt_tokens", "completion_tokens", "cost_usd"),
 )
 TOO_LONG = "too_long"
-# Few enough that neither the garbage collector nor the tokenizer, which is slower the more texts it returns at once,
-# costs more than the work itself: 5,000 rows at a time take 1.8 times as long.
+# So that few of the tokenizer's results are held at once. 5,000 at a time are no faster.
 _ROWS_AT_A_TIME = 250
 
 

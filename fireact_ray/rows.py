@@ -6,6 +6,7 @@ written for readers' convenience and ignored when a row is read back.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,10 @@ def to_row(trajectory: Trajectory) -> dict[str, Any]:
         "schema_version": trajectory.schema_version,
         "steps": [step.to_dict() for step in trajectory.steps],
     }
+
+
+def to_table(trajectories: Iterable[Trajectory]) -> pa.Table:
+    return pa.Table.from_pylist([to_row(trajectory) for trajectory in trajectories], schema=TRAJECTORY_SCHEMA)
 
 
 def from_row(row: dict[str, Any]) -> Trajectory:

@@ -33,7 +33,7 @@ from pyarrow import fs
 
 from fireact_ray.errors import DataError, InputError, WriteFailed
 from fireact_ray.hashing import content_hash
-from fireact_ray.rows import TRAJECTORY_SCHEMA, from_row, to_row
+from fireact_ray.rows import TRAJECTORY_SCHEMA, from_row, to_table
 from fireact_ray.types import Trajectory
 
 ROWS_PER_GROUP = 5_000  # of a part: what is read at once
@@ -247,43 +247,12 @@ class RowGroup:
             return pq.ParquetFile(file).read_row_group(self.number)
 
 
-def claim(folder: Folder, inputs: dict[str, Any], *, is_empty: bool) -> None:
-    """Bind a folder to the inputs that shape its content, before anything else is written there.
-
-    `is_empty`: no work was landed yet, so that a run that failed at once can be put right and started again.
-    Raises InputError naming every field that differs from the inputs of an earlier run.
-    """
-    if is_empty or not folder.exists("inputs.json"):
-        folder.write_json("inputs.json", inputs)
-        return
-    old, new = flatten(folder.read_json("inputs.json")), flatten(json.loads(json.dumps(inputs)))
-    changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-    if changed:
-        fields = "; ".join(f"{key}: was {old.get(key)!r}, now {new.get(key)!r}" for key in changed)
-        raise InputError(
-            f"{folder.uri} was made with other settings. {fields}. "
-            "Use another recipe name, restore the settings, or delete the folder."
-        )
-
-
-def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one of dotted keys."""
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {
-        key: leaf
-        for name, child in value.items()
-        for key, leaf in flatten(child, f"{prefix}.{name}" if prefix else str(name)).items()
-    }
-
-
 def write_trajectories(folder: Folder, trajectories: Iterable[Trajectory], label: str) -> str | None:
     """One new part; `label` keeps apart who wrote it. Returns its name, None where there was nothing to write."""
-    rows = [to_row(trajectory) for trajectory in trajectories]
-    if not rows:
+    table = to_table(trajectories)
+    if not table.num_rows:
         return None
-    starts = range(0, len(rows), ROWS_PER_GROUP)
-    groups = (pa.Table.from_pylist(rows[at : at + ROWS_PER_GROUP], schema=TRAJECTORY_SCHEMA) for at in starts)
+    groups = (table.slice(at, ROWS_PER_GROUP) for at in range(0, table.num_rows, ROWS_PER_GROUP))
     return folder.write_part(f"part-{label}", groups, TRAJECTORY_SCHEMA)
 
 

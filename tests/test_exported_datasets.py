@@ -8,7 +8,7 @@ from fakes import finished_trajectory
 
 from fireact_ray.curation.card import Dataset, dataset_card, lint_training_rows
 from fireact_ray.curation.exporters import FORMATS
-from fireact_ray.rows import from_row, to_row
+from fireact_ray.rows import from_row, to_table
 
 pytestmark = pytest.mark.torch  # datasets loads torch where it finds it
 
@@ -27,7 +27,7 @@ def load(tmp_path):
 def write(name: str, folder) -> None:
     folder.mkdir()
     drops = {"n_in": 1, "n_kept": 1, "dropped": {}}
-    rows = pa.Table.from_pylist([{**to_row(ROW), "length": 9}])
+    rows = to_table([ROW]).append_column("length", pa.array([9]))
     dataset = Dataset("lakes", rows, 0.25, drops, MANIFEST, lint_training_rows([ROW]), "name: lakes\n")
     (folder / FORMATS[name].file).write_bytes(FORMATS[name].encode([ROW]))
     (folder / "README.md").write_text(dataset_card(dataset, FORMATS[name]))

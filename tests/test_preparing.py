@@ -11,7 +11,7 @@ from fireact_ray.curation.examples import conversation
 from fireact_ray.curation.selection import lines
 from fireact_ray.preparing import FLAT_COLUMNS, prepare, prepared_schema
 from fireact_ray.rendering import make_renderer
-from fireact_ray.rows import TRAJECTORY_SCHEMA, to_row
+from fireact_ray.rows import to_row, to_table
 from fireact_ray.types import Trajectory
 
 RENDERER = make_renderer("plain", ByteTokenizer())
@@ -21,7 +21,7 @@ GOOD = replace(WHOLE, steps=WHOLE.steps[1:])
 
 def prepared(rows: list[Trajectory], **settings) -> pa.Table:
     config = ConvertConfig(**settings)
-    table = pa.Table.from_pylist([to_row(row) for row in rows], schema=TRAJECTORY_SCHEMA)
+    table = to_table(rows)
     made = prepare(table, lines(config), config, RENDERER)
     assert made.schema == prepared_schema()
     return made

@@ -5,8 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 from fakes import finished_trajectory as trajectory
 
+from fireact_ray.claiming import claim
 from fireact_ray.errors import DataError, InputError
-from fireact_ray.store import ROWS_PER_GROUP, Folder, claim, finished_keys, read_trajectories, write_trajectories
+from fireact_ray.store import ROWS_PER_GROUP, Folder, finished_keys, read_trajectories, write_trajectories
 
 
 def test_trajectories_read_back_as_they_were_written_in_the_order_of_their_keys(tmp_path):

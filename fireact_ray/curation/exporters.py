@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fireact_ray.curation.examples import conversation, plain_steps
 from fireact_ray.errors import DataError
-from fireact_ray.rows import TRAJECTORY_SCHEMA, to_row
+from fireact_ray.rows import to_table
 from fireact_ray.tools.schemas import ARGUMENTS, SEARCH, UNKNOWN
 from fireact_ray.types import Action, Step, Trajectory
 
@@ -117,9 +116,7 @@ def _lines(rows: Iterable[dict[str, Any]]) -> list[str]:
 
 def _parquet(rows: Sequence[Trajectory]) -> bytes:
     sink = io.BytesIO()
-    pq.write_table(
-        pa.Table.from_pylist([to_row(row) for row in rows], schema=TRAJECTORY_SCHEMA), sink, compression="zstd"
-    )
+    pq.write_table(to_table(rows), sink, compression="zstd")
     return sink.getvalue()
 
 

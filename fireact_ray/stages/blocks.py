@@ -33,13 +33,13 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def prepared(
-    source: Folder, job: PrepareRows, config: RayConfig, in_process: int = IN_PROCESS
+    source: Folder, job: PrepareRows, renderer: Renderer, config: RayConfig, in_process: int = IN_PROCESS
 ) -> Iterator[list[Block]]:
-    """The blocks, in the order of the rows; those on Ray are there as long as the context is."""
+    """The blocks, in the order of the rows; those on Ray are there as long as the context is. `renderer`: the job's."""
     groups = source.row_groups()
     n_rows = sum(group.n_rows for group in groups)
     if n_rows <= in_process:
-        yield _here(groups, job, n_rows)
+        yield _here(groups, job.settings(renderer), n_rows)
         return
     with ray_session(config):
         logger.info("convert: Ray Data, %d rows in %d blocks", n_rows, len(groups))
@@ -59,44 +59,42 @@ class PrepareRows:
     tokenizer_dir: str
     fingerprint: str  # of the renderer, as the driver opened it
 
-    def __call__(self, group: RowGroup) -> pa.Table:
-        opened = _open(self)
-        return prepare(group.read(), opened.lines, opened.config, opened.renderer)
-
-    def on_ray(self, groups: pa.Table) -> pa.Table:
+    def __call__(self, groups: pa.Table) -> pa.Table:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"  # as many blocks as cores run beside each other
-        return pa.concat_tables(self(_group(row)) for row in groups.to_pylist())
+        settings = _open(self)
+        return pa.concat_tables(settings.prepare(_group(row)) for row in groups.to_pylist())
+
+    def settings(self, renderer: Renderer) -> Settings:
+        config = ConvertConfig.model_validate_json(self.convert)
+        return Settings(config, lines(config, self.questions), renderer)
 
 
-class _Opened(NamedTuple):
+class Settings(NamedTuple):
     config: ConvertConfig
     lines: dict[str, Line]
     renderer: Renderer
 
+    def prepare(self, group: RowGroup) -> pa.Table:
+        return prepare(group.read(), self.lines, self.config, self.renderer)
+
 
 @cache
-def open_renderer(name: str, tokenizer_dir: str) -> Renderer:
+def _open(job: PrepareRows) -> Settings:
     """Once per process: a large tokenizer takes a second."""
-    return make_renderer(name, HubTokenizer.load(tokenizer_dir))
-
-
-@cache
-def _open(job: PrepareRows) -> _Opened:
-    renderer = open_renderer(job.renderer, job.tokenizer_dir)
+    renderer = make_renderer(job.renderer, HubTokenizer.load(job.tokenizer_dir))
     if renderer.fingerprint != job.fingerprint:
         raise DataError(
             f"{job.tokenizer_dir} on this machine makes {renderer.fingerprint}, asked for was {job.fingerprint}. "
             "Copy the student's tokenizer to every machine."
         )
-    config = ConvertConfig.model_validate_json(job.convert)
-    return _Opened(config, lines(config, job.questions), renderer)
+    return job.settings(renderer)
 
 
-def _here(groups: Sequence[RowGroup], job: PrepareRows, n_rows: int) -> list[Block]:
+def _here(groups: Sequence[RowGroup], settings: Settings, n_rows: int) -> list[Block]:
     blocks: list[Block] = []
     with Steps("convert", n_rows) as steps:
         for group in groups:
-            blocks.append(partial(_same, job(group)))
+            blocks.append(partial(_same, settings.prepare(group)))
             steps.advance(n=group.n_rows)
     return blocks
 
@@ -111,7 +109,7 @@ def _on_ray(groups: Sequence[RowGroup], job: PrepareRows, n_rows: int) -> list[B
     dataset.context.execution_options.preserve_order = True
     blocks: list[Block] = []
     with Steps("convert", n_rows) as steps:
-        made = dataset.map_batches(job.on_ray, batch_format="pyarrow", batch_size=None)
+        made = dataset.map_batches(job, batch_format="pyarrow", batch_size=None)
         for bundle in made.iter_internal_ref_bundles():
             blocks += [partial(ray.get, ref) for ref in bundle.block_refs]
             steps.advance(n=bundle.num_rows() or 0)

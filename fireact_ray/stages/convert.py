@@ -39,14 +39,15 @@ from fireact_ray.hashing import content_hash
 from fireact_ray.preparing import TOO_LONG
 from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import to_yaml
+from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.rows import from_row
-from fireact_ray.stages.blocks import IN_PROCESS, PrepareRows, open_renderer, prepared
+from fireact_ray.stages.blocks import IN_PROCESS, PrepareRows, prepared
 from fireact_ray.store import Folder
 from fireact_ray.tasks import load_questions
 from fireact_ray.types import Trajectory
 
-_LINTED = 2_500  # rows, for the card: half a second
+_LINTED = 2_500  # rows, for the card: it takes about a second
 _TOKENIZER_FILES = (".json", ".jinja", ".model", ".txt")
 
 logger = logging.getLogger(__name__)
@@ -69,13 +70,13 @@ def convert(recipe: Recipe, source: Folder | None = None, *, in_process: int = I
         logger.info("convert: already done -> %s", folder.uri)
         return folder
     base_dir = base_model_dir(recipe.student.base_model)
-    renderer = open_renderer(recipe.student.renderer, base_dir)
+    renderer = make_renderer(recipe.student.renderer, HubTokenizer.load(base_dir))
     job = PrepareRows(recipe.convert.model_dump_json(), questions, renderer.name, base_dir, renderer.fingerprint)
-    with prepared(source, job, recipe.ray, in_process) as blocks:
+    with prepared(source, job, renderer, recipe.ray, in_process) as blocks:
         facts = read_facts(blocks)
         choice = _choose(recipe, source, pa.concat_tables(facts))
         write_rows(folder, blocks, np.split(choice.picked, np.cumsum([table.num_rows for table in facts])[:-1]))
-    linted = islice(_trajectories(source, choice.kept["trajectory_id"]), _LINTED)
+    linted = islice(_trajectories(source, choice.picked), _LINTED)
     dataset = Dataset(
         name=recipe.name,
         rows=choice.kept,
@@ -141,8 +142,10 @@ def _passed(rows: pa.Table, names: Sequence[str]) -> DropReport:
     return DropReport(rows.num_rows, rows["dropped"].null_count, {name: counts[name] for name in names})
 
 
-def _trajectories(source: Folder, keys: pa.ChunkedArray) -> Iterator[Trajectory]:
-    """Those with these keys, in the order in which they are stored."""
+def _trajectories(source: Folder, picked: Mask) -> Iterator[Trajectory]:
+    """Those that the mask picks of all that are stored, in their order."""
+    start = 0
     for group in source.row_groups():
-        table = group.read()
-        yield from map(from_row, table.filter(pc.is_in(table["trajectory_id"], keys)).to_pylist())
+        mask = picked[start : start + group.n_rows]
+        start += group.n_rows
+        yield from map(from_row, group.read().filter(pa.array(mask)).to_pylist())

@@ -10,6 +10,7 @@ from typing import Any
 import ray
 
 from fireact_ray.accounting import set_aside_broken
+from fireact_ray.claiming import claim
 from fireact_ray.errors import DataError
 from fireact_ray.failpoint import reach
 from fireact_ray.merging import Merge, drop_merged, plan_merges
@@ -17,7 +18,7 @@ from fireact_ray.recipe import RayConfig
 from fireact_ray.scheduling.dispatch import read_landed
 from fireact_ray.scheduling.plan import Line, PlanSize, Policy, write_plan
 from fireact_ray.stages.runtime import ray_session
-from fireact_ray.store import Folder, claim
+from fireact_ray.store import Folder
 
 _MERGED_HERE_BYTES = 8_000_000
 

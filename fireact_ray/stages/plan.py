@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from fireact_ray.assembly import teacher_limits, teacher_price
+from fireact_ray.claiming import claim
 from fireact_ray.journal import paid_by_row, paid_for
 from fireact_ray.planning.amounts import Amounts, Range
 from fireact_ray.planning.estimate import Estimate, Owed, Pace, ceiling, estimate
@@ -21,7 +22,7 @@ from fireact_ray.recipe import Recipe
 from fireact_ray.scheduling.dispatch import read_landed
 from fireact_ray.scheduling.plan import Planned, PlanSize
 from fireact_ray.stages.generate import Generation, prepared
-from fireact_ray.store import claim, read_trajectories
+from fireact_ray.store import read_trajectories
 
 logger = logging.getLogger(__name__)
 

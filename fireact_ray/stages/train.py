@@ -16,11 +16,12 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from fireact_ray.actors.board import read_board
 from fireact_ray.assembly import base_model_dir
+from fireact_ray.claiming import claim
 from fireact_ray.errors import InputError, TrainingError
 from fireact_ray.progress import Steps
 from fireact_ray.recipe import Recipe
 from fireact_ray.stages.runtime import own_error, ray_session
-from fireact_ray.store import Folder, claim
+from fireact_ray.store import Folder
 from fireact_ray.training.model import find_base
 
 logger = logging.getLogger(__name__)

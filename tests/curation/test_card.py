@@ -7,7 +7,7 @@ from huggingface_hub import DatasetCard
 
 from fireact_ray.curation.card import Dataset, dataset_card, lint_training_rows, total_usd
 from fireact_ray.curation.exporters import FORMATS
-from fireact_ray.rows import TRAJECTORY_SCHEMA, to_row
+from fireact_ray.rows import to_table
 
 ROW = finished_trajectory("a", cost_usd=0.25)
 ROW = replace(ROW, steps=ROW.steps[1:])
@@ -22,7 +22,7 @@ MANIFEST = {
 
 def card(*kept, paid_usd=1.5, exported=None, name="lakes", n_linted=None) -> str:
     drops = {"n_in": len(kept) + 3, "n_kept": len(kept), "dropped": {"wrong_answer": 2, "unscored": 0, "too_long": 1}}
-    rows = pa.Table.from_pylist([to_row(row) for row in kept], schema=TRAJECTORY_SCHEMA)
+    rows = to_table(kept)
     rows = rows.append_column("length", pa.array(range(20, 20 + len(kept))))
     linted = lint_training_rows(kept[:n_linted])
     dataset = Dataset(name, rows, paid_usd, drops, MANIFEST, linted, "name: lakes\nseed: 7\n")

@@ -3,7 +3,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from fakes import ByteTokenizer
 
@@ -19,7 +18,7 @@ from fireact_ray.errors import RecipeError
 from fireact_ray.preparing import prepare
 from fireact_ray.recipe_loader import load_recipe, to_yaml
 from fireact_ray.rendering import make_renderer
-from fireact_ray.rows import TRAJECTORY_SCHEMA, to_row
+from fireact_ray.rows import to_table
 from fireact_ray.types import Action, Observation, ObservationStatus, Question, Score, Step, StopReason, Trajectory
 
 RELEASED = Path(__file__).parents[3] / "shared/data/fireact/finetune"
@@ -47,7 +46,7 @@ def select(
     rows: list[Trajectory], config: ConvertConfig, evaluation: Sequence[str] = ()
 ) -> tuple[set[str], Counter[str]]:
     """Keys of what is trained on, and how many rows each line left out."""
-    table = pa.Table.from_pylist([to_row(row) for row in rows], schema=TRAJECTORY_SCHEMA)
+    table = to_table(rows)
     prepared = prepare(table, lines(config, evaluation), config, RENDERER)
     chosen, report = choose(candidates(prepared), config, seed=0)
     dropped = Counter(prepared["dropped"].drop_null().to_pylist()) + Counter(report.dropped)

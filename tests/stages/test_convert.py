@@ -1,6 +1,7 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -144,6 +145,8 @@ def test_blocks_on_ray_are_what_this_process_makes(recipe):
     about = [(part.parent / name).read_bytes() for name in ("drops.json", "manifest.json", "README.md")]
     assert json.loads(about[0])["n_in"] == len(rows)
     assert json.loads(about[0])["dropped"]["near_duplicate"] > 0
+    n_kept = json.loads(about[0])["n_kept"]
+    assert f"{n_kept} of {n_kept} rows were looked at." in about[2].decode()
     part.unlink()
     convert(recipe, in_process=0)
     assert part.read_bytes() == here
@@ -154,7 +157,7 @@ def test_a_worker_with_another_tokenizer_is_refused(recipe):
     (group, *_) = (Folder(recipe.run_dir) / "trajectories").row_groups()
     job = PrepareRows("{}", (), "plain", base_model_dir("nano"), "plain-of-another-tokenizer")
     with pytest.raises(DataError, match="asked for was plain-of-another-tokenizer"):
-        job(group)
+        job(pa.Table.from_pylist([asdict(group)]))
 
 
 def test_n_draws_so_many_rows_after_what_is_too_long_and_the_smaller_draw_is_within_the_larger(recipe):
