@@ -36,6 +36,7 @@ from benchmarks.null_teacher import Meter, Questions, null_agents
 from benchmarks.simulated_schedule import simulate
 from benchmarks.virtual_clock import VirtualClockLoop
 from fireact_ray.accounting import books
+from fireact_ray.collector import spare_collector
 from fireact_ray.merging import MAX_PART_BYTES, Merge, drop_merged, plan_merges
 from fireact_ray.models.slotted import Slots
 from fireact_ray.scheduling.plan import Policy, plan_lines
@@ -97,6 +98,7 @@ def measure(n: int, width: Width, scratch: str | None) -> Size:
     size = Size(n)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         _whole_run(Folder(f"{folder}/warm-up"), Size(100), width)
+        spare_collector()  # as workers do
         _whole_run(Folder(f"{folder}/run"), size, width)
     return size
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from fireact_ray.collector import spare_collector
 from fireact_ray.errors import FireActError
 from fireact_ray.scheduling.dispatch import Counts, Dispatch
 from fireact_ray.scheduling.plan import Planned, Policy, planned_row, read_policy
@@ -29,6 +30,7 @@ class DispatchActor:
         self._dispatch = Dispatch(home, policy, n_seats, recording)
         self._line: list[tuple[Planned, bool | None]] = []
         self._number = -1
+        spare_collector()
 
     async def landed(self) -> Any:
         return self._dispatch.landed

@@ -24,6 +24,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from fireact_ray.actors.dispatch import ActorSource, open_dispatcher
 from fireact_ray.actors.search import search_pool
 from fireact_ray.assembly import AgentBuilder
+from fireact_ray.collector import spare_collector
 from fireact_ray.errors import BudgetExhausted, DataError, FireActError, ModelDenied, ModelUnknown
 from fireact_ray.journal import Journal
 from fireact_ray.journaling import journaled
@@ -73,6 +74,7 @@ class RolloutWorker:
         writer = f"{seat}-{uuid.uuid4().hex[:8]}"
         journal = Journal(settings.home / "journal", writer)
         agents = settings.builder(settings.backend, settings.slots)
+        spare_collector()
 
         async def run_row(assignment: Assignment) -> Trajectory:
             row = assignment.row

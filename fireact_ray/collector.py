@@ -1,0 +1,18 @@
+"""Python's garbage collector, set for a process that works for hours."""
+
+from __future__ import annotations
+
+import gc
+
+_YOUNG_OBJECTS = 20_000  # Python's own 700 is passed several times within one rollout
+
+
+def spare_collector() -> None:
+    """Call once what the process needs is loaded: that is never looked through again, and the rest less often.
+
+    A rollout leaves thousands of short-lived objects and few cycles. With Python's settings a fifth of its CPU goes
+    into looking through modules, prompts and open rollouts again and again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
