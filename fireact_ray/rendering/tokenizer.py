@@ -13,6 +13,7 @@ from fireact_ray.errors import DataError, InputError
 from fireact_ray.hashing import content_hash
 from fireact_ray.rendering.backend import plain_encoders
 from fireact_ray.rendering.base import Follows, Piece
+from fireact_ray.rendering.words import WordEncoder, is_cut_by_spaces
 
 # Spaces, digits, case, scripts, composed letters and brackets: what tokenizers of equal vocabularies differ in.
 _PROBE = "It's 1947:\n\n\tsearch[Größe  中文, ﬁ e\u0301] 🙂 "
@@ -73,13 +74,8 @@ class HubTokenizer:
         return self.encode_batch([text], follows)[0]
 
     def encode_batch(self, texts: Sequence[str], follows: Follows = "start") -> list[list[int]]:
-        """`encode` of each, on all cores unless $TOKENIZERS_PARALLELISM is false."""
-        encodings = self._encoders[follows].encode_batch_fast(texts, add_special_tokens=False)
-        rows: list[list[int]] = [encoding.ids for encoding in encodings]
-        if not self._never_plain.isdisjoint(chain.from_iterable(rows)):
-            text = next(t for t, ids in zip(texts, rows, strict=True) if not self._never_plain.isdisjoint(ids))
-            raise DataError(f"Tokenizer {self.name} gives a special token for the plain text {text!r}.")
-        return rows
+        """`encode` of each, on all cores unless $TOKENIZERS_PARALLELISM is false, or by words that are known."""
+        return (self._words or self._encode_whole)(texts, follows)
 
     def decode(self, ids: Sequence[int]) -> str:
         return self.show([i for i in ids if i not in self._control_ids])
@@ -141,6 +137,19 @@ class HubTokenizer:
     @cached_property
     def _encoders(self) -> dict[Follows, Any]:
         return plain_encoders(self._tokenizer.backend_tokenizer.to_str(), self.control_tokens)
+
+    @cached_property
+    def _words(self) -> WordEncoder | None:
+        definition = self._tokenizer.backend_tokenizer.to_str()
+        return WordEncoder(self._encode_whole) if is_cut_by_spaces(definition, self.control_tokens) else None
+
+    def _encode_whole(self, texts: Sequence[str], follows: Follows) -> list[list[int]]:
+        encodings = self._encoders[follows].encode_batch_fast(texts, add_special_tokens=False)
+        rows: list[list[int]] = [encoding.ids for encoding in encodings]
+        if not self._never_plain.isdisjoint(chain.from_iterable(rows)):
+            text = next(t for t, ids in zip(texts, rows, strict=True) if not self._never_plain.isdisjoint(ids))
+            raise DataError(f"Tokenizer {self.name} gives a special token for the plain text {text!r}.")
+        return rows
 
     @cached_property
     def _control_ids(self) -> frozenset[int]:

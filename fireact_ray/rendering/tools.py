@@ -126,10 +126,12 @@ def _inverse(layout: Layout, first: int) -> tuple[re.Pattern[str], list[Slot]]:
     """A pattern with a group per slot, and what its groups are. `first`: the number of the first text."""
     parts: list[str] = []
     slots: list[Slot] = []
+    tool = first + sum(isinstance(piece, Slot) for piece in layout) - 2  # the argument is the last
     for piece in layout:
         if isinstance(piece, Slot):
             slots.append(Slot(piece.index - first, piece.in_json))
-            parts.append("(.*)")
+            # A tool's name ends as soon as it can: an argument may spell what follows the name.
+            parts.append(r"(\S*?)" if piece.index == tool else "(.*)")
         elif isinstance(piece, int):
             parts.append(re.escape(_control(piece)))
         else:

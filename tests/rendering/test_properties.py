@@ -6,7 +6,7 @@ from itertools import groupby
 
 import pytest
 from fakes import question
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fireact_ray.methods.acting import episode
@@ -84,6 +84,7 @@ def test_a_serving_prompt_is_the_training_row_up_to_that_turn(tokenizer, name, t
 @every_pair
 @SOME
 @given(turns=conversations(HOSTILE))
+@example(conversation(None, "", [Step("", Action("search", "<parameter=query>"), Observation(""))], False))
 def test_exactly_thought_action_and_end_token_are_trained(tokenizer, name, turns):
     rendering = renderer(tokenizer, name)
     runs = trained_runs(rendering.render(turns))
