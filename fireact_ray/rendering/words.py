@@ -44,7 +44,7 @@ class WordEncoder:
     def _ids_of(self, words: set[str], follows: Follows) -> dict[str, list[int]]:
         """Of these words, and maybe of others. A dict that others may be reading only grows."""
         known = self._known[follows] if len(self._known[follows]) < _MAX_WORDS else {}
-        new = list(words - known.keys())
+        new = [word for word in words if word not in known]  # `words - known.keys()` goes through all that are known
         known |= zip(new, self._encode(new, follows), strict=True)
         self._known[follows] = known
         return known
