@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from fireact_ray.tokenizing import length_histogram
 Block = Callable[[], pa.Table]  # gives prepared rows, wherever they are kept
 Mask = npt.NDArray[np.bool_]  # of rows, in the order of their blocks
 
-_BLOCKS_PER_PART = 20
+_ROWS_PER_PART = 50_000  # before the mask; a block is never divided
 
 
 def read_facts(blocks: Sequence[Block]) -> list[pa.Table]:
@@ -55,13 +56,20 @@ def write_rows(folder: Folder, blocks: Sequence[Block], masks: Sequence[Mask]) -
     for name in ("manifest.json", *folder.names(".parquet")):
         folder.delete(name)
 
-    def write(start: int) -> None:
-        some = slice(start, start + _BLOCKS_PER_PART)
-        rows = _picked(blocks[some], masks[some])
-        folder.write_tables(f"part-{start // _BLOCKS_PER_PART:03d}.parquet", rows, EXAMPLE_SCHEMA)
+    def write(number: int, part: slice) -> None:
+        folder.write_tables(f"part-{number:03d}.parquet", _picked(blocks[part], masks[part]), EXAMPLE_SCHEMA)
 
+    parts = _parts([len(mask) for mask in masks])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(write, range(0, len(blocks), _BLOCKS_PER_PART)))
+        list(pool.map(write, range(len(parts)), parts))
+
+
+def _parts(sizes: Sequence[int]) -> list[slice]:
+    """Neighbouring blocks that are written together."""
+    ends = np.cumsum(sizes, dtype=np.int64)
+    numbers = np.maximum(ends - 1, 0) // _ROWS_PER_PART  # of the part in which each block's last row falls
+    cuts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(sizes)]
+    return [slice(start, stop) for start, stop in pairwise(cuts) if stop > start]
 
 
 def write_about(folder: Folder, dataset: Dataset, inputs: str) -> None:

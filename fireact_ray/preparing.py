@@ -5,14 +5,13 @@ A pure function of one block of rows, so that blocks are prepared in this proces
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
 import pyarrow as pa
 
+from fireact_ray.collector import uncollected
 from fireact_ray.curation.candidates import FACTS, conversation_digest
 from fireact_ray.curation.config import ConvertConfig
 from fireact_ray.curation.examples import conversation
@@ -47,21 +46,9 @@ def prepare(rows: pa.Table, lines: Mapping[str, Line], config: ConvertConfig, re
     `lines`: those of `config`. A row that passes them and is longer than `config.max_length` is dropped as `too_long`.
     """
     starts = range(0, rows.num_rows, _ROWS_AT_A_TIME)
-    with _uncollected():
+    with uncollected():
         made = [_prepare(rows.slice(start, _ROWS_AT_A_TIME), lines, config, renderer) for start in starts]
     return pa.concat_tables([prepared_schema().empty_table(), *made])
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Rows make objects by the million and no cycle; the search for cycles would take a fifth of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _prepare(rows: pa.Table, lines: Mapping[str, Line], config: ConvertConfig, renderer: Renderer) -> pa.Table:

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from fireact_ray import dataset
 from fireact_ray.dataset import histograms, last_of_each_key, read_facts, write_rows
 from fireact_ray.preparing import prepared_schema
 from fireact_ray.rows import EXAMPLE_SCHEMA
@@ -32,7 +33,8 @@ def test_facts_are_everything_but_ids_and_masks():
     assert one["trajectory_id"].to_pylist() + two["trajectory_id"].to_pylist() == ["a", "b", "c"]
 
 
-def test_rows_that_are_picked_are_written_in_order_in_a_part_for_twenty_blocks(tmp_path):
+def test_rows_that_are_picked_are_written_in_order_in_parts_of_whole_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "_ROWS_PER_PART", 40)
     folder = Folder(str(tmp_path / "dataset"))
     folder.write("part-007.parquet", "of an older dataset")
     folder.write("manifest.json", "{}")

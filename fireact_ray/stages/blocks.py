@@ -27,6 +27,8 @@ from fireact_ray.stages.runtime import ray_session
 from fireact_ray.store import Folder, RowGroup
 
 IN_PROCESS = 50_000  # trajectories: up to here starting Ray takes longer than they do
+_TASKS_PER_CPU = 8  # few, as a CPU idles for some 0.3 s between two of Ray Data's; enough for all to end together
+_GROUPS_PER_TASK = 20  # at most, so that what a task makes fits into memory
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +44,13 @@ def prepared(
         yield _here(groups, job.settings(renderer), n_rows)
         return
     with ray_session(config):
-        logger.info("convert: Ray Data, %d rows in %d blocks", n_rows, len(groups))
+        logger.info("convert: Ray Data, %d rows in %d row groups", n_rows, len(groups))
         yield _on_ray(groups, job, n_rows)
 
 
 @dataclass(frozen=True)
 class PrepareRows:
-    """`preparing.prepare` of one row group. Holds texts only; each process opens its tokenizer once.
+    """`preparing.prepare` of row groups. Holds texts only; each process opens its tokenizer once.
 
     Raises DataError where a worker finds another tokenizer than the driver.
     """
@@ -104,8 +106,11 @@ def _same(table: pa.Table) -> pa.Table:
 
 
 def _on_ray(groups: Sequence[RowGroup], job: PrepareRows, n_rows: int) -> list[Block]:
-    """A task per row group, which reads it itself; what it makes stays in Ray's object store, or spills to disk."""
-    dataset = ray.data.from_items([asdict(group) for group in groups], override_num_blocks=len(groups))
+    """Tasks of some row groups, which they read themselves; what they make stays in Ray's object store, or spills to
+    disk."""
+    wanted = max(_TASKS_PER_CPU * int(ray.cluster_resources().get("CPU", 1)), len(groups) // _GROUPS_PER_TASK)
+    n_tasks = min(len(groups), wanted)
+    dataset = ray.data.from_items([asdict(group) for group in groups], override_num_blocks=n_tasks)
     dataset.context.execution_options.preserve_order = True
     blocks: list[Block] = []
     with Steps("convert", n_rows) as steps:

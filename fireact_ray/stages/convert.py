@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 import fireact_ray
 from fireact_ray.assembly import base_model_dir
+from fireact_ray.collector import uncollected
 from fireact_ray.curation.candidates import candidates
 from fireact_ray.curation.card import Dataset, lint_training_rows, total_usd
 from fireact_ray.curation.selection import choose, lines
@@ -47,7 +48,7 @@ from fireact_ray.store import Folder
 from fireact_ray.tasks import load_questions
 from fireact_ray.types import Trajectory
 
-_LINTED = 2_500  # rows, for the card: it takes about a second
+_LINTED = 1_000  # rows, for the card
 _TOKENIZER_FILES = (".json", ".jinja", ".model", ".txt")
 
 logger = logging.getLogger(__name__)
@@ -74,16 +75,18 @@ def convert(recipe: Recipe, source: Folder | None = None, *, in_process: int = I
     job = PrepareRows(recipe.convert.model_dump_json(), questions, renderer.name, base_dir, renderer.fingerprint)
     with prepared(source, job, renderer, recipe.ray, in_process) as blocks:
         facts = read_facts(blocks)
-        choice = _choose(recipe, source, pa.concat_tables(facts))
+        with uncollected():
+            choice = _choose(recipe, source, pa.concat_tables(facts))
         write_rows(folder, blocks, np.split(choice.picked, np.cumsum([table.num_rows for table in facts])[:-1]))
-    linted = islice(_trajectories(source, choice.picked), _LINTED)
+    with uncollected():
+        found = lint_training_rows(islice(_trajectories(source, choice.picked), _LINTED))
     dataset = Dataset(
         name=recipe.name,
         rows=choice.kept,
         paid_usd=total_usd(choice.rows["cost_usd"].to_pylist()),
         drops={**choice.report.to_dict(), "lengths": histograms(choice.rows, choice.kept)},
         manifest=manifest(choice.kept, renderer),
-        lint=lint_training_rows(linted),
+        lint=found,
         recipe=to_yaml(recipe),
     )
     write_about(folder, dataset, inputs)
