@@ -21,7 +21,7 @@ Encode = Callable[[Sequence[str], Follows], list[list[int]]]
 
 _SPACE = "\u2581"
 _WORD = re.compile(f"[ {_SPACE}]*[^ {_SPACE}]+|[ {_SPACE}]+")  # the spaces before it are a part of it
-_MAX_WORDS = 100_000  # that are remembered: some 30 MB
+_MAX_CHARS = 1_000_000  # of the words that are remembered: mostly 150,000 words in 50 MB
 
 
 class WordEncoder:
@@ -29,25 +29,31 @@ class WordEncoder:
 
     def __init__(self, encode: Encode) -> None:
         self._encode = encode
-        self._known: dict[Follows, dict[str, list[int]]] = {follows: {} for follows in get_args(Follows)}
+        self._forget()
 
     def __call__(self, texts: Sequence[str], follows: Follows) -> list[list[int]]:
         """As `encode` gives them."""
+        if self._n_chars > _MAX_CHARS:
+            self._forget()
+        known = self._known
         rows = [_WORD.findall(text) for text in texts]
-        first = self._ids_of({words[0] for words in rows if words}, follows)
-        rest = self._ids_of(set(chain.from_iterable(rows)), "text")
+        first = self._learn(known[follows], {words[0] for words in rows if words}, follows)
+        rest = self._learn(known["text"], set(chain.from_iterable(rows)), "text")
         return [
             first[words[0]] + list(chain.from_iterable(map(rest.__getitem__, words[1:]))) if words else []
             for words in rows
         ]
 
-    def _ids_of(self, words: set[str], follows: Follows) -> dict[str, list[int]]:
-        """Of these words, and maybe of others. A dict that others may be reading only grows."""
-        known = self._known[follows] if len(self._known[follows]) < _MAX_WORDS else {}
+    def _learn(self, known: dict[str, list[int]], words: set[str], follows: Follows) -> dict[str, list[int]]:
         new = [word for word in words if word not in known]  # `words - known.keys()` goes through all that are known
         known |= zip(new, self._encode(new, follows), strict=True)
-        self._known[follows] = known
+        self._n_chars += sum(map(len, new))
         return known
+
+    def _forget(self) -> None:
+        """Other threads may be reading what was known: it is left to them."""
+        self._known: dict[Follows, dict[str, list[int]]] = {follows: {} for follows in get_args(Follows)}
+        self._n_chars = 0
 
 
 def is_cut_by_spaces(definition: str, control_tokens: Collection[str]) -> bool:

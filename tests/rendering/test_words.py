@@ -68,7 +68,7 @@ def test_each_word_is_encoded_once_until_too_many_are_known(monkeypatch):
     by_words = WordEncoder(lengths)
     assert by_words(["to be or", "not to be"], "start") == [[2, 3, 3], [3, 3, 3]]
     assert by_words(["to be", ""], "start") == [[2, 3], []]
-    monkeypatch.setattr(words, "_MAX_WORDS", 1)
+    monkeypatch.setattr(words, "_MAX_CHARS", 1)
     assert by_words(["not to be"], "start") == [[3, 3, 3]]
     texts = [new for follows, new in asked if follows == "text"]
     assert texts == [[" be", " or", " to", "not", "to"], [], [" be", " to", "not"]]
