@@ -76,6 +76,7 @@ def interrupts_wait() -> Iterator[Callable[[], bool]]:
 
     An exception that a signal raises at any moment is lost where that moment belongs to a callback, of a fork or of
     Ray's, and the interrupt with it. ray.init also puts an exit of its own in the place of SIGTERM's handler.
+    A signal that is ignored, as a shell orders for what it starts in the background, stays so.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -87,7 +88,8 @@ def interrupts_wait() -> Iterator[Callable[[], bool]]:
         if len(came) > 1:
             raise KeyboardInterrupt
 
-    replaced = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    replaced = {number: signal.signal(number, remember) for number in heeded}
     try:
         yield lambda: bool(came)
     finally:
