@@ -108,8 +108,8 @@ def _same(table: pa.Table) -> pa.Table:
 def _on_ray(groups: Sequence[RowGroup], job: PrepareRows, n_rows: int) -> list[Block]:
     """Tasks of some row groups, which they read themselves; what they make stays in Ray's object store, or spills to
     disk."""
-    wanted = max(_TASKS_PER_CPU * int(ray.cluster_resources().get("CPU", 1)), len(groups) // _GROUPS_PER_TASK)
-    n_tasks = min(len(groups), wanted)
+    n_cpus = int(ray.cluster_resources().get("CPU", 0))  # none, where the head has none and no worker has come yet
+    n_tasks = min(len(groups), max(1, _TASKS_PER_CPU * n_cpus, len(groups) // _GROUPS_PER_TASK))
     dataset = ray.data.from_items([asdict(group) for group in groups], override_num_blocks=n_tasks)
     dataset.context.execution_options.preserve_order = True
     blocks: list[Block] = []

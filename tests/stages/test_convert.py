@@ -12,6 +12,7 @@ from fireact_ray.errors import DataError, InputError
 from fireact_ray.exporting import export
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
+from fireact_ray.stages import blocks
 from fireact_ray.stages.blocks import PrepareRows
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.generate import generate
@@ -151,6 +152,20 @@ def test_blocks_on_ray_are_what_this_process_makes(recipe):
     convert(recipe, in_process=0)
     assert part.read_bytes() == here
     assert [(part.parent / name).read_bytes() for name in ("drops.json", "manifest.json", "README.md")] == about
+
+
+def test_a_task_of_several_row_groups_makes_the_same_rows(recipe, monkeypatch):
+    source = Folder(recipe.run_dir) / "trajectories"
+    rows = read_trajectories(source)
+    for number in range(3):
+        write_trajectories(source, rows[number * 5 : number * 5 + 7], f"w{number}")
+    folder = convert(recipe)
+    here = [row for table in folder.read_tables() for row in table.to_pylist()]
+    folder.delete("manifest.json")
+    monkeypatch.setattr(blocks, "_TASKS_PER_CPU", 0)  # so that there is one task
+    convert(recipe, in_process=0)
+    assert [row for table in folder.read_tables() for row in table.to_pylist()] == here
+    assert here
 
 
 def test_a_worker_with_another_tokenizer_is_refused(recipe):
