@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 from fireact_ray.errors import InputError
@@ -15,6 +16,8 @@ from fireact_ray.rendering.tokenizer import HubTokenizer
 
 _CARD = "fireact.json"
 
+logger = logging.getLogger(__name__)
+
 
 def open_student(model_dir: str, config: StudentConfig, *, on_gpu: bool) -> LocalChat:
     """Load weights and start an engine. Raises InputError for an incomplete folder, DataError for a wrong base."""
@@ -22,12 +25,16 @@ def open_student(model_dir: str, config: StudentConfig, *, on_gpu: bool) -> Loca
 
     from fireact_ray.models.torch_engine import TorchEngine
     from fireact_ray.training.artifacts import load_trained
+    from fireact_ray.training.precision import by_hardware, for_inference
 
     renderer, tokenizer = open_renderer(model_dir, config), HubTokenizer.load(model_dir)
-    dtype, device = (torch.bfloat16, "cuda") if on_gpu else (torch.float32, "cpu")
-    trained = load_trained(model_dir, merge=True, dtype=dtype, device=device)
+    device = torch.device("cuda" if on_gpu else "cpu")
+    held = torch.bfloat16 if on_gpu and by_hardware("auto", device).bf16 else torch.float32
+    model = load_trained(model_dir, merge=True, dtype=held, device=device).model
+    precision = for_inference(model, device)
+    logger.info("%s: precision %s", student_name(model_dir), precision)
     engine = TorchEngine(
-        trained.model,
+        model.to(torch.bfloat16) if precision.bf16 else model,
         end_id=renderer.end_id,
         pad_id=tokenizer.pad_id,
         decode=tokenizer.decode,  # not the renderer's, which strips the newline that a stop string begins with

@@ -29,6 +29,7 @@ from fireact_ray.nano import stream
 from fireact_ray.nano.architecture import nano_config, nano_model
 from fireact_ray.nano.scenes import FreshWords
 from fireact_ray.nano.tokenizer import train_tokenizer
+from fireact_ray.training.precision import has_bf16
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def _load(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, list
 def _loss(model: LlamaForCausalLM, ids: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean over all tokens but each row's first; those of weight 0 never reach the output head."""
     keep = weights[:, 1:] > 0
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_bf16(ids.device)):
         hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
         logits = model.lm_head(hidden[:, :-1][keep])
     losses = F.cross_entropy(logits.float(), ids[:, 1:][keep], reduction="none")

@@ -41,7 +41,7 @@ class TrainConfig:
     pack_tokens: int | None = None  # examples stand behind one another in lines of so many tokens; None: one a line
     max_grad_norm: float = 1.0
     seed: int = 0
-    precision: str = "auto"  # auto: bf16 on a GPU, fp32 on a CPU
+    precision: str = "auto"  # auto: what this hardware does fast (training.precision)
     checkpoint_every_steps: int = 0  # 0: none on the way
     log_every_steps: int = 10
 

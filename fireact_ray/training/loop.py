@@ -10,6 +10,7 @@ import contextlib
 import logging
 import math
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from fireact_ray.training.data import TokenDataset, load_dataset
 from fireact_ray.training.loss import TrainedTokenLoss
 from fireact_ray.training.meter import Meter
 from fireact_ray.training.model import Prepared, base_fingerprint, find_base, load_base, prepare
+from fireact_ray.training.precision import Precision, by_hardware, confirmed
 
 log = logging.getLogger(__name__)
 
@@ -69,15 +71,21 @@ def train(
     which is `<model_dir_out>.checkpoints` unless given; a run that resumes from one goes on at the very
     next step. Raises InputError, DataError or TrainingError.
     """
-    here = _here(config, device)
+    here = _here(device)
     out = Path(model_dir_out)
     checkpoints = Path(checkpoint_dir) if checkpoint_dir else out.with_name(f"{out.name}.checkpoints")
     data = load_dataset(dataset_dir)
-    prepared = _prepare(config, data, here)
+    precision = by_hardware(config.precision, here.device)
+    prepared = _prepare(config, data, here, precision)
     optimizer = _optimizer(prepared.model, config)
     fingerprints = {"dataset": data.fingerprint, "base": base_fingerprint(find_base(config.base_model))}
     start = resume(resume_from, prepared.model, optimizer, config, fingerprints) if resume_from else 0
     compute_loss = _shared(TrainedTokenLoss(prepared.model).train(), here)
+    first = next(plan_steps(data.rows, config, here.rank, here.world_size, start))
+    precision = confirmed(
+        precision, config.precision, here.device, lambda bf16: _step_seconds(compute_loss, first, data, here, bf16)
+    )
+    log.info("precision: %s", precision)
 
     n_steps = count_steps(len(data.rows), config)
     log.info("training %s: %d examples, steps %d to %d", config.tuning, len(data.rows), start + 1, n_steps)
@@ -88,7 +96,7 @@ def train(
             group["lr"] = rate
         # Dropout follows from seed, step and rank: a resumed run draws what an uninterrupted one would.
         torch.manual_seed(hash((config.seed, step.number, here.rank)))
-        loss_sum = _accumulate_gradients(compute_loss, step, data, here)
+        loss_sum = _accumulate_gradients(compute_loss, step, data, here, precision.bf16)
         nn.utils.clip_grad_norm_(prepared.model.parameters(), config.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()
@@ -97,7 +105,7 @@ def train(
         done = step.number + 1
         now = {"step": done, "of": n_steps, "epoch": step.epoch + 1, "learning_rate": rate}
         if done % config.log_every_steps == 0 or done == n_steps:
-            entry = {**now, **meter.read()}
+            entry = {**now, **meter.read(), "precision": str(precision)}
             if here.rank == 0 and on_log:
                 on_log(entry)
         if config.checkpoint_every_steps and done % config.checkpoint_every_steps == 0 and done < n_steps:
@@ -141,25 +149,24 @@ class _Here:
     rank: int
     world_size: int
     device: torch.device
-    bf16: bool
 
 
-def _here(config: TrainConfig, device: str | torch.device | None) -> _Here:
+def _here(device: str | torch.device | None) -> _Here:
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if place.type == "cuda":
         if place.index is None:  # torchrun and Ray Train both set LOCAL_RANK
             place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         torch.cuda.set_device(place)
-    bf16 = config.precision == "bf16" or (config.precision == "auto" and place.type == "cuda")
     if not dist.is_initialized():
-        return _Here(0, 1, place, bf16)
-    return _Here(dist.get_rank(), dist.get_world_size(), place, bf16)
+        return _Here(0, 1, place)
+    return _Here(dist.get_rank(), dist.get_world_size(), place)
 
 
-def _prepare(config: TrainConfig, data: TokenDataset, here: _Here) -> Prepared:
+def _prepare(config: TrainConfig, data: TokenDataset, here: _Here, precision: Precision) -> Prepared:
     torch.manual_seed(config.seed)  # LoRA starts at random
-    # What is trained stays fp32 (PEFT sees to that for adapters); a frozen base may as well be held in bf16.
-    frozen_bf16 = here.bf16 and config.tuning == "lora"
+    # What is trained stays fp32 (PEFT sees to that for adapters); a frozen base may as well be held in bf16. Not on a
+    # CPU, where the clock may still decide for fp32.
+    frozen_bf16 = precision.bf16 and config.tuning == "lora" and here.device.type == "cuda"
     model = load_base(config.base_model, torch.bfloat16 if frozen_bf16 else torch.float32)
     largest = max(int(row.input_ids.max()) for row in data.rows)
     vocabulary = model.get_input_embeddings().num_embeddings
@@ -185,7 +192,9 @@ def _shared(compute_loss: nn.Module, here: _Here) -> nn.Module:
     return DistributedDataParallel(compute_loss, device_ids=devices, forward_sync_buffers=False)
 
 
-def _accumulate_gradients(compute_loss: nn.Module, step: Step, data: TokenDataset, here: _Here) -> torch.Tensor:
+def _accumulate_gradients(
+    compute_loss: nn.Module, step: Step, data: TokenDataset, here: _Here, bf16: bool
+) -> torch.Tensor:
     """Gradients of the step's mean loss per trained token. Returns this worker's sum of losses."""
     loss_sum = torch.zeros((), device=here.device)
     batches = step.share.micro_batches
@@ -194,9 +203,21 @@ def _accumulate_gradients(compute_loss: nn.Module, step: Step, data: TokenDatase
         # Gradients are exchanged once, with the last batch; workers may differ in how many they have.
         keep_local = here.world_size > 1 and i < len(batches) - 1
         with compute_loss.no_sync() if keep_local else contextlib.nullcontext():
-            with torch.autocast(here.device.type, torch.bfloat16, enabled=here.bf16):
+            with torch.autocast(here.device.type, torch.bfloat16, enabled=bf16):
                 batch_sum, _ = compute_loss(*tensors)
             # DDP averages over workers; the step's own count over all of them makes that a mean per token.
             (batch_sum * (here.world_size / step.trained_tokens)).backward()
         loss_sum += batch_sum.detach()
     return loss_sum
+
+
+def _step_seconds(compute_loss: nn.Module, step: Step, data: TokenDataset, here: _Here, bf16: bool) -> float:
+    """How long the gradients of a step take, over all workers, so that all choose alike. Leaves no gradient behind."""
+    started = time.perf_counter()
+    with compute_loss.no_sync() if here.world_size > 1 else contextlib.nullcontext():
+        _accumulate_gradients(compute_loss, step, data, here, bf16)
+    seconds = torch.tensor(time.perf_counter() - started)
+    compute_loss.zero_grad()
+    if here.world_size > 1:
+        dist.all_reduce(seconds)
+    return float(seconds)
