@@ -2,7 +2,7 @@
 
     python -m benchmarks.precision [--steps 3] [--threads 1]
 
-The nano (1.2 M parameters) and a Llama of 30 M, both with rows of random tokens. `auto` should be within 10 % of the
+The nano (1.2 M parameters) and a Llama of 8 M, both with rows of random tokens. `auto` should be within 10 % of the
 faster of the two, and never slower than fp32 by more than that.
 """
 
@@ -50,7 +50,7 @@ def main() -> None:
     print(f"{date.today()}, {os.cpu_count()} CPUs, {torch.backends.cpu.get_cpu_capability()}, {commit}, {vars(args)}\n")
     table = []
     with tempfile.TemporaryDirectory(prefix="fireact-precision-") as scratch:
-        for name, folder in {"nano": Path(base_model_dir("nano")), "30 M": _larger(Path(scratch) / "base")}.items():
+        for name, folder in {"nano": Path(base_model_dir("nano")), "8 M": _larger(Path(scratch) / "base")}.items():
             dataset = _rows(Path(scratch) / f"rows-{name}", args.steps * _BATCH)
             train_s = {kind: _train_s(folder, dataset, Path(scratch) / "out", kind) for kind in _PRECISIONS}
             answer_s = {kind: _answer_s(folder, kind) for kind in _PRECISIONS}
@@ -62,7 +62,7 @@ def main() -> None:
 
 def _larger(folder: Path) -> Path:
     config = LlamaConfig(
-        vocab_size=_VOCABULARY, hidden_size=512, intermediate_size=1408, num_hidden_layers=9, num_attention_heads=8
+        vocab_size=_VOCABULARY, hidden_size=256, intermediate_size=704, num_hidden_layers=8, num_attention_heads=8
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     (folder / "tokenizer.json").write_text("{}")

@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach the network
 
+LOGICAL_CPUS = 4  # more than the machine may have: what waits for a slot here would only test the scheduler
+
 _MARKED_FILE = re.compile(r"^pytestmark = .*", re.MULTILINE)
 
 
@@ -24,3 +26,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return None
     marked = _MARKED_FILE.search(collection_path.read_text(encoding="utf-8"))
     return True if marked and any(f"mark.{name}" in marked.group() for name in left_out) else None
+
+
+@pytest.fixture(scope="session")
+def local_ray():
+    """One Ray for the whole session, to which commands in processes of their own connect as well: by RAY_ADDRESS."""
+    from fireact_ray.recipe import RayConfig
+    from fireact_ray.stages.runtime import ray_session
+
+    with ray_session(RayConfig(num_cpus=LOGICAL_CPUS)):
+        import ray
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+            yield

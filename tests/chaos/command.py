@@ -1,6 +1,7 @@
 """A command in a process of its own, and the processes that it started: who they are, and that they end.
 
-Processes are found as descendants of the command, never by a name alone: other runs of the machine are not ours.
+Processes are found as descendants of the command, or of this process, whose Ray the command may have joined; never by a
+name alone: other runs of the machine are not ours.
 """
 
 from __future__ import annotations
@@ -34,14 +35,13 @@ class Command:
 
     def __init__(self, command: list[str], folder: Path, env: dict[str, str]) -> None:
         self.output = Path(tempfile.mkstemp(prefix="said-", suffix=".txt", dir=folder)[1])
-        outside = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         with self.output.open("w") as output:
             self._process = subprocess.Popen(
                 command,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**outside, **env},
+                env={**os.environ, **env},
             )
         self._seen: dict[int, Process] = {}
 
@@ -67,7 +67,8 @@ class Command:
 
     def workers(self) -> list[int]:
         """The processes that run rollouts, by their titles."""
-        return [process.pid for process in self._look() if _WORKER.search(process.title)]
+        self._look()
+        return [process.pid for process in _descendants(os.getpid()) if _WORKER.search(process.title)]
 
     def interrupt(self) -> None:
         """Ctrl-C: a terminal sends it to the whole process group."""
@@ -84,7 +85,7 @@ class Command:
         self._process.wait(10)
 
     def left_after(self, timeout_s: float) -> list[Process]:
-        """What was started by the command and is still there and of consequence."""
+        """What was started by the command, or for it by the Ray that it joined, and is still there."""
         until(lambda: not self._alive(), timeout_s)
         return self._alive()
 
@@ -95,8 +96,9 @@ class Command:
 
     def _alive(self) -> list[Process]:
         now = {process.pid: process.started for process in _processes()}
-        alive = [process for process in self._seen.values() if now.get(process.pid) == process.started]
-        return [process for process in alive if not _OF_RAY.match(process.title)]
+        own = [process for process in self._seen.values() if now.get(process.pid) == process.started]
+        joined = [process for process in _descendants(os.getpid()) if _WORKER.search(process.title)]
+        return [process for process in [*own, *joined] if not _OF_RAY.match(process.title)]
 
 
 def until(happens: Callable[[], bool], timeout_s: float) -> bool:

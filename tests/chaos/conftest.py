@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from fireact_ray.recipe import RayConfig
-
 FULL = os.environ.get("FIREACT_CHAOS") == "full"
 
 
@@ -41,14 +39,6 @@ def interrupts_are_heeded():
     """By what is started here, too, where a shell has started the tests in the background and has Ctrl-C ignored."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture(scope="session")
-def local_ray():
-    from fireact_ray.stages.runtime import ray_session
-
-    with ray_session(RayConfig(num_cpus=4)):
-        yield
 
 
 def pytest_collection_modifyitems(items):

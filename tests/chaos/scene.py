@@ -29,6 +29,10 @@ from fireact_ray.types import Trajectory
 from .command import Command
 
 REPLIES_PER_ROW = 3
+IN_FLIGHT = 8  # two workers of four slots
+# Two more calls a worker hold a lease already. A reply frees its slot before it is settled and journaled, so a death of
+# all workers can cost as many calls as hold a lease.
+LEASED = 12
 
 _RECIPE = """
 name: run

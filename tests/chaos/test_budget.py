@@ -35,11 +35,11 @@ def dearest(made: Scene, limit: str) -> float:
 
 
 def test_a_cap_holds_and_a_higher_one_goes_on_without_paying_twice(chaos, tmp_path, local_ray):
-    n_rows = 24
+    n_rows = 12
     (tmp_path / "prices.yaml").write_text(PRICES.format(PROMPT_USD, COMPLETION_USD))
     prices = f"teacher.quota.prices={tmp_path / 'prices.yaml'}"
     limits = ["max_cost_usd", "max_tokens", "max_calls"] * chaos.either(1, 7)
-    for nth, limit in enumerate([*limits, "max_calls"][: chaos.either(4, 20)]):
+    for nth, limit in enumerate(limits):
         share = chaos.rng.uniform(0.1, 0.9)
         whole = share * n_rows * PER_ROW[limit]
         cap = whole if limit == "max_cost_usd" else int(whole)

@@ -85,9 +85,9 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.parametrize("room_kb", [0, 48, *([16, 96, 160, 256] if FULL else [])])
-def test_a_full_disk_stops_the_run_cleanly_and_space_lets_it_go_on(room_kb, chaos, tmp_path, small_disk):
+def test_a_full_disk_stops_the_run_cleanly_and_space_lets_it_go_on(room_kb, chaos, tmp_path, small_disk, local_ray):
     """`room_kb`: for nothing at all; for the plan and some replies."""
-    n_rows = chaos.either(100, 400)
+    n_rows = chaos.either(60, 400)
     run = small_disk / "run"
     with scene(tmp_path, chaos.seed, n_rows) as made:
         to_disk = f"output_dir={small_disk}"
@@ -98,6 +98,6 @@ def test_a_full_disk_stops_the_run_cleanly_and_space_lets_it_go_on(room_kb, chao
         assert "Traceback" not in full.said
         assert not (run / "trajectories/manifest.json").exists(), "complete with missing rows"
         (small_disk / "filler").unlink()
-        made.finish(to_disk)
+        assert made.generate(to_disk).code == 0
         shutil.copytree(run, made.run.local_path)
         invariants.check(made, extra_calls=n_rows)

@@ -54,6 +54,7 @@ def test_keys_stand_nowhere_whatever_fails(failing, chaos, tmp_path, ray_dir):
                 "search.cache.enabled=true",
                 code=0 if failing == "for a while" else 1,
                 SOME_API_KEY=TEACHER_KEY,
+                RAY_ADDRESS="",  # a Ray of its own, whose files are all looked at
                 RAY_TMPDIR=str(ray_dir),
                 FIREACT_CACHE=str(tmp_path / "cache"),
             )

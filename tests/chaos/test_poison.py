@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.ray]
 IN_FLIGHT, WORKERS, MAX_DEATHS = 8, 2, 8
 
 
-def test_a_row_that_kills_its_worker_becomes_one_failed_row_and_spares_the_others(chaos, tmp_path):
-    n_rows = chaos.either(24, 500)
+def test_a_row_that_kills_its_worker_becomes_one_failed_row_and_spares_the_others(chaos, tmp_path, local_ray):
+    n_rows = chaos.either(12, 500)
     poisoned = f"q{chaos.rng.randrange(n_rows)}"
     with scene(tmp_path, chaos.seed, n_rows) as made:
         recipe = tmp_path / "poison.yaml"

@@ -8,16 +8,6 @@ from fireact_ray.teacher.brain import BrainConfig
 from fireact_ray.teacher.server import ScriptedTeacher
 
 
-@pytest.fixture(scope="session")
-def local_ray():
-    from fireact_ray.recipe import RayConfig
-    from fireact_ray.stages.runtime import ray_session
-
-    # More logical CPUs than the machine may have: what waits for a slot here would only test the scheduler.
-    with ray_session(RayConfig(num_cpus=4)):
-        yield
-
-
 @pytest.fixture
 def teacher():
     with ScriptedTeacher(BrainConfig(seed=0, error_rate=0.1)) as running:
@@ -28,7 +18,7 @@ def small_recipe(output_dir, teacher=None, *overrides: str) -> Recipe:
     """The demo at a size for tests, with a running teacher in place of one of its own."""
     settings = [
         f"output_dir={output_dir}",
-        "generate={split: train, n_questions: 24, workers: 2, concurrency: 16}",
+        "generate={split: train, n_questions: 24, workers: 1, concurrency: 16}",
         "train.epochs=1",
         "train.checkpoint_every_steps=2",
         "evaluate={split: test, n_questions: 8, systems: [base, finetuned]}",

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import asdict, replace
 
 import pyarrow as pa
@@ -19,17 +20,27 @@ from fireact_ray.stages.generate import generate
 from fireact_ray.stages.importing import import_file
 from fireact_ray.store import Folder, read_trajectories, write_trajectories
 from fireact_ray.tasks import load_questions
+from fireact_ray.teacher.brain import BrainConfig
+from fireact_ray.teacher.server import ScriptedTeacher
 
 from .conftest import small_recipe
 
 pytestmark = [pytest.mark.ray, pytest.mark.torch]
 
 
-@pytest.fixture
-def recipe(tmp_path, local_ray, teacher):
-    recipe = small_recipe(tmp_path, teacher, "teacher.methods=[cot, react, reflexion]")
-    generate(recipe)
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory, local_ray):
+    with ScriptedTeacher(BrainConfig(seed=0, error_rate=0.1)) as teacher:
+        recipe = small_recipe(tmp_path_factory.mktemp("runs"), teacher, "teacher.methods=[cot, react, reflexion]")
+        generate(recipe)
     return recipe
+
+
+@pytest.fixture
+def recipe(generated, tmp_path):
+    """A copy of the run, for the test to change."""
+    shutil.copytree(generated.run_dir, tmp_path / generated.name)
+    return generated.model_copy(update={"output_dir": str(tmp_path)})
 
 
 def test_the_dataset_is_what_a_loop_makes_and_every_row_is_accounted_for(recipe):

@@ -36,34 +36,6 @@ def small_recipe(output_dir, teacher, *overrides):
     return conftest.small_recipe(output_dir, teacher, "teacher.methods=[cot, react, reflexion]", *overrides)
 
 
-class Watch:
-    """Looks twenty times a second at how many requests have come to a teacher."""
-
-    def __init__(self, teacher) -> None:
-        self.seen: list[tuple[float, int]] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, args=(teacher,), daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error):
-        self._stop.set()
-        self._thread.join()
-
-    def _look(self, teacher) -> None:
-        while not self._stop.wait(0.05):
-            stats = teacher.stats()
-            self.seen.append((time.monotonic(), sum(stats["calls"].values()) + stats["in_flight"]))
-
-    def per_minute(self, first: int, last: int) -> float:
-        """Between the request number `first` and the request number `last`."""
-        start = next(at for at in self.seen if at[1] >= first)
-        end = next(at for at in self.seen if at[1] >= last)
-        return 60 * (end[1] - start[1]) / (end[0] - start[0])
-
-
 def bill(teacher) -> float:
     """What the teacher's provider would ask for, by PRICES."""
     stats = teacher.stats()
@@ -74,21 +46,18 @@ def n_replies(recipe) -> int:
     return sum(len(t.steps) for t in read_trajectories(Folder(recipe.run_dir) / "trajectories"))
 
 
-def test_two_workers_together_use_the_whole_rate_and_meet_no_429(tmp_path, local_ray):
+def test_two_workers_together_keep_to_the_rate_and_meet_no_429(tmp_path, local_ray):
     rate = 1200
     latency = Latency(median_s=0.2, sigma=0.5)
     with ScriptedTeacher(BrainConfig(seed=0), latency=latency, rate_limit=RateLimit(rate)) as teacher:
         recipe = small_recipe(
-            tmp_path, teacher, "generate.n_questions=60", "generate.concurrency=64",
+            tmp_path, teacher, "generate.n_questions=30", "generate.concurrency=64", "generate.workers=2",
             f"teacher.quota.requests_per_minute={rate}", "teacher.methods=[react]",
         )  # fmt: skip
-        with Watch(teacher) as watch:
-            generate(recipe)
+        generate(recipe)
         calls = teacher.stats()["calls"]
-    total = n_replies(recipe)
-    assert calls["200"] == total
-    assert watch.per_minute(40, int(0.8 * total)) >= 0.9 * rate  # the machine may be busy: benchmarks/quota.py measures
-    assert calls.get("429", 0) <= 0.01 * total
+    assert calls["200"] == n_replies(recipe) > 60  # more than may come at once
+    assert calls.get("429", 0) <= 0.01 * calls["200"]
 
 
 def test_with_a_third_of_429s_every_row_finishes_and_no_attempt_is_used_up(tmp_path, local_ray):
@@ -135,7 +104,9 @@ def test_a_budget_in_dollars_for_a_model_without_a_price_is_refused_before_anyth
 
 def test_the_quota_actor_may_die_and_the_run_goes_on_within_its_budget(tmp_path, local_ray):
     with ScriptedTeacher(BrainConfig(seed=0), latency=Latency(median_s=0.1)) as teacher:
-        recipe = small_recipe(tmp_path, teacher, "teacher.quota.max_concurrency=8", "generate.budget.max_calls=100")
+        recipe = small_recipe(
+            tmp_path, teacher, "teacher.quota.max_concurrency=8", "generate.budget.max_calls=100", "generate.workers=2"
+        )
         killed = threading.Event()
 
         def kill_after(n_calls: int) -> None:
@@ -198,7 +169,12 @@ def test_two_workers_learn_the_rate_of_a_provider_together(tmp_path, local_ray):
     latency = Latency(median_s=0.2, sigma=0.5)
     with ScriptedTeacher(BrainConfig(seed=0), latency=latency, rate_limit=RateLimit(rate)) as teacher:
         recipe = small_recipe(
-            tmp_path, teacher, "generate.n_questions=40", "generate.concurrency=64", "teacher.methods=[react]"
+            tmp_path,
+            teacher,
+            "generate.n_questions=25",
+            "generate.concurrency=64",
+            "generate.workers=2",
+            "teacher.methods=[react]",
         )
         generate(recipe)
         calls = teacher.stats()["calls"]
