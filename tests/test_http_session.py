@@ -3,6 +3,7 @@
 import asyncio
 import pickle
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -80,7 +81,17 @@ async def test_whatever_a_server_sends_instead_of_http_is_no_reply_and_never_an_
 async def test_nobody_there_is_no_reply():
     async with speaking(b"") as url:
         pass
-    assert await sent_to(url) == NoReply("ClientConnectorError")
+    assert await sent_to(f"{url}?api_key=sesame") == NoReply(f"connection refused (127.0.0.1:{urlsplit(url).port})")
+
+
+async def test_a_host_that_is_not_found_and_a_server_without_tls_are_told_apart():
+    assert await sent_to("http://no-such-host.invalid/v1") == NoReply(
+        "the name of the host is not found (no-such-host.invalid)"
+    )
+    async with loopback(lambda _: web.Response()) as server:
+        reply = await sent_to(server.url.replace("http:", "https:"))
+    assert reply.problem.startswith("no TLS: ")
+    assert reply.problem.endswith(f" (127.0.0.1:{urlsplit(server.url).port})")
 
 
 async def test_a_reply_that_is_too_long_has_a_status_and_no_body():
@@ -96,7 +107,7 @@ async def test_a_proxy_is_used_where_the_environment_names_one(monkeypatch):
         reply = await sent_to("http://provider.example/v1")
         passed_by = await sent_to("http://127.0.0.2:1/v1")
     assert (reply.body, proxy.asked[0]["headers"]["Host"]) == (b"by proxy", "provider.example")
-    assert passed_by == NoReply("ClientConnectorError")
+    assert passed_by == NoReply("connection refused (127.0.0.2:1)")
     assert len(proxy.asked) == 1
 
 
