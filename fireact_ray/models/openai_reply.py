@@ -26,7 +26,7 @@ from fireact_ray.errors import (
 from fireact_ray.http_session import MAX_REPLY_BYTES, HttpReply, read_json
 from fireact_ray.models.base import Completion
 from fireact_ray.provider_words import ProviderWords, error_in, one_line, read_words, words_of
-from fireact_ray.quota.notice import read_retry_after_s
+from fireact_ray.quota.notice import read_duration_s, read_retry_after_s, read_wait_s
 from fireact_ray.types import Usage
 
 # `finish_reason` in lower case, up to a colon. A word that stands in none of these is a reply that came to its own end.
@@ -112,7 +112,7 @@ def _failure(words: ProviderWords, reply: HttpReply, status: int | None, model: 
         return PromptFlagged(what, cause=cause)
     if status in (401, 402, 403) or words.reasons & (_ACCOUNT | _BAD_KEY):
         return ModelDenied(what, cause=cause)
-    retry_after_s = read_retry_after_s(reply.headers, time.time())
+    retry_after_s = _asked_wait_s(words, reply)
     if status in (None, 400, 429) and retry_after_s is None and _BILLING_TEXT.search(words.message):
         return ModelDenied(what, cause=cause)
     if status == 429 or (status is None and words.reasons & _TOO_FAST):
@@ -130,6 +130,19 @@ def _failure(words: ProviderWords, reply: HttpReply, status: int | None, model: 
     ):
         return TokenLimit(f"{what}: the prompt does not fit into the model's context", cause=cause)
     return ModelRefused(what + _set_by(words), cause=cause)
+
+
+def _asked_wait_s(words: ProviderWords, reply: HttpReply) -> float | None:
+    """In the headers, or else in the body: as a field, as a router's headers of the provider, or in the text."""
+    now = time.time()
+    places = (
+        read_retry_after_s(reply.headers, now),
+        read_retry_after_s(dict(words.headers), now),
+        read_duration_s(words.retry_delay),
+        read_wait_s(words.message),
+    )
+    told = [seconds for seconds in places if seconds is not None]
+    return next((seconds for seconds in told if seconds > 0), 0.0 if told else None)
 
 
 def _is_flagged(words: ProviderWords) -> bool:

@@ -110,18 +110,18 @@ async def test_attempts_are_bounded_and_the_failure_is_typed():
 
 
 async def test_rate_limits_wait_as_told_and_use_up_no_attempt():
-    limited = [error(429, **{"Retry-After": "0.1"}) for _ in range(5)]
+    limited = [error(429, **{"Retry-After": "0.1"}) for _ in range(2)]
     async with served(*limited, reply()) as (client, requests):
         started = time.monotonic()
         assert (await client.complete(TURNS, Sampling())).text == "hello"
-    assert time.monotonic() - started >= 0.5
-    assert len(requests) == 6
+    assert time.monotonic() - started >= 0.2
+    assert len(requests) == 3
 
 
 async def test_rate_limits_without_a_single_reply_stop_the_run_in_the_end():
     limited = [error(429, **{"Retry-After": "0.2"}) for _ in range(3)]
     async with served(*limited, quota=LocalQuota(QuotaLimits(patience_s=0.3))) as (client, requests):
-        with pytest.raises(ModelDenied, match=r"rate limited for \d\.\d+ s without one reply"):
+        with pytest.raises(ModelDenied, match=r"^m: HTTP 429 .*; no reply came in 0\.2.* s, and a run waits 0\.3 s"):
             await client.complete(TURNS, Sampling())
     assert len(requests) == 2
 

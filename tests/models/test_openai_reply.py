@@ -283,6 +283,33 @@ def test_a_rate_limit_of_a_plan_that_says_when_to_come_back_is_no_refused_plan()
 
 
 @pytest.mark.parametrize(
+    ("body", "headers", "seconds"),
+    [
+        ([{"error": {"code": 429, "message": "x", "details": [{"@type": "RetryInfo", "retryDelay": "6s"}]}}], {}, 6.0),
+        ({"error": {"message": "Please try again in 1.5s."}}, {}, 1.5),
+        ({"error": {"message": "Please try again in 1.5s."}}, {"retry-after": "3"}, 3.0),
+        ({"error": {"message": "Please try again in 1.5s."}}, {"retry-after": "0"}, 1.5),
+        ({"error": {"message": "Rate limit reached"}}, {"retry-after": "0"}, 0.0),
+        ({"error": {"message": "Rate limit reached"}}, {}, None),
+        (
+            {
+                "error": {
+                    "message": "Rate limit exceeded: free-models-per-day. Add 10 credits to unlock more",
+                    "code": 429,
+                    "metadata": {"headers": {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60s"}},
+                }
+            },
+            {},
+            60.0,
+        ),
+    ],
+)
+def test_how_long_to_wait_is_said_in_headers_fields_or_words(body, headers, seconds):
+    error = failed(body, 429, **headers)
+    assert (type(error), error.retry_after_s) == (RateLimited, seconds)
+
+
+@pytest.mark.parametrize(
     ("status", "body", "message"),
     [
         (
