@@ -15,9 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+
+from fireact_ray.errors import InputError
+from fireact_ray.proxies import proxy_for
 
 MAX_REPLY_BYTES = 4_000_000
 NOT_JSON = object()
@@ -54,7 +56,7 @@ class HttpSession:
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots: contextlib.AbstractAsyncContextManager[Any] = contextlib.nullcontext()
-        self._proxies: dict[str, str | None] = {}
+        self._proxies: dict[tuple[str, str], str | None] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return HttpSession, (self._timeout_s, self._max_connections)
@@ -84,6 +86,8 @@ class HttpSession:
                     return HttpReply(response.status, response.headers, await _bounded(response.content))
             except TimeoutError:
                 return NoReply(f"no reply within {self._timeout_s:g} s")
+            except InputError as error:  # of a proxy
+                return NoReply(str(error))
             except (aiohttp.ClientError, OSError) as error:
                 return NoReply(_problem(error))
 
@@ -109,12 +113,11 @@ class HttpSession:
         return self._session
 
     def _proxy(self, url: str) -> str | None:
-        """As HTTPS_PROXY, HTTP_PROXY and NO_PROXY say; aiohttp's own reading of them takes a thread per request."""
-        parts = urlsplit(url)
-        if parts.netloc not in self._proxies:
-            bypassed = proxy_bypass(parts.hostname or "")
-            self._proxies[parts.netloc] = None if bypassed else getproxies().get(parts.scheme)
-        return self._proxies[parts.netloc]
+        """Read once for each host; aiohttp's own reading of them takes a thread per request."""
+        place = urlsplit(url)[:2]
+        if place not in self._proxies:
+            self._proxies[place] = proxy_for(os.environ, url)
+        return self._proxies[place]
 
 
 def read_json(body: bytes | None) -> Any:
