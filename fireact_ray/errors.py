@@ -9,6 +9,7 @@
     │   ├── RateLimited        429: wait, it is no failed attempt
     │   ├── ModelRefused       400, 404, content filter: another try would not help
     │   │   ├── TokenLimit       the prompt does not fit, or the reply was cut before its action
+    │   │   ├── PromptFlagged    moderation refused this one prompt; other questions are not touched
     │   │   └── ReplyWithheld    a content filter or a refusal, told with an OK: there may be a bill
     │   └── ModelDenied        key, billing or quota: the whole run must pause   exit 1
     │       └── ModelUnknown     there is no such model                           exit 2
@@ -20,11 +21,16 @@
     └── TrainingError        training cannot start or go on                      exit 1
 
 Errors cross process borders, so every class can be built from its message alone and stays picklable.
+
+A ModelError has a `signature`: what two failures have in common when they have the same cause, such as
+"ModelRefused 400 unsupported_value temperature". The message holds the provider's own words, which differ from call to
+call (request ids, counts of tokens); failures are compared by their signature.
 """
 
 from __future__ import annotations
 
 import os
+from typing import Self
 
 
 class FireActError(Exception):
@@ -44,7 +50,25 @@ class RecipeError(InputError):
 
 
 class ModelError(FireActError):
-    """A chat model gave no usable reply. A rollout turns this into a Trajectory with a StopReason."""
+    """A chat model gave no usable reply. A rollout turns this into a Trajectory with a StopReason.
+
+    `cause`: what the signature holds after the class, made of few words: a status, a code, a parameter. It survives
+    pickling and `reworded`; an error that is built from its message alone has none.
+    """
+
+    def __init__(self, message: str, *, cause: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause
+
+    @property
+    def signature(self) -> str:
+        return f"{type(self).__name__} {self.cause}".rstrip()
+
+    def reworded(self, message: str) -> Self:
+        """The same failure with another message."""
+        copied = type(self)(message)
+        copied.__dict__.update(self.__dict__)
+        return copied
 
 
 class ModelUnavailable(ModelError):
@@ -58,8 +82,8 @@ class MalformedReply(ModelUnavailable):
 class RateLimited(ModelError):
     """A 429. `retry_after_s`: how long the provider asks to wait; None where it does not say."""
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, retry_after_s: float | None = None, *, cause: str = "") -> None:
+        super().__init__(message, cause=cause)
         self.retry_after_s = retry_after_s
 
 
@@ -69,6 +93,10 @@ class ModelRefused(ModelError):
 
 class TokenLimit(ModelRefused):
     """The prompt does not fit into the model's context, or a reply was cut by its limit before it held an action."""
+
+
+class PromptFlagged(ModelRefused):
+    """The provider's moderation refused this prompt before it made a reply: nothing is billed."""
 
 
 class ReplyWithheld(ModelRefused):

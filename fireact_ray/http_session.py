@@ -9,16 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
+from fireact_ray.errors import InputError
+from fireact_ray.proxies import proxy_for
+
 MAX_REPLY_BYTES = 4_000_000
 NOT_JSON = object()
+
+_ERRNO = re.compile(r"Errno (\d+)")
 
 _HEADERS = {"User-Agent": "fireact_ray/0.1", "Accept": "application/json"}  # Wikimedia refuses clients without a name
 
@@ -34,7 +40,7 @@ class HttpReply:
 
 @dataclass(frozen=True, slots=True)
 class NoReply:
-    """`problem` holds nothing of the request: a time limit or the class of an error."""
+    """`problem`: why, in a few words, with host and port where a connection failed; nothing else of the request."""
 
     problem: str
 
@@ -50,7 +56,7 @@ class HttpSession:
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots: contextlib.AbstractAsyncContextManager[Any] = contextlib.nullcontext()
-        self._proxies: dict[str, str | None] = {}
+        self._proxies: dict[tuple[str, str], str | None] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return HttpSession, (self._timeout_s, self._max_connections)
@@ -80,8 +86,10 @@ class HttpSession:
                     return HttpReply(response.status, response.headers, await _bounded(response.content))
             except TimeoutError:
                 return NoReply(f"no reply within {self._timeout_s:g} s")
+            except InputError as error:  # of a proxy
+                return NoReply(str(error))
             except (aiohttp.ClientError, OSError) as error:
-                return NoReply(type(error).__name__)
+                return NoReply(_problem(error))
 
     async def close(self) -> None:
         if self._session is not None:
@@ -105,12 +113,11 @@ class HttpSession:
         return self._session
 
     def _proxy(self, url: str) -> str | None:
-        """As HTTPS_PROXY, HTTP_PROXY and NO_PROXY say; aiohttp's own reading of them takes a thread per request."""
-        parts = urlsplit(url)
-        if parts.netloc not in self._proxies:
-            bypassed = proxy_bypass(parts.hostname or "")
-            self._proxies[parts.netloc] = None if bypassed else getproxies().get(parts.scheme)
-        return self._proxies[parts.netloc]
+        """Read once for each host; aiohttp's own reading of them takes a thread per request."""
+        place = urlsplit(url)[:2]
+        if place not in self._proxies:
+            self._proxies[place] = proxy_for(os.environ, url)
+        return self._proxies[place]
 
 
 def read_json(body: bytes | None) -> Any:
@@ -119,6 +126,44 @@ def read_json(body: bytes | None) -> Any:
         return json.loads((body or b"").decode())
     except (ValueError, RecursionError):
         return NOT_JSON
+
+
+def _problem(error: Exception) -> str:
+    """In words that hold no URL; what aiohttp itself says of an error may hold one."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return f"the name of the host is not found ({error.host})"
+        case aiohttp.ClientConnectorCertificateError():
+            reason = getattr(error.certificate_error, "verify_message", "") or "it does not fit the host"
+            return f"the TLS certificate is refused: {reason} ({error.host}:{error.port})"
+        case aiohttp.ClientConnectorSSLError():
+            reason = getattr(error.os_error, "reason", None) or "handshake failed"
+            return f"no TLS: {reason} ({error.host}:{error.port})"
+        case aiohttp.ClientProxyConnectionError():
+            return f"{_system_words(error.os_error)} by the proxy ({error.host}:{error.port})"
+        case aiohttp.ClientConnectorError():
+            return f"{_system_words(error.os_error)} ({error.host}:{error.port})"
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy answers HTTP {error.status}"
+        case aiohttp.ServerDisconnectedError():
+            return "the server closed the connection without a reply"
+        case aiohttp.ClientPayloadError():
+            return "the reply broke off"
+        case aiohttp.InvalidURL():
+            return "the address is no URL that can be asked"
+        case aiohttp.ClientResponseError():
+            return "the reply is no HTTP"
+        case OSError():
+            return _system_words(error)
+        case _:
+            return type(error).__name__
+
+
+def _system_words(error: OSError) -> str:
+    """Such as "connection refused"; where several addresses were tried, asyncio keeps the numbers in its text."""
+    number = _ERRNO.search(str(error))
+    code = error.errno or (int(number[1]) if number else None)
+    return os.strerror(code).lower() if code and code > 0 else "no connection"
 
 
 async def _bounded(content: aiohttp.StreamReader) -> bytes | None:

@@ -1,11 +1,13 @@
 """Secrets: read by name where they are used, masked wherever text leaves us.
 
 A key is named by an environment variable or a file. Whatever was read here is known from then on, and `redact` masks it
-in any text, as it is and as a URL or JSON spells it. Text from elsewhere is masked by its shape (`api_key=...`).
+in any text, as it is, as a URL, JSON or HTML spells it, and where a provider shows a part of it. Text from elsewhere is
+masked by its shape (`api_key=...`, `sk-...`).
 """
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 import os
@@ -20,12 +22,16 @@ MASK = "[redacted]"
 
 _SHORTEST = 8  # a shorter value would mask ordinary words, and protects nothing
 _SECRET_NAME = re.compile(r"(API_?KEY|TOKEN|SECRET|PASSWORD)$")
+_KEY_HEADS = r"(?:sk-|gsk_|xai-|tvly-|csk-|nvapi-|pplx-|hf_|AIza)"  # how providers begin their keys
 _SHAPES = (
     (re.compile(r"(?i)\b((?:api[_-]?key|access[_-]?token|token|secret|password)=)[^&\s\"'<>]+"), rf"\1{MASK}"),
     (re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}"), rf"\1{MASK}"),
     (re.compile(r"(://)[^/\s@\"']+@"), rf"\1{MASK}@"),
+    (re.compile(rf"(?<![A-Za-z]){_KEY_HEADS}[\w%*.\u2026-]{{5,}}[\w*]"), MASK),
+    (re.compile(r"(?<![\w-])[\w-]{0,200}\*{3,}[\w*-]{0,200}\w"), MASK),  # its ends: abcd***6789, ****6789
 )
 _known: set[str] = set()
+_known_parts: dict[str, re.Pattern[str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,13 @@ def _usable(key: str, place: str, asked_by: str) -> str:
 def remember(value: str) -> None:
     """From now on `redact` masks this value, also where a URL or JSON spells it."""
     if len(value) >= _SHORTEST:
-        _known.update({value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1]})
+        in_urls = {quote(value), quote(value, safe=""), quote_plus(value)}
+        _known.update({value, *in_urls, json.dumps(value)[1:-1], html.escape(value)})
+        head, long_head = re.escape(value[:4]), re.escape(value[: max(_SHORTEST, len(value) // 2)])
+        # Its beginning and a gap (abcd...6789), or half of it and more (cut off by a limit).
+        _known_parts[value] = re.compile(
+            rf"{head}[\w-]{{0,200}}(?:\.{{2,}}|\u2026|\*{{2,}})[\w*-]*|{long_head}[\w%*.-]*"
+        )
 
 
 def remember_environment() -> None:
@@ -84,6 +96,8 @@ def redact(text: str) -> str:
     """`text` without any known secret, and without what stands where secrets stand."""
     for value in sorted(_known, key=len, reverse=True):
         text = text.replace(value, MASK)
+    for part in _known_parts.values():
+        text = part.sub(MASK, text)
     for shape, masked in _SHAPES:
         text = shape.sub(masked, text)
     return text

@@ -3,6 +3,7 @@
 import asyncio
 import pickle
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -80,7 +81,17 @@ async def test_whatever_a_server_sends_instead_of_http_is_no_reply_and_never_an_
 async def test_nobody_there_is_no_reply():
     async with speaking(b"") as url:
         pass
-    assert await sent_to(url) == NoReply("ClientConnectorError")
+    assert await sent_to(f"{url}?api_key=sesame") == NoReply(f"connection refused (127.0.0.1:{urlsplit(url).port})")
+
+
+async def test_a_host_that_is_not_found_and_a_server_without_tls_are_told_apart():
+    assert await sent_to("http://no-such-host.invalid/v1") == NoReply(
+        "the name of the host is not found (no-such-host.invalid)"
+    )
+    async with loopback(lambda _: web.Response()) as server:
+        reply = await sent_to(server.url.replace("http:", "https:"))
+    assert reply.problem.startswith("no TLS: ")
+    assert reply.problem.endswith(f" (127.0.0.1:{urlsplit(server.url).port})")
 
 
 async def test_a_reply_that_is_too_long_has_a_status_and_no_body():
@@ -89,15 +100,22 @@ async def test_a_reply_that_is_too_long_has_a_status_and_no_body():
     assert (reply.status, reply.body) == (503, None)
 
 
-async def test_a_proxy_is_used_where_the_environment_names_one(monkeypatch):
-    async with loopback(lambda _: web.Response(text="by proxy")) as proxy:
-        monkeypatch.setenv("http_proxy", proxy.url)
-        monkeypatch.setenv("no_proxy", "127.0.0.2")
+async def test_a_proxy_is_used_where_the_environment_names_one_and_never_for_this_machine(monkeypatch):
+    async with loopback(lambda _: web.Response(text="by proxy")) as proxy, loopback(lambda _: web.Response()) as here:
+        monkeypatch.setenv("http_proxy", proxy.url.removeprefix("http://"))
         reply = await sent_to("http://provider.example/v1")
-        passed_by = await sent_to("http://127.0.0.2:1/v1")
+        await sent_to(here.url)
     assert (reply.body, proxy.asked[0]["headers"]["Host"]) == (b"by proxy", "provider.example")
-    assert passed_by == NoReply("ClientConnectorError")
-    assert len(proxy.asked) == 1
+    assert (len(proxy.asked), len(here.asked)) == (1, 1)
+
+
+async def test_a_proxy_that_is_away_or_of_another_kind_is_told_as_such(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://me:sesame@127.0.0.1:1")
+    assert await sent_to("http://provider.example/v1") == NoReply("connection refused by the proxy (127.0.0.1:1)")
+    monkeypatch.setenv("http_proxy", "socks5h://me:sesame@127.0.0.1:1")
+    reply = await sent_to("http://provider.example/v1")
+    assert "http_proxy names a proxy of the kind socks5h://" in reply.problem
+    assert "sesame" not in reply.problem
 
 
 def test_a_session_moves_with_the_event_loop_and_pickles_closed():

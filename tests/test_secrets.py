@@ -1,21 +1,27 @@
 """Keys: where they are read, and that they appear nowhere else, whatever goes wrong."""
 
 import asyncio
+import html
 import logging
 import pickle
 import subprocess
 import sys
 import traceback
+from urllib.parse import quote, quote_plus
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 from loopback import loopback
 
+from fireact_ray import secrets
 from fireact_ray.assembly import open_backend
 from fireact_ray.errors import FireActError, InputError
 from fireact_ray.models.base import Sampling
 from fireact_ray.models.openai import OpenAIChat
 from fireact_ray.models.retrying import Retrying, RetryPolicy
+from fireact_ray.provider_words import one_line
 from fireact_ray.recipe_loader import load_recipe, to_yaml
 from fireact_ray.secrets import ApiKey, RedactingFilter, read_api_key, redact, remember
 from fireact_ray.tools.web.backend import WebBackend
@@ -51,6 +57,28 @@ def test_a_key_that_was_read_is_masked_as_it_is_and_as_urls_spell_it():
     assert redact(text) == "a [redacted] b [redacted] c"
 
 
+@pytest.mark.parametrize("shown", ["wily***", "wily-fox...9999", "wily\u2026", "wily-fox-88", "wily-fox-8888-99"])
+def test_a_part_of_a_key_that_was_read_is_masked_too(shown):
+    remember("wily-fox-8888-9999")
+    assert redact(f"the key {shown} is wrong") == "the key [redacted] is wrong"
+    assert redact("a wily fox, wily-fox: 9") == "a wily fox, wily-fox: 9"
+
+
+@given(
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=60),
+    st.sampled_from([str, quote, quote_plus, html.escape]),
+    st.text(max_size=400),
+    st.text(max_size=400),
+)
+def test_whatever_stands_around_a_key_its_line_does_not_hold_it(key, spelt, before, after):
+    key = f"Kq7-{key}"
+    with pytest.MonkeyPatch.context() as patch:  # what is known stays known: not for the other tests
+        patch.setattr(secrets, "_known", set())
+        patch.setattr(secrets, "_known_parts", {})
+        remember(key)
+        assert spelt(key)[:10] not in one_line(f"{before} {spelt(key)} {after}")
+
+
 @pytest.mark.parametrize(
     ("text", "masked"),
     [
@@ -60,6 +88,10 @@ def test_a_key_that_was_read_is_masked_as_it_is_and_as_urls_spell_it():
         ),
         ("Authorization: Bearer abcdef0123456789", "Authorization: Bearer [redacted]"),
         ("redis://user:pw@host:6379/0", "redis://[redacted]@host:6379/0"),
+        ("Incorrect API key provided: sk-test-***6789.", "Incorrect API key provided: [redacted]."),
+        ("Your api key: ****6789 is invalid", "Your api key: [redacted] is invalid"),
+        ("key gsk_0123456789abcdef, or sk-proj-01%2B23456789", "key [redacted], or [redacted]"),
+        ("task-management, sk-learn and 2**3", "task-management, sk-learn and 2**3"),
         ("nothing to hide: token economy, key=value", "nothing to hide: token economy, key=value"),
     ],
 )

@@ -189,11 +189,17 @@ def _from_settlement(settlement: Settlement) -> list[Any]:
         [usage.prompt_tokens, usage.completion_tokens],
         settlement.retry_after_s,
         heard,
+        settlement.said,
     ]
 
 
 def _to_settlement(
-    lease_id: str, outcome: str, usage: list[int], retry_after_s: float | None, heard: list[float | None] | None
+    lease_id: str,
+    outcome: str,
+    usage: list[int],
+    retry_after_s: float | None,
+    heard: list[float | None] | None,
+    said: str,
 ) -> Settlement:
     notice = None if heard is None else RateNotice(*heard)
-    return Settlement(lease_id, Outcome(outcome), Usage(*usage), retry_after_s, notice)
+    return Settlement(lease_id, Outcome(outcome), Usage(*usage), retry_after_s, notice, said)

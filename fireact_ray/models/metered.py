@@ -64,7 +64,8 @@ class MeteredChat:
         try:
             completion = await self.inner.complete(turns, sampling)
         except RateLimited as error:
-            await self._settle(Settlement(lease_id, Outcome.LIMITED, retry_after_s=error.retry_after_s))
+            limited = Settlement(lease_id, Outcome.LIMITED, retry_after_s=error.retry_after_s, said=str(error))
+            await self._settle(limited)
             return None
         except (MalformedReply, ReplyWithheld, asyncio.CancelledError):  # there may be a bill all the same
             await self.quota.settle(Settlement(lease_id, Outcome.LOST))

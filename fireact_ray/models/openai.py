@@ -7,6 +7,7 @@ by `metered`, which also hears what the reply's headers say of them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -15,7 +16,8 @@ from urllib.parse import urlsplit
 from fireact_ray.errors import ModelUnavailable
 from fireact_ray.http_session import HttpSession, NoReply
 from fireact_ray.models.base import Completion, Sampling
-from fireact_ray.models.openai_reply import failure, read_completion
+from fireact_ray.models.openai_reply import read_completion
+from fireact_ray.proxies import proxy_for
 from fireact_ray.quota.notice import read_notice
 from fireact_ray.secrets import redact
 from fireact_ray.types import Turn
@@ -26,14 +28,16 @@ OPENAI_URL = "https://api.openai.com/v1"
 class OpenAIChat:
     """A chat model behind `POST {base_url}/chat/completions`. `timeout_s` bounds a request to its last byte.
 
-    Holds the key, so it does not pickle: each process builds its own.
+    Holds the key, so it does not pickle: each process builds its own. Raises InputError for a proxy in the environment
+    that cannot be used.
     """
 
     def __init__(self, name: str, *, base_url: str | None = None, api_key: str, timeout_s: float = 120.0) -> None:
         self.name = name
-        self._label = redact(name)  # all that an error holds besides the host and our own words
+        self._label = redact(name)  # opens every error
         self._url = f"{(base_url or OPENAI_URL).rstrip('/')}/chat/completions"
         self._host = urlsplit(self._url).hostname or ""
+        proxy_for(os.environ, self._url)
         self._headers = {"Authorization": f"Bearer {api_key}"}
         self._limit = token_limit_field(self._host)
         self._session = HttpSession(timeout_s)
@@ -44,10 +48,8 @@ class OpenAIChat:
     async def complete(self, turns: Sequence[Turn], sampling: Sampling) -> Completion:
         reply = await self._session.send("POST", self._url, headers=self._headers, body=self._request(turns, sampling))
         if isinstance(reply, NoReply):
-            raise ModelUnavailable(f"{self._label}: {reply.problem}")
-        if not 200 <= reply.status < 300:
-            raise failure(reply, self._label, self._host)
-        return replace(read_completion(reply.body, self._label), notice=read_notice(reply.headers))
+            raise ModelUnavailable(f"{self._label}: {reply.problem}", cause=reply.problem)
+        return replace(read_completion(reply, self._label, self._host), notice=read_notice(reply.headers))
 
     async def close(self) -> None:
         await self._session.close()

@@ -44,7 +44,7 @@ class Retrying:
             except ModelUnavailable as error:
                 failures += 1
                 if failures >= self.policy.max_attempts:
-                    raise type(error)(f"{error} (after {failures} attempts)") from None
+                    raise error.reworded(f"{error} (after {failures} attempts)") from None
             await asyncio.sleep(self._delay_s(failures))
 
     async def close(self) -> None:

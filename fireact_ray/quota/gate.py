@@ -8,6 +8,8 @@ so that a pause reaches everybody who has not started yet. One gate serves an ev
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import time
 import uuid
 from collections import deque
@@ -17,6 +19,10 @@ from fireact_ray.errors import BudgetExhausted, ModelDenied
 from fireact_ray.quota.budget import Account, Budget, Spent
 from fireact_ray.quota.ledger import Denied, Grant, Ledger, Outcome, QuotaLimits, Settlement, Wait
 from fireact_ray.types import Usage
+
+_LONG_PAUSE_S = 10.0  # is worth a line of the log
+
+logger = logging.getLogger(__name__)
 
 _ENDED = Denied("the run has ended", by_budget=False)
 
@@ -35,6 +41,7 @@ class Gate:
         self.ledger = Ledger(limits, time.monotonic(), uuid.uuid4().hex[:8])
         self._queue: deque[_Waiting] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._announced_until = -math.inf
 
     def open(self, account: Account, spent: Spent) -> None:
         """Begin, or begin anew, a run that has spent this much; who still waits of an earlier sitting is dead."""
@@ -63,7 +70,16 @@ class Gate:
 
     def settle(self, run: str, settlement: Settlement) -> None:
         self.ledger.settle(time.monotonic(), run, settlement)
+        self._announce(time.monotonic())
         self._serve()
+
+    def _announce(self, now: float) -> None:
+        """Once for each long pause: a run that says nothing for minutes looks like one that hangs."""
+        pauses = self.ledger.pauses
+        is_new = pauses.until - max(now, self._announced_until) > _LONG_PAUSE_S
+        if is_new and pauses.hopeless(now, self.ledger.limits.patience_s) is None:
+            self._announced_until = pauses.until
+            logger.warning("%s", pauses.words(now))
 
     def _give_back(self, run: str, answer: Grant | Denied) -> None:
         if isinstance(answer, Grant):

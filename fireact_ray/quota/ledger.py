@@ -6,7 +6,6 @@ waits or looks at a clock: `now` is an argument, and who wants to wait does so o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,16 +13,16 @@ from enum import StrEnum
 from fireact_ray.quota.budget import Budget, Spent
 from fireact_ray.quota.concurrency import Concurrency
 from fireact_ray.quota.notice import RateNotice
+from fireact_ray.quota.pauses import Pauses
 from fireact_ray.quota.rates import Rates
 from fireact_ray.types import Usage
-
-_FIRST_PAUSE_S, _MAX_PAUSE_S = 1.0, 30.0  # after a 429 without Retry-After, doubled while they go on
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaLimits:
     """None: no limit known. `lease_s`: how long a call can last at most, after that its caller must have died.
-    `patience_s`: how long 429s may go on without one reply before runs are stopped."""
+    `patience_s`: how long 429s may go on without one reply, the pause that was asked for included, before runs are
+    stopped."""
 
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
@@ -64,13 +63,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How a leased call ended."""
+    """How a leased call ended. `said`: of a LIMITED one, in the provider's words."""
 
     lease_id: str
     outcome: Outcome
     usage: Usage = field(default_factory=Usage)
     retry_after_s: float | None = None
     notice: RateNotice | None = None
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,8 @@ class Ledger:
         self._disowned: set[str] = set()  # open when their run began anew
         self._settled_foreign: set[str] = set()
         self._budgets: dict[str, Budget] = {}
-        self._paused_until = -math.inf
-        self._pause_s = _FIRST_PAUSE_S
-        self._limited_since: float | None = None
+        self._probe = ""  # the lease of the last call that went out alone
+        self.pauses = Pauses()
         self.limit(limits, now)
 
     def limit(self, limits: QuotaLimits, now: float) -> None:
@@ -131,14 +130,15 @@ class Ledger:
             return Denied(reason, by_budget=True)
         if budget.must_wait(estimate):
             return Wait(self._next_expiry_s(now), only_this_run=True)
-        if (reason := self._hopeless(now)) is not None:
+        if (reason := self.pauses.hopeless(now, self.limits.patience_s)) is not None:
             return Denied(reason, by_budget=False)
-        if (wait_s := max(self._paused_until - now, self._rates.wait_s(now, tokens))) > 0:
+        if (wait_s := max(self.pauses.until - now, self._rates.wait_s(now, tokens))) > 0:
             return Wait(wait_s)
-        if not self._concurrency.has_room:
+        if not self._concurrency.has_room or (self.pauses.wants_probe and self._probe in self._open):
             return Wait(self._next_expiry_s(now))
         self._n_leases += 1
         lease_id = f"{self._epoch}-{self._n_leases}"
+        self._probe = lease_id if self.pauses.wants_probe else ""
         self._open[lease_id] = _Lease(run, estimate, now, now + self.limits.lease_s)
         self._rates.take(now, tokens)
         self._concurrency.take()
@@ -163,14 +163,10 @@ class Ledger:
     def _listen(self, now: float, granted_at: float, settlement: Settlement) -> None:
         """Hear what the provider says by a reply or a 429."""
         if settlement.outcome is Outcome.LIMITED:
-            pause_s = self._pause_s if settlement.retry_after_s is None else settlement.retry_after_s
-            if granted_at >= self._paused_until and settlement.retry_after_s is None:
-                self._pause_s = min(2 * self._pause_s, _MAX_PAUSE_S)
-            self._paused_until = max(self._paused_until, now + pause_s)
-            self._limited_since = now if self._limited_since is None else self._limited_since
+            self.pauses.refused(now, granted_at, settlement.retry_after_s, settlement.said)
             self._concurrency.limited(now, granted_at)
         elif settlement.outcome is Outcome.DONE:
-            self._pause_s, self._limited_since = _FIRST_PAUSE_S, None
+            self.pauses.answered()
             self._concurrency.succeeded()
         if (notice := settlement.notice) is not None:
             self._rates.learn_requests(now, notice.requests_per_minute, notice.remaining_requests)
@@ -198,14 +194,6 @@ class Ledger:
         is_first = lease_id not in self._settled_foreign
         self._settled_foreign.add(lease_id)
         return is_first
-
-    def _hopeless(self, now: float) -> str | None:
-        if self._limited_since is None:
-            return None
-        waited_s = max(now, self._paused_until) - self._limited_since
-        if waited_s <= self.limits.patience_s:
-            return None
-        return f"rate limited for {waited_s:.3g} s without one reply; see the provider's limits, or try again later"
 
     def _expire(self, now: float) -> None:
         """Free the slots of callers that died; their calls may have been paid for, so they count as if they were."""

@@ -67,8 +67,8 @@ async def test_a_429_is_settled_and_the_call_made_again():
     model = ScriptedModel(RateLimited("m", 0.1), RateLimited("m"), "hello")
     assert (await MeteredChat(model, quota).complete(TURNS, Sampling())).text == "hello"
     assert quota.settled == [
-        Settlement("l", Outcome.LIMITED, retry_after_s=0.1),
-        Settlement("l", Outcome.LIMITED),
+        Settlement("l", Outcome.LIMITED, retry_after_s=0.1, said="m"),
+        Settlement("l", Outcome.LIMITED, said="m"),
         Settlement("l", Outcome.DONE, Usage(10, 5)),
     ]
 

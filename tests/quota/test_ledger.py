@@ -72,7 +72,45 @@ def test_429s_without_one_reply_in_between_end_the_run_when_patience_is_over():
     settle(made, 50.0, grant(made, 50.0), Outcome.LIMITED, retry_after_s=50.0)
     answer = made.lease(51.0, "run", CALL)
     assert isinstance(answer, Denied) and not answer.by_budget
-    assert answer.reason.startswith("rate limited for 100 s without one reply")
+    assert answer.reason == (
+        "rate limited; no reply came in 51 s and the provider asks to wait 49 s, and a run waits 60 s at most. "
+        "Run the same command again later"
+    )
+
+
+def test_a_wait_that_is_longer_than_the_patience_ends_the_run_at_once_and_says_what_was_asked():
+    made = ledger()
+    settle(made, 1.0, grant(made), Outcome.LIMITED, retry_after_s=3600.0, said="m: HTTP 429: per day")
+    answer = made.lease(1.0, "run", CALL)
+    assert answer == Denied(
+        "m: HTTP 429: per day; the provider asks to wait 3600 s, and a run waits 900 s at most. "
+        "Run the same command again later",
+        by_budget=False,
+    )
+
+
+def test_after_a_pause_one_call_goes_out_alone_until_a_reply_comes():
+    made = ledger()
+    for lease_id in [grant(made) for _ in range(4)]:
+        settle(made, 1.0, lease_id, Outcome.LIMITED, retry_after_s=7.0)
+    probe = grant(made, 8.0)
+    assert made.lease(8.0, "run", CALL) == Wait(180.0)
+    settle(made, 9.0, probe, Outcome.FAILED)
+    probe = grant(made, 9.0)
+    assert isinstance(made.lease(9.0, "run", CALL), Wait)
+    settle(made, 10.0, probe)
+    grant(made, 10.0)
+    grant(made, 10.0)
+
+
+def test_a_reply_of_a_call_that_was_under_way_shows_that_the_provider_does_not_refuse_everything():
+    made = ledger()
+    refused, answered = grant(made), grant(made)
+    settle(made, 1.0, refused, Outcome.LIMITED, retry_after_s=7.0)
+    settle(made, 2.0, answered)
+    assert made.lease(2.0, "run", CALL) == Wait(6.0)
+    grant(made, 8.0)
+    grant(made, 8.0)
 
 
 def test_a_429_is_not_paid_and_a_reply_is_paid_at_what_it_took():

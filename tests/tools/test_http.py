@@ -50,7 +50,7 @@ async def test_attempts_are_bounded_and_the_error_holds_neither_url_nor_key():
     assert (str(error), n_asked) == ("p: HTTP 503 (after 3 attempts)", 3)
     assert error.__context__ is None
     error, n_asked = await fetched(lambda _: "reset")
-    assert (str(error), n_asked) == ("p: ServerDisconnectedError (after 3 attempts)", 3)
+    assert (str(error), n_asked) == ("p: the server closed the connection without a reply (after 3 attempts)", 3)
     assert error.__context__ is None
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from typing import Any, Protocol
 
 from fireact_ray.errors import ToolError
 from fireact_ray.hashing import content_hash
+from fireact_ray.proxies import proxy_for
 from fireact_ray.secrets import ApiKey
 from fireact_ray.tools.base import Hit
 from fireact_ray.tools.web.http import HttpClient, HttpPolicy, Request
@@ -24,6 +26,9 @@ class Provider(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def base_url(self) -> str: ...
+
     def request(self, query: str, k: int, key: str) -> Request:
         """`key` is "" where none is configured."""
         ...
@@ -37,10 +42,11 @@ class WebBackend:
     """Pickles as settings: neither the key nor the open session travels, each process reads and opens its own."""
 
     def __init__(self, provider: Provider, key: ApiKey | None = None, policy: HttpPolicy | None = None) -> None:
-        """Raises InputError when the key is not there, so that a run finds out before its first search."""
+        """Raises InputError for a key that is not there or a proxy that cannot be used, before the first search."""
         self._provider, self._key, self._policy = provider, key, policy or HttpPolicy()
         if key is not None:
             key.read()
+        proxy_for(os.environ, provider.base_url)
         settings = dataclasses.asdict(provider)  # type: ignore[call-overload]  # every provider is a dataclass
         self.fingerprint = f"{provider.name}-{content_hash(settings)}"
         self._label = f"The search provider '{provider.name}'"
