@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 import ray
 from ray.data import DataContext
 from ray.exceptions import RayTaskError
 
 from fireact_ray.errors import FireActError, InputError
+from fireact_ray.interrupts import interrupts_wait
 from fireact_ray.recipe import RayConfig
 
 logger = logging.getLogger(__name__)
@@ -68,39 +66,6 @@ def _start(config: RayConfig) -> None:
         resources.get("CPU", 0),
         resources.get("GPU", 0),
     )
-
-
-@contextmanager
-def interrupts_wait() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM take effect at the end, or when they come twice; gives a function that says whether one came.
-
-    An exception that a signal raises at any moment is lost where that moment belongs to a callback, of a fork or of
-    Ray's, and the interrupt with it. ray.init also puts an exit of its own in the place of SIGTERM's handler.
-    A signal that is ignored, as a shell orders for what it starts in the background, stays so.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    came: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        if len(came) > 1:
-            raise KeyboardInterrupt
-
-    heeded = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
-    replaced = {number: signal.signal(number, remember) for number in heeded}
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in replaced.items():
-            signal.signal(number, handler)
-    if came:
-        handler = replaced[signal.Signals(came[0])]
-        if callable(handler):  # here and now: a signal that is sent again comes at any moment, and may again be lost
-            handler(came[0], None)
-        else:
-            os.kill(os.getpid(), came[0])
 
 
 def own_error(error: BaseException | None) -> FireActError | None:
