@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
@@ -55,8 +55,6 @@ class InterruptibleTrainer(TorchTrainer):
 
 
 def _abort(controller: Any) -> None:
-    try:
+    with suppress(RayActorError, GetTimeoutError):  # it ends by ending its own process
         ray.get(controller.abort.remote(), timeout=_ABORTING_S)
-    except (RayActorError, GetTimeoutError):  # it ends by ending its own process
-        pass
     ray.kill(controller)  # its workers go with it
