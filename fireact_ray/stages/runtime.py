@@ -11,9 +11,11 @@ import ray
 from ray.data import DataContext
 from ray.exceptions import RayTaskError
 
-from fireact_ray.errors import FireActError, InputError
+from fireact_ray.errors import FireActError
 from fireact_ray.interrupts import interrupts_wait
 from fireact_ray.recipe import RayConfig
+from fireact_ray.stages.connecting import demand_cluster, unreachable
+from fireact_ray.stages.starting import PATIENCE, demand_room, explained
 
 logger = logging.getLogger(__name__)
 
@@ -46,17 +48,13 @@ def _start(config: RayConfig) -> None:
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     for chatty in ("ray.data._internal.progress", "ray._private.authentication"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
-    options = {"num_cpus": config.num_cpus, "include_dashboard": False} if address == "local" else {}
-    try:
-        with interrupts_wait():
-            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
-    except SystemExit:  # by a handler of SIGTERM that ray.init puts in the place of ours, somewhere in its middle
-        raise KeyboardInterrupt from None
-    except ConnectionError as error:
-        raise InputError(
-            f"Ray cluster '{address}': cannot be reached ({error}). Start it with `ray start --head`, "
-            "or leave ray.address and RAY_ADDRESS unset for a local one."
-        ) from None
+    if address == "local":
+        demand_room(os.environ)
+        for name, seconds in PATIENCE.items():
+            os.environ.setdefault(name, seconds)
+    else:
+        demand_cluster(address)
+    _init(address, config.num_cpus)
     DataContext.get_current().enable_progress_bars = False
     resources = ray.cluster_resources()
     logger.info(
@@ -66,6 +64,18 @@ def _start(config: RayConfig) -> None:
         resources.get("CPU", 0),
         resources.get("GPU", 0),
     )
+
+
+def _init(address: str, num_cpus: int | None) -> None:
+    options = {"num_cpus": num_cpus, "include_dashboard": False} if address == "local" else {}
+    try:
+        with interrupts_wait():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
+    except SystemExit:  # by a handler of SIGTERM that ray.init puts in the place of ours, somewhere in its middle
+        raise KeyboardInterrupt from None
+    except Exception as error:  # of which Ray raises plain ones, too
+        logger.debug("ray.init", exc_info=True)
+        raise (explained(error) if address == "local" else unreachable(address, str(error))) from None
 
 
 def own_error(error: BaseException | None) -> FireActError | None:
