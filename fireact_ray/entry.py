@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from fireact_ray.errors import FireActError
+from fireact_ray.interrupts import interrupts_heeded
 from fireact_ray.recipe import Recipe
 from fireact_ray.secrets import RedactingFilter, redact, remember_environment
 
@@ -24,22 +24,23 @@ _HOW_TO_GO_ON = "Interrupted. Nothing finished is lost: run the same command aga
 def run_guarded(action: Callable[[], Any]) -> None:
     """Run `action`; an error of this package ends the process with its message and exit code, without a traceback.
 
-    SIGTERM is what Ctrl-C is.
+    Ctrl-C and SIGTERM end it with 130, whatever became of the action.
     """
     _configure_logging()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with interrupts_heeded():
+            _act(action)
+    except KeyboardInterrupt:
+        print(_HOW_TO_GO_ON, file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _act(action: Callable[[], Any]) -> None:
     try:
         action()
     except FireActError as error:
         print(redact(str(error)), file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print(_HOW_TO_GO_ON, file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except SystemExit as ended:
-        if ended.code == INTERRUPTED:  # typer has caught the KeyboardInterrupt
-            print(_HOW_TO_GO_ON, file=sys.stderr)
-        raise
 
 
 def run_job(stage: Callable[[Recipe], Any]) -> None:

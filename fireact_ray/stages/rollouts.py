@@ -26,6 +26,7 @@ from fireact_ray.actors.search import search_pool
 from fireact_ray.assembly import AgentBuilder
 from fireact_ray.collector import spare_collector
 from fireact_ray.errors import BudgetExhausted, DataError, FireActError, ModelDenied, ModelUnknown
+from fireact_ray.interrupts import interrupts_wait
 from fireact_ray.journal import Journal
 from fireact_ray.journaling import journaled
 from fireact_ray.recipe import Recipe
@@ -35,7 +36,7 @@ from fireact_ray.scheduling.plan import PLAN, Landed, PlanSize
 from fireact_ray.scheduling.pool import OPEN_PER_SLOT, Assignment, Pool
 from fireact_ray.scheduling.progress import LiveProgress
 from fireact_ray.stages.metering import shared_quota
-from fireact_ray.stages.runtime import interrupts_wait, own_error, ray_session
+from fireact_ray.stages.runtime import own_error, ray_session
 from fireact_ray.store import Folder
 from fireact_ray.tools.base import SearchBackend
 from fireact_ray.tools.offline import OfflineBackend

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 import ray
 from ray.data import DataContext
 from ray.exceptions import RayTaskError
 
-from fireact_ray.errors import FireActError, InputError
+from fireact_ray.errors import FireActError
+from fireact_ray.interrupts import interrupts_wait
 from fireact_ray.recipe import RayConfig
+from fireact_ray.stages.connecting import demand_cluster, unreachable
+from fireact_ray.stages.starting import PATIENCE, demand_room, explained
 
 logger = logging.getLogger(__name__)
 
@@ -48,17 +48,13 @@ def _start(config: RayConfig) -> None:
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     for chatty in ("ray.data._internal.progress", "ray._private.authentication"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
-    options = {"num_cpus": config.num_cpus, "include_dashboard": False} if address == "local" else {}
-    try:
-        with interrupts_wait():
-            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
-    except SystemExit:  # by a handler of SIGTERM that ray.init puts in the place of ours, somewhere in its middle
-        raise KeyboardInterrupt from None
-    except ConnectionError as error:
-        raise InputError(
-            f"Ray cluster '{address}': cannot be reached ({error}). Start it with `ray start --head`, "
-            "or leave ray.address and RAY_ADDRESS unset for a local one."
-        ) from None
+    if address == "local":
+        demand_room(os.environ)
+        for name, seconds in PATIENCE.items():
+            os.environ.setdefault(name, seconds)
+    else:
+        demand_cluster(address)
+    _init(address, config.num_cpus)
     DataContext.get_current().enable_progress_bars = False
     resources = ray.cluster_resources()
     logger.info(
@@ -70,37 +66,16 @@ def _start(config: RayConfig) -> None:
     )
 
 
-@contextmanager
-def interrupts_wait() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM take effect at the end, or when they come twice; gives a function that says whether one came.
-
-    An exception that a signal raises at any moment is lost where that moment belongs to a callback, of a fork or of
-    Ray's, and the interrupt with it. ray.init also puts an exit of its own in the place of SIGTERM's handler.
-    A signal that is ignored, as a shell orders for what it starts in the background, stays so.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    came: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        if len(came) > 1:
-            raise KeyboardInterrupt
-
-    heeded = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
-    replaced = {number: signal.signal(number, remember) for number in heeded}
+def _init(address: str, num_cpus: int | None) -> None:
+    options = {"num_cpus": num_cpus, "include_dashboard": False} if address == "local" else {}
     try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in replaced.items():
-            signal.signal(number, handler)
-    if came:
-        handler = replaced[signal.Signals(came[0])]
-        if callable(handler):  # here and now: a signal that is sent again comes at any moment, and may again be lost
-            handler(came[0], None)
-        else:
-            os.kill(os.getpid(), came[0])
+        with interrupts_wait():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
+    except SystemExit:  # by a handler of SIGTERM that ray.init puts in the place of ours, somewhere in its middle
+        raise KeyboardInterrupt from None
+    except Exception as error:  # of which Ray raises plain ones, too
+        logger.debug("ray.init", exc_info=True)
+        raise (explained(error) if address == "local" else unreachable(address, str(error))) from None
 
 
 def own_error(error: BaseException | None) -> FireActError | None:

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import logging
-import signal
 import socket
-import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ray import serve as ray_serve
 
 from fireact_ray.actors.search import search_pool
 from fireact_ray.assembly import open_backend, student_dir
 from fireact_ray.errors import InputError
+from fireact_ray.interrupts import interrupts_heeded, interrupts_wait
 from fireact_ray.models.student import open_renderer
 from fireact_ray.recipe import Recipe
 from fireact_ray.secrets import read_api_key
 from fireact_ray.serving.deployments import AgentServer, EngineServer
 from fireact_ray.stages.runtime import ray_session
 
+_POLL_S = 0.2
+
 logger = logging.getLogger(__name__)
 
 
 def serve(recipe: Recipe) -> None:
-    """Serve until interrupted."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with serving(recipe) as url:
+    """Serve until interrupted, which is how this ends."""
+    with suppress(KeyboardInterrupt), interrupts_heeded(), serving(recipe) as url:
         logger.info("serve: %s/v1/chat/completions, model '%s'; Ctrl-C stops", url, model_name(recipe))
-        stop.wait()
+        with interrupts_wait() as interrupted:
+            while not interrupted():
+                time.sleep(_POLL_S)
 
 
 @contextmanager
@@ -49,10 +50,10 @@ def serving(recipe: Recipe) -> Iterator[str]:
     with ray_session(recipe.ray), search_pool(recipe.search, fingerprint) as backend:
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         http = {"host": config.host, "port": port, "request_timeout_s": config.request_timeout_s}
-        ray_serve.start(http_options=http)
-        ray_serve.run(_application(recipe, model_dir, backend), name="fireact", route_prefix="/")
-        logger.info("serve: Ray Serve, agent x %d, engine x %d", config.replicas, config.replicas)
         try:
+            ray_serve.start(http_options=http)
+            ray_serve.run(_application(recipe, model_dir, backend), name="fireact", route_prefix="/")
+            logger.info("serve: Ray Serve, agent x %d, engine x %d", config.replicas, config.replicas)
             yield f"http://{config.host}:{port}"
         finally:
             ray_serve.shutdown()

@@ -12,7 +12,7 @@ from typing import Any
 import ray.train
 import ray.train.torch
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchConfig
 
 from fireact_ray.actors.board import read_board
 from fireact_ray.assembly import base_model_dir
@@ -21,6 +21,7 @@ from fireact_ray.errors import InputError, TrainingError
 from fireact_ray.progress import Steps
 from fireact_ray.recipe import Recipe
 from fireact_ray.stages.runtime import own_error, ray_session
+from fireact_ray.stages.trainer import InterruptibleTrainer
 from fireact_ray.store import Folder
 from fireact_ray.training.model import find_base
 
@@ -74,7 +75,7 @@ def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: P
             steps.set(event["step"], event["of"], f"loss {event['loss']:.3f}")
 
         with read_board(on_event) as board:
-            trainer = TorchTrainer(
+            trainer = InterruptibleTrainer(
                 _train_worker,
                 train_loop_config={
                     "config": config,

@@ -51,7 +51,7 @@ def corpus_key(path: Path, cache_dir: Path) -> str:
     path = path.resolve()
     seen = path.stat()
     note = cache_dir / "digests" / content_hash([str(path), seen.st_size, seen.st_mtime_ns])
-    if note.is_file():
+    if os.access(note, os.R_OK):
         return note.read_text(encoding="ascii")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,79 @@
+"""Ctrl-C and SIGTERM: each ends the command, at once or at the end of a wait, and none is lost.
+
+An exception that a signal raises at any moment is lost where that moment belongs to a callback: of a fork, of the
+garbage collector, of Ray. So handlers take note of every signal: the next wait ends by it, at the latest the command.
+A signal that is ignored, as a shell orders for what it starts in the background, stays so.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_noted: list[int] = []  # what came in the command that runs now
+
+
+@contextmanager
+def interrupts_heeded() -> Iterator[None]:
+    """Around a command: both signals raise KeyboardInterrupt. Where a callback or a library swallowed it, the end does.
+
+    Handlers are afterwards what they were before, whatever a library has installed.
+    """
+    _noted.clear()
+    try:
+        with _handlers(_note_and_raise):
+            yield
+    finally:
+        came = bool(_noted)
+        _noted.clear()
+        if came:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM wait for the end, which raises KeyboardInterrupt; a second one raises it at once.
+
+    Gives a function that says whether one came, be it before. Errors of what was interrupted give way to the interrupt.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: bool(_noted)
+        return
+    came: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:
+            raise KeyboardInterrupt
+
+    try:
+        with _handlers(remember):
+            yield lambda: bool(came or _noted)
+    finally:
+        # Not by the handler from before: a library's, such as Ray Train's, may do anything but raise.
+        if came or _noted:
+            raise KeyboardInterrupt
+
+
+def _note_and_raise(number: int, frame: FrameType | None) -> None:
+    _noted.append(number)
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _handlers(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """In place of those from before, which come back at the end: ray.init and Ray Train replace them, too."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, old in before.items():
+        if old != signal.SIG_IGN:
+            signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            if old is not None:  # None: not installed by Python, which cannot put it back
+                signal.signal(number, old)

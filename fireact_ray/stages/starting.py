@@ -1,0 +1,98 @@
+"""What a Ray of its own needs of this machine, looked at before it is started: each lack is one sentence."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from fireact_ray.errors import InputError
+
+PATIENCE = {  # seconds that Ray gives its own processes to start, instead of its 30 or 60: machines are busy
+    "RAY_gcs_server_port_wait_time_s": "300",
+    "RAY_raylet_start_wait_time_s": "300",
+    "RAY_worker_register_timeout_seconds": "300",
+}
+_SOCKET = "ray/session_2026-11-25_23-33-48_123456_{pid}/sockets/plasma_store"
+_MAX_SOCKET_BYTES = 107  # of a path, by the kernel
+
+
+def demand_room(env: Mapping[str, str]) -> None:
+    """Raises InputError naming the variable to set where Ray could not start."""
+    _demand_session_folder(env)
+    _demand_token(env)
+
+
+def explained(error: BaseException) -> InputError:
+    """An error by which ray.init could not start a Ray, in one sentence with what to do."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    lowered = text.lower()
+    if any(sign in lowered for sign in ("timed out", "timeout", "some of the raylet failed")):
+        name = "RAY_gcs_server_port_wait_time_s"
+        return InputError(
+            f"Ray did not start on this machine in its time ({text}). Where the machine is busy, run the same command "
+            f"again later, or raise {name} (now {os.environ.get(name)} s) and RAY_raylet_start_wait_time_s."
+        )
+    if "/dev/shm" in text or "object store" in lowered:
+        return InputError(
+            f"Ray did not start: {text} Make room in /dev/shm (docker run --shm-size), or set "
+            "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE=1 to keep its objects in RAY_TMPDIR."
+        )
+    if isinstance(error, OSError) and error.filename:
+        name, folder = _session_folder(os.environ)
+        return InputError(
+            f"Ray did not start: {error.filename}: {error.strerror}. Set {name} (now {folder}) and HOME to folders "
+            "that can be written."
+        )
+    return InputError(f"Ray did not start on this machine: {type(error).__name__}: {text}")
+
+
+def _session_folder(env: Mapping[str, str]) -> tuple[str, str]:
+    """The variable that names it, and where it is."""
+    for name in ("RAY_TMPDIR", "TMPDIR"):
+        if name in env:
+            return name, env[name]
+    return "RAY_TMPDIR", "/tmp"
+
+
+def _demand_session_folder(env: Mapping[str, str]) -> None:
+    name, folder = _session_folder(env)
+    n_bytes = len(os.fsencode(str(Path(folder, _SOCKET.format(pid=os.getpid())))))
+    if n_bytes > _MAX_SOCKET_BYTES:
+        raise InputError(
+            f"{name}={folder} is {n_bytes - _MAX_SOCKET_BYTES} bytes too long: Ray's sockets lie in it, and their "
+            f"paths have at most {_MAX_SOCKET_BYTES} bytes. Set RAY_TMPDIR to a shorter folder, such as /tmp."
+        )
+    try:
+        Path(folder, "ray").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=Path(folder, "ray")) as file:
+            file.write(b"room")
+            file.flush()
+    except OSError as error:
+        raise InputError(
+            f"{name}={folder} cannot be written ({error.strerror}), and Ray keeps its session there. "
+            "Set RAY_TMPDIR to a short folder that can be written, such as /tmp."
+        ) from None
+
+
+def _demand_token(env: Mapping[str, str]) -> None:
+    """A Ray of its own is protected by a token, which ray.init keeps in the home folder."""
+    if env.get("RAY_AUTH_MODE", "token").lower() != "token" or env.get("RAY_AUTH_TOKEN"):
+        return
+    if given := env.get("RAY_AUTH_TOKEN_PATH"):
+        if not Path(given).is_file():
+            raise InputError(f"RAY_AUTH_TOKEN_PATH={given}: no such file. Put Ray's token there, or unset it.")
+        return
+    token = Path(env.get("HOME") or Path.home()) / ".ray" / "auth_token"
+    if os.access(token, os.R_OK):
+        return
+    try:
+        token.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=token.parent):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"Ray cannot write its token to {token} ({error.strerror}). Set HOME to a folder that can be written, "
+            "RAY_AUTH_TOKEN_PATH to a file with a token, or RAY_AUTH_MODE=disabled."
+        ) from None
