@@ -22,7 +22,7 @@ import re
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -221,6 +221,8 @@ class Folder:
             put(filesystem, hidden)
             filesystem.move(hidden, f"{folder}/{name}")
         except OSError as error:
+            with suppress(OSError):  # what a full disk has of it would stay there
+                filesystem.delete_file(hidden)
             raise WriteFailed.of(f"{self.uri}/{name}", error) from None
 
     def _resolve(self) -> tuple[fs.FileSystem, str]:

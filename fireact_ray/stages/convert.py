@@ -37,6 +37,7 @@ from fireact_ray.dataset import (
 )
 from fireact_ray.errors import DataError, InputError
 from fireact_ray.hashing import content_hash
+from fireact_ray.lease import leased
 from fireact_ray.preparing import TOO_LONG
 from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import to_yaml
@@ -54,6 +55,7 @@ _TOKENIZER_FILES = (".json", ".jinja", ".model", ".txt")
 logger = logging.getLogger(__name__)
 
 
+@leased("fireact convert")
 def convert(recipe: Recipe, source: Folder | None = None, *, in_process: int = IN_PROCESS) -> Folder:
     """Tokenize what the recipe lets pass, and choose among it; returns the dataset's folder.
 

@@ -9,6 +9,7 @@ import openai
 from rich.console import Console
 
 from fireact_ray.evaluation.report import comparison_markdown
+from fireact_ray.lease import leased
 from fireact_ray.recipe import Recipe
 from fireact_ray.stages.pipeline import pipeline
 from fireact_ray.stages.runtime import ray_session
@@ -19,6 +20,7 @@ from fireact_ray.types import Question
 logger = logging.getLogger(__name__)
 
 
+@leased("fireact demo")
 def demo(recipe: Recipe) -> None:
     """Run all stages, ask the served agent one held-out question, print the table and the paths."""
     started = time.monotonic()

@@ -10,6 +10,7 @@ from typing import Any
 
 from fireact_ray.assembly import AgentBuilder, StudentAgents, TeacherAgents, open_backend, student_dir
 from fireact_ray.evaluation.report import Report, comparison_markdown
+from fireact_ray.lease import leased
 from fireact_ray.models.student import open_renderer, student_name
 from fireact_ray.recipe import Recipe
 from fireact_ray.scheduling.plan import Policy, plan_lines
@@ -38,6 +39,7 @@ class System:
     open_per_slot: int = 1
 
 
+@leased("fireact evaluate")
 def evaluate(recipe: Recipe) -> list[Report]:
     """One report per system of `evaluate.systems`, written to evaluations/<system>/, and report.md over all.
 

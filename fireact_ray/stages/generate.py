@@ -12,6 +12,7 @@ from fireact_ray.accounting import books
 from fireact_ray.agent import Agent
 from fireact_ray.assembly import TeacherAgents, open_backend
 from fireact_ray.errors import DataError
+from fireact_ray.lease import leased
 from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import to_yaml
 from fireact_ray.scheduling.plan import Line, PlanSize, plan_lines
@@ -26,6 +27,7 @@ from fireact_ray.types import Question, StopReason
 logger = logging.getLogger(__name__)
 
 
+@leased("fireact generate")
 def generate(recipe: Recipe) -> Folder:
     """Run every planned rollout that is still needed; returns the folder of trajectories.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fireact_ray.curation.importers import import_trajectories
 from fireact_ray.hashing import content_hash
+from fireact_ray.lease import leased
 from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import to_yaml
 from fireact_ray.store import Folder, finished_keys, write_trajectories
@@ -15,6 +16,7 @@ from fireact_ray.store import Folder, finished_keys, write_trajectories
 logger = logging.getLogger(__name__)
 
 
+@leased("fireact import")
 def import_file(recipe: Recipe, path: Path) -> Folder:
     """Add the file's trajectories to the run; rows that are none are listed in rejections-*.json with their kind.
 

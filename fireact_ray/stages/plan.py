@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fireact_ray.assembly import teacher_limits, teacher_price
 from fireact_ray.claiming import claim
 from fireact_ray.journal import paid_by_row, paid_for
+from fireact_ray.lease import run_lease
 from fireact_ray.planning.amounts import Amounts, Range
 from fireact_ray.planning.estimate import Estimate, Owed, Pace, ceiling, estimate
 from fireact_ray.planning.fitting import Fit, fits
@@ -46,9 +47,10 @@ def plan_costs(recipe: Recipe, n_pilot: int = 20) -> Forecast:
     with prepared(recipe) as generation:
         pilot = _pilot(generation, n_pilot)
         if pilot:
-            generation.begin()
-            logger.info("pilot: %d rows", len(pilot))
-            generation.roll_out("pilot", PlanSize(len(pilot), len(pilot)), only=pilot)
+            with run_lease(generation.run, "fireact plan"):
+                generation.begin()
+                logger.info("pilot: %d rows", len(pilot))
+                generation.roll_out("pilot", PlanSize(len(pilot), len(pilot)), only=pilot)
         elif (there := generation.run / "trajectories").names(".parquet"):
             claim(there, generation.inputs, is_empty=False)
         return _forecast(generation)

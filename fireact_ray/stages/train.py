@@ -18,6 +18,7 @@ from fireact_ray.actors.board import read_board
 from fireact_ray.assembly import base_model_dir
 from fireact_ray.claiming import claim
 from fireact_ray.errors import InputError, TrainingError
+from fireact_ray.lease import leased
 from fireact_ray.progress import Steps
 from fireact_ray.recipe import Recipe
 from fireact_ray.stages.runtime import own_error, ray_session
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 _KEEP_CHECKPOINTS = 2
 
 
+@leased("fireact train")
 def train(recipe: Recipe) -> Folder:
     """Fine-tune the student on the run's dataset; returns the model's folder.
 
