@@ -132,15 +132,20 @@ def ask(
     system: Annotated[str, typer.Option(help="finetuned, base or teacher.")] = "finetuned",
     overrides: SetOption = None,
 ) -> None:
-    """One question through an agent in this process, step by step."""
+    """One question through an agent in this process, step by step. Without an answer it exits with 1."""
     from fireact_ray.asking import ask as ask_agent
     from fireact_ray.showing import print_event
+    from fireact_ray.types import Trajectory
 
-    async def stream() -> None:
+    async def stream() -> bool:
+        is_answered = False
         async for event in ask_agent(_load(recipe, overrides), question, system):
             print_event(event, Console())
+            is_answered = isinstance(event, Trajectory) and event.answer is not None
+        return is_answered
 
-    asyncio.run(stream())
+    if not asyncio.run(stream()):
+        raise typer.Exit(1)
 
 
 @app.command()

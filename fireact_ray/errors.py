@@ -12,7 +12,8 @@
     │   │   ├── PromptFlagged    moderation refused this one prompt; other questions are not touched
     │   │   └── ReplyWithheld    a content filter or a refusal, told with an OK: there may be a bill
     │   └── ModelDenied        key, billing or quota: the whole run must pause   exit 1
-    │       └── ModelUnknown     there is no such model                           exit 2
+    │       ├── ModelUnknown     there is no such model                           exit 2
+    │       └── QuotaDenied      a rate limit that outlasts a run's patience      exit 1
     ├── ToolError            a tool could not serve a call
     │   └── ToolDenied         its key or plan was refused: the whole run must pause       exit 1
     ├── DataError            a mask, row, checkpoint or manifest is not what it must be   exit 1
@@ -111,6 +112,11 @@ class ModelUnknown(ModelDenied):
     """The provider has no model of that name (or nothing at that address)."""
 
     exit_code = 2
+
+
+class QuotaDenied(ModelDenied):
+    """Our quota lets no more calls through: the provider asks for a longer wait than a run has. Nothing is wrong with
+    key or plan, and the message says when to come back."""
 
 
 class BudgetExhausted(FireActError):

@@ -53,8 +53,6 @@ def print_record(record: Record, console: Console) -> None:
     _line(console, "Question:", trajectory.question.text, "bold")
     for step in trajectory.steps:
         _print_step(step, console)
-    if trajectory.error:
-        _line(console, "Error:", trajectory.error, "red")
     print_event(trajectory, console)
 
 
@@ -75,10 +73,12 @@ def mark_tokens(rendered: Rendered, tokenizer: HubTokenizer, *, coloured: bool) 
 
 
 def print_event(event: Step | Trajectory, console: Console) -> None:
-    """A step as it happens, or how the trajectory ended."""
+    """A step as it happens, or how the trajectory ended, and why where it failed."""
     if isinstance(event, Step):
         _print_step(event, console)
         return
+    if event.error:
+        _line(console, "Error:", event.error, "red")
     outcome = event.answer if event.answer is not None else f"none ({event.stop_reason})"
     _line(console, "Answer:", outcome, "bold green" if event.answer is not None else "bold red")
     score = f", EM {event.score.exact_match:.0f}" if event.score else ""

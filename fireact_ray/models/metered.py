@@ -24,7 +24,7 @@ _TOKENS_PER_TURN = 4  # role and separators
 
 class Quota(Protocol):
     async def lease(self, estimate: Usage) -> str:
-        """Return a lease when the call may be made. Raises BudgetExhausted, or ModelDenied, when it never may."""
+        """Return a lease when the call may be made. Raises BudgetExhausted, or QuotaDenied, when it never may."""
         ...
 
     async def settle(self, settlement: Settlement) -> None:

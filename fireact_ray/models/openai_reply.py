@@ -128,7 +128,9 @@ def _failure(words: ProviderWords, reply: HttpReply, status: int | None, model: 
     if words.reasons & _TOO_LONG or (
         _TOO_LONG_TEXT.search(words.message) and not _TOO_LARGE_LIMIT.search(words.message)
     ):
-        return TokenLimit(f"{what}: the prompt does not fit into the model's context", cause=cause)
+        return TokenLimit(
+            f"{model}: the prompt does not fit into the model's context ({words.line(status)})", cause=cause
+        )
     return ModelRefused(what + _set_by(words), cause=cause)
 
 

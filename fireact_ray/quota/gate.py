@@ -15,7 +15,7 @@ import uuid
 from collections import deque
 from dataclasses import dataclass
 
-from fireact_ray.errors import BudgetExhausted, ModelDenied
+from fireact_ray.errors import BudgetExhausted, QuotaDenied
 from fireact_ray.quota.budget import Account, Budget, Spent
 from fireact_ray.quota.ledger import Denied, Grant, Ledger, Outcome, QuotaLimits, Settlement, Wait
 from fireact_ray.types import Usage
@@ -136,7 +136,7 @@ class LocalQuota:
 
 
 def granted(answer: Grant | Denied) -> str:
-    """The lease's id. Raises BudgetExhausted, or ModelDenied where the provider lets nothing through."""
+    """The lease's id. Raises BudgetExhausted, or QuotaDenied where the provider lets nothing through."""
     if isinstance(answer, Grant):
         return answer.lease_id
     if answer.by_budget:
@@ -144,4 +144,4 @@ def granted(answer: Grant | Denied) -> str:
             f"Stopped by budget: generate.budget.{answer.reason}. "
             "What is paid for is kept; raise the limit and run the same command again to go on."
         )
-    raise ModelDenied(answer.reason)
+    raise QuotaDenied(answer.reason)

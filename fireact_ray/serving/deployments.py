@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from fireact_ray.recipe import Recipe
 from fireact_ray.secrets import read_api_key
 from fireact_ray.serving.http import build_app
 from fireact_ray.tools.base import Hit, SearchBackend
+
+logger = logging.getLogger(__name__)
 
 
 class EngineServer:
@@ -55,11 +58,15 @@ class ServedBackend:
     def __init__(self, inner: SearchBackend) -> None:
         self.fingerprint = inner.fingerprint
         self._inner = inner
+        self._reported: set[str] = set()
 
     async def search(self, query: str, k: int) -> list[Hit]:
         try:
             return await self._inner.search(query, k)
         except ToolDenied as error:
+            if str(error) not in self._reported:
+                self._reported.add(str(error))
+                logger.warning("%s", error)
             raise ToolError(str(error)) from None
 
     async def close(self) -> None:

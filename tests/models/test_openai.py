@@ -19,6 +19,7 @@ from fireact_ray.errors import (
     ModelUnavailable,
     ModelUnknown,
     PromptFlagged,
+    QuotaDenied,
     ReplyWithheld,
     TokenLimit,
 )
@@ -121,7 +122,7 @@ async def test_rate_limits_wait_as_told_and_use_up_no_attempt():
 async def test_rate_limits_without_a_single_reply_stop_the_run_in_the_end():
     limited = [error(429, **{"Retry-After": "0.2"}) for _ in range(3)]
     async with served(*limited, quota=LocalQuota(QuotaLimits(patience_s=0.3))) as (client, requests):
-        with pytest.raises(ModelDenied, match=r"^m: HTTP 429 .*; no reply came in 0\.2.* s, and a run waits 0\.3 s"):
+        with pytest.raises(QuotaDenied, match=r"^m: HTTP 429 .*; no reply came in 0\.2.* s, and a run waits 0\.3 s"):
             await client.complete(TURNS, Sampling())
     assert len(requests) == 2
 

@@ -186,8 +186,8 @@ def failed(value, status=200, **headers) -> ModelError:
                 "code": 400,
             },
             TokenLimit,
-            "m: HTTP 400 BadRequestError: This model's maximum context length is 2048 tokens. However, you requested "
-            "2300 tokens.: the prompt does not fit into the model's context",
+            "m: the prompt does not fit into the model's context (HTTP 400 BadRequestError: This model's maximum "
+            "context length is 2048 tokens. However, you requested 2300 tokens.)",
         ),
         (
             400,

@@ -47,23 +47,84 @@ async def test_passing_trouble_is_tried_again(trouble):
 
 async def test_attempts_are_bounded_and_the_error_holds_neither_url_nor_key():
     error, n_asked = await fetched(lambda _: web.Response(status=503, text="api_key=sesame-0123456789"))
-    assert (str(error), n_asked) == ("p: HTTP 503 (after 3 attempts)", 3)
+    assert (str(error), n_asked) == ("p: HTTP 503: api_key=[redacted] (after 3 attempts)", 3)
     assert error.__context__ is None
     error, n_asked = await fetched(lambda _: "reset")
     assert (str(error), n_asked) == ("p: the server closed the connection without a reply (after 3 attempts)", 3)
     assert error.__context__ is None
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 301, 302])
+@pytest.mark.parametrize("status", [400, 404, 422, 301, 302])
 async def test_what_would_fail_again_is_not_tried_again(status):
     error, n_asked = await fetched(lambda _: web.Response(status=status, headers={"Location": "http://127.0.0.1:1/"}))
     assert (str(error), n_asked, type(error)) == (f"p: HTTP {status}", 1, ToolError)
 
 
-@pytest.mark.parametrize("status", [401, 402, 432, 433])
+@pytest.mark.parametrize("status", [401, 402, 403, 432, 433])
 async def test_key_and_plan_errors_are_denials(status):
     error, n_asked = await fetched(lambda _: web.Response(status=status))
     assert (type(error), n_asked) == (ToolDenied, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (403, {"message": "Unauthorized.", "statusCode": 403}, "HTTP 403: Unauthorized."),
+        (400, {"message": "Not enough credits", "statusCode": 400}, "HTTP 400: Not enough credits"),
+        (200, {"message": "Unauthorized.", "statusCode": 403}, "HTTP 200: Unauthorized."),
+        (200, {"error": "Invalid API key. See serpapi.com"}, "HTTP 200: Invalid API key. See serpapi.com"),
+        (200, {"error": "Your account has run out of searches."}, "HTTP 200: Your account has run out of searches."),
+        (429, {"error": "Your account has run out of searches."}, "HTTP 429: Your account has run out of searches."),
+        (
+            401,
+            {"detail": {"error": "Unauthorized: missing or invalid API key."}},
+            "HTTP 401: Unauthorized: missing or ",
+        ),
+        (432, {"detail": {"error": "This request exceeds your plan's set usage limit."}}, "HTTP 432: This request "),
+        (200, {"detail": {"error": "This request exceeds your plan's set usage limit."}}, "HTTP 200: This request "),
+        (
+            422,
+            {"error": {"code": "SUBSCRIPTION_TOKEN_INVALID", "detail": "It is invalid."}},
+            "TOKEN_INVALID: It is inv",
+        ),
+        (
+            429,
+            {"error": {"code": "QUOTA_LIMITED", "detail": "Request quota limit exceeded for plan."}},
+            "QUOTA_LIMITED",
+        ),
+        (403, {"error": "key sk-test-0123456789 is unknown"}, "HTTP 403: key [redacted] is unknown"),
+    ],
+)
+async def test_a_refused_key_or_plan_is_told_by_many_statuses_and_in_the_providers_words(status, body, said):
+    error, n_asked = await fetched(lambda _: web.json_response(body, status=status))
+    assert (type(error), n_asked) == (ToolDenied, 1)
+    assert said in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, "<html><title>Blocked: SELECT * FROM</title></html>"),
+        (422, '{"error": {"code": "VALIDATION", "detail": "q is too long"}}'),
+        (400, '{"message": "Query pattern not allowed"}'),
+    ],
+)
+async def test_a_refused_query_is_one_failed_search(status, body):
+    error, n_asked = await fetched(lambda _: web.Response(status=status, text=body))
+    assert (type(error), n_asked) == (ToolError, 1)
+
+
+async def test_a_rate_limit_is_no_used_up_plan():
+    body = {"error": {"code": "RATE_LIMITED", "detail": "Request rate limit exceeded for plan", "status": 429}}
+    error, n_asked = await fetched(lambda _: web.json_response(body, status=429))
+    assert (type(error), n_asked) == (ToolError, 3)
+
+
+@pytest.mark.parametrize(
+    "body", [{"organic": [{"snippet": "Invalid API key"}]}, {"message": "Unauthorized.", "organic": []}], ids=str
+)
+async def test_results_that_speak_of_keys_are_results(body):
+    assert await fetched(lambda _: web.json_response(body)) == (body, 1)
 
 
 async def test_the_server_says_how_long_to_wait():

@@ -7,7 +7,7 @@ import logging
 import os
 from typing import Any, Protocol
 
-from fireact_ray.errors import ToolError
+from fireact_ray.errors import ToolDenied, ToolError
 from fireact_ray.hashing import content_hash
 from fireact_ray.proxies import proxy_for
 from fireact_ray.secrets import ApiKey
@@ -65,6 +65,8 @@ class WebBackend:
         try:
             reply = await self._http.fetch(self._provider.request(query, k, key))
             hits = self._provider.hits(reply_object(reply, self._label))
+        except ToolDenied:  # ends the run, which says so
+            raise
         except ToolError as error:
             self._report(str(error))
             raise

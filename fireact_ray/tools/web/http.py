@@ -1,6 +1,7 @@
 """One HTTP request -> JSON, for every search provider: bounded retries, typed failures.
 
-An error says which provider failed and how, never the URL, the request or the reply: each may hold a key.
+An error says which provider failed and how, in the provider's words as far as they are safe (provider_words), and
+never the URL or the request, which may hold a key.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from typing import Any
 
 from fireact_ray.errors import ToolDenied, ToolError
 from fireact_ray.http_session import MAX_REPLY_BYTES, NOT_JSON, HttpReply, HttpSession, NoReply, read_json
+from fireact_ray.provider_words import read_words
 from fireact_ray.quota.notice import read_retry_after_s
-from fireact_ray.secrets import redact
+from fireact_ray.tools.web.refusals import error_within, refuses_all
 
-_DENIED = (401, 402, 432, 433)  # key, billing, plan; the last two are Tavily's. A 403 may be about the query alone
-_SPENT = (b"run out of searches", b"not enough credits")  # SerpAPI says so with a 429, Serper with a 400
 _PASSING = (408, 425, 429)  # worth another try, as every 5xx is
 
 
@@ -69,13 +69,16 @@ class HttpClient:
                 return outcome
             problem = f"{self._label}: {outcome.problem}"
             if outcome.denied:
-                raise ToolDenied(redact(f"{problem}: the key was refused, or the plan is used up."))
+                raise ToolDenied(
+                    f"{self._label} refuses every search ({outcome.problem}). "
+                    "Put its key or plan right and run the same command again."
+                )
             if not outcome.passing:
-                raise ToolError(redact(problem))
+                raise ToolError(problem)
             if attempt >= self._policy.max_attempts:
-                raise ToolError(redact(f"{problem} (after {attempt} attempts)"))
+                raise ToolError(f"{problem} (after {attempt} attempts)")
             if outcome.retry_after_s is not None and outcome.retry_after_s > self._policy.max_retry_after_s:
-                raise ToolError(redact(f"{problem}, to be asked again in {outcome.retry_after_s:.0f} s only"))
+                raise ToolError(f"{problem}, to be asked again in {outcome.retry_after_s:.0f} s only")
             await asyncio.sleep(outcome.retry_after_s or self._jitter_s(attempt))
 
     async def close(self) -> None:
@@ -92,7 +95,13 @@ class HttpClient:
         if reply.body is None:
             return _Failure(f"the reply is longer than {MAX_REPLY_BYTES:,} bytes")
         found = read_json(reply.body)
-        return _Failure("the reply is not JSON", passing=True) if found is NOT_JSON else found
+        if found is NOT_JSON:
+            words = read_words(reply.body)
+            page = f", but {words.message}" if words.is_page else ""
+            return _Failure(f"the reply is not JSON{page}", passing=True)
+        if (words_within := error_within(found)) is not None and refuses_all(words_within, words_within.status):
+            return _Failure(words_within.line(200), denied=True)
+        return found
 
     def _jitter_s(self, attempt: int) -> float:
         ceiling = min(self._policy.max_delay_s, self._policy.first_delay_s * 2 ** (attempt - 1))
@@ -100,10 +109,10 @@ class HttpClient:
 
 
 def _refused(reply: HttpReply) -> _Failure:
-    status, body = reply.status, (reply.body or b"").lower()
+    status, words = reply.status, read_words(reply.body)
     return _Failure(
-        f"HTTP {status}",
+        words.line(status),
         passing=status in _PASSING or status >= 500,
-        denied=status in _DENIED or (status in (400, 429) and any(words in body for words in _SPENT)),
+        denied=refuses_all(words, status),
         retry_after_s=read_retry_after_s(reply.headers, time.time()),
     )

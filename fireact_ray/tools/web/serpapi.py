@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fireact_ray.errors import ToolError
+from fireact_ray.provider_words import one_line
 from fireact_ray.tools.base import Hit
 from fireact_ray.tools.web.http import Request
 from fireact_ray.tools.web.reading import rows, text
@@ -40,7 +41,8 @@ class SerpApi:
 
     def hits(self, reply: dict[str, Any]) -> list[Hit]:
         """The answer box, then the snippets of the organic results; without titles, as FireAct showed them."""
-        if text(reply, "search_metadata", "status") == "Error":  # "Success" with an `error` text: nothing was found
-            raise ToolError("The search provider 'serpapi': the search was given up there.")
+        problem, is_done = text(reply, "error"), text(reply, "search_metadata", "status") == "Success"
+        if problem and not is_done:  # "Success" with an `error` text: nothing was found
+            raise ToolError(f"The search provider 'serpapi': the search was given up there ({one_line(problem)}).")
         answer = next((found for path in _ANSWERS if (found := text(reply, *path))), "")
         return [Hit("", found) for found in [answer, *(text(row, "snippet") for row in rows(reply, "organic_results"))]]

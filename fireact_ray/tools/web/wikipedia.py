@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fireact_ray.errors import ToolError
+from fireact_ray.provider_words import one_line
 from fireact_ray.tools.base import Hit
 from fireact_ray.tools.web.http import Request
 from fireact_ray.tools.web.reading import number, rows, text
@@ -34,6 +35,7 @@ class Wikipedia:
 
     def hits(self, reply: dict[str, Any]) -> list[Hit]:
         if "error" in reply:  # with HTTP 200
-            raise ToolError(f"The search provider 'wikipedia': its error '{text(reply, 'error', 'code')}'.")
+            problem = one_line(f"'{text(reply, 'error', 'code')}': {text(reply, 'error', 'info')}")
+            raise ToolError(f"The search provider 'wikipedia': its error {problem}.")
         pages = sorted(rows(reply, "query", "pages"), key=lambda page: number(page, "index"))  # they come by page id
         return [Hit(text(page, "title"), text(page, "extract")) for page in pages]
