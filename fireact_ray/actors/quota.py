@@ -23,6 +23,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
+from fireact_ray.actors.lacking import pending
 from fireact_ray.errors import ModelDenied
 from fireact_ray.journal import paid_for
 from fireact_ray.quota.budget import Account, Spent
@@ -34,6 +35,7 @@ from fireact_ray.rpc.server import RpcServer
 from fireact_ray.rpc.wire import Address
 from fireact_ray.store import Folder
 from fireact_ray.types import Usage
+from fireact_ray.waiting import said_while_waiting
 
 NAMESPACE = "fireact"
 
@@ -147,7 +149,8 @@ class ActorQuota:
 def open_quota(name: str, limits: QuotaLimits, account: Account) -> Iterator[ActorQuota]:
     """The model's quota with this run's account in it; the actor ends when no run is left."""
     quota = ActorQuota(name, limits, account)
-    ray.get(quota.actor().open.remote(account, limits))
+    with said_while_waiting("quota", lambda: pending(1, "quota actor", {})):
+        ray.get(quota.actor().open.remote(account, limits))
     try:
         yield quota
     finally:

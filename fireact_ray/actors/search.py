@@ -16,6 +16,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorDiedError, RayActorError
 
+from fireact_ray.actors.lacking import pending
 from fireact_ray.assembly import open_backend
 from fireact_ray.errors import InputError, ToolError
 from fireact_ray.rpc.client import RpcClient, RpcUnavailable
@@ -24,6 +25,7 @@ from fireact_ray.rpc.wire import Address
 from fireact_ray.secrets import redact
 from fireact_ray.tools.base import Hit
 from fireact_ray.tools.config import SearchConfig
+from fireact_ray.waiting import said_while_waiting
 
 
 class SearchActor:
@@ -86,7 +88,8 @@ def _finder(actor: Any) -> Callable[[], Awaitable[Address]]:
 
 def _fingerprints(actors: list[Any]) -> set[str]:
     try:
-        return set(ray.get([actor.fingerprint.remote() for actor in actors]))
+        with said_while_waiting("search", lambda: pending(len(actors), "search actors", {})):
+            return set(ray.get([actor.fingerprint.remote() for actor in actors]))
     except RayActorError as error:  # what the driver could open, a node could not
         raise InputError(
             "A node of the cluster cannot open the search that the driver opened. Its corpus, and the file or variable "
