@@ -23,6 +23,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
+from fireact_ray.actors.forwarding import forward_warnings
 from fireact_ray.actors.lacking import pending
 from fireact_ray.errors import ModelDenied
 from fireact_ray.journal import paid_for
@@ -55,6 +56,7 @@ class QuotaActor:
     """A gate with the accounts of all runs that call the model."""
 
     def __init__(self, limits: QuotaLimits) -> None:
+        forward_warnings()
         self._gate = Gate(limits)
         self._opening = asyncio.Lock()
         self._server = RpcServer(self._answer)

@@ -16,6 +16,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorDiedError, RayActorError
 
+from fireact_ray.actors.forwarding import forward_warnings
 from fireact_ray.actors.lacking import pending
 from fireact_ray.assembly import open_backend
 from fireact_ray.errors import InputError, ToolError
@@ -32,6 +33,7 @@ class SearchActor:
     """One backend behind an actor handle."""
 
     def __init__(self, config: SearchConfig) -> None:
+        forward_warnings()
         self._backend = open_backend(config, share=1 / config.actors)
         self._server = RpcServer(self._answer)
 

@@ -20,6 +20,7 @@ import ray
 from ray.exceptions import RayActorError
 
 from fireact_ray.actors.dispatch import ActorSource, open_dispatcher
+from fireact_ray.actors.forwarding import forward_warnings
 from fireact_ray.actors.lacking import pending
 from fireact_ray.actors.search import search_pool
 from fireact_ray.assembly import AgentBuilder
@@ -67,6 +68,7 @@ class RolloutWorker:
     """An actor: one event loop, one set of agents, one journal, one pool."""
 
     def __init__(self, settings: WorkerSettings) -> None:
+        forward_warnings()
         self._settings = settings
 
     async def run(self, seat: str, dispatcher: Any) -> None:

@@ -16,6 +16,7 @@ from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, Sc
 from ray.train.torch import TorchConfig
 
 from fireact_ray.actors.board import read_board
+from fireact_ray.actors.forwarding import forward_warnings
 from fireact_ray.actors.lacking import pending
 from fireact_ray.assembly import base_model_dir
 from fireact_ray.claiming import claim
@@ -118,6 +119,7 @@ def _train_worker(job: dict[str, Any]) -> None:
     from fireact_ray.training.config import TrainConfig
     from fireact_ray.training.loop import train as train_loop
 
+    forward_warnings()
     if job["threads"]:
         torch.set_num_threads(job["threads"])
 
