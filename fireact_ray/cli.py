@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +16,11 @@ import typer
 from rich.console import Console
 
 from fireact_ray.entry import run_guarded
+from fireact_ray.itinerary import demo_itinerary, demo_plan
 from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import load_recipe, to_yaml
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(
     help="From a teacher model, tools and questions to a fine-tuned, evaluated, served agent, on a Ray cluster.",
@@ -42,9 +46,12 @@ MaxCostOption = Annotated[
 @app.command()
 def demo(overrides: SetOption = None) -> None:
     """The whole job on the bundled almanac with a nano Llama: no key, no GPU."""
+    recipe = load_recipe("demo", overrides or [])
+    logger.info(demo_plan())
+    itinerary = demo_itinerary()
     from fireact_ray.stages.demo import demo as run_demo
 
-    run_demo(load_recipe("demo", overrides or []))
+    run_demo(recipe, itinerary)
 
 
 @app.command()

@@ -13,6 +13,7 @@ import pyarrow as pa
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from fireact_ray.actors.forwarding import forward_warnings
 from fireact_ray.collector import spare_collector
 from fireact_ray.errors import FireActError
 from fireact_ray.scheduling.dispatch import Counts, Dispatch
@@ -27,6 +28,7 @@ class DispatchActor:
     """Methods are coroutines, so that they run one at a time on one loop."""
 
     def __init__(self, home: Folder, policy: Policy, n_seats: int, recording: Folder | None) -> None:
+        forward_warnings()
         self._dispatch = Dispatch(home, policy, n_seats, recording)
         self._line: list[tuple[Planned, bool | None]] = []
         self._number = -1

@@ -23,6 +23,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
+from fireact_ray.actors.forwarding import forward_warnings
+from fireact_ray.actors.lacking import pending
 from fireact_ray.errors import ModelDenied
 from fireact_ray.journal import paid_for
 from fireact_ray.quota.budget import Account, Spent
@@ -34,6 +36,7 @@ from fireact_ray.rpc.server import RpcServer
 from fireact_ray.rpc.wire import Address
 from fireact_ray.store import Folder
 from fireact_ray.types import Usage
+from fireact_ray.waiting import said_while_waiting
 
 NAMESPACE = "fireact"
 
@@ -53,6 +56,7 @@ class QuotaActor:
     """A gate with the accounts of all runs that call the model."""
 
     def __init__(self, limits: QuotaLimits) -> None:
+        forward_warnings()
         self._gate = Gate(limits)
         self._opening = asyncio.Lock()
         self._server = RpcServer(self._answer)
@@ -147,7 +151,8 @@ class ActorQuota:
 def open_quota(name: str, limits: QuotaLimits, account: Account) -> Iterator[ActorQuota]:
     """The model's quota with this run's account in it; the actor ends when no run is left."""
     quota = ActorQuota(name, limits, account)
-    ray.get(quota.actor().open.remote(account, limits))
+    with said_while_waiting("quota", lambda: pending(1, "quota actor", {})):
+        ray.get(quota.actor().open.remote(account, limits))
     try:
         yield quota
     finally:

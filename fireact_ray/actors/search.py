@@ -16,6 +16,8 @@ from typing import Any
 import ray
 from ray.exceptions import ActorDiedError, RayActorError
 
+from fireact_ray.actors.forwarding import forward_warnings
+from fireact_ray.actors.lacking import pending
 from fireact_ray.assembly import open_backend
 from fireact_ray.errors import InputError, ToolError
 from fireact_ray.rpc.client import RpcClient, RpcUnavailable
@@ -24,12 +26,14 @@ from fireact_ray.rpc.wire import Address
 from fireact_ray.secrets import redact
 from fireact_ray.tools.base import Hit
 from fireact_ray.tools.config import SearchConfig
+from fireact_ray.waiting import said_while_waiting
 
 
 class SearchActor:
     """One backend behind an actor handle."""
 
     def __init__(self, config: SearchConfig) -> None:
+        forward_warnings()
         self._backend = open_backend(config, share=1 / config.actors)
         self._server = RpcServer(self._answer)
 
@@ -86,7 +90,8 @@ def _finder(actor: Any) -> Callable[[], Awaitable[Address]]:
 
 def _fingerprints(actors: list[Any]) -> set[str]:
     try:
-        return set(ray.get([actor.fingerprint.remote() for actor in actors]))
+        with said_while_waiting("search", lambda: pending(len(actors), "search actors", {})):
+            return set(ray.get([actor.fingerprint.remote() for actor in actors]))
     except RayActorError as error:  # what the driver could open, a node could not
         raise InputError(
             "A node of the cluster cannot open the search that the driver opened. Its corpus, and the file or variable "

@@ -30,12 +30,13 @@ _SILENT_S = 30.0  # a pool reports every half second
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Of this sitting. `error`: why the run stops."""
+    """Of this sitting. `error`: why the run stops; `joined`: pools that have come."""
 
     finished: int
     accepted: int
     over: bool
     error: FireActError | None
+    joined: int
 
 
 class Dispatch:
@@ -112,7 +113,9 @@ class Dispatch:
         )
 
     def counts(self) -> Counts:
-        return Counts(self._schedule.n_finished, self._schedule.n_accepted, self._is_over, self._error)
+        return Counts(
+            self._schedule.n_finished, self._schedule.n_accepted, self._is_over, self._error, len(self._writers)
+        )
 
     @property
     def _is_over(self) -> bool:

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError
 
+from fireact_ray.actors.forwarding import forward_warnings
 from fireact_ray.assembly import student_agent
 from fireact_ray.errors import ModelUnavailable, ToolDenied, ToolError
 from fireact_ray.models.base import Sampling
@@ -28,6 +29,7 @@ class EngineServer:
     """One model replica. Requests of all agents meet here and are decoded as batches."""
 
     def __init__(self, recipe: Recipe, model_dir: str) -> None:
+        forward_warnings()
         self._engine = open_student(model_dir, recipe.student, on_gpu=recipe.serve.use_gpu).engine
 
     async def generate(self, prompt_ids: list[int], sampling: Sampling) -> Generation:
@@ -77,6 +79,7 @@ class AgentServer:
     """Holds the Agent that was evaluated; its model is the engine deployment, its searches go to the actor pool."""
 
     def __init__(self, recipe: Recipe, model_dir: str, model_name: str, backend: SearchBackend, engine: Any) -> None:
+        forward_warnings()
         renderer = open_renderer(model_dir, recipe.student)
         model = LocalChat(model_name, HandleEngine(engine, recipe.student.max_context), renderer)
         self._agent = student_agent(recipe, model, ServedBackend(backend))

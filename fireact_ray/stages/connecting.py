@@ -6,9 +6,13 @@ import os
 import re
 
 import grpc
+from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 from ray._private.services import canonicalize_bootstrap_address
+from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
 from fireact_ray.errors import InputError
+
+Metadata = tuple[tuple[str, str], ...]
 
 _ANSWER_S = 10.0
 _PING = "/ray.rpc.NodeInfoGcsService/CheckAlive"  # any method would do: it is the status that tells
@@ -22,7 +26,8 @@ _TOKEN = (
 def demand_cluster(address: str) -> None:
     """Raises InputError, in 15 s at most, where ray.init cannot join the cluster at `address`."""
     target = endpoint(_resolved(address))
-    if (problem := refusal(*_ping(target), has_token=_has_token())) is not None:
+    token = _token()
+    if (problem := refusal(*_ping(target, token), has_token=bool(token))) is not None:
         raise unreachable(address, problem)
 
 
@@ -52,7 +57,7 @@ def endpoint(address: str) -> str:
 def refusal(code: grpc.StatusCode, details: str, *, has_token: bool) -> str | None:
     """What a ping's outcome says against joining the cluster; None where a Ray answered."""
     if code == grpc.StatusCode.UNAUTHENTICATED:
-        return None if has_token else "it wants a token, and there is none here"
+        return "it wants another token than the one here" if has_token else "it wants a token, and there is none here"
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"no answer in {_ANSWER_S:g} s"
     if code == grpc.StatusCode.UNAVAILABLE:
@@ -81,26 +86,30 @@ _SIGNS = {
 }
 
 
-def _ping(target: str) -> tuple[grpc.StatusCode, str]:
+def _ping(target: str, token: Metadata) -> tuple[grpc.StatusCode, str]:
     with grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
         call = channel.unary_unary(_PING, request_serializer=bytes, response_deserializer=bytes)
         try:
-            call(b"", timeout=_ANSWER_S)
+            call(b"", timeout=_ANSWER_S, metadata=token)
         except grpc.RpcError as error:
             return error.code(), error.details() or ""
     return grpc.StatusCode.OK, ""
 
 
 def _resolved(address: str) -> str:
-    """'auto' is the Ray that runs on this machine."""
+    """'auto' is the Ray that runs on this machine; a token of this machine is then used unasked, as ray.init does."""
     if address != "auto":
         return address
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     try:
         return str(canonicalize_bootstrap_address("auto"))
     except ConnectionError:
         raise unreachable("auto", "no Ray runs on this machine") from None
 
 
-def _has_token() -> bool:
-    """ray.init looks whether the token can be read, and whether it is the right one."""
-    return os.environ.get("RAY_AUTH_MODE", "").lower() == "token"
+def _token() -> Metadata:
+    """What goes with a call; empty where there is no token here, or RAY_AUTH_MODE does not say that one is used."""
+    loader = AuthenticationTokenLoader.instance()
+    if os.environ.get("RAY_AUTH_MODE", "").lower() != "token" or not loader.has_token(ignore_auth_mode=True):
+        return ()
+    return tuple((name.lower(), value) for name, value in loader.get_token_for_http_header().items())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 
 import openai
 from rich.console import Console
 
 from fireact_ray.evaluation.report import comparison_markdown
+from fireact_ray.itinerary import Itinerary
 from fireact_ray.lease import leased
 from fireact_ray.recipe import Recipe
 from fireact_ray.stages.pipeline import pipeline
@@ -21,19 +21,18 @@ logger = logging.getLogger(__name__)
 
 
 @leased("fireact demo")
-def demo(recipe: Recipe) -> None:
+def demo(recipe: Recipe, itinerary: Itinerary) -> None:
     """Run all stages, ask the served agent one held-out question, print the table and the paths."""
-    started = time.monotonic()
     console = Console(soft_wrap=True, highlight=False)
     with ray_session(recipe.ray):
-        reports = pipeline(recipe)
-        with serving(recipe) as url:
+        reports = pipeline(recipe, itinerary)
+        with itinerary.stage("serve"), serving(recipe) as url:
             question = load_questions(recipe.task.name, recipe.task.path, recipe.evaluate.split, 1)[0]
             _ask_over_http(recipe, url, question, console)
     console.print(f"\n{comparison_markdown(reports)}", markup=False)
     for name in ("trajectories", "dataset", "model", "evaluations"):
         console.print(f"{name:13} {recipe.run_dir}/{name}", markup=False)
-    logger.info("demo: %.0f s; nothing is left running", time.monotonic() - started)
+    logger.info("%s; nothing is left running", itinerary.summary())
 
 
 def _ask_over_http(recipe: Recipe, url: str, question: Question, console: Console) -> None:

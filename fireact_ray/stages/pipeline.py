@@ -1,6 +1,9 @@
 """Generate, convert, train, evaluate: each stage reads what the one before wrote, and skips what is done."""
 
+import logging
+
 from fireact_ray.evaluation.report import Report
+from fireact_ray.itinerary import PIPELINE, Itinerary
 from fireact_ray.lease import leased
 from fireact_ray.recipe import Recipe
 from fireact_ray.stages.convert import convert
@@ -9,12 +12,22 @@ from fireact_ray.stages.generate import generate
 from fireact_ray.stages.runtime import ray_session
 from fireact_ray.stages.train import train
 
+logger = logging.getLogger(__name__)
+
 
 @leased("fireact run")
-def pipeline(recipe: Recipe) -> list[Report]:
-    """The whole run on one Ray session; returns the reports."""
+def pipeline(recipe: Recipe, itinerary: Itinerary | None = None) -> list[Report]:
+    """The whole run on one Ray session; returns the reports. `itinerary`: of a command that does more."""
+    stages = itinerary or Itinerary("run", PIPELINE)
     with ray_session(recipe.ray):
-        generate(recipe)
-        convert(recipe)
-        train(recipe)
-        return evaluate(recipe)
+        with stages.stage("generate"):
+            generate(recipe)
+        with stages.stage("convert"):
+            convert(recipe)
+        with stages.stage("train"):
+            train(recipe)
+        with stages.stage("evaluate"):
+            reports = evaluate(recipe)
+    if itinerary is None:
+        logger.info(stages.summary())
+    return reports

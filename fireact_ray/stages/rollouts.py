@@ -1,27 +1,27 @@
 """Rollouts at scale, shared by generate and evaluate.
 
-Ray Data streams the plan, each row marked with what has landed of it, into a dispatcher; long-lived async workers pull
-rows from there and land what finishes in Parquet. An async UDF of Ray Data is a barrier per block (the block comes out
-when its slowest row is done), so no rollout is one: a slow row here holds no slot but its own.
+The plan goes to a dispatcher (stages.feeding), each row marked with what has landed of it; long-lived async workers
+pull rows from there and land what finishes in Parquet. An async UDF of Ray Data is a barrier per block (the block comes
+out when its slowest row is done), so no rollout is one: a slow row here holds no slot but its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import pyarrow as pa
 import ray
-from ray.data import DataContext
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayActorError
 
 from fireact_ray.actors.dispatch import ActorSource, open_dispatcher
+from fireact_ray.actors.forwarding import forward_warnings
+from fireact_ray.actors.lacking import pending
 from fireact_ray.actors.search import search_pool
 from fireact_ray.assembly import AgentBuilder
 from fireact_ray.collector import spare_collector
@@ -32,18 +32,19 @@ from fireact_ray.journaling import journaled
 from fireact_ray.recipe import Recipe
 from fireact_ray.scheduling.dispatch import Counts
 from fireact_ray.scheduling.landing import Lander
-from fireact_ray.scheduling.plan import PLAN, Landed, PlanSize
+from fireact_ray.scheduling.plan import PlanSize
 from fireact_ray.scheduling.pool import OPEN_PER_SLOT, Assignment, Pool
 from fireact_ray.scheduling.progress import LiveProgress
+from fireact_ray.stages.feeding import Feed, feeding
 from fireact_ray.stages.metering import shared_quota
-from fireact_ray.stages.runtime import own_error, ray_session
+from fireact_ray.stages.runtime import ray_session
 from fireact_ray.store import Folder
 from fireact_ray.tools.base import SearchBackend
 from fireact_ray.tools.offline import OfflineBackend
 from fireact_ray.types import Trajectory
+from fireact_ray.waiting import Waiting
 
-_WAITING_ROWS = 20_000  # rows that the dispatcher holds ready; the rest stays in the plan
-_BATCH_ROWS = 2_000
+_WORKER_CPUS = 0.5
 _POLL_S = 0.5
 _SHIP_S = 1.0
 _ENDING_S = 10.0  # how long interrupted workers may take to land what has finished
@@ -67,6 +68,7 @@ class RolloutWorker:
     """An actor: one event loop, one set of agents, one journal, one pool."""
 
     def __init__(self, settings: WorkerSettings) -> None:
+        forward_warnings()
         self._settings = settings
 
     async def run(self, seat: str, dispatcher: Any) -> None:
@@ -129,17 +131,19 @@ def run_rollouts(
         ):
             settings = WorkerSettings(builder, backend, home, slots, open_per_slot, offline=recording is not None)
             width = f"{workers} workers, {slots * workers} calls in flight"
-            logger.info("%s: Ray Data, %d rows to %s", label, size.owed, width)
+            logger.info("%s: %d rows to %s", label, size.owed, width)
             progress = LiveProgress(label, home, size.owed, size.planned - size.owed)
-            with _workers(settings, dispatcher, workers, num_gpus) as running, _feeding(home, dispatcher, only):
-                _follow(progress, dispatcher, running)
+            each = {"CPU": _WORKER_CPUS, "GPU": num_gpus}
+            with _workers(settings, dispatcher, workers, num_gpus) as running, feeding(home, dispatcher, only) as feed:
+                waiting = Waiting(label, partial(_waited_for, dispatcher, feed, workers, each))
+                _follow(progress, waiting, dispatcher, running)
 
 
 @contextmanager
 def _workers(settings: WorkerSettings, dispatcher: Any, n: int, num_gpus: float) -> Iterator[list[Any]]:
     """Their running calls. A worker that dies is started again, wherever there is room."""
     options = {"max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "SPREAD"}
-    actor = ray.remote(RolloutWorker).options(num_cpus=0.5, num_gpus=num_gpus, **options)
+    actor = ray.remote(RolloutWorker).options(num_cpus=_WORKER_CPUS, num_gpus=num_gpus, **options)
     actors = [actor.remote(settings) for _ in range(n)]
     try:
         yield [actor.run.remote(f"w{seat}", dispatcher) for seat, actor in enumerate(actors)]
@@ -148,56 +152,7 @@ def _workers(settings: WorkerSettings, dispatcher: Any, n: int, num_gpus: float)
             ray.kill(actor)
 
 
-@contextmanager
-def _feeding(home: Folder, dispatcher: Any, only: frozenset[str] | None) -> Iterator[None]:
-    """While inside, the plan goes to the dispatcher as fast as it needs rows."""
-    stop = threading.Event()
-    thread = threading.Thread(target=_feed, args=(home, dispatcher, only, stop), name="feed", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _feed(home: Folder, dispatcher: Any, only: frozenset[str] | None, stop: threading.Event) -> None:
-    try:
-        DataContext.get_current().execution_options.preserve_order = True
-        mark = MarkLanded(ray.put(ray.get(dispatcher.landed.remote())), only)
-        # A fraction of a CPU each: on a small machine the workers hold the rest.
-        plan = ray.data.read_parquet(f"{home.uri}/{PLAN}", num_cpus=0.1).map_batches(
-            mark, batch_format="pyarrow", batch_size=_BATCH_ROWS, num_cpus=0.1
-        )
-        for batch in plan.iter_batches(batch_format="pyarrow", batch_size=_BATCH_ROWS):
-            n_waiting = ray.get(dispatcher.feed.remote(batch))
-            while n_waiting > _WAITING_ROWS and not stop.wait(_POLL_S):
-                n_waiting = ray.get(dispatcher.waiting.remote())
-            if stop.is_set():
-                return
-        ray.get(dispatcher.fed.remote())
-    except RayTaskError as error:
-        problem = own_error(error) or DataError(f"The plan {home.uri}/{PLAN} could not be read: {error.cause!r}")
-        ray.get(dispatcher.halt.remote(problem))
-
-
-@dataclass(frozen=True)
-class MarkLanded:
-    """Adds to rows of the plan the column `landed`: accepted, not accepted, or null. `landed`: a reference to it."""
-
-    landed: Any
-    only: frozenset[str] | None
-
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        keys = batch["trajectory_id"].to_pylist()
-        landed: Landed = ray.get(self.landed)
-        batch = batch.append_column("landed", pa.array(landed.find(keys), pa.bool_()))
-        if self.only is None:
-            return batch
-        return batch.filter(pa.array([key in self.only for key in keys], pa.bool_()))
-
-
-def _follow(progress: LiveProgress, dispatcher: Any, running: list[Any]) -> None:
+def _follow(progress: LiveProgress, waiting: Waiting, dispatcher: Any, running: list[Any]) -> None:
     """Show progress until all is over. Raises what stopped the run."""
     with progress, interrupts_wait() as interrupted:
         counts = _counts(dispatcher)
@@ -206,11 +161,20 @@ def _follow(progress: LiveProgress, dispatcher: Any, running: list[Any]) -> None
             ray.get(ended)  # a worker that failed says why
             counts = _counts(dispatcher)
             progress.set(counts.finished, counts.accepted)
+            waiting.look()
         if interrupted():
             ray.get(dispatcher.give_up.remote())
         ray.wait(running, num_returns=len(running), timeout=_ENDING_S)  # killed while it runs, Ray would complain
     if counts.error is not None:
         raise _explained(counts.error)
+
+
+def _waited_for(dispatcher: Any, feed: Feed, n_workers: int, each: dict[str, float]) -> str | None:
+    """By a run none of whose rows goes on; None: by none."""
+    n_missing = n_workers - _counts(dispatcher).joined
+    if n_missing > 0:
+        return pending(n_missing, f"of {n_workers} workers", each)
+    return feed.waits_for
 
 
 def _counts(dispatcher: Any) -> Counts:

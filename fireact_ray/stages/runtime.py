@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import ray
 from ray.data import DataContext
 from ray.exceptions import RayTaskError
 
+from fireact_ray.actors.forwarding import warnings_shown
 from fireact_ray.errors import FireActError
 from fireact_ray.interrupts import interrupts_wait
 from fireact_ray.recipe import RayConfig
 from fireact_ray.stages.connecting import demand_cluster, unreachable
+from fireact_ray.stages.ray_messages import log_ray_messages
 from fireact_ray.stages.starting import PATIENCE, demand_room, explained
 
 logger = logging.getLogger(__name__)
@@ -30,7 +32,8 @@ def ray_session(config: RayConfig) -> Iterator[None]:
     if started:
         _start(config)
     try:
-        yield
+        with warnings_shown() if started else nullcontext():
+            yield
     except RayTaskError as error:
         if (cause := own_error(error)) is not None:
             raise cause from None
@@ -67,6 +70,7 @@ def _start(config: RayConfig) -> None:
 
 
 def _init(address: str, num_cpus: int | None) -> None:
+    log_ray_messages()
     options = {"num_cpus": num_cpus, "include_dashboard": False} if address == "local" else {}
     try:
         with interrupts_wait():

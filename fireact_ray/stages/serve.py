@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 from ray import serve as ray_serve
 
+from fireact_ray.actors.lacking import pending
 from fireact_ray.actors.search import search_pool
 from fireact_ray.assembly import open_backend, student_dir
 from fireact_ray.errors import InputError
@@ -19,6 +20,7 @@ from fireact_ray.recipe import Recipe
 from fireact_ray.secrets import read_api_key
 from fireact_ray.serving.deployments import AgentServer, EngineServer
 from fireact_ray.stages.runtime import ray_session
+from fireact_ray.waiting import said_while_waiting
 
 _POLL_S = 0.2
 
@@ -51,8 +53,9 @@ def serving(recipe: Recipe) -> Iterator[str]:
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         http = {"host": config.host, "port": port, "request_timeout_s": config.request_timeout_s}
         try:
-            ray_serve.start(http_options=http)
-            ray_serve.run(_application(recipe, model_dir, backend), name="fireact", route_prefix="/")
+            with said_while_waiting("serve", lambda: pending(config.replicas, "replicas", _engine_takes(recipe))):
+                ray_serve.start(http_options=http)
+                ray_serve.run(_application(recipe, model_dir, backend), name="fireact", route_prefix="/")
             logger.info("serve: Ray Serve, agent x %d, engine x %d", config.replicas, config.replicas)
             yield f"http://{config.host}:{port}"
         finally:
@@ -65,7 +68,7 @@ def model_name(recipe: Recipe) -> str:
 
 
 def _application(recipe: Recipe, model_dir: str, backend: object) -> object:
-    config = recipe.serve
+    config, takes = recipe.serve, _engine_takes(recipe)
     load = {
         "max_ongoing_requests": config.max_ongoing_requests,
         "max_queued_requests": config.max_ongoing_requests * 4,
@@ -73,13 +76,17 @@ def _application(recipe: Recipe, model_dir: str, backend: object) -> object:
     engine = ray_serve.deployment(
         name="engine",
         num_replicas=config.replicas,
-        ray_actor_options={"num_cpus": 0.5, "num_gpus": 1 if config.use_gpu else 0},
+        ray_actor_options={"num_cpus": takes["CPU"], "num_gpus": takes["GPU"]},
         **load,
     )(EngineServer).bind(recipe, model_dir)
     agent = ray_serve.deployment(
         name="agent", num_replicas=config.replicas, ray_actor_options={"num_cpus": 0.25}, **load
     )(ray_serve.ingress()(AgentServer))
     return agent.bind(recipe, model_dir, model_name(recipe), backend, engine)
+
+
+def _engine_takes(recipe: Recipe) -> dict[str, float]:
+    return {"CPU": 0.5, "GPU": float(recipe.serve.use_gpu)}
 
 
 def _free_port(host: str, port: int) -> int:

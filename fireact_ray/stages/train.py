@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+import threading
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, Sc
 from ray.train.torch import TorchConfig
 
 from fireact_ray.actors.board import read_board
+from fireact_ray.actors.forwarding import forward_warnings
+from fireact_ray.actors.lacking import pending
 from fireact_ray.assembly import base_model_dir
 from fireact_ray.claiming import claim
 from fireact_ray.errors import InputError, TrainingError
@@ -25,6 +28,7 @@ from fireact_ray.stages.runtime import own_error, ray_session
 from fireact_ray.stages.trainer import InterruptibleTrainer
 from fireact_ray.store import Folder
 from fireact_ray.training.model import find_base
+from fireact_ray.waiting import said_while_waiting
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +72,17 @@ def train_config(recipe: Recipe) -> dict[str, Any]:
 
 def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: Path) -> None:
     section = recipe.train
+    each = {"CPU": 1.0, "GPU": float(section.use_gpu)}
+    begun = threading.Event()
+
+    def waited_for() -> str | None:
+        return None if begun.is_set() else pending(section.workers, "workers of Ray Train", each)
+
     log_path = model_dir.parent / "checkpoints" / "log.jsonl"
     with Steps("train", total=0) as steps, log_path.open("a", encoding="utf-8") as log:
 
         def on_event(event: dict[str, Any]) -> None:
+            begun.set()
             log.write(json.dumps(event) + "\n")
             log.flush()
             steps.set(event["step"], event["of"], f"loss {event['loss']:.3f}")
@@ -97,7 +108,8 @@ def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: P
             )
             logger.info("train: Ray Train, %d workers, %s", section.workers, section.tuning)
             try:
-                trainer.fit()
+                with said_while_waiting("train", waited_for):
+                    trainer.fit()
             except ray.train.TrainingFailedError as error:
                 raise own_error(error) or TrainingError(f"Training failed: {error}") from error
 
@@ -109,6 +121,7 @@ def _train_worker(job: dict[str, Any]) -> None:
     from fireact_ray.training.config import TrainConfig
     from fireact_ray.training.loop import train as train_loop
 
+    forward_warnings()
     if job["threads"]:
         torch.set_num_threads(job["threads"])
 

@@ -39,8 +39,13 @@ def test_the_demo_does_the_whole_job_and_leaves_nothing_running(tmp_path):
     command = [sys.executable, "-m", "fireact_ray.cli", "demo", *SMALL, f"--set=output_dir={tmp_path}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=env)
     assert done.returncode == 0, done.stderr
-    for part in ("Ray Data", "Ray Train", "Ray Serve"):
+    for part in ("Ray Train", "Ray Serve"):
         assert part in done.stderr
+    assert re.search(r"demo: start Ray ~20 s, generate ~20 s, .*\n", done.stderr.splitlines(keepends=True)[0])
+    shares = (
+        r"generate \d+ s \(\d+ %\), convert .*, train .*, evaluate .*, serve .*; \d+ s in all; nothing is left running"
+    )
+    assert re.search(shares, done.stderr.splitlines()[-1])
     assert re.search(r"Question: .+\nThought: .+\nAction: ", done.stdout)
     assert re.search(r"\| base +\|.+\| +4 \|", done.stdout)
     assert re.search(r"\| finetuned +\|.+\| +4 \|", done.stdout)

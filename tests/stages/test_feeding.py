@@ -1,0 +1,42 @@
+"""Which rows of a plan are fed at once, and why actors are not there yet."""
+
+import pyarrow as pa
+import pytest
+
+from fireact_ray.actors.lacking import lack
+from fireact_ray.stages.feeding import first_lines
+
+pytestmark = pytest.mark.ray  # which these import
+
+
+def plan(*lines: int) -> pa.Table:
+    return pa.table({"line": lines, "row": range(len(lines))})
+
+
+@pytest.mark.parametrize(
+    ("lines", "n", "fed", "rest_from"),
+    [
+        ([], 2, [], None),
+        ([0, 1, 2], 3, [0, 1, 2], None),
+        ([0, 1, 2, 3], 2, [0, 1], 2),
+        ([0, 0, 1, 1, 2], 3, [0, 1], 1),  # a line is not torn
+        ([0, 0, 0, 1], 2, [], 0),
+    ],
+)
+def test_the_first_whole_lines_are_fed_at_once(lines, n, fed, rest_from):
+    first, following = first_lines(plan(*lines), n)
+    assert (first["row"].to_pylist(), following) == (fed, rest_from)
+
+
+@pytest.mark.parametrize(
+    ("each", "free", "total", "said"),
+    [
+        ({"CPU": 0.5}, {"CPU": 1.5}, {"CPU": 2.0}, "starting"),
+        ({}, {}, {}, "starting"),
+        ({"CPU": 0.5, "GPU": 0.0}, {"CPU": 0.25}, {"CPU": 2.0}, "0.5 CPU each, and 0.25 of 2 are free"),
+        ({"CPU": 0.5}, {}, {"CPU": 2.0}, "0.5 CPU each, and 0 of 2 are free"),
+        ({"CPU": 1.0, "GPU": 1.0}, {"CPU": 2.0}, {"CPU": 2.0}, "1 GPU each, and the cluster has 0: add nodes"),
+    ],
+)
+def test_why_actors_are_not_there_yet(each, free, total, said):
+    assert lack(each, free, total) == said
