@@ -2,7 +2,7 @@
 
 planned = done + stopped + failed + unneeded + owed, no key twice, no file that cannot be read, one renderer from the
 dataset to the model. Done rows finished with an answer; stopped ones met a limit of the recipe or of the method; failed
-ones were ended by something around the agent: the teacher's server, a tool, the clock. `books` only reads, so it works
+ones were ended by something around the agent (types.StopReason.outcome). `books` only reads, so it works
 on a run that is going on; it works on columns and part by part, so that a million rows are no matter.
 """
 
@@ -23,7 +23,7 @@ from fireact_ray.errors import DataError, InputError
 from fireact_ray.rows import is_accepted, row_keys
 from fireact_ray.scheduling.plan import PLAN, Landed, Policy, read_policy
 from fireact_ray.store import Folder
-from fireact_ray.types import StopReason
+from fireact_ray.types import FAILURES, StopReason
 
 _COLUMNS = pa.schema(  # that the books are kept by
     [
@@ -38,7 +38,6 @@ _COLUMNS = pa.schema(  # that the books are kept by
     ]
 )
 _NO_KEYS = np.array([], dtype=np.bytes_)
-_FAILED = (StopReason.MODEL_ERROR, StopReason.TOOL_ERROR, StopReason.TIMEOUT)
 _KIND = re.compile(r"([A-Z]\w*): ")  # the class at the head of a row's error
 
 
@@ -70,7 +69,7 @@ class Books:
     @property
     def stopped(self) -> dict[str, int]:
         """Landed rows that neither finished nor failed, by reason."""
-        return {reason: n for reason, n in self.by_reason.items() if reason not in (*_FAILED, StopReason.FINISHED)}
+        return {reason: n for reason, n in self.by_reason.items() if reason not in (*FAILURES, StopReason.FINISHED)}
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "landed": self.landed}
@@ -231,7 +230,7 @@ def _counts(values: pa.Array) -> dict[str, int]:
 
 def _failed(rows: pa.Table) -> dict[str, int]:
     """By the class of the error. A tool's failures are observations, so a row that ends by them names no class."""
-    failed = rows.filter(pc.is_in(rows["stop_reason"], pa.array([str(reason) for reason in _FAILED])))
+    failed = rows.filter(pc.is_in(rows["stop_reason"], pa.array(FAILURES)))
     kinds: Counter[str] = Counter()
     for reason, error in zip(failed["stop_reason"].to_pylist(), failed["error"].to_pylist(), strict=True):
         named = _KIND.match(error or "")

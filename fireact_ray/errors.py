@@ -14,6 +14,7 @@
     │   └── ModelDenied        key, billing or quota: the whole run must pause   exit 1
     │       ├── ModelUnknown     there is no such model                           exit 2
     │       └── QuotaDenied      a rate limit that outlasts a run's patience      exit 1
+    ├── SameFailure          one failure hits row after row: the run stops       exit 1
     ├── ToolError            a tool could not serve a call
     │   └── ToolDenied         its key or plan was refused: the whole run must pause       exit 1
     ├── DataError            a mask, row, checkpoint or manifest is not what it must be   exit 1
@@ -123,6 +124,10 @@ class BudgetExhausted(FireActError):
     """The next call would not fit into what the recipe allows to be spent. All that is paid for is kept."""
 
     exit_code = 3
+
+
+class SameFailure(FireActError):
+    """Row after row ended by the same failure outside the agent, or the teacher answers nothing at all."""
 
 
 class ToolError(FireActError):

@@ -118,6 +118,7 @@ class GenerateConfig(Section):
     `attempts`: rollouts per question and method, all of them made. Instead, `max_attempts_per_question` makes the next
     one only where those before it were not accepted (not finished, or known to be wrong), and `escalate` the next of
     `teacher.methods` only where the former failed. `target_accepted`: per method, stop at so many accepted rollouts.
+    `max_retries`: how many later runs ask a row again that failed for a reason outside the agent; null: all of them.
     """
 
     split: str = "train"
@@ -126,6 +127,7 @@ class GenerateConfig(Section):
     max_attempts_per_question: PositiveInt | None = None
     escalate: bool = False
     target_accepted: PositiveInt | None = None
+    max_retries: NonNegativeInt | None = 3
     workers: PositiveInt = 1
     concurrency: PositiveInt = 64
     budget: BudgetConfig = BudgetConfig()
@@ -178,7 +180,8 @@ class TrainSection(Section):
 
 
 class EvaluateConfig(Section):
-    """`systems`: `base` is prompted with examples, `finetuned` is not, `teacher` is the teacher's model by ReAct."""
+    """`systems`: `base` is prompted with examples, `finetuned` is not, `teacher` is the teacher's model by ReAct.
+    `max_retries`: as in generate."""
 
     split: str = "test"
     n_questions: PositiveInt | None = None
@@ -186,6 +189,7 @@ class EvaluateConfig(Section):
         "base",
         "finetuned",
     )
+    max_retries: NonNegativeInt | None = 3
     workers: PositiveInt = 1
     concurrency: PositiveInt = 64
     use_gpu: bool = False

@@ -154,7 +154,7 @@ class Folder:
         with self._reading(name):
             return pq.read_table(path, filesystem=filesystem, columns=columns)
 
-    def read_batches(self, name: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    def read_batches(self, name: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The same of a file of any size, a part at a time."""
         filesystem, path = (self / name)._resolve()
         with self._reading(name), filesystem.open_input_file(path) as file:

@@ -111,6 +111,14 @@ class Step:
         )
 
 
+class Outcome(StrEnum):
+    """What a stop reason comes to: the one classification that status, audit and reports share."""
+
+    FINISHED = "finished"  # with an answer, right or wrong
+    STOPPED = "stopped"  # by the agent's own doing, within the limits of the recipe: a result of its question
+    FAILED = "failed"  # for a reason outside the agent: no result, another run may well finish it
+
+
 class StopReason(StrEnum):
     FINISHED = "finished"  # the model called finish[...]
     MAX_STEPS = "max_steps"  # still open after the allowed number of steps
@@ -121,6 +129,16 @@ class StopReason(StrEnum):
     TIMEOUT = "timeout"  # the whole rollout outlasted its time limit
     CRASHED = "crashed"  # its worker process died each time it was run, also when it ran alone
     REJECTED = "rejected"  # an imported row that holds no complete trajectory
+
+    @property
+    def outcome(self) -> Outcome:
+        if self is StopReason.FINISHED:
+            return Outcome.FINISHED
+        return Outcome.FAILED if self in _OUTSIDE else Outcome.STOPPED
+
+
+_OUTSIDE = {StopReason.MODEL_ERROR, StopReason.TOOL_ERROR, StopReason.TIMEOUT, StopReason.CRASHED}
+FAILURES = tuple(str(reason) for reason in StopReason if reason.outcome is Outcome.FAILED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,10 @@ from fireact_ray.errors import DataError
 from fireact_ray.evaluation.marks import Marks, marks_of, mean, mean_score
 from fireact_ray.evaluation.paired import Paired, compare_paired
 from fireact_ray.evaluation.tables import UNKNOWN, markdown_table, shown
-from fireact_ray.types import Score, StopReason, Trajectory
+from fireact_ray.types import Outcome, Score, StopReason, Trajectory
 
 REPORT_VERSION = 1
 
-# The agent itself came to no answer; every other unfinished row failed for a reason outside it.
-_STOPPED = (StopReason.MAX_STEPS, StopReason.PARSE_ERROR, StopReason.MAX_TOKENS)
 _ERROR_CLASS = re.compile(r"([A-Z]\w+): ")
 
 
@@ -69,7 +67,7 @@ class Report:
             name=name,
             n_planned=len(rows) if n_planned is None else n_planned,
             n_finished=reasons[StopReason.FINISHED],
-            stopped={str(reason): reasons[reason] for reason in _STOPPED if reasons[reason]},
+            stopped={str(reason): n for reason, n in reasons.items() if reason.outcome is Outcome.STOPPED},
             failed=_failed(rows),
             n_unscored=len(rows) - len(scored),
             marks=marks_of([score for _, score in scored]),
@@ -216,7 +214,7 @@ def _score(row: Trajectory) -> Score | None:
 def _failed(rows: Sequence[Trajectory]) -> dict[str, int]:
     kinds: Counter[str] = Counter()
     for row in rows:
-        if row.stop_reason not in (StopReason.FINISHED, *_STOPPED):
+        if row.stop_reason.outcome is Outcome.FAILED:
             error = _ERROR_CLASS.match(row.error or "")
             kinds[error.group(1) if error else str(row.stop_reason)] += 1
     return dict(sorted(kinds.items()))

@@ -19,7 +19,8 @@ from fireact_ray.journal import Entry, read_journal
 from fireact_ray.rows import is_accepted, row_keys
 from fireact_ray.scheduling.plan import Landed, Line, Policy
 from fireact_ray.scheduling.pool import Assignment, Order, Report
-from fireact_ray.scheduling.schedule import Schedule
+from fireact_ray.scheduling.schedule import Receipt, Schedule
+from fireact_ray.scheduling.streak import Streak
 from fireact_ray.store import Folder
 from fireact_ray.types import ObservationStatus
 
@@ -54,6 +55,8 @@ class Dispatch:
         self.landed, accepted = read_landed(home / "trajectories")
         self._journal, self._n_seats, self._clock = home / "journal", n_seats, clock
         self._schedule = Schedule(policy, accepted)
+        # A recording repeats its failures.
+        self._streak = Streak(is_first=not len(self.landed)) if recording is None else None
         self._paid: dict[str, dict[str, Entry]] = {}
         self._writers: dict[str, str] = {}
         self._heard_of: dict[str, float] = {}
@@ -93,6 +96,7 @@ class Dispatch:
         self._heard_of[seat] = self._clock()
         schedule = self._schedule
         schedule.finished(seat, report.finished)
+        self._watch(report.finished)
         schedule.landed(seat, report.landed)
         schedule.returned(seat, report.returned)
         for key in report.landed:
@@ -113,9 +117,19 @@ class Dispatch:
         )
 
     def counts(self) -> Counts:
-        return Counts(
-            self._schedule.n_finished, self._schedule.n_accepted, self._is_over, self._error, len(self._writers)
-        )
+        over = self._is_over
+        error = self._error or (self._streak.stops(at_end=True) if over and self._streak else None)
+        return Counts(self._schedule.n_finished, self._schedule.n_accepted, over, error, len(self._writers))
+
+    def _watch(self, receipts: Iterable[Receipt]) -> None:
+        """Stop the run where the same failure hits row after row: what is under way would only fail as well."""
+        if self._streak is None:
+            return
+        for receipt in receipts:
+            self._streak.add(receipt.failure)
+            if self._error is None and (stopped := self._streak.stops()) is not None:
+                self.halt(stopped)
+                self.give_up()
 
     @property
     def _is_over(self) -> bool:

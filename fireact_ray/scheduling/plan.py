@@ -10,7 +10,7 @@ before it was not accepted. Independent rows are lines of one. Escalation puts a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 
@@ -82,6 +82,13 @@ class Landed:
         at = np.minimum(np.searchsorted(self.ids, asked), len(self.ids) - 1)
         there = self.ids[at] == asked
         return [bool(self.accepted[i]) if found else None for i, found in zip(at, there, strict=True)]
+
+    def without(self, keys: Collection[str]) -> Landed:
+        """The others."""
+        if not keys:
+            return self
+        kept = ~np.isin(self.ids, np.array(sorted(key.encode() for key in keys), dtype=np.bytes_))
+        return Landed(self.ids[kept], self.accepted[kept])
 
     def __contains__(self, key: str) -> bool:
         asked = np.bytes_(key.encode())

@@ -19,6 +19,7 @@ from fireact_ray.models.slotted import begun
 from fireact_ray.scheduling.landing import Lander
 from fireact_ray.scheduling.plan import Planned, accepted
 from fireact_ray.scheduling.schedule import Receipt
+from fireact_ray.scheduling.streak import failure_of
 from fireact_ray.types import StopReason, Trajectory
 
 OPEN_PER_SLOT = 4  # rollouts of a teacher: enough for every slot to have a call while others search
@@ -130,7 +131,8 @@ class Pool:
         if error is None:
             trajectory = task.result()
             self._lander.add(trajectory)
-            self._report.finished.append(Receipt(trajectory.trajectory_id, accepted(trajectory)))
+            receipt = Receipt(trajectory.trajectory_id, accepted(trajectory), failure_of(trajectory))
+            self._report.finished.append(receipt)
             return
         self._report.returned.append(row.trajectory_id)
         self._report.error = self._report.error or _reason(error)

@@ -27,6 +27,7 @@ class Receipt:
 
     trajectory_id: str
     accepted: bool
+    failure: str = ""  # outside the agent (see scheduling.streak); empty: none
 
 
 @dataclass(slots=True)
@@ -63,8 +64,10 @@ class Schedule:
 
     def add(self, line: Line, landed: Sequence[bool | None]) -> None:
         """One line of the plan, and per row: accepted, not accepted, or None where it has not landed."""
-        if not any(landed) and None in landed:
-            self._ready.append(_Held(line, list(landed).index(None)))
+        # Rows that failed and are retried stand among others that have landed.
+        pending = tuple(row for row, state in zip(line, landed, strict=True) if state is None)
+        if pending and not any(landed):
+            self._ready.append(_Held(pending, 0))
 
     @property
     def n_ready(self) -> int:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fireact_ray.assembly import AgentBuilder, StudentAgents, TeacherAgents, open_backend, student_dir
+from fireact_ray.errors import DataError
 from fireact_ray.evaluation.report import Report, comparison_markdown
 from fireact_ray.lease import leased
 from fireact_ray.models.student import open_renderer, student_name
 from fireact_ray.recipe import Recipe
 from fireact_ray.scheduling.plan import Policy, plan_lines
 from fireact_ray.scheduling.pool import OPEN_PER_SLOT
-from fireact_ray.stages.landing import begin
+from fireact_ray.stages.landing import begin, report_failures
 from fireact_ray.stages.rollouts import run_rollouts
 from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.tasks import load_questions
@@ -62,14 +63,14 @@ def _evaluate(
     config = recipe.evaluate
     recording = Folder(recipe.replay) / "evaluations" / system.name if recipe.replay else None
     lines = list(plan_lines(questions, system.planner(backend, None), Policy()))
-    size = begin(folder, system.inputs, lines, Policy())
+    size = begin(folder, system.inputs, lines, Policy(), 0 if recording else config.max_retries)
     if size.owed:
         run_rollouts(
             f"evaluate {system.name}",
             folder,
             system.builder if recording is None else system.planner,
             recipe,
-            backend.fingerprint,
+            backend,
             size=size,
             workers=config.workers,
             concurrency=config.concurrency,
@@ -79,9 +80,15 @@ def _evaluate(
         )
     asked = {row.trajectory_id for line in lines for row in line}
     trajectories = [t for t in read_trajectories(folder / "trajectories") if t.trajectory_id in asked]
-    report = Report.from_trajectories(system.name, trajectories)
+    if missing := len(asked) - len(trajectories):
+        raise DataError(
+            f"{folder.uri}: {missing} of {len(asked)} rows are pending, so there is no report. "
+            "Run the same command again."
+        )
+    report = Report.from_trajectories(system.name, trajectories, len(asked))
     folder.write_json("report.json", report.to_dict())
     folder.write("report.md", report.to_markdown())
+    report_failures(f"evaluate {system.name}", folder, config.max_retries)
     return report
 
 

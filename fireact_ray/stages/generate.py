@@ -16,7 +16,7 @@ from fireact_ray.lease import leased
 from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import to_yaml
 from fireact_ray.scheduling.plan import Line, PlanSize, plan_lines
-from fireact_ray.stages.landing import begin, merge_parts
+from fireact_ray.stages.landing import begin, merge_parts, report_failures
 from fireact_ray.stages.rollouts import run_rollouts
 from fireact_ray.store import Folder
 from fireact_ray.tasks import load_questions
@@ -67,7 +67,10 @@ class Generation:
         return _inputs(self.recipe)
 
     def begin(self) -> PlanSize:
-        size = begin(self.run, self.inputs, self.lines, self.recipe.generate.policy)
+        policy = self.recipe.generate.policy
+        size = begin(
+            self.run, self.inputs, self.lines, policy, 0 if self.recording else self.recipe.generate.max_retries
+        )
         self.run.write("recipe.yaml", to_yaml(self.recipe))
         return size
 
@@ -78,7 +81,7 @@ class Generation:
             self.run,
             self.builder,
             self.recipe,
-            self.backend.fingerprint,
+            self.backend,
             size=size,
             workers=self.recipe.generate.workers,
             concurrency=self.recipe.generate.concurrency,
@@ -131,4 +134,5 @@ def _close(run: Folder, recipe: Recipe) -> Folder:
         found.correct,
         folder.uri,
     )
+    report_failures("generate", run, recipe.generate.max_retries)
     return folder

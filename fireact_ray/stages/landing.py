@@ -17,6 +17,7 @@ from fireact_ray.merging import Merge, drop_merged, plan_merges
 from fireact_ray.recipe import RayConfig
 from fireact_ray.scheduling.dispatch import read_landed
 from fireact_ray.scheduling.plan import Line, PlanSize, Policy, write_plan
+from fireact_ray.scheduling.retries import planned_of, read_failures, take_out
 from fireact_ray.stages.runtime import ray_session
 from fireact_ray.store import Folder
 
@@ -25,10 +26,13 @@ _MERGED_HERE_BYTES = 8_000_000
 logger = logging.getLogger(__name__)
 
 
-def begin(home: Folder, inputs: dict[str, Any], lines: Iterable[Line], policy: Policy) -> PlanSize:
-    """Claim `home` for these inputs, set aside what cannot be read, write the plan.
+def begin(
+    home: Folder, inputs: dict[str, Any], lines: Iterable[Line], policy: Policy, max_retries: int | None = 0
+) -> PlanSize:
+    """Claim `home` for these inputs, set aside what cannot be read, write the plan, make failed rows pending again.
 
-    Raises InputError when other inputs made what is there.
+    `max_retries`: of a failed row, over all runs; None: any number. Raises InputError when other inputs made what is
+    there.
     """
     folder = home / "trajectories"
     _drop_damaged_manifest(folder)
@@ -36,10 +40,29 @@ def begin(home: Folder, inputs: dict[str, Any], lines: Iterable[Line], policy: P
     for name in set_aside_broken(folder):
         logger.warning("%s/%s cannot be read; it is set aside and its rows are owed again", folder.uri, name)
     landed, _ = read_landed(folder)
-    size = write_plan(home, lines, policy, landed)
+    retried = read_failures(home).retryable(max_retries)
+    size = write_plan(home, lines, policy, landed.without(retried))
     if size.owed:
         folder.delete("manifest.json")  # without one the folder counts as unfinished
+    if retried := planned_of(home, retried):
+        logger.info("%s: %d failed rows are pending again", home.uri, len(retried))
+        take_out(home, retried)
     return size
+
+
+def report_failures(label: str, home: Folder, max_retries: int | None) -> None:
+    """Say of the rows that failed whether another run retries them."""
+    failures = read_failures(home)
+    again = planned_of(home, failures.retryable(max_retries))
+    spent = planned_of(home, failures.retryable(None)) - again
+    if again:
+        logger.warning("%s: %d rows failed; run the same command again to retry them", label, len(again))
+    if spent:
+        logger.warning(
+            "%s: %d rows failed in every retry that is allowed; --retry-failed retries them once more",
+            label,
+            len(spent),
+        )
 
 
 def _drop_damaged_manifest(folder: Folder) -> None:

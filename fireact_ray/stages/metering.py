@@ -28,11 +28,11 @@ def shared_quota(builder: AgentBuilder) -> Iterator[AgentBuilder]:
     recipe, model = builder.recipe, builder.recipe.teacher.model
     where = urlsplit(model.base_url or OPENAI_URL)
     name = f"quota:{where.netloc}{where.path}:{model.name}"
-    with open_quota(name, teacher_limits(recipe), _account(recipe)) as quota:
+    with open_quota(name, teacher_limits(recipe), account_of(recipe)) as quota:
         yield replace(builder, quota=quota)
 
 
-def _account(recipe: Recipe) -> Account:
+def account_of(recipe: Recipe) -> Account:
     """One for the whole run: what the teacher has spent on generating and on being evaluated."""
     run = Folder(recipe.run_dir)
     journals = [run / "journal", run / "evaluations" / "teacher" / "journal"]

@@ -23,7 +23,7 @@ from fireact_ray.actors.dispatch import ActorSource, open_dispatcher
 from fireact_ray.actors.forwarding import forward_warnings
 from fireact_ray.actors.lacking import pending
 from fireact_ray.actors.search import search_pool
-from fireact_ray.assembly import AgentBuilder
+from fireact_ray.assembly import AgentBuilder, TeacherAgents
 from fireact_ray.collector import spare_collector
 from fireact_ray.errors import BudgetExhausted, DataError, FireActError, ModelDenied, ModelUnknown
 from fireact_ray.interrupts import interrupts_wait
@@ -37,6 +37,7 @@ from fireact_ray.scheduling.pool import OPEN_PER_SLOT, Assignment, Pool
 from fireact_ray.scheduling.progress import LiveProgress
 from fireact_ray.stages.feeding import Feed, feeding
 from fireact_ray.stages.metering import shared_quota
+from fireact_ray.stages.preflight import preflight
 from fireact_ray.stages.runtime import ray_session
 from fireact_ray.store import Folder
 from fireact_ray.tools.base import SearchBackend
@@ -101,7 +102,7 @@ def run_rollouts(
     home: Folder,
     builder: AgentBuilder,
     recipe: Recipe,
-    fingerprint: str,
+    source: SearchBackend,
     *,
     size: PlanSize,
     workers: int,
@@ -114,16 +115,21 @@ def run_rollouts(
     """Run what `home`/plan.parquet owes; each row is in `home`/trajectories before it counts.
 
     `concurrency`: model calls in flight, over all workers; `open_per_slot`: begun rollouts for each of them.
-    `fingerprint`: of the search backend (see actors.search). `recording`: a folder like `home` whose journal answers
-    every call; nothing is asked outside. `only`: these rows.
+    `source`: the search as the driver has opened it (see actors.search). `recording`: a folder like `home` whose journal
+    answers every call; nothing is asked outside. `only`: these rows.
     Raises ModelDenied, ToolDenied or BudgetExhausted, once what is under way has landed, when no further call is
     allowed, and DataError when rows cannot be written.
     """
     slots = max(1, concurrency // workers)
-    backend_context: Any = nullcontext(OfflineBackend(fingerprint))
+    backend_context: Any = nullcontext(OfflineBackend(source.fingerprint))
+    if recording is None and isinstance(builder, TeacherAgents):
+        try:
+            preflight(home, builder, source, only)
+        except FireActError as error:
+            raise _explained(error) from None
     with ray_session(recipe.ray):
         if recording is None:
-            backend_context = search_pool(recipe.search, fingerprint)
+            backend_context = search_pool(recipe.search, source.fingerprint)
         with (
             backend_context as backend,
             shared_quota(builder) as builder,

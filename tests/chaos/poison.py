@@ -60,7 +60,7 @@ def main() -> None:
     run, policy = Folder(recipe.run_dir), recipe.generate.policy
     size = begin(run, {}, plan_lines(questions, builder(backend), policy), policy)
     width = {"workers": recipe.generate.workers, "concurrency": recipe.generate.concurrency}
-    run_rollouts("poison", run, builder, recipe, backend.fingerprint, size=size, **width)
+    run_rollouts("poison", run, builder, recipe, backend, size=size, **width)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,106 @@
+"""The teacher's first call, made before anything is started: does it answer, as it is asked?
+
+It is a call of the run: the first that the first pending row has not paid for yet, journaled like every other, so that
+the worker which gets the row finds its reply. What a run would learn from all its rows, it learns from this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from fireact_ray.agent import Agent
+from fireact_ray.assembly import TeacherAgents, teacher_limits
+from fireact_ray.errors import SameFailure
+from fireact_ray.journal import Journal, paid_for, read_journal
+from fireact_ray.journaling import journaled
+from fireact_ray.models.base import ChatModel, Completion, Sampling
+from fireact_ray.quota.budget import Spent
+from fireact_ray.quota.gate import LocalQuota
+from fireact_ray.scheduling.dispatch import read_landed
+from fireact_ray.scheduling.plan import PLAN, Planned, planned_row
+from fireact_ray.scheduling.streak import failure_of
+from fireact_ray.stages.metering import account_of
+from fireact_ray.store import Folder
+from fireact_ray.tools.base import SearchBackend
+from fireact_ray.types import Trajectory, Turn
+
+logger = logging.getLogger(__name__)
+
+
+def preflight(home: Folder, builder: TeacherAgents, backend: SearchBackend, only: frozenset[str] | None) -> None:
+    """After the plan is written. `only`: these rows are run.
+
+    Raises SameFailure where the teacher gives no usable reply, and what a rollout raises: ModelDenied, ToolDenied,
+    BudgetExhausted. All rows are then still pending.
+    """
+    row = _first_pending(home, only)
+    if row is not None:
+        asyncio.run(_ask(home, builder, backend, row))
+
+
+async def _ask(home: Folder, builder: TeacherAgents, backend: SearchBackend, row: Planned) -> None:
+    recipe = builder.recipe
+    account = account_of(recipe)
+    spent = sum((paid_for(Folder(folder)) for folder in account.journals), Spent())
+    agents = replace(builder, quota=LocalQuota(teacher_limits(recipe), account, spent))(backend)
+    heard = _Heard(agents[row.method].model)
+    entries = read_journal(home / "journal", wanted=row.trajectory_id.__eq__)
+    paid = {entry.call: entry for entry in entries if entry.reply is not None}
+    journal = Journal(home / "journal", f"preflight-{uuid.uuid4().hex[:8]}")
+    agent = replace(agents[row.method], model=heard)
+    try:
+        await _until_heard(journaled(agent, journal, row.trajectory_id, paid, offline=False), heard, row)
+    finally:
+        journal.close()
+        for agent in agents.values():
+            await agent.close()
+        await backend.close()
+
+
+async def _until_heard(agent: Agent, heard: _Heard, row: Planned) -> None:
+    async for event in agent.stream(row.question, row.attempt):
+        if heard.replies:
+            return
+        if isinstance(event, Trajectory) and (failure := failure_of(event)):
+            raise SameFailure(
+                f"The teacher's first call failed: {failure}. Nothing else was asked, and all rows are pending. "
+                "Put right what it names, and run the same command again."
+            )
+
+
+@dataclass
+class _Heard:
+    """A chat model that counts its replies; those from the journal do not come by here."""
+
+    inner: ChatModel
+    replies: int = field(default=0)
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    async def complete(self, turns: Sequence[Turn], sampling: Sampling) -> Completion:
+        completion = await self.inner.complete(turns, sampling)
+        self.replies += 1
+        return completion
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+def _first_pending(home: Folder, only: frozenset[str] | None) -> Planned | None:
+    """The row that the dispatcher will give out first."""
+    landed, _ = read_landed(home / "trajectories")
+    rows = (row for batch in home.read_batches(PLAN) for row in batch.to_pylist())
+    for _, line in groupby(rows, key=lambda row: row["line"]):
+        members = list(line)
+        states = landed.find([row["trajectory_id"] for row in members])
+        for row, state in zip(members, states, strict=True):
+            if not any(states) and state is None and (only is None or row["trajectory_id"] in only):
+                return planned_row(row)
+    return None
