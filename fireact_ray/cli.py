@@ -43,6 +43,11 @@ MaxCostOption = Annotated[
 ]
 
 
+RetryFailedOption = Annotated[
+    bool, typer.Option("--retry-failed", help="Retry failed rows whose retries are used up as well.")
+]
+
+
 @app.command()
 def demo(overrides: SetOption = None) -> None:
     """The whole job on the bundled almanac with a nano Llama: no key, no GPU."""
@@ -79,11 +84,17 @@ def plan(
 
 
 @app.command()
-def generate(recipe: RecipeArgument, max_cost_usd: MaxCostOption = None, overrides: SetOption = None) -> None:
+def generate(
+    recipe: RecipeArgument,
+    max_cost_usd: MaxCostOption = None,
+    retry_failed: RetryFailedOption = False,
+    overrides: SetOption = None,
+) -> None:
     """Let the teacher write trajectories."""
     from fireact_ray.stages.generate import generate as stage
 
-    _done(stage(_load(recipe, overrides, max_cost_usd)).uri)
+    unbound = ["generate.max_retries=null"] if retry_failed else []
+    _done(stage(_load(recipe, [*(overrides or []), *unbound], max_cost_usd)).uri)
 
 
 @app.command()
@@ -103,12 +114,13 @@ def train(recipe: RecipeArgument, overrides: SetOption = None) -> None:
 
 
 @app.command()
-def evaluate(recipe: RecipeArgument, overrides: SetOption = None) -> None:
+def evaluate(recipe: RecipeArgument, retry_failed: RetryFailedOption = False, overrides: SetOption = None) -> None:
     """Measure base and fine-tuned agents on held-out questions."""
     from fireact_ray.evaluation.report import comparison_markdown
     from fireact_ray.stages.evaluate import evaluate as stage
 
-    resolved = _load(recipe, overrides)
+    unbound = ["evaluate.max_retries=null"] if retry_failed else []
+    resolved = _load(recipe, [*(overrides or []), *unbound])
     print(comparison_markdown(stage(resolved)))
     _done(f"{resolved.run_dir}/evaluations")
 

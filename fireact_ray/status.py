@@ -17,9 +17,11 @@ from rich.text import Text
 from fireact_ray.accounting import Books, books
 from fireact_ray.assembly import teacher_price
 from fireact_ray.journal import paid_for
-from fireact_ray.quota.budget import Price, Spent
+from fireact_ray.quota.budget import Spent
+from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import load_recipe
 from fireact_ray.scheduling.progress import FILE
+from fireact_ray.scheduling.retries import planned_of, read_failures
 from fireact_ray.store import Folder
 from fireact_ray.units import duration_text, usd_text
 
@@ -54,11 +56,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`paid`: by the run's journal, the replies of rows that are not whole included; `paid_usd` None: unknown."""
+    """`paid`: by the run's journal, the replies of rows that are not whole included; `paid_usd` None: unknown.
+    `n_retried`: failed rows that the next run asks again."""
 
     books: Books
     paid: Spent
     paid_usd: float | None
+    n_retried: int = 0
 
 
 def show_status(run: Folder, console: Console) -> None:
@@ -80,8 +84,11 @@ def watch_status(run: Folder, console: Console, every_s: float = 2.0) -> None:
 def read_status(run: Folder) -> Status:
     """Raises InputError where there is no run."""
     found = books(run)
-    paid, price = paid_for(run / "journal"), _price(run)
-    return Status(found, paid, None if price is None else price.cost_usd(paid.usage))
+    recipe = _recipe(run)
+    paid, price = paid_for(run / "journal"), teacher_price(recipe) if recipe else None
+    retried = read_failures(run).retryable(recipe.generate.max_retries if recipe else 0)
+    paid_usd = None if price is None else price.cost_usd(paid.usage)
+    return Status(found, paid, paid_usd, len(planned_of(run, retried)))
 
 
 def read_progress(run: Folder) -> Progress | None:
@@ -94,6 +101,8 @@ def read_progress(run: Folder) -> Progress | None:
 
 def status_text(status: Status, progress: Progress | None, now: float) -> str:
     parts = [books_text(status.books), _paid_text(status)]
+    if status.n_retried:
+        parts.append(f"{status.n_retried} failed rows are retried by the next `fireact generate`")
     return "\n".join([*parts, progress_text(progress, now)] if progress else parts)
 
 
@@ -153,11 +162,11 @@ def _watch(run: Folder, every_s: float, show: Callable[[Progress | None], None])
         time.sleep(every_s)
 
 
-def _price(run: Folder) -> Price | None:
+def _recipe(run: Folder) -> Recipe | None:
     if not run.exists("recipe.yaml"):
         return None
     without_cap = ["generate.budget={}"]  # with one, an unknown price is an error
-    return teacher_price(load_recipe(str(run.local_path / "recipe.yaml"), without_cap))
+    return load_recipe(str(run.local_path / "recipe.yaml"), without_cap)
 
 
 def _paid_text(status: Status) -> str:

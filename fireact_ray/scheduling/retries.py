@@ -36,7 +36,7 @@ class Failures:
 
 def read_failures(home: Folder) -> Failures:
     failed = {key for _, table in _tables(home) for key in table["trajectory_id"].filter(_failed(table)).to_pylist()}
-    counts = _read_counts(home) if failed else {}
+    counts = read_counts(home) if failed else {}
     return Failures({key: counts.get(key, 0) for key in failed})
 
 
@@ -53,7 +53,7 @@ def take_out(home: Folder, keys: frozenset[str]) -> None:
     """Make failed rows pending: remove them from the parts and count the retry."""
     if not keys:
         return
-    counts = _read_counts(home)
+    counts = read_counts(home)
     counts |= {key: counts.get(key, 0) + 1 for key in keys}
     columns = [list(counts), list(counts.values())]
     home.write_table(FILE, pa.table(columns, schema=_SCHEMA))
@@ -90,7 +90,8 @@ def _tables(home: Folder) -> Iterator[tuple[str, pa.Table]]:
         yield name, folder.read_table(name, ["trajectory_id", "stop_reason", "error"])
 
 
-def _read_counts(home: Folder) -> dict[str, int]:
+def read_counts(home: Folder) -> dict[str, int]:
+    """How often each row was retried, by key; rows that never were have none."""
     if not home.exists(FILE):
         return {}
     table = home.read_table(FILE)

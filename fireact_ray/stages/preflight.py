@@ -23,6 +23,7 @@ from fireact_ray.quota.budget import Spent
 from fireact_ray.quota.gate import LocalQuota
 from fireact_ray.scheduling.dispatch import read_landed
 from fireact_ray.scheduling.plan import PLAN, Planned, planned_row
+from fireact_ray.scheduling.retries import read_counts
 from fireact_ray.scheduling.streak import failure_of
 from fireact_ray.stages.metering import account_of
 from fireact_ray.store import Folder
@@ -94,13 +95,15 @@ class _Heard:
 
 
 def _first_pending(home: Folder, only: frozenset[str] | None) -> Planned | None:
-    """The row that the dispatcher will give out first."""
+    """Of the rows that no earlier run has tried: one that failed before may fail by its own fault."""
     landed, _ = read_landed(home / "trajectories")
+    retried = read_counts(home)
     rows = (row for batch in home.read_batches(PLAN) for row in batch.to_pylist())
     for _, line in groupby(rows, key=lambda row: row["line"]):
         members = list(line)
         states = landed.find([row["trajectory_id"] for row in members])
         for row, state in zip(members, states, strict=True):
-            if not any(states) and state is None and (only is None or row["trajectory_id"] in only):
+            key = row["trajectory_id"]
+            if not any(states) and state is None and key not in retried and (only is None or key in only):
                 return planned_row(row)
     return None

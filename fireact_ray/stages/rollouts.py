@@ -25,7 +25,7 @@ from fireact_ray.actors.lacking import pending
 from fireact_ray.actors.search import search_pool
 from fireact_ray.assembly import AgentBuilder, TeacherAgents
 from fireact_ray.collector import spare_collector
-from fireact_ray.errors import BudgetExhausted, DataError, FireActError, ModelDenied, ModelUnknown
+from fireact_ray.errors import DataError, FireActError, ModelDenied, ModelUnknown, QuotaDenied
 from fireact_ray.interrupts import interrupts_wait
 from fireact_ray.journal import Journal
 from fireact_ray.journaling import journaled
@@ -115,8 +115,8 @@ def run_rollouts(
     """Run what `home`/plan.parquet owes; each row is in `home`/trajectories before it counts.
 
     `concurrency`: model calls in flight, over all workers; `open_per_slot`: begun rollouts for each of them.
-    `source`: the search as the driver has opened it (see actors.search). `recording`: a folder like `home` whose journal
-    answers every call; nothing is asked outside. `only`: these rows.
+    `source`: the search as the driver has opened it (see actors.search). `recording`: a folder like `home` whose
+    journal answers every call; nothing is asked outside. `only`: these rows.
     Raises ModelDenied, ToolDenied or BudgetExhausted, once what is under way has landed, when no further call is
     allowed, and DataError when rows cannot be written.
     """
@@ -201,7 +201,7 @@ def _explained(error: FireActError) -> FireActError:
     """With what to do next."""
     if isinstance(error, ModelUnknown):
         return ModelUnknown(f"{error}. Set teacher.model.name or base_url to one that exists.")
-    if isinstance(error, ModelDenied) and not isinstance(error, BudgetExhausted):
+    if isinstance(error, ModelDenied) and not isinstance(error, QuotaDenied):
         return ModelDenied(
             f"{error}: the provider refuses every call (key, billing or quota). What was paid for is kept; "
             "put it right and run the same command again."

@@ -38,6 +38,16 @@ def test_rows_are_given_out_in_order_each_once():
     assert (taken(made, "w1", 2), taken(made, "w2", 2), taken(made, "w1", 2)) == ("ab", "c", "")
 
 
+def test_of_a_line_with_rows_that_have_landed_only_the_others_are_given_out():
+    made = Schedule(Policy())
+    made.add((row("a"), row("b"), row("c"), row("d")), [None, False, None, False])
+    assert taken(made) == "a"
+    end(made, "a", accepted=False)
+    assert taken(made) == "c"
+    end(made, "c", accepted=False)
+    assert (taken(made), made.is_idle) == ("", True)
+
+
 def test_it_is_idle_once_everything_has_landed():
     made = schedule("a")
     taken(made)

@@ -1,0 +1,150 @@
+"""A teacher that fails every call, or one row's: what a run files as done, what stays pending, and what is paid."""
+
+import json
+import threading
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from fireact_ray.accounting import books
+from fireact_ray.errors import DataError, SameFailure
+from fireact_ray.stages import evaluate as evaluating
+from fireact_ray.stages.evaluate import evaluate
+from fireact_ray.stages.generate import generate
+from fireact_ray.store import Folder, read_trajectories
+from fireact_ray.types import StopReason
+
+from .conftest import small_recipe
+
+pytestmark = pytest.mark.ray
+
+REFUSAL = {
+    "error": {
+        "message": "Unsupported value: 'temperature' does not support 0.0 with this model.",
+        "type": "invalid_request_error",
+        "code": "unsupported_value",
+        "param": "temperature",
+    }
+}
+
+
+class Front:
+    """Stands before a teacher: `refuses` says of a request's text whether it gets a 400; all others go on to it."""
+
+    def __init__(self, teacher) -> None:
+        self.teacher_url = teacher.base_url
+        self.model_name = teacher.model_name
+        self.refuses = lambda text: True
+        self.n_refused = self.n_answered = 0
+        front = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status, reply = front.reply(body)
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(reply)))
+                self.end_headers()
+                self.wfile.write(reply)
+
+            def log_message(self, *_: object) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def reply(self, body: bytes) -> tuple[int, bytes]:
+        if self.refuses(body.decode()):
+            self.n_refused += 1
+            return 400, json.dumps(REFUSAL).encode()
+        self.n_answered += 1
+        url, headers = f"{self.teacher_url}/chat/completions", {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as answer:
+            return 200, answer.read()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def front(teacher):
+    made = Front(teacher)
+    yield made
+    made.close()
+
+
+def rows_of(recipe):
+    return read_trajectories(Folder(recipe.run_dir) / "trajectories")
+
+
+SMALL = ["generate.n_questions=6", "teacher.methods=[react]"]
+
+
+def test_a_fault_of_every_call_stops_the_run_and_the_mended_recipe_goes_on_in_the_same_folder(
+    tmp_path, local_ray, front, teacher
+):
+    recipe = small_recipe(tmp_path, front, *SMALL)
+    with pytest.raises(SameFailure, match=r"HTTP 400 unsupported_value \(temperature\).*Put right what it names"):
+        generate(recipe)
+    assert front.n_refused == 1  # nothing but the first call
+    assert rows_of(recipe) == []
+    mended = small_recipe(tmp_path, teacher, *SMALL, "teacher.model.timeout_s=50")  # another address and time limit
+    generate(mended)
+    assert [row.stop_reason for row in rows_of(mended)] == [StopReason.FINISHED] * 6
+    assert teacher.stats()["calls"] == {"200": sum(len(row.steps) for row in rows_of(mended))}
+
+
+def test_a_fault_of_every_row_that_the_first_call_does_not_show_stops_the_run_too(tmp_path, local_ray, front):
+    recipe = small_recipe(tmp_path, front, *SMALL)
+    front.refuses = lambda text: '"assistant"' in text.split("Question:")[-1]  # whatever follows a first reply
+    with pytest.raises(SameFailure, match=r"[56] rows in a row failed in the same way: ModelRefused: .*HTTP 400"):
+        generate(recipe)
+    found = books(Folder(recipe.run_dir))
+    assert (found.done, found.planned) == (0, 6)
+    paid = front.n_answered
+    front.refuses = lambda text: False
+    generate(recipe)
+    found = books(Folder(recipe.run_dir))
+    assert (found.landed, found.owed, found.problems) == (6, 0, ())
+    assert {row.stop_reason for row in rows_of(recipe)} == {StopReason.FINISHED}
+    assert front.n_answered == sum(len(row.steps) for row in rows_of(recipe)) > paid  # first replies paid once
+
+
+def test_one_failed_row_is_retried_by_the_next_runs_as_often_as_the_recipe_allows(tmp_path, local_ray, front, caplog):
+    recipe = small_recipe(tmp_path, front, *SMALL, "generate.max_retries=1")
+    front.refuses = lambda text: False
+    victim = generate_and_pick(tmp_path, front)
+    front.refuses = lambda text: victim in text
+    front.n_refused = front.n_answered = 0
+    for n_refused in (1, 2, 2):  # the run, its one retry, and nothing more
+        generate(recipe)
+        assert front.n_refused == n_refused
+    failed = [row for row in rows_of(recipe) if row.stop_reason is not StopReason.FINISHED]
+    assert [row.question.text for row in failed] == [victim]
+    assert "1 rows failed; run the same command again to retry them" in caplog.text
+    assert "1 rows failed in every retry that is allowed; --retry-failed" in caplog.text
+    paid, front.refuses = front.n_answered, lambda text: False
+    generate(small_recipe(tmp_path, front, *SMALL, "generate.max_retries=null"))
+    assert {row.stop_reason for row in rows_of(recipe)} == {StopReason.FINISHED}
+    (mended,) = [row for row in rows_of(recipe) if row.question.text == victim]
+    assert front.n_answered == paid + len(mended.steps)
+
+
+def generate_and_pick(tmp_path, front) -> str:
+    """The text of a question that is not the first."""
+    other = small_recipe(tmp_path, front, *SMALL, "name=other")
+    generate(other)
+    return sorted((row.question.id, row.question.text) for row in rows_of(other))[3][1]
+
+
+def test_no_report_is_made_while_rows_are_pending(tmp_path, local_ray, teacher, monkeypatch):
+    recipe = small_recipe(tmp_path, teacher, "evaluate={split: test, n_questions: 4, systems: [teacher]}")
+    monkeypatch.setattr(evaluating, "run_rollouts", lambda *_, **__: None)  # as if it had been cut short
+    with pytest.raises(DataError, match="4 of 4 rows are pending, so there is no report"):
+        evaluate(recipe)
+    assert not Folder(recipe.run_dir).exists("evaluations/report.md")
+    monkeypatch.undo()
+    assert [(report.n_planned, report.n_finished) for report in evaluate(recipe)] == [(4, 4)]
