@@ -66,6 +66,7 @@ _RECIPE_LINES = {
     "seed": "teacher.sampling.seed",
     "model": "teacher.model.name",
 }
+_OPTIONAL = {"temperature", "stop", "seed"}
 _NAMED_PARAMETER = re.compile(r"\b(temperature|max_tokens|max_completion_tokens|seed)\b")
 
 _MOST_TOKENS = 2**31  # of one reply: a larger count is a mistake
@@ -152,10 +153,13 @@ def _is_flagged(words: ProviderWords) -> bool:
 
 
 def _set_by(words: ProviderWords) -> str:
-    """Which line of the recipe sets the parameter that was refused, where one does."""
+    """Which lines of the recipe set the parameter that was refused, where some do."""
     named = _NAMED_PARAMETER.search(words.message)
-    line = _RECIPE_LINES.get(words.param or (named[1] if named else ""))
-    return f" (set by {line})" if line else ""
+    name = words.param or (named[1] if named else "")
+    lines = [f"set by {_RECIPE_LINES[name]}"] if name in _RECIPE_LINES else []
+    if name in _OPTIONAL:
+        lines.append(f"left out by teacher.model.leave_out: [{name}]")
+    return f" ({'; '.join(lines)})" if lines else ""
 
 
 def _malformed(model: str, what: str) -> MalformedReply:

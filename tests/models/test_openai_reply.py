@@ -157,13 +157,14 @@ def failed(value, status=200, **headers) -> ModelError:
             },
             ModelRefused,
             "m: HTTP 400 unsupported_value (temperature): Unsupported value: 'temperature' does not support 0.0 with "
-            "this model. (set by teacher.sampling.temperature)",
+            "this model. (set by teacher.sampling.temperature; left out by teacher.model.leave_out: [temperature])",
         ),
         (
             400,
             {"error": {"message": "Unsupported parameter: 'stop'", "code": "unsupported_parameter", "param": "stop"}},
             ModelRefused,
-            "m: HTTP 400 unsupported_parameter (stop): Unsupported parameter: 'stop'",
+            "m: HTTP 400 unsupported_parameter (stop): Unsupported parameter: 'stop' "
+            "(left out by teacher.model.leave_out: [stop])",
         ),
         (
             422,
@@ -175,7 +176,8 @@ def failed(value, status=200, **headers) -> ModelError:
             400,
             {"object": "error", "message": "seed must be positive", "type": "BadRequestError", "code": 400},
             ModelRefused,
-            "m: HTTP 400 BadRequestError: seed must be positive (set by teacher.sampling.seed)",
+            "m: HTTP 400 BadRequestError: seed must be positive "
+            "(set by teacher.sampling.seed; left out by teacher.model.leave_out: [seed])",
         ),
         (
             400,
