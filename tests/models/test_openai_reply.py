@@ -198,6 +198,18 @@ def failed(value, status=200, **headers) -> ModelError:
             "m: HTTP 400: max_tokens is too large: 9999. The maximum context length is 4096. "
             "(set by teacher.sampling.max_new_tokens)",
         ),
+        (
+            429,
+            {
+                "error": {
+                    "message": "Request too large for m: Limit 30000, Requested 45000.",
+                    "code": "rate_limit_exceeded",
+                }
+            },
+            TokenLimit,
+            None,
+        ),
+        (407, {"message": "Proxy Authentication Required"}, ModelDenied, None),
         (404, {"detail": "Not Found"}, ModelUnknown, "Model 'm': not found at host (HTTP 404: Not Found)"),
         (503, {"error": {"message": "Loading model", "code": 503}}, ModelUnavailable, "m: HTTP 503: Loading model"),
         (500, {"error": "CUDA out of memory"}, ModelUnavailable, "m: HTTP 500: CUDA out of memory"),
