@@ -48,13 +48,14 @@ class TaskConfig(Section):
     path: str | None = None
 
 
-OptionalParameter = Literal["temperature", "stop", "seed"]
+OptionalParameter = Literal["temperature", "stop", "seed", "max_tokens"]
 
 
 class OpenAIModelConfig(Section):
     """Any OpenAI-compatible API. The key is read from `api_key_env`, or from `api_key_file` where that is given.
 
-    `leave_out`: parameters that this model refuses; they are not sent. Without `stop`, replies are cut here.
+    `leave_out`: parameters that this model refuses; they are not sent. Without `stop`, replies are cut here; without
+    `max_tokens`, the limit goes as `max_completion_tokens`.
     """
 
     kind: Literal["openai"]

@@ -67,9 +67,9 @@ async def test_parameters_that_a_model_refuses_are_left_out_and_its_reply_is_cut
         bodies.append(await request.json())
         return said("Thought: t\nAction: finish[Bo]\nObservation: x\nThought: u\nAction: finish[Al]")
 
-    done = await asked(answer, settings=["teacher.model.leave_out=[temperature, stop]"])
+    done = await asked(answer, settings=["teacher.model.leave_out=[temperature, stop, max_tokens]"])
     assert (done.exit_code, done.output.splitlines()[-2]) == (0, "Answer: Bo")
-    assert sorted(bodies[0]) == ["max_tokens", "messages", "model"]
+    assert sorted(bodies[0]) == ["max_completion_tokens", "messages", "model"]
 
 
 async def test_a_rollout_without_an_answer_says_why_it_stopped(asked):

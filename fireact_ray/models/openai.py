@@ -27,7 +27,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 class OpenAIChat:
     """A chat model behind `POST {base_url}/chat/completions`. `timeout_s` bounds a request to its last byte.
-    `leave_out`: of the parameters temperature, stop and seed those that are not sent.
+    `leave_out`: of the parameters temperature, stop, seed and max_tokens those that are not sent.
 
     Holds the key, so it does not pickle: each process builds its own. Raises InputError for a proxy in the environment
     that cannot be used.
@@ -49,7 +49,7 @@ class OpenAIChat:
         proxy_for(os.environ, self._url)
         self._headers = {"Authorization": f"Bearer {api_key}"}
         self._leave_out = frozenset(leave_out)
-        self._limit = token_limit_field(self._host)
+        self._limit = "max_completion_tokens" if "max_tokens" in leave_out else token_limit_field(self._host)
         self._session = HttpSession(timeout_s)
 
     def __reduce__(self) -> NoReturn:

@@ -67,7 +67,7 @@ _RECIPE_LINES = {
     "seed": "teacher.sampling.seed",
     "model": "teacher.model.name",
 }
-_OPTIONAL = {"temperature", "stop", "seed"}
+_OPTIONAL = {"temperature", "stop", "seed"}  # and max_tokens, where the provider names what it wants instead
 _NAMED_PARAMETER = re.compile(r"\b(temperature|max_tokens|max_completion_tokens|seed)\b")
 
 _MOST_TOKENS = 2**31  # of one reply: a larger count is a mistake
@@ -160,7 +160,7 @@ def _set_by(words: ProviderWords) -> str:
     named = _NAMED_PARAMETER.search(words.message)
     name = words.param or (named[1] if named else "")
     lines = [f"set by {_RECIPE_LINES[name]}"] if name in _RECIPE_LINES else []
-    if name in _OPTIONAL:
+    if name in _OPTIONAL or (name == "max_tokens" and "max_completion_tokens" in words.message):
         lines.append(f"left out by teacher.model.leave_out: [{name}]")
     return f" ({'; '.join(lines)})" if lines else ""
 

@@ -167,6 +167,18 @@ def failed(value, status=200, **headers) -> ModelError:
             "(left out by teacher.model.leave_out: [stop])",
         ),
         (
+            400,
+            {
+                "error": {
+                    "message": "'max_tokens' is not supported. Use 'max_completion_tokens'.",
+                    "param": "max_tokens",
+                }
+            },
+            ModelRefused,
+            "m: HTTP 400 (max_tokens): 'max_tokens' is not supported. Use 'max_completion_tokens'. "
+            "(set by teacher.sampling.max_new_tokens; left out by teacher.model.leave_out: [max_tokens])",
+        ),
+        (
             422,
             {"detail": [{"loc": ["body", "max_tokens"], "msg": "Input should be less than 4096", "type": "x"}]},
             ModelRefused,
