@@ -86,7 +86,13 @@ def open_teacher(config: TeacherModelConfig, quota: Quota, slots: int | None = N
     if not isinstance(config, OpenAIModelConfig):
         raise InputError("A scripted teacher has no address yet: start it first (stages.teacher.running_teacher).")
     key = read_api_key(config.api_key_env, config.api_key_file, f"The model '{config.name}'")
-    client = OpenAIChat(config.name, base_url=config.base_url, api_key=key, timeout_s=config.timeout_s)
+    client = OpenAIChat(
+        config.name,
+        base_url=config.base_url,
+        api_key=key,
+        timeout_s=config.timeout_s,
+        leave_out=config.leave_out or (),
+    )
     metered = MeteredChat(_slotted(client, slots), quota)
     ready = _slotted(metered, None if slots is None else slots + 2 + slots // 20)
     return Retrying(ready, RetryPolicy(max_attempts=config.max_attempts))

@@ -48,14 +48,22 @@ class TaskConfig(Section):
     path: str | None = None
 
 
+OptionalParameter = Literal["temperature", "stop", "seed", "max_tokens"]
+
+
 class OpenAIModelConfig(Section):
-    """Any OpenAI-compatible API. The key is read from `api_key_env`, or from `api_key_file` where that is given."""
+    """Any OpenAI-compatible API. The key is read from `api_key_env`, or from `api_key_file` where that is given.
+
+    `leave_out`: parameters that this model refuses; they are not sent. Without `stop`, replies are cut here; without
+    `max_tokens`, the limit goes as `max_completion_tokens`.
+    """
 
     kind: Literal["openai"]
     name: str
     base_url: BaseUrl | None = None
     api_key_env: str | None = "OPENAI_API_KEY"
     api_key_file: str | None = None
+    leave_out: tuple[OptionalParameter, ...] | None = None
     timeout_s: PositiveFloat = 120.0
     max_attempts: PositiveInt = 5
 

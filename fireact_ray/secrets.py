@@ -74,11 +74,11 @@ def _usable(key: str, place: str, asked_by: str) -> str:
 
 
 def remember(value: str) -> None:
-    """From now on `redact` masks this value, also where a URL or JSON spells it."""
+    """From now on `redact` masks this value, also as URLs, JSON and HTML spell it, and where a part of it is shown."""
     if len(value) >= _SHORTEST:
         in_urls = {quote(value), quote(value, safe=""), quote_plus(value)}
         _known.update({value, *in_urls, json.dumps(value)[1:-1], html.escape(value)})
-        head, long_head = re.escape(value[:4]), re.escape(value[: max(_SHORTEST, len(value) // 2)])
+        head, long_head = re.escape(value[:4]), re.escape(value[: max(12, len(value) // 2)])
         # Its beginning and a gap (abcd...6789), or half of it and more (cut off by a limit).
         _known_parts[value] = re.compile(
             rf"{head}[\w-]{{0,200}}(?:\.{{2,}}|\u2026|\*{{2,}})[\w*-]*|{long_head}[\w%*.-]*"

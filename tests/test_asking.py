@@ -54,9 +54,22 @@ async def test_a_refusal_is_printed_in_the_providers_words_and_the_exit_code_is_
     done = await asked(said("Thought: t\nAction: search[Bo]"), refused(400, "seed is not supported"))
     assert done.exit_code == 1
     assert done.output.splitlines()[-3:-1] == [
-        "Error: ModelRefused: m: HTTP 400: seed is not supported (set by teacher.sampling.seed)",
+        "Error: ModelRefused: m: HTTP 400: seed is not supported "
+        "(set by teacher.sampling.seed; left out by teacher.model.leave_out: [seed])",
         "Answer: none (model_error)",
     ]
+
+
+async def test_parameters_that_a_model_refuses_are_left_out_and_its_reply_is_cut_all_the_same(asked):
+    bodies = []
+
+    async def answer(request):
+        bodies.append(await request.json())
+        return said("Thought: t\nAction: finish[Bo]\nObservation: x\nThought: u\nAction: finish[Al]")
+
+    done = await asked(answer, settings=["teacher.model.leave_out=[temperature, stop, max_tokens]"])
+    assert (done.exit_code, done.output.splitlines()[-2]) == (0, "Answer: Bo")
+    assert sorted(bodies[0]) == ["max_completion_tokens", "messages", "model"]
 
 
 async def test_a_rollout_without_an_answer_says_why_it_stopped(asked):

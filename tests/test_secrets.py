@@ -57,7 +57,7 @@ def test_a_key_that_was_read_is_masked_as_it_is_and_as_urls_spell_it():
     assert redact(text) == "a [redacted] b [redacted] c"
 
 
-@pytest.mark.parametrize("shown", ["wily***", "wily-fox...9999", "wily\u2026", "wily-fox-88", "wily-fox-8888-99"])
+@pytest.mark.parametrize("shown", ["wily***", "wily-fox...9999", "wily\u2026", "wily-fox-888", "wily-fox-8888-99"])
 def test_a_part_of_a_key_that_was_read_is_masked_too(shown):
     remember("wily-fox-8888-9999")
     assert redact(f"the key {shown} is wrong") == "the key [redacted] is wrong"

@@ -27,19 +27,29 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 class OpenAIChat:
     """A chat model behind `POST {base_url}/chat/completions`. `timeout_s` bounds a request to its last byte.
+    `leave_out`: of the parameters temperature, stop, seed and max_tokens those that are not sent.
 
     Holds the key, so it does not pickle: each process builds its own. Raises InputError for a proxy in the environment
     that cannot be used.
     """
 
-    def __init__(self, name: str, *, base_url: str | None = None, api_key: str, timeout_s: float = 120.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        base_url: str | None = None,
+        api_key: str,
+        timeout_s: float = 120.0,
+        leave_out: Sequence[str] = (),
+    ) -> None:
         self.name = name
         self._label = redact(name)  # opens every error
         self._url = f"{(base_url or OPENAI_URL).rstrip('/')}/chat/completions"
         self._host = urlsplit(self._url).hostname or ""
         proxy_for(os.environ, self._url)
         self._headers = {"Authorization": f"Bearer {api_key}"}
-        self._limit = token_limit_field(self._host)
+        self._leave_out = frozenset(leave_out)
+        self._limit = "max_completion_tokens" if "max_tokens" in leave_out else token_limit_field(self._host)
         self._session = HttpSession(timeout_s)
 
     def __reduce__(self) -> NoReturn:
@@ -49,7 +59,10 @@ class OpenAIChat:
         reply = await self._session.send("POST", self._url, headers=self._headers, body=self._request(turns, sampling))
         if isinstance(reply, NoReply):
             raise ModelUnavailable(f"{self._label}: {reply.problem}", cause=reply.problem)
-        return replace(read_completion(reply, self._label, self._host), notice=read_notice(reply.headers))
+        completion = read_completion(reply, self._label, self._host)
+        if "stop" in self._leave_out:
+            completion = _cut(completion, sampling.stop)
+        return replace(completion, notice=read_notice(reply.headers))
 
     async def close(self) -> None:
         await self._session.close()
@@ -65,7 +78,13 @@ class OpenAIChat:
             request["stop"] = list(sampling.stop)
         if sampling.seed is not None:
             request["seed"] = sampling.seed
-        return request
+        return {name: value for name, value in request.items() if name not in self._leave_out}
+
+
+def _cut(completion: Completion, stop: Sequence[str]) -> Completion:
+    """Before the first of `stop`, as a provider does that is told of them."""
+    end = min((at for word in stop if (at := completion.text.find(word)) >= 0), default=None)
+    return completion if end is None else replace(completion, text=completion.text[:end], finish_reason="stop")
 
 
 def token_limit_field(host: str) -> str:

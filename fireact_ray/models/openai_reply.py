@@ -54,7 +54,8 @@ _FLAGGED_TEXT = re.compile(
 _BILLING_TEXT = re.compile(r"\bbilling\b|credit balance|insufficient (?:credits|balance|funds)", re.IGNORECASE)
 _TOO_LONG_TEXT = re.compile(
     r"maximum context length|context length exceeded|exceeds? the (?:available |model'?s )?context|"
-    r"prompt is too long|input is too long|exceeds the maximum number of tokens",
+    r"prompt is too long|input is too long|exceeds the maximum number of tokens|"
+    r"request too large for",  # with a 429: more than a whole minute's tokens, so that no waiting helps
     re.IGNORECASE,
 )
 _TOO_LARGE_LIMIT = re.compile(r"max_(?:completion_)?tokens\W+(?:\S+\W+){0,3}is too large|too large.{0,30}max_tokens")
@@ -66,6 +67,7 @@ _RECIPE_LINES = {
     "seed": "teacher.sampling.seed",
     "model": "teacher.model.name",
 }
+_OPTIONAL = {"temperature", "stop", "seed"}  # and max_tokens, where the provider names what it wants instead
 _NAMED_PARAMETER = re.compile(r"\b(temperature|max_tokens|max_completion_tokens|seed)\b")
 
 _MOST_TOKENS = 2**31  # of one reply: a larger count is a mistake
@@ -108,13 +110,16 @@ def _no_completion(found: Any, reply: HttpReply, model: str, host: str) -> Model
 def _failure(words: ProviderWords, reply: HttpReply, status: int | None, model: str, host: str) -> ModelError:
     """What a status and the words beside it mean for the row and for the run. None: no status is said at all."""
     what, cause = f"{model}: {words.line(status)}", words.cause(status)
-    if status not in (401, 402, 429) and (status or 400) < 500 and _is_flagged(words):
+    if status not in (401, 402, 407, 429) and (status or 400) < 500 and _is_flagged(words):
         return PromptFlagged(what, cause=cause)
-    if status in (401, 402, 403) or words.reasons & (_ACCOUNT | _BAD_KEY):
+    if status in (401, 402, 403, 407) or words.reasons & (_ACCOUNT | _BAD_KEY):
         return ModelDenied(what, cause=cause)
     retry_after_s = _asked_wait_s(words, reply)
     if status in (None, 400, 429) and retry_after_s is None and _BILLING_TEXT.search(words.message):
         return ModelDenied(what, cause=cause)
+    if (status is None or 400 <= status < 500) and _is_too_long(words):
+        what = f"{model}: the prompt does not fit into the model's context ({words.line(status)})"
+        return TokenLimit(what, cause=cause)
     if status == 429 or (status is None and words.reasons & _TOO_FAST):
         return RateLimited(what, retry_after_s, cause=cause)
     if status == 404 or words.reasons & _NO_MODEL:
@@ -125,12 +130,6 @@ def _failure(words: ProviderWords, reply: HttpReply, status: int | None, model: 
         return ModelUnknown(f"Model '{model}': {host} sends callers to another address (HTTP {status})", cause=cause)
     if status in (408, 409, 425) or status >= 500:
         return ModelUnavailable(what, cause=cause)
-    if words.reasons & _TOO_LONG or (
-        _TOO_LONG_TEXT.search(words.message) and not _TOO_LARGE_LIMIT.search(words.message)
-    ):
-        return TokenLimit(
-            f"{model}: the prompt does not fit into the model's context ({words.line(status)})", cause=cause
-        )
     return ModelRefused(what + _set_by(words), cause=cause)
 
 
@@ -151,11 +150,19 @@ def _is_flagged(words: ProviderWords) -> bool:
     return words.is_flagged or bool(words.reasons & _FLAGGED) or bool(_FLAGGED_TEXT.search(words.message))
 
 
+def _is_too_long(words: ProviderWords) -> bool:
+    too_long = words.reasons & _TOO_LONG or _TOO_LONG_TEXT.search(words.message)
+    return bool(too_long) and not _TOO_LARGE_LIMIT.search(words.message)
+
+
 def _set_by(words: ProviderWords) -> str:
-    """Which line of the recipe sets the parameter that was refused, where one does."""
+    """Which lines of the recipe set the parameter that was refused, where some do."""
     named = _NAMED_PARAMETER.search(words.message)
-    line = _RECIPE_LINES.get(words.param or (named[1] if named else ""))
-    return f" (set by {line})" if line else ""
+    name = words.param or (named[1] if named else "")
+    lines = [f"set by {_RECIPE_LINES[name]}"] if name in _RECIPE_LINES else []
+    if name in _OPTIONAL or (name == "max_tokens" and "max_completion_tokens" in words.message):
+        lines.append(f"left out by teacher.model.leave_out: [{name}]")
+    return f" ({'; '.join(lines)})" if lines else ""
 
 
 def _malformed(model: str, what: str) -> MalformedReply:

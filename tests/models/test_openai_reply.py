@@ -157,13 +157,26 @@ def failed(value, status=200, **headers) -> ModelError:
             },
             ModelRefused,
             "m: HTTP 400 unsupported_value (temperature): Unsupported value: 'temperature' does not support 0.0 with "
-            "this model. (set by teacher.sampling.temperature)",
+            "this model. (set by teacher.sampling.temperature; left out by teacher.model.leave_out: [temperature])",
         ),
         (
             400,
             {"error": {"message": "Unsupported parameter: 'stop'", "code": "unsupported_parameter", "param": "stop"}},
             ModelRefused,
-            "m: HTTP 400 unsupported_parameter (stop): Unsupported parameter: 'stop'",
+            "m: HTTP 400 unsupported_parameter (stop): Unsupported parameter: 'stop' "
+            "(left out by teacher.model.leave_out: [stop])",
+        ),
+        (
+            400,
+            {
+                "error": {
+                    "message": "'max_tokens' is not supported. Use 'max_completion_tokens'.",
+                    "param": "max_tokens",
+                }
+            },
+            ModelRefused,
+            "m: HTTP 400 (max_tokens): 'max_tokens' is not supported. Use 'max_completion_tokens'. "
+            "(set by teacher.sampling.max_new_tokens; left out by teacher.model.leave_out: [max_tokens])",
         ),
         (
             422,
@@ -175,7 +188,8 @@ def failed(value, status=200, **headers) -> ModelError:
             400,
             {"object": "error", "message": "seed must be positive", "type": "BadRequestError", "code": 400},
             ModelRefused,
-            "m: HTTP 400 BadRequestError: seed must be positive (set by teacher.sampling.seed)",
+            "m: HTTP 400 BadRequestError: seed must be positive "
+            "(set by teacher.sampling.seed; left out by teacher.model.leave_out: [seed])",
         ),
         (
             400,
@@ -196,6 +210,18 @@ def failed(value, status=200, **headers) -> ModelError:
             "m: HTTP 400: max_tokens is too large: 9999. The maximum context length is 4096. "
             "(set by teacher.sampling.max_new_tokens)",
         ),
+        (
+            429,
+            {
+                "error": {
+                    "message": "Request too large for m: Limit 30000, Requested 45000.",
+                    "code": "rate_limit_exceeded",
+                }
+            },
+            TokenLimit,
+            None,
+        ),
+        (407, {"message": "Proxy Authentication Required"}, ModelDenied, None),
         (404, {"detail": "Not Found"}, ModelUnknown, "Model 'm': not found at host (HTTP 404: Not Found)"),
         (503, {"error": {"message": "Loading model", "code": 503}}, ModelUnavailable, "m: HTTP 503: Loading model"),
         (500, {"error": "CUDA out of memory"}, ModelUnavailable, "m: HTTP 500: CUDA out of memory"),
