@@ -30,9 +30,9 @@ def ray_session(config: RayConfig) -> Iterator[None]:
     Errors of this package that were raised inside a Ray task come out as themselves.
     """
     started = not ray.is_initialized()
-    if started:
-        _start(config)
     try:
+        if started:
+            _start(config)
         with warnings_shown() if started else nullcontext():
             yield
     except RayTaskError as error:
