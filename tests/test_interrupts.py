@@ -112,6 +112,11 @@ def test_an_interrupt_that_was_swallowed_ends_the_command_at_the_latest(number):
         come_into_a_callback(number)
 
 
+def test_what_a_wait_raised_ends_the_command_even_where_it_is_swallowed(number):
+    with pytest.raises(KeyboardInterrupt), interrupts_heeded(), suppress(KeyboardInterrupt), interrupts_wait():
+        come(number)
+
+
 def test_what_came_to_one_command_does_not_end_the_next(number):
     with pytest.raises(KeyboardInterrupt), interrupts_heeded():
         come(number)
@@ -175,10 +180,16 @@ COMMANDS = {
 }
 
 
+def come_in_a_wait(number):
+    with interrupts_wait():
+        come(number)
+
+
+@pytest.mark.parametrize("come", [come, come_in_a_wait])
 @pytest.mark.parametrize(
     "command", [pytest.param(name, marks=pytest.mark.ray if "stages" in COMMANDS[name][1] else ()) for name in COMMANDS]
 )
-def test_each_command_that_runs_in_this_process_exits_with_130(number, command, capsys, monkeypatch, tmp_path):
+def test_each_command_that_runs_in_this_process_exits_with_130(number, command, come, capsys, monkeypatch, tmp_path):
     arguments, where = COMMANDS[command]
     module, _, name = where.rpartition(".")
     monkeypatch.setattr(importlib.import_module(module), name, lambda *_, **__: come(number))
