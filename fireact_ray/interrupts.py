@@ -15,6 +15,7 @@ from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _noted: list[int] = []  # what came in the command that runs now
+_commands = 0  # that run now, one within the other
 
 
 @contextmanager
@@ -23,11 +24,14 @@ def interrupts_heeded() -> Iterator[None]:
 
     Handlers are afterwards what they were before, whatever a library has installed.
     """
+    global _commands
     _noted.clear()
+    _commands += 1
     try:
         with _handlers(_note_and_raise):
             yield
     finally:
+        _commands -= 1
         came = bool(_noted)
         _noted.clear()
         if came:
@@ -47,6 +51,8 @@ def interrupts_wait() -> Iterator[Callable[[], bool]]:
 
     def remember(number: int, frame: FrameType | None) -> None:
         came.append(number)
+        if _commands:  # what the wait raises may be turned into anything, too
+            _noted.append(number)
         if len(came) > 1:
             raise KeyboardInterrupt
 

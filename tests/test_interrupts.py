@@ -1,15 +1,20 @@
 """Interrupts: each ends the command, at once or at the end of a wait, whatever libraries do with signals."""
 
+import importlib
 import os
 import signal
 import threading
 from contextlib import suppress
 
 import pytest
+from fakes import question
 
+from fireact_ray.cli import app
 from fireact_ray.entry import run_guarded
 from fireact_ray.errors import DataError
 from fireact_ray.interrupts import interrupts_heeded, interrupts_wait
+from fireact_ray.store import Folder, write_trajectories
+from fireact_ray.types import Score, StopReason, Trajectory
 
 INTERRUPTS = [signal.SIGINT, signal.SIGTERM]
 HOW_TO_GO_ON = "Interrupted. Nothing finished is lost: run the same command again to go on.\n"
@@ -107,6 +112,11 @@ def test_an_interrupt_that_was_swallowed_ends_the_command_at_the_latest(number):
         come_into_a_callback(number)
 
 
+def test_what_a_wait_raised_ends_the_command_even_where_it_is_swallowed(number):
+    with pytest.raises(KeyboardInterrupt), interrupts_heeded(), suppress(KeyboardInterrupt), interrupts_wait():
+        come(number)
+
+
 def test_what_came_to_one_command_does_not_end_the_next(number):
     with pytest.raises(KeyboardInterrupt), interrupts_heeded():
         come(number)
@@ -155,3 +165,43 @@ def test_an_interrupted_command_exits_with_130_however_its_action_ends(number, e
     assert ended.value.code == 130
     assert capsys.readouterr().err.endswith(HOW_TO_GO_ON)
     assert signal.getsignal(number) is signal.default_int_handler
+
+
+COMMANDS = {
+    "ask": (["ask", "demo", "Who?"], "fireact_ray.asking.ask"),
+    "lint": (["lint", "rows.json"], "fireact_ray.linting.lint_path"),
+    "export": (["export", "runs/x", "--format=chat", "--out=y"], "fireact_ray.exporting.export"),
+    "show": (["show", "runs/x"], "fireact_ray.showing.show"),
+    "status": (["status", "runs/x", "--watch"], "fireact_ray.status.watch_status"),
+    "doctor": (["doctor", "runs/x"], "fireact_ray.accounting.books"),
+    "import": (["import", "demo", "rows.json"], "fireact_ray.stages.importing.import_file"),
+    "plan": (["plan", "demo"], "fireact_ray.stages.plan.plan_costs"),
+    "convert": (["convert", "demo"], "fireact_ray.stages.convert._choose"),
+}
+
+
+def come_in_a_wait(number):
+    with interrupts_wait():
+        come(number)
+
+
+@pytest.mark.parametrize("come", [come, come_in_a_wait])
+@pytest.mark.parametrize(
+    "command", [pytest.param(name, marks=pytest.mark.ray if "stages" in COMMANDS[name][1] else ()) for name in COMMANDS]
+)
+def test_each_command_that_runs_in_this_process_exits_with_130(number, command, come, capsys, monkeypatch, tmp_path):
+    arguments, where = COMMANDS[command]
+    module, _, name = where.rpartition(".")
+    monkeypatch.setattr(importlib.import_module(module), name, lambda *_, **__: come(number))
+    monkeypatch.chdir(tmp_path)
+    if command == "convert":
+        run_with_a_row(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        run_guarded(lambda: app(arguments))
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.endswith(HOW_TO_GO_ON)
+
+
+def run_with_a_row(folder):
+    row = Trajectory("k", question(), "react", "m", 0, (), StopReason.FINISHED, Score(1.0, 1.0))
+    write_trajectories(Folder(f"{folder}/runs/demo/trajectories"), [row], "w")

@@ -24,6 +24,7 @@ from fireact_ray.secrets import RedactingFilter, remember_environment
 _NAMESPACE = "fireact_warnings"
 _AGAIN_S = 60.0  # until the same text is shown again
 _POLL_S = 1.0
+_ENDING_S = 3.0
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +52,9 @@ def warnings_shown() -> Iterator[None]:
         yield
     finally:
         over.set()
-        poller.join()
-        _show(prefix, seldom)
+        poller.join(_ENDING_S)  # a cluster that has gone answers late
+        if not poller.is_alive():
+            _show(prefix, seldom)
 
 
 class Seldom:
@@ -82,7 +84,10 @@ class _ToDriver(logging.Handler):
         if self._seldom(text):
             # By time first: the driver shows them in this order.
             key = f"{self._prefix}{time.time_ns():020}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-            _internal_kv_put(key.encode(), text.encode("utf-8", "replace"), namespace=_NAMESPACE.encode())
+            try:
+                _internal_kv_put(key.encode(), text.encode("utf-8", "replace"), namespace=_NAMESPACE.encode())
+            except RayError:
+                self.handleError(record)
 
 
 def _prefix() -> str:

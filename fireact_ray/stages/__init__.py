@@ -1,0 +1,6 @@
+"""The thin layer on Ray. What Ray reads from the environment as it is imported is set here, before any stage does."""
+
+import os
+
+# Seconds in which a node of this machine may start, instead of 30: machines are busy. See stages.starting.
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")

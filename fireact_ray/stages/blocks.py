@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import ray
 
+from fireact_ray.actors.lacking import pending
 from fireact_ray.curation.config import ConvertConfig
 from fireact_ray.curation.selection import Line, lines
 from fireact_ray.dataset import Block
@@ -25,6 +26,7 @@ from fireact_ray.rendering.base import Renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.stages.runtime import ray_session
 from fireact_ray.store import Folder, RowGroup
+from fireact_ray.waiting import said_while_waiting
 
 IN_PROCESS = 50_000  # trajectories: up to here starting Ray takes longer than they do
 _TASKS_PER_CPU = 8  # few, as a CPU idles for some 0.3 s between two of Ray Data's; enough for all to end together
@@ -113,7 +115,11 @@ def _on_ray(groups: Sequence[RowGroup], job: PrepareRows, n_rows: int) -> list[B
     dataset = ray.data.from_items([asdict(group) for group in groups], override_num_blocks=n_tasks)
     dataset.context.execution_options.preserve_order = True
     blocks: list[Block] = []
-    with Steps("convert", n_rows) as steps:
+
+    def waited_for() -> str | None:
+        return None if blocks else pending(n_tasks, "tasks of Ray Data", {"CPU": 1.0})
+
+    with Steps("convert", n_rows) as steps, said_while_waiting("convert", waited_for):
         made = dataset.map_batches(job, batch_format="pyarrow", batch_size=None)
         for bundle in made.iter_internal_ref_bundles():
             blocks += [partial(ray.get, ref) for ref in bundle.block_refs]

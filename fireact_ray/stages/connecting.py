@@ -19,7 +19,7 @@ _PING = "/ray.rpc.NodeInfoGcsService/CheckAlive"  # any method would do: it is t
 _OTHERWISE = "Start it with `ray start --head`, or leave ray.address and RAY_ADDRESS unset for a local one."
 _TOKEN = (
     "Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the cluster's token or RAY_AUTH_TOKEN_PATH to the file that "
-    "holds it (`ray get-auth-token` prints it on the head)."
+    "holds it, if that is not ~/.ray/auth_token (`ray get-auth-token` prints it on the head)."
 )
 
 
@@ -57,7 +57,11 @@ def endpoint(address: str) -> str:
 def refusal(code: grpc.StatusCode, details: str, *, has_token: bool) -> str | None:
     """What a ping's outcome says against joining the cluster; None where a Ray answered."""
     if code == grpc.StatusCode.UNAUTHENTICATED:
-        return "it wants another token than the one here" if has_token else "it wants a token, and there is none here"
+        return (
+            "it wants another token than this command sends"
+            if has_token
+            else "it wants a token, and this command sends none"
+        )
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"no answer in {_ANSWER_S:g} s"
     if code == grpc.StatusCode.UNAVAILABLE:

@@ -18,6 +18,7 @@ from fireact_ray.recipe import RayConfig
 from fireact_ray.stages.connecting import demand_cluster, unreachable
 from fireact_ray.stages.ray_messages import log_ray_messages
 from fireact_ray.stages.starting import PATIENCE, demand_room, explained
+from fireact_ray.waiting import said_while_waiting
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +30,9 @@ def ray_session(config: RayConfig) -> Iterator[None]:
     Errors of this package that were raised inside a Ray task come out as themselves.
     """
     started = not ray.is_initialized()
-    if started:
-        _start(config)
     try:
+        if started:
+            _start(config)
         with warnings_shown() if started else nullcontext():
             yield
     except RayTaskError as error:
@@ -73,7 +74,7 @@ def _init(address: str, num_cpus: int | None) -> None:
     log_ray_messages()
     options = {"num_cpus": num_cpus, "include_dashboard": False} if address == "local" else {}
     try:
-        with interrupts_wait():
+        with interrupts_wait(), said_while_waiting("Ray", lambda: f"{address} to start or answer"):
             ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
     except SystemExit:  # by a handler of SIGTERM that ray.init puts in the place of ours, somewhere in its middle
         raise KeyboardInterrupt from None

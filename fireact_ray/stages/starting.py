@@ -9,9 +9,8 @@ from pathlib import Path
 
 from fireact_ray.errors import InputError
 
-PATIENCE = {  # seconds that Ray gives its own processes to start, instead of its 30 or 60: machines are busy
+PATIENCE = {  # seconds in which Ray's processes may start, instead of 30 or 60; the raylet's are set in stages
     "RAY_gcs_server_port_wait_time_s": "300",
-    "RAY_raylet_start_wait_time_s": "300",
     "RAY_worker_register_timeout_seconds": "300",
 }
 _SOCKET = "ray/session_2026-11-25_23-33-48_123456_{pid}/sockets/plasma_store"

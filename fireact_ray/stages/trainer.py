@@ -19,6 +19,7 @@ from ray.train.torch import TorchTrainer
 from fireact_ray.interrupts import interrupts_wait
 
 _POLL_S = 0.5
+_ENDING_S = 2.0
 _ABORTING_S = 20.0  # how long the controller may take to end its workers
 
 
@@ -51,7 +52,7 @@ class InterruptibleTrainer(TorchTrainer):
             yield
         finally:
             over.set()
-            watcher.join()
+            watcher.join(_ENDING_S)
 
 
 def _abort(controller: Any) -> None:

@@ -1,4 +1,4 @@
-"""The scripted teacher as a server on loopback, started and stopped from ordinary code.
+"""The scripted teacher as a server, on loopback unless it is told otherwise, started and stopped from ordinary code.
 
     with ScriptedTeacher(BrainConfig(seed=0)) as teacher:
         client = openai.OpenAI(base_url=teacher.base_url, api_key="none-needed")
@@ -50,6 +50,7 @@ class ScriptedTeacher:
         latency: Latency | None = None,
         rate_limit: RateLimit | None = None,
         port: int = 0,
+        host: str = HOST,
         api_key: str | None = None,
         calls_file: Path | None = None,
     ) -> None:
@@ -61,23 +62,23 @@ class ScriptedTeacher:
         self._thread = threading.Thread(target=self._loop.run_forever, name="scripted-teacher", daemon=True)
         self._thread.start()
         try:
-            self._runner = asyncio.run_coroutine_threadsafe(self._start(port), self._loop).result()
+            self._runner = asyncio.run_coroutine_threadsafe(self._start(host, port), self._loop).result()
         except OSError as error:
             self._stop_loop()
             if error.errno != errno.EADDRINUSE:
                 raise
             raise InputError(
-                f"Port {port} of {HOST} is in use. Stop what listens there, or take port 0 for any free one."
+                f"Port {port} of {host} is in use. Stop what listens there, or take port 0 for any free one."
             ) from None
         self.port: int = self._runner.addresses[0][1]
-        self.base_url = f"http://{HOST}:{self.port}/v1"
+        self.base_url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}/v1"
         logger.info("scripted teacher listens at %s", self.base_url)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], seed: int = 0) -> ScriptedTeacher:
+    def from_config(cls, config: Mapping[str, Any], seed: int = 0, host: str = HOST) -> ScriptedTeacher:
         """From a recipe's `teacher.model` of kind `scripted` (see recipe.ScriptedModelConfig)."""
         brain = BrainConfig(seed, error_rate=config["error_rate"], memory=config["memory"])
-        return cls(brain, latency=Latency(config["latency_median_s"], config["latency_sigma"], seed))
+        return cls(brain, latency=Latency(config["latency_median_s"], config["latency_sigma"], seed), host=host)
 
     def stats(self) -> dict[str, Any]:
         """The counts of GET /stats."""
@@ -98,14 +99,14 @@ class ScriptedTeacher:
     ) -> None:
         self.close()
 
-    async def _start(self, port: int) -> web.AppRunner:
+    async def _start(self, host: str, port: int) -> web.AppRunner:
         app = web.Application(client_max_size=64 * 2**20)
         app.add_routes(self._app.routes())
         # Without handler_cancellation a hanging request would stay in flight after its client has gone.
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_CLOSING_S)
         await runner.setup()
         try:
-            await web.TCPSite(runner, HOST, port, backlog=1024).start()
+            await web.TCPSite(runner, host, port, backlog=1024).start()
         except OSError:
             await runner.cleanup()
             raise

@@ -4,7 +4,12 @@ import pyarrow as pa
 import pytest
 
 from fireact_ray.actors.lacking import lack
+from fireact_ray.stages import feeding
 from fireact_ray.stages.feeding import first_lines
+from fireact_ray.stages.generate import generate
+from fireact_ray.store import read_trajectories
+
+from .conftest import small_recipe
 
 pytestmark = pytest.mark.ray  # which these import
 
@@ -40,3 +45,11 @@ def test_the_first_whole_lines_are_fed_at_once(lines, n, fed, rest_from):
 )
 def test_why_actors_are_not_there_yet(each, free, total, said):
     assert lack(each, free, total) == said
+
+
+def test_what_the_dispatcher_cannot_hold_comes_by_ray_data(tmp_path, local_ray, teacher, monkeypatch):
+    monkeypatch.setattr(feeding, "_WAITING_ROWS", 10)
+    monkeypatch.setattr(feeding, "_POLL_S", 0.05)
+    recipe = small_recipe(tmp_path, teacher, "generate.workers=1")
+    rows = read_trajectories(generate(recipe))
+    assert len({row.trajectory_id for row in rows}) == len(rows) == 24 * 2

@@ -156,8 +156,8 @@ CODE = grpc.StatusCode
     [
         (CODE.OK, "", False, None),
         (CODE.UNIMPLEMENTED, "", False, None),  # a Ray whose GCS has no such method
-        (CODE.UNAUTHENTICATED, "Unauthorized", True, "it wants another token than the one here"),
-        (CODE.UNAUTHENTICATED, "Unauthorized", False, "it wants a token, and there is none here"),
+        (CODE.UNAUTHENTICATED, "Unauthorized", True, "it wants another token than this command sends"),
+        (CODE.UNAUTHENTICATED, "Unauthorized", False, "it wants a token, and this command sends none"),
         (CODE.DEADLINE_EXCEEDED, "", False, "no answer in 10 s"),
         (CODE.UNIMPLEMENTED, "Received http2 header with status: 404", False, "what listens there is no Ray: "),
         (CODE.UNAVAILABLE, "failed; last error: UNKNOWN: strange", False, "UNKNOWN: strange"),
