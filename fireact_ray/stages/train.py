@@ -15,7 +15,7 @@ from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, Sc
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from fireact_ray.actors.board import read_board
-from fireact_ray.assembly import base_model_dir
+from fireact_ray.assembly import named_base
 from fireact_ray.claiming import claim
 from fireact_ray.errors import InputError, TrainingError
 from fireact_ray.lease import leased
@@ -23,7 +23,6 @@ from fireact_ray.progress import Steps
 from fireact_ray.recipe import Recipe
 from fireact_ray.stages.runtime import own_error, ray_session
 from fireact_ray.store import Folder
-from fireact_ray.training.model import find_base
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +40,10 @@ def train(recipe: Recipe) -> Folder:
     if not dataset.exists("manifest.json"):
         raise InputError(f"{dataset.uri}: no dataset there. Run `fireact convert` first.")
     config = train_config(recipe)
-    find_base(config["base_model"])  # an incomplete model is found here, not in a worker
+    base = named_base(recipe)  # an incomplete model is found here, not in a worker
     checkpoints = run / "checkpoints"
     started = model.exists("fireact.json") or checkpoints.exists("checkpoint_manager_snapshot.json")
-    inputs = {"train": config, "dataset": dataset.read_json("manifest.json")["fingerprint"]}
+    inputs = {"train": {**config, "base_model": base}, "dataset": dataset.read_json("manifest.json")["fingerprint"]}
     claim(checkpoints, inputs, is_empty=not started)
     if model.exists("fireact.json"):
         logger.info("train: already done -> %s", model.uri)
@@ -62,7 +61,7 @@ def train_config(recipe: Recipe) -> dict[str, Any]:
         exclude={"lora", "workers", "use_gpu", "threads_per_worker", "max_failures"}, mode="json"
     )
     lora = {f"lora_{name}": value for name, value in section.lora.model_dump(mode="json").items()}
-    return {"base_model": base_model_dir(recipe.student.base_model), "seed": recipe.seed, **shared, **lora}
+    return {"base_model": recipe.student.base_model, "seed": recipe.seed, **shared, **lora}
 
 
 def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: Path) -> None:
