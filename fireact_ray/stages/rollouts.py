@@ -36,6 +36,7 @@ from fireact_ray.scheduling.pool import OPEN_PER_SLOT, Assignment, Pool
 from fireact_ray.scheduling.progress import LiveProgress
 from fireact_ray.stages.metering import shared_quota
 from fireact_ray.stages.runtime import interrupts_wait, own_error, ray_session
+from fireact_ray.stages.sharing import demand_shared
 from fireact_ray.store import Folder
 from fireact_ray.tools.base import SearchBackend
 from fireact_ray.tools.offline import OfflineBackend
@@ -119,6 +120,7 @@ def run_rollouts(
     slots = max(1, concurrency // workers)
     backend_context: Any = nullcontext(OfflineBackend(fingerprint))
     with ray_session(recipe.ray):
+        demand_shared(home)
         if recording is None:
             backend_context = search_pool(recipe.search, fingerprint)
         with (

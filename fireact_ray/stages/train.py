@@ -23,13 +23,14 @@ from fireact_ray.progress import Steps
 from fireact_ray.recipe import Recipe
 from fireact_ray.scratch import scratch_folder
 from fireact_ray.stages.runtime import own_error, ray_session
+from fireact_ray.stages.sharing import demand_shared
 from fireact_ray.store import Folder
 from fireact_ray.training.checkpoint import damage_of, newest_whole
 
 logger = logging.getLogger(__name__)
 
 _KEEP_CHECKPOINTS = 2
-_REPORTED = "checkpoint_*"  # as Ray Train names their folders
+_REPORTED = "checkpoint_*/"  # folders, as Ray Train names them
 _SNAPSHOT = "checkpoint_manager_snapshot.json"
 _SCRATCH = "fireact-checkpoints-"
 
@@ -54,6 +55,7 @@ def train(recipe: Recipe) -> Folder:
         logger.info("train: already done -> %s", model.uri)
         return model
     with ray_session(recipe.ray):
+        demand_shared(run)
         _fit(recipe, config, dataset.local_path, model.local_path)
     logger.info("train: -> %s", model.uri)
     return model
