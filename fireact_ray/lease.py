@@ -103,7 +103,11 @@ def run_lease(
         yield
         return
     created = _missing(run)
-    owner = _acquire(run, Owner.of(command), wait, alive)
+    try:
+        owner = _acquire(run, Owner.of(command), wait, alive)
+    except BaseException:
+        _remove_empty(created)
+        raise
     token = _HELD.set(held | {run.uri})
     stop = threading.Event()
     renewing = threading.Thread(target=_renew, args=(run, owner, stop), name="lease", daemon=True)
@@ -200,7 +204,11 @@ def _release(run: Folder, owner: Owner, created: list[Path]) -> None:
         there = holder(run)
         if there is None or there.id == owner.id:
             run.delete(FILE)
-    for folder in created:
+    _remove_empty(created)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
         try:
             folder.rmdir()
         except OSError:  # something was made there

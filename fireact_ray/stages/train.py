@@ -25,7 +25,7 @@ from fireact_ray.scratch import scratch_folder
 from fireact_ray.stages.runtime import own_error, ray_session
 from fireact_ray.stages.sharing import demand_shared
 from fireact_ray.store import Folder
-from fireact_ray.training.checkpoint import damage_of, newest_whole
+from fireact_ray.training.checkpoint import damage_of, newest_whole, step_of
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ def _resume_from(folder: Path) -> Path | None:
 
 def _drop_old(folder: Path) -> None:
     """Ray Train knows, and drops, those of its own sitting only."""
-    for old in sorted(folder.glob(_REPORTED))[:-_KEEP_CHECKPOINTS]:  # by time, as they are named
+    for old in sorted(folder.glob(_REPORTED), key=step_of)[:-_KEEP_CHECKPOINTS]:
         shutil.rmtree(old)
 
 

@@ -74,7 +74,7 @@ def latest_checkpoint(folder: str | Path) -> Path | None:
 
 def newest_whole(checkpoints: Iterable[Path]) -> Path | None:
     """The one of the most steps that can be read. Those before it that cannot are set aside under another name."""
-    for checkpoint in sorted(checkpoints, key=_step, reverse=True):
+    for checkpoint in sorted(checkpoints, key=step_of, reverse=True):
         if (damage := damage_of(checkpoint)) is None:
             return checkpoint
         aside = _free(checkpoint.with_name(f"broken-{checkpoint.name}"))
@@ -130,8 +130,8 @@ def _load(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return load_file(folder / "weights.safetensors"), state
 
 
-def _step(checkpoint: Path) -> tuple[float, str]:
-    """What cannot tell its step comes first, to be found and set aside."""
+def step_of(checkpoint: Path) -> tuple[float, str]:
+    """To order checkpoints by. One that cannot tell its step counts as the newest, to be found and set aside."""
     try:
         return float(json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))["step"]), checkpoint.name
     except _UNREADABLE:
