@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from fireact_ray.agent import Agent
+from fireact_ray.claiming import named
 from fireact_ray.errors import InputError
 from fireact_ray.methods import make_method
 from fireact_ray.models.base import ChatModel, Sampling
@@ -17,6 +18,7 @@ from fireact_ray.models.retrying import Retrying, RetryPolicy
 from fireact_ray.models.slotted import Slots, Slotted
 from fireact_ray.models.unopened import UnopenedModel
 from fireact_ray.nano import MODEL_DIR
+from fireact_ray.paths import NANO
 from fireact_ray.quota.budget import Price
 from fireact_ray.quota.gate import LocalQuota
 from fireact_ray.quota.ledger import QuotaLimits
@@ -206,7 +208,14 @@ def _slotted(model: ChatModel, slots: int | None) -> ChatModel:
 
 def base_model_dir(base_model: str) -> str:
     """`nano` is the model that ships with the package; anything else is a folder or a hub id."""
-    return str(MODEL_DIR) if base_model == "nano" else base_model
+    return str(MODEL_DIR) if base_model == NANO else base_model
+
+
+def named_base(recipe: Recipe) -> dict[str, str | None] | None:
+    """The student's base model as a claim knows it. Raises InputError where it is incomplete."""
+    from fireact_ray.training.base import base_fingerprint, find_base
+
+    return named(recipe.student.base_model, base_fingerprint(find_base(recipe.student.base_model)))
 
 
 def student_dir(recipe: Recipe, system: str) -> str:

@@ -1,4 +1,8 @@
-"""A folder and the inputs that shape its content: what was made with others is never mixed in."""
+"""A folder and the inputs that shape its content: what was made with others is never mixed in.
+
+Files, folders and models stand there by name and content (`named`), never by where they lie: a package, a corpus or a
+job's copy of either may move.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,13 @@ import json
 from typing import Any
 
 from fireact_ray.errors import InputError
+from fireact_ray.paths import last_name
 from fireact_ray.store import Folder
+
+
+def named(path: str | None, fingerprint: str | None = None) -> dict[str, str | None] | None:
+    """A file, folder or model as a claim knows it. Fingerprint None: its name has to do."""
+    return None if path is None else {"name": last_name(path), "fingerprint": fingerprint}
 
 
 def claim(folder: Folder, inputs: dict[str, Any], *, is_empty: bool) -> None:
@@ -18,19 +28,43 @@ def claim(folder: Folder, inputs: dict[str, Any], *, is_empty: bool) -> None:
     if is_empty or not folder.exists("inputs.json"):
         folder.write_json("inputs.json", inputs)
         return
-    old, new = _flatten(folder.read_json("inputs.json")), _flatten(json.loads(json.dumps(inputs)))
-    changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    before, now = folder.read_json("inputs.json"), json.loads(json.dumps(inputs))
+    old, new = _flatten(before), _flatten(now)
+    changed = sorted(key for key in old.keys() | new.keys() if not _agree(old.get(key), new.get(key)))
     if changed:
-        fields = "; ".join(f"{key}: was {old.get(key)!r}, now {new.get(key)!r}" for key in changed)
+        fields = "; ".join(f"{key}: was {_shown(old.get(key))}, now {_shown(new.get(key))}" for key in changed)
         raise InputError(
             f"{folder.uri} was made with other settings. {fields}. "
             "Use another recipe name, restore the settings, or delete the folder."
         )
+    if old.keys() == new.keys() and old != new:  # it held a path: from now on it holds the content's fingerprint
+        folder.write_json("inputs.json", inputs)
+
+
+def _agree(old: Any, new: Any) -> bool:
+    """Folders of earlier versions hold a path, of which the last name is known."""
+    if _is_named(new) and isinstance(old, str):
+        return bool(last_name(old) == new["name"])
+    if _is_named(new) and _is_named(old) and None not in (old["fingerprint"], new["fingerprint"]):
+        return bool(old["fingerprint"] == new["fingerprint"])
+    if _is_named(new) and _is_named(old):
+        return bool(old["name"] == new["name"])
+    return bool(old == new)
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {"name", "fingerprint"}
+
+
+def _shown(value: Any) -> str:
+    if not _is_named(value):
+        return repr(value)
+    return repr(value["name"]) + (f" (content {value['fingerprint'][:12]})" if value["fingerprint"] else "")
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one of dotted keys."""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or _is_named(value):
         return {prefix: value}
     return {
         key: leaf

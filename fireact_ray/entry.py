@@ -6,7 +6,6 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -55,8 +54,7 @@ def run_job(stage: Callable[[Recipe], Any]) -> None:
     def run() -> None:
         recipe = load_recipe(arguments.recipe, arguments.overrides)
         stage(recipe)
-        # A job's working directory is a copy that goes with the job: say where the run really is.
-        print(Path(recipe.run_dir).absolute() if "://" not in recipe.run_dir else recipe.run_dir)
+        print(recipe.run_dir)
 
     run_guarded(run)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pyarrow as pa
-import yaml
 
 from fireact_ray.curation.card import Dataset, dataset_card, lint_training_rows, total_usd
 from fireact_ray.curation.exporters import FORMATS, Format
 from fireact_ray.errors import DataError, InputError
+from fireact_ray.recipe_loader import parse_recipe, to_yaml
 from fireact_ray.rows import to_table
 from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.types import Trajectory
@@ -54,16 +54,16 @@ def read_dataset(path: str) -> tuple[list[Trajectory], Dataset]:
             f"{run.uri}: {len(lengths) - len(kept)} of {len(lengths)} rows of the dataset have no trajectory there. "
             "Run `fireact convert` again."
         )
-    recipe = run.read("recipe.yaml").decode()
+    recipe = parse_recipe(f"{run.uri}/recipe.yaml", run.read("recipe.yaml").decode())
     rows = to_table(kept).drop_columns("steps")
     return kept, Dataset(
-        name=yaml.safe_load(recipe)["name"],
+        name=recipe.name,
         rows=rows.append_column("length", pa.array([lengths[row.trajectory_id] for row in kept])),
         paid_usd=total_usd([row.cost_usd for row in everything]),
         drops=folder.read_json("drops.json"),
         manifest=folder.read_json("manifest.json"),
         lint=lint_training_rows(kept),
-        recipe=recipe,
+        recipe=to_yaml(recipe, places=False),
     )
 
 

@@ -103,7 +103,11 @@ def run_lease(
         yield
         return
     created = _missing(run)
-    owner = _acquire(run, Owner.of(command), wait, alive)
+    try:
+        owner = _acquire(run, Owner.of(command), wait, alive)
+    except BaseException:
+        _remove_empty(created)
+        raise
     token = _HELD.set(held | {run.uri})
     stop = threading.Event()
     renewing = threading.Thread(target=_renew, args=(run, owner, stop), name="lease", daemon=True)
@@ -126,10 +130,11 @@ def holder(run: Folder) -> Owner | None:
 def _acquire(
     run: Folder, owner: Owner, wait: Callable[[float], None], alive: Callable[[Process], bool | None]
 ) -> Owner:
-    _demand_free(run, wait, alive)
+    left = _left_by_the_dead(run, wait, alive)
     with _turn(run) as alone:
-        if (other := _live_here(run, alive)) is not None:  # it came while this one looked
-            raise InputError(_refusal(run, other))
+        now = _content(run)
+        if now is not None and now != left:  # another one came while this one looked
+            raise InputError(_refusal(run, Owner.from_json(now)))
         run.write(FILE, owner.to_json())
     if not alone:
         wait(_SETTLED_S)
@@ -139,11 +144,14 @@ def _acquire(
     return owner
 
 
-def _demand_free(run: Folder, wait: Callable[[float], None], alive: Callable[[Process], bool | None]) -> None:
-    """Return when nobody holds the folder; an owner who cannot be looked up is watched for a sign of life."""
+def _left_by_the_dead(
+    run: Folder, wait: Callable[[float], None], alive: Callable[[Process], bool | None]
+) -> bytes | None:
+    """The lease of an owner who is dead, None where there is none; one who cannot be looked up is watched for a sign of
+    life. Raises InputError where the owner lives."""
     first = _content(run)
     if first is None:
-        return
+        return None
     owner = Owner.from_json(first)
     living = None if owner is None else alive(owner.process)
     if living is None:
@@ -152,16 +160,12 @@ def _demand_free(run: Folder, wait: Callable[[float], None], alive: Callable[[Pr
         for _ in range(int(DEAD_S / _LOOK_S)):
             wait(_LOOK_S)
             if (now := _content(run)) is None:
-                return
+                return None
             if now != first:
                 raise InputError(_refusal(run, Owner.from_json(now)))
     if living:
         raise InputError(_refusal(run, owner))
-
-
-def _live_here(run: Folder, alive: Callable[[Process], bool | None]) -> Owner | None:
-    owner = holder(run)
-    return owner if owner is not None and alive(owner.process) else None
+    return first
 
 
 @contextmanager
@@ -196,11 +200,15 @@ def _renew(run: Folder, owner: Owner, stop: threading.Event) -> None:
 
 def _release(run: Folder, owner: Owner, created: list[Path]) -> None:
     """The file goes, and with it the folders that were made for it alone."""
-    there = holder(run)
-    if there is None or there.id == owner.id:
-        with suppress(OSError):
+    with suppress(DataError, OSError):  # what stays there is that of a dead process
+        there = holder(run)
+        if there is None or there.id == owner.id:
             run.delete(FILE)
-    for folder in created:
+    _remove_empty(created)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
         try:
             folder.rmdir()
         except OSError:  # something was made there
@@ -218,8 +226,10 @@ def _missing(run: Folder) -> list[Path]:
 def _content(run: Folder) -> bytes | None:
     try:
         return run.read(FILE)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # what cannot be a folder is said by the write
         return None
+    except OSError as error:
+        raise DataError(f"{run.uri}/{FILE}: cannot be read ({error}). Give access to it, or delete it.") from None
 
 
 def _refusal(run: Folder, owner: Owner | None) -> str:

@@ -24,7 +24,7 @@ from fireact_ray.methods import METHODS
 from fireact_ray.quota.config import BudgetConfig, QuotaConfig
 from fireact_ray.rendering import RENDERERS
 from fireact_ray.scheduling.plan import Policy
-from fireact_ray.section import BaseUrl, Rate, Section, one_of
+from fireact_ray.section import BaseUrl, ModelPlace, Place, Rate, Section, StayingPlace, one_of
 from fireact_ray.tasks import TASKS
 from fireact_ray.tools.config import SearchConfig
 
@@ -45,7 +45,7 @@ class TaskConfig(Section):
     """Where questions come from. `path`: the task's file or folder; the almanac needs none."""
 
     name: TaskName = "almanac"
-    path: str | None = None
+    path: Place | None = None
 
 
 OptionalParameter = Literal["temperature", "stop", "seed", "max_tokens"]
@@ -62,7 +62,7 @@ class OpenAIModelConfig(Section):
     name: str
     base_url: BaseUrl | None = None
     api_key_env: str | None = "OPENAI_API_KEY"
-    api_key_file: str | None = None
+    api_key_file: Place | None = None
     leave_out: tuple[OptionalParameter, ...] | None = None
     timeout_s: PositiveFloat = 120.0
     max_attempts: PositiveInt = 5
@@ -112,7 +112,7 @@ class TeacherConfig(Section):
 class StudentConfig(Section):
     """Who learns. `base_model`: a folder or hub id in safetensors, or `nano`, the tiny Llama that ships with us."""
 
-    base_model: str = "nano"
+    base_model: ModelPlace = "nano"
     renderer: RendererName = "plain"
     max_context: PositiveInt = 2048
     sampling: SamplingConfig = SamplingConfig(max_new_tokens=256)
@@ -232,13 +232,13 @@ class Recipe(Section):
     """The whole run. Every section has defaults; `name` is the run's folder name under `output_dir`.
 
     `replay`: the folder of another run, whose journals answer every call of generate and evaluate; nothing is asked
-    outside, and no key is needed.
+    outside, and no key is needed. Paths are relative to the folder where the command is given.
     """
 
     name: Name
-    output_dir: str = "runs"
+    output_dir: StayingPlace = "runs"
     seed: int = 0
-    replay: str | None = None
+    replay: Place | None = None
     task: TaskConfig = TaskConfig()
     search: SearchConfig = SearchConfig()
     teacher: TeacherConfig = TeacherConfig()

@@ -14,14 +14,20 @@ from fireact_ray.errors import InputError, RecipeError
 from fireact_ray.nearest import nearest
 from fireact_ray.recipe import Recipe
 from fireact_ray.secrets import redact
+from fireact_ray.section import NAMES
 
 
 def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe of a YAML file, or of a name shipped with the package ("demo"), with `key.sub=value` overrides.
 
-    Raises InputError for a missing or unreadable file, RecipeError with all problems of its content.
+    Relative paths of both are taken from the current folder. Raises InputError for a missing or unreadable file,
+    RecipeError with all problems of its content.
     """
-    label, text = _read(source)
+    return parse_recipe(*_read(source), overrides)
+
+
+def parse_recipe(label: str, text: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The same of a text; `label` names it in messages."""
     try:
         data = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
@@ -42,9 +48,9 @@ def shipped_recipes() -> list[str]:
     return sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
 
 
-def to_yaml(recipe: Recipe) -> str:
-    """The resolved recipe; loading it again gives an equal one."""
-    text: str = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+def to_yaml(recipe: Recipe, *, places: bool = True) -> str:
+    """The resolved recipe; loading it again gives an equal one. Without `places` paths are last names, for others."""
+    text: str = yaml.safe_dump(recipe.model_dump(mode="json", context=None if places else NAMES), sort_keys=False)
     return text
 
 

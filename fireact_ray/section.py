@@ -4,7 +4,9 @@ from collections.abc import Callable, Container
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo
+
+from fireact_ray.paths import absolute, absolute_model, goes_with_a_job, last_name
 
 
 def _plain_url(url: str) -> str:
@@ -17,12 +19,36 @@ def _plain_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _place_or_name(place: str, info: SerializationInfo) -> str:
+    return last_name(place) if info.context == NAMES else place
+
+
+def _absolute_corpus(corpus: str) -> str:
+    return corpus if corpus == "almanac" else absolute(corpus)
+
+
+def _stays(path: str) -> str:
+    if goes_with_a_job(path):
+        raise ValueError(
+            "this lies in the Ray job's own copy of its working folder, which is deleted with the job: name storage "
+            "that stays and that every node sees, such as --set output_dir=/shared/runs or s3://bucket/runs"
+        )
+    return path
+
+
+NAMES = "names"  # context of a dump for others, in which places are given by their last names
+
 Rate = Annotated[float, Field(ge=0, le=1)]  # a share or a probability
 BaseUrl = Annotated[str, AfterValidator(_plain_url)]
+_as_place = PlainSerializer(_place_or_name)
+Place = Annotated[str, AfterValidator(absolute), _as_place]  # a path, made absolute, or a URL
+StayingPlace = Annotated[str, AfterValidator(absolute), AfterValidator(_stays), _as_place]
+CorpusPlace = Annotated[str, AfterValidator(_absolute_corpus), _as_place]
+ModelPlace = Annotated[str, AfterValidator(absolute_model), _as_place]  # a folder, or a name
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 def one_of(what: str, known: Container[str]) -> AfterValidator:

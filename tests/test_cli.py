@@ -249,7 +249,7 @@ def test_a_plan_without_a_pilot_is_a_bound_and_tells_how_to_go_on(tmp_path):
     assert re.search(r"^\| teacher calls +\| +0 \| +<= 160 \| +0 \| +160 \| +<= 160 \|$", done.stdout, re.MULTILINE)
     assert "budget max_calls = 300: suffices" in done.stdout
     assert "fireact generate demo --set=generate.n_questions=10 --set=generate.budget.max_calls=300" in done.stdout
-    assert done.stdout.splitlines()[-1] == "runs/demo"
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "runs" / "demo")
     assert list(tmp_path.iterdir()) == []
 
 

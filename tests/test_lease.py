@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes import finished_trajectory
 from pyarrow import fs
 
-from fireact_ray.errors import InputError
+from fireact_ray.errors import DataError, InputError
 from fireact_ray.lease import FILE, Owner, holder, leased, run_lease
 from fireact_ray.processes import is_alive, this_process
 from fireact_ray.recipe_loader import load_recipe
-from fireact_ray.store import Folder
+from fireact_ray.store import Folder, write_trajectories
 
 ELSEWHERE = replace(this_process(), host="node-7", place="another boot", pid=4242)
 
@@ -179,3 +180,34 @@ def test_a_lease_that_was_taken_over_stays_with_its_new_owner(run):
     with run_lease(run, "fireact train"):
         left_by(run, ELSEWHERE)
     assert json.loads(run.read(FILE))["process"]["host"] == "node-7"
+
+
+def test_a_run_folder_that_cannot_be_one_is_refused_in_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    refused = pytest.raises(DataError, match=r"lease\.json: cannot be written \(.*\)")
+    with refused, run_lease(Folder(str(tmp_path / "file" / "r")), "fireact train"):
+        pass
+
+
+def test_two_that_watch_a_dead_owner_do_not_both_follow_it(run):
+    """The other one was a moment faster: it wrote after the last look."""
+    left_by(run, replace(this_process(), started="1"))
+
+    def dead(process):
+        left_by(run, ELSEWHERE)
+        return False
+
+    with pytest.raises(InputError, match="node-7"), run_lease(run, "fireact train", alive=dead):
+        pass
+
+
+def test_what_only_reads_is_not_refused(run):
+    from rich.console import Console
+
+    from fireact_ray.status import show_status
+
+    run.write("recipe.yaml", "name: r")
+    write_trajectories(run / "trajectories", [finished_trajectory()], "w")
+    with run_lease(run, "fireact generate"):
+        show_status(run, Console(quiet=True))
+        assert holder(run).command == "fireact generate"

@@ -7,6 +7,9 @@ come, and none is counted twice.
 
 Leases and settlements go over a connection of each process (fireact_ray.rpc), not as Ray calls: one of those costs
 both sides more than the rest of the work for a model call. Ray starts, finds and watches over the actor.
+
+It ends with the last run that uses it: a driver that is killed closes nothing, so the actor looks from time to time
+which drivers have died, closes their runs, and ends itself when none is left.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
@@ -39,6 +42,7 @@ from fireact_ray.types import Usage
 from fireact_ray.waiting import said_while_waiting
 
 NAMESPACE = "fireact"
+_LOOK_S = 30.0  # between two looks at who has died
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +59,12 @@ class Closing:
 class QuotaActor:
     """A gate with the accounts of all runs that call the model."""
 
-    def __init__(self, limits: QuotaLimits) -> None:
+    def __init__(self, limits: QuotaLimits, look_s: float = _LOOK_S) -> None:
         forward_warnings()
         self._gate = Gate(limits)
+        self._look_s = look_s
+        self._jobs: dict[str, str] = {}  # by run
+        self._watching: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
         self._server = RpcServer(self._answer)
 
@@ -66,16 +73,36 @@ class QuotaActor:
         if limits != self._gate.ledger.limits:
             self._gate.ledger.limit(limits, time.monotonic())
         async with self._opening:
-            self._gate.open(account, await asyncio.to_thread(_spent, account))
+            await self._open(account)
 
     async def address(self, account: Account) -> Address:
         """Where to lease and settle. After a restart the first caller of a run brings its account back."""
         async with self._opening:
             if account.run not in self._gate.ledger.runs:
-                self._gate.open(account, await asyncio.to_thread(_spent, account))
+                await self._open(account)
         return await self._server.address(ray.util.get_node_ip_address())
 
+    async def _open(self, account: Account) -> None:
+        self._gate.open(account, await asyncio.to_thread(_spent, account))
+        self._jobs[account.run] = account.job
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        """Until no run is left; nobody opens one between the last look and the end."""
+        me = ray.get_runtime_context().current_actor
+        while True:
+            await asyncio.sleep(self._look_s)
+            dead = await asyncio.to_thread(_dead_jobs)
+            async with self._opening:
+                for run in left_behind(self._jobs, dead):
+                    logger.warning("%s: its driver died; its account is closed", run)
+                    await self.close(run)
+                if not self._gate.ledger.runs:
+                    await asyncio.to_thread(ray.kill, me)
+
     async def close(self, run: str) -> Closing:
+        self._jobs.pop(run, None)
         budget = self._gate.close(run)
         spent = Spent() if budget is None else budget.spent
         return Closing(spent, None if budget is None else budget.cost_usd(spent), len(self._gate.ledger.runs))
@@ -152,6 +179,10 @@ def open_quota(name: str, limits: QuotaLimits, account: Account) -> Iterator[Act
     """The model's quota with this run's account in it; the actor ends when no run is left."""
     quota = ActorQuota(name, limits, account)
     with said_while_waiting("quota", lambda: pending(1, "quota actor", {})):
+        try:
+            ray.get(quota.actor().open.remote(account, limits))
+        except RayActorError:  # it ended with another run while we asked
+            quota = ActorQuota(name, limits, account)
         ray.get(quota.actor().open.remote(account, limits))
     try:
         yield quota
@@ -168,6 +199,15 @@ def _close(quota: ActorQuota, account: Account) -> None:
     logger.info("%s: %d calls, %d tokens, %s so far", account.run, closing.spent.calls, closing.spent.tokens, cost)
     if closing.n_others == 0:
         ray.kill(quota.actor())
+
+
+def left_behind(jobs: Mapping[str, str], dead: Container[str]) -> list[str]:
+    """The runs whose drivers have died. `jobs`: of the runs' drivers, by run."""
+    return [run for run, job in jobs.items() if job in dead]
+
+
+def _dead_jobs() -> frozenset[str]:
+    return frozenset(job["JobID"] for job in ray._private.state.jobs() if job["IsDead"])
 
 
 def _spent(account: Account) -> Spent:

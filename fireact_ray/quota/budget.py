@@ -54,13 +54,17 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """All there is to know to open a run's budget anywhere, at any time: its journals say what is spent already."""
+    """All there is to know to open a run's budget anywhere, at any time: its journals say what is spent already.
+
+    `job`: of its driver, as Ray counts them; "" where nobody watches whether it lives.
+    """
 
     run: str
     limits: BudgetLimits = field(default_factory=BudgetLimits)
     price: Price | None = None
     journals: tuple[str, ...] = ()
     started_at: float = 0.0  # seconds since the epoch
+    job: str = ""
 
 
 class Budget:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import PositiveFloat, PositiveInt
 
 from fireact_ray.quota.budget import BudgetLimits
-from fireact_ray.section import Section
+from fireact_ray.section import Place, Section
 
 
 class QuotaConfig(Section):
@@ -17,7 +17,7 @@ class QuotaConfig(Section):
     requests_per_minute: PositiveFloat | None = None
     tokens_per_minute: PositiveFloat | None = None
     max_concurrency: PositiveInt | None = None
-    prices: str | None = None
+    prices: Place | None = None
 
 
 class BudgetConfig(Section):

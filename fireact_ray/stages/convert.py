@@ -44,12 +44,14 @@ from fireact_ray.recipe_loader import to_yaml
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.rows import from_row
+from fireact_ray.section import NAMES
 from fireact_ray.stages.blocks import IN_PROCESS, PrepareRows, prepared
 from fireact_ray.store import Folder
 from fireact_ray.tasks import load_questions
 from fireact_ray.types import Trajectory
 
 _LINTED = 1_000  # rows, for the card
+_LATER = {"output_dir", "replay", "ray", "train", "evaluate", "serve"}  # what they say makes no other dataset
 _TOKENIZER_FILES = (".json", ".jinja", ".model", ".txt")
 
 logger = logging.getLogger(__name__)
@@ -89,7 +91,7 @@ def convert(recipe: Recipe, source: Folder | None = None, *, in_process: int = I
         drops={**choice.report.to_dict(), "lengths": histograms(choice.rows, choice.kept)},
         manifest=manifest(choice.kept, renderer),
         lint=found,
-        recipe=to_yaml(recipe),
+        recipe=to_yaml(recipe, places=False),
     )
     write_about(folder, dataset, inputs)
     logger.info("convert: %d of %d rows kept -> %s", choice.report.n_kept, choice.report.n_in, folder.uri)
@@ -133,12 +135,13 @@ def _evaluation_questions(recipe: Recipe) -> tuple[str, ...]:
 
 def _inputs(recipe: Recipe, source: Folder, questions: Sequence[str]) -> str:
     """A hash of all that shapes a dataset and its card: trajectories, recipe, tokenizer, questions to keep out, and our
-    code."""
+    code; of none of these where it lies."""
+    settings = recipe.model_dump(mode="json", context=NAMES, exclude=_LATER)
     base_dir = base_model_dir(recipe.student.base_model)
     is_folder = Path(base_dir).is_dir()
     tokenizer = Folder(base_dir).digest(_TOKENIZER_FILES) if is_folder else HubTokenizer.load(base_dir).fingerprint
     code = [file.read_text(encoding="utf-8") for file in sorted(Path(fireact_ray.__file__).parent.rglob("*.py"))]
-    return content_hash([source.digest((".parquet",)), to_yaml(recipe), tokenizer, questions, code])
+    return content_hash([source.digest((".parquet",)), settings, tokenizer, questions, code])
 
 
 def _passed(rows: pa.Table, names: Sequence[str]) -> DropReport:

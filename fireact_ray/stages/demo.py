@@ -9,22 +9,23 @@ from rich.console import Console
 
 from fireact_ray.evaluation.report import comparison_markdown
 from fireact_ray.itinerary import Itinerary
-from fireact_ray.lease import leased
+from fireact_ray.lease import run_lease
 from fireact_ray.recipe import Recipe
-from fireact_ray.stages.pipeline import pipeline
+from fireact_ray.stages.pipeline import demand_mounted, pipeline
 from fireact_ray.stages.runtime import ray_session
 from fireact_ray.stages.serve import model_name, serving
+from fireact_ray.store import Folder
 from fireact_ray.tasks import load_questions
 from fireact_ray.types import Question
 
 logger = logging.getLogger(__name__)
 
 
-@leased("fireact demo")
 def demo(recipe: Recipe, itinerary: Itinerary) -> None:
     """Run all stages, ask the served agent one held-out question, print the table and the paths."""
     console = Console(soft_wrap=True, highlight=False)
-    with ray_session(recipe.ray):
+    demand_mounted(recipe)
+    with run_lease(Folder(recipe.run_dir), "fireact demo"), ray_session(recipe.ray):
         reports = pipeline(recipe, itinerary)
         with itinerary.stage("serve"), serving(recipe) as url:
             question = load_questions(recipe.task.name, recipe.task.path, recipe.evaluate.split, 1)[0]

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fireact_ray.assembly import AgentBuilder, StudentAgents, TeacherAgents, open_backend, student_dir
+from fireact_ray.assembly import AgentBuilder, StudentAgents, TeacherAgents, named_base, open_backend, student_dir
+from fireact_ray.claiming import named
 from fireact_ray.errors import DataError
 from fireact_ray.evaluation.report import Report, comparison_markdown
 from fireact_ray.lease import leased
@@ -100,6 +101,7 @@ def _systems(recipe: Recipe) -> Iterator[list[System]]:
         teacher = reachable.teacher.model_copy(update={"methods": ["react"]})
         builder = TeacherAgents(reachable.model_copy(update={"teacher": teacher}))
         shaped = recipe.model_dump(mode="json", include={"seed": True, "task": True, "teacher": _TEACHER})
+        shaped["task"]["path"] = named(recipe.task.path)
         inputs = {**shaped, "search": recipe.search.shaping()}
         planner = replace(builder, opened=False)
         own = System("teacher", builder, planner, inputs, open_per_slot=OPEN_PER_SLOT)
@@ -114,6 +116,8 @@ def _student(recipe: Recipe, name: str) -> System:
     folder = student_dir(recipe, name)
     renderer = open_renderer(folder, recipe.student)
     shaped = recipe.model_dump(mode="json", include={"task", "student"})
+    shaped["task"]["path"] = named(recipe.task.path)
+    shaped["student"]["base_model"] = named_base(recipe)
     shaped["search"] = recipe.search.shaping()
     inputs = {**shaped, "model": student_name(folder), "renderer_fingerprint": renderer.fingerprint}
     agents = StudentAgents(recipe, folder, name == "base", recipe.evaluate.use_gpu)

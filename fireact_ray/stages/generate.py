@@ -11,6 +11,7 @@ from typing import Any
 from fireact_ray.accounting import books
 from fireact_ray.agent import Agent
 from fireact_ray.assembly import TeacherAgents, open_backend
+from fireact_ray.claiming import named
 from fireact_ray.errors import DataError
 from fireact_ray.lease import leased
 from fireact_ray.recipe import Recipe
@@ -112,6 +113,7 @@ def _inputs(recipe: Recipe) -> dict[str, Any]:
             "generate": {"split"},
         },
     )
+    inputs["task"]["path"] = named(recipe.task.path)  # of what it holds, the rows' keys know
     for access in ("api_key_env", "api_key_file", "timeout_s", "max_attempts"):  # how it is reached, not what it is
         inputs["teacher"]["model"].pop(access, None)
     return {**inputs, "search": recipe.search.shaping()}

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+import ray
+
 from fireact_ray.actors.quota import open_quota
 from fireact_ray.assembly import AgentBuilder, TeacherAgents, teacher_limits, teacher_price
 from fireact_ray.models.openai import OPENAI_URL
@@ -42,6 +44,7 @@ def account_of(recipe: Recipe) -> Account:
         price=teacher_price(recipe),
         journals=tuple(_known_everywhere(folder) for folder in journals),
         started_at=time.time(),
+        job=ray.get_runtime_context().get_job_id(),
     )
 
 

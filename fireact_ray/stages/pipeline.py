@@ -2,24 +2,26 @@
 
 import logging
 
+from fireact_ray.errors import InputError
 from fireact_ray.evaluation.report import Report
 from fireact_ray.itinerary import PIPELINE, Itinerary
-from fireact_ray.lease import leased
+from fireact_ray.lease import run_lease
 from fireact_ray.recipe import Recipe
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.runtime import ray_session
 from fireact_ray.stages.train import train
+from fireact_ray.store import Folder
 
 logger = logging.getLogger(__name__)
 
 
-@leased("fireact run")
 def pipeline(recipe: Recipe, itinerary: Itinerary | None = None) -> list[Report]:
     """The whole run on one Ray session; returns the reports. `itinerary`: of a command that does more."""
+    demand_mounted(recipe)
     stages = itinerary or Itinerary("run", PIPELINE)
-    with ray_session(recipe.ray):
+    with run_lease(Folder(recipe.run_dir), "fireact run"), ray_session(recipe.ray):
         with stages.stage("generate"):
             generate(recipe)
         with stages.stage("convert"):
@@ -31,3 +33,13 @@ def pipeline(recipe: Recipe, itinerary: Itinerary | None = None) -> list[Report]
     if itinerary is None:
         logger.info(stages.summary())
     return reports
+
+
+def demand_mounted(recipe: Recipe) -> None:
+    """Raises InputError for an output_dir that `train` could not take, before `generate` has paid for anything."""
+    if not Folder(recipe.run_dir).is_local:
+        raise InputError(
+            f"output_dir {recipe.output_dir}: `fireact train` needs a local or mounted folder, so a whole run cannot "
+            "lie there. Set output_dir to a folder that every node mounts; `fireact generate` and `fireact convert` "
+            "alone take a remote one."
+        )

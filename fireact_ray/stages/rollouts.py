@@ -39,6 +39,7 @@ from fireact_ray.stages.feeding import Feed, feeding
 from fireact_ray.stages.metering import shared_quota
 from fireact_ray.stages.preflight import preflight
 from fireact_ray.stages.runtime import ray_session
+from fireact_ray.stages.sharing import demand_shared
 from fireact_ray.store import Folder
 from fireact_ray.tools.base import SearchBackend
 from fireact_ray.tools.offline import OfflineBackend
@@ -122,13 +123,11 @@ def run_rollouts(
     """
     slots = max(1, concurrency // workers)
     backend_context: Any = nullcontext(OfflineBackend(source.fingerprint))
-    if recording is None and isinstance(builder, TeacherAgents):
-        try:
-            preflight(home, builder, source, only)
-        except FireActError as error:
-            raise _explained(error) from None
     with ray_session(recipe.ray):
+        demand_shared(home)
         if recording is None:
+            if isinstance(builder, TeacherAgents):
+                _preflight(home, builder, source, only)
             backend_context = search_pool(recipe.search, source.fingerprint)
         with (
             backend_context as backend,
@@ -143,6 +142,13 @@ def run_rollouts(
             with _workers(settings, dispatcher, workers, num_gpus) as running, feeding(home, dispatcher, only) as feed:
                 waiting = Waiting(label, partial(_waited_for, dispatcher, feed, workers, each))
                 _follow(progress, waiting, dispatcher, running)
+
+
+def _preflight(home: Folder, builder: TeacherAgents, source: SearchBackend, only: frozenset[str] | None) -> None:
+    try:
+        preflight(home, builder, source, only)
+    except FireActError as error:
+        raise _explained(error) from None
 
 
 @contextmanager

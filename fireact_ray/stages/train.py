@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
+import shutil
 import threading
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,21 +18,26 @@ from ray.train.torch import TorchConfig
 from fireact_ray.actors.board import read_board
 from fireact_ray.actors.forwarding import forward_warnings
 from fireact_ray.actors.lacking import pending
-from fireact_ray.assembly import base_model_dir
+from fireact_ray.assembly import named_base
 from fireact_ray.claiming import claim
 from fireact_ray.errors import InputError, TrainingError
 from fireact_ray.lease import leased
 from fireact_ray.progress import Steps
 from fireact_ray.recipe import Recipe
+from fireact_ray.scratch import scratch_folder
 from fireact_ray.stages.runtime import own_error, ray_session
+from fireact_ray.stages.sharing import demand_shared
 from fireact_ray.stages.trainer import InterruptibleTrainer
 from fireact_ray.store import Folder
-from fireact_ray.training.model import find_base
+from fireact_ray.training.checkpoint import damage_of, newest_whole, step_of
 from fireact_ray.waiting import said_while_waiting
 
 logger = logging.getLogger(__name__)
 
 _KEEP_CHECKPOINTS = 2
+_REPORTED = "checkpoint_*/"  # folders, as Ray Train names them
+_SNAPSHOT = "checkpoint_manager_snapshot.json"
+_SCRATCH = "fireact-checkpoints-"
 
 
 @leased("fireact train")
@@ -46,15 +51,16 @@ def train(recipe: Recipe) -> Folder:
     if not dataset.exists("manifest.json"):
         raise InputError(f"{dataset.uri}: no dataset there. Run `fireact convert` first.")
     config = train_config(recipe)
-    find_base(config["base_model"])  # an incomplete model is found here, not in a worker
+    base = named_base(recipe)  # an incomplete model is found here, not in a worker
     checkpoints = run / "checkpoints"
-    started = model.exists("fireact.json") or checkpoints.exists("checkpoint_manager_snapshot.json")
-    inputs = {"train": config, "dataset": dataset.read_json("manifest.json")["fingerprint"]}
+    started = model.exists("fireact.json") or any(checkpoints.local_path.glob(_REPORTED))
+    inputs = {"train": {**config, "base_model": base}, "dataset": dataset.read_json("manifest.json")["fingerprint"]}
     claim(checkpoints, inputs, is_empty=not started)
     if model.exists("fireact.json"):
         logger.info("train: already done -> %s", model.uri)
         return model
     with ray_session(recipe.ray):
+        demand_shared(run)
         _fit(recipe, config, dataset.local_path, model.local_path)
     logger.info("train: -> %s", model.uri)
     return model
@@ -67,7 +73,7 @@ def train_config(recipe: Recipe) -> dict[str, Any]:
         exclude={"lora", "workers", "use_gpu", "threads_per_worker", "max_failures"}, mode="json"
     )
     lora = {f"lora_{name}": value for name, value in section.lora.model_dump(mode="json").items()}
-    return {"base_model": base_model_dir(recipe.student.base_model), "seed": recipe.seed, **shared, **lora}
+    return {"base_model": recipe.student.base_model, "seed": recipe.seed, **shared, **lora}
 
 
 def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: Path) -> None:
@@ -78,7 +84,9 @@ def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: P
     def waited_for() -> str | None:
         return None if begun.is_set() else pending(section.workers, "workers of Ray Train", each)
 
-    log_path = model_dir.parent / "checkpoints" / "log.jsonl"
+    checkpoints = model_dir.parent / "checkpoints"
+    log_path = checkpoints / "log.jsonl"
+    resume_from = _resume_from(checkpoints)
     with Steps("train", total=0) as steps, log_path.open("a", encoding="utf-8") as log:
 
         def on_event(event: dict[str, Any]) -> None:
@@ -96,11 +104,12 @@ def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: P
                     "model_dir": str(model_dir),
                     "threads": section.threads_per_worker,
                     "board": board,
+                    "resume_from": resume_from and str(resume_from),
                 },
                 torch_config=TorchConfig(backend="nccl" if section.use_gpu else "gloo"),
                 scaling_config=ScalingConfig(num_workers=section.workers, use_gpu=section.use_gpu),
                 run_config=RunConfig(
-                    name="checkpoints",
+                    name=checkpoints.name,
                     storage_path=str(model_dir.parent),
                     failure_config=FailureConfig(max_failures=section.max_failures),
                     checkpoint_config=CheckpointConfig(num_to_keep=_KEEP_CHECKPOINTS),
@@ -112,6 +121,32 @@ def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: P
                     trainer.fit()
             except ray.train.TrainingFailedError as error:
                 raise own_error(error) or TrainingError(f"Training failed: {error}") from error
+    _drop_old(checkpoints)
+
+
+def _resume_from(folder: Path) -> Path | None:
+    """The newest checkpoint of an earlier sitting that can be read.
+
+    Ray Train would take what its snapshot names, whole or not, so the snapshot goes; a sitting writes its own. What it
+    does not name is the half of a checkpoint whose copying was cut short, or a whole one that was to be reported.
+    """
+    snapshot = folder / _SNAPSHOT
+    named = snapshot.read_text(encoding="utf-8", errors="replace") if snapshot.is_file() else ""
+    for checkpoint in folder.glob(_REPORTED):
+        if checkpoint.name not in named and damage_of(checkpoint) is not None:
+            shutil.rmtree(checkpoint)
+    newest = newest_whole(folder.glob(_REPORTED))
+    snapshot.unlink(missing_ok=True)
+    _drop_old(folder)
+    if newest is not None:
+        logger.info("train: goes on from %s", newest)
+    return newest
+
+
+def _drop_old(folder: Path) -> None:
+    """Ray Train knows, and drops, those of its own sitting only."""
+    for old in sorted(folder.glob(_REPORTED), key=step_of)[:-_KEEP_CHECKPOINTS]:
+        shutil.rmtree(old)
 
 
 def _train_worker(job: dict[str, Any]) -> None:
@@ -129,10 +164,10 @@ def _train_worker(job: dict[str, Any]) -> None:
         # Every rank reports, or Ray Train waits for ever; rank 0 alone has a folder.
         ray.train.report(metrics, checkpoint=Checkpoint.from_directory(str(path)) if path else None)
 
-    last = ray.train.get_checkpoint()
-    resume = last.as_directory() if last else nullcontext()
+    last = ray.train.get_checkpoint()  # of this sitting, where a worker died in it
+    resume = last.as_directory() if last else nullcontext(job["resume_from"])
     # Ray Train copies what is reported into the run folder; the loop's own copies go with the worker.
-    with resume as resume_from, tempfile.TemporaryDirectory(prefix="fireact-checkpoints-") as scratch:
+    with resume as resume_from, scratch_folder(_SCRATCH) as scratch:
         train_loop(
             TrainConfig.from_dict(job["config"]),
             job["dataset_dir"],

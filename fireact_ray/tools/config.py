@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from fireact_ray.section import BaseUrl, Rate, Section
+from fireact_ray.claiming import named
+from fireact_ray.section import BaseUrl, CorpusPlace, Place, Rate, Section
 from fireact_ray.tools.faults import FaultKind, FaultPlan
 
 
@@ -14,21 +16,21 @@ class IndexSearchConfig(Section):
     """BM25 over a JSONL corpus of {title, text} rows, or over the bundled encyclopedia (`corpus: almanac`)."""
 
     kind: Literal["index"] = "index"
-    corpus: str = "almanac"
+    corpus: CorpusPlace = "almanac"
 
 
 class ReplaySearchConfig(Section):
     """Recorded results: a JSONL file of {query, text} rows, or FireAct's released files."""
 
     kind: Literal["replay"]
-    path: str
+    path: Place
 
 
 class _WebConfig(Section):
     """`timeout_s` is per try, `max_connections` per search actor. The key is read from the variable or the file."""
 
     api_key_env: str | None = None
-    api_key_file: str | None = None
+    api_key_file: Place | None = None
     timeout_s: PositiveFloat = 20.0
     max_attempts: PositiveInt = 4
     max_connections: PositiveInt = 32
@@ -106,7 +108,7 @@ class CacheConfig(Section):
     $FIREACT_CACHE or ~/.cache/fireact_ray; it must be on a local disk."""
 
     enabled: bool | None = None
-    dir: str | None = None
+    dir: Place | None = None
 
 
 class RateConfig(Section):
@@ -158,10 +160,25 @@ class SearchConfig(Section):
         return isinstance(self.backend, _WebConfig) if self.cache.enabled is None else self.cache.enabled
 
     def shaping(self) -> dict[str, Any]:
-        """What shapes observations, for a run folder to remember. Keys, limits, pace and cache may change in a run."""
+        """What shapes observations, for a run folder to remember. Keys, limits, pace and cache may change in a run.
+
+        Raises InputError for a missing corpus or recording.
+        """
         shaped = {
-            "backend": self.backend.model_dump(mode="json", exclude=set(_WebConfig.model_fields)),
+            "backend": {**self.backend.model_dump(mode="json", exclude=set(_WebConfig.model_fields)), **self._files()},
             "n_hits": self.n_hits,
             "max_chars": self.max_chars,
         }
         return {**shaped, "faults": self.faults.model_dump(mode="json")} if self.faults.plan() else shaped
+
+    def _files(self) -> dict[str, Any]:
+        """The backend's file by its name and content."""
+        from fireact_ray.tools.corpus import corpus_key
+        from fireact_ray.tools.index import default_cache_dir
+
+        backend = self.backend
+        if isinstance(backend, IndexSearchConfig) and backend.corpus != "almanac":
+            return {"corpus": named(backend.corpus, corpus_key(Path(backend.corpus), default_cache_dir()))}
+        if isinstance(backend, ReplaySearchConfig):
+            return {"path": named(backend.path, corpus_key(Path(backend.path), default_cache_dir()))}
+        return {}

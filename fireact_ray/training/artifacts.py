@@ -17,10 +17,12 @@ import peft
 import torch
 
 from fireact_ray.errors import DataError, InputError
+from fireact_ray.paths import NANO
+from fireact_ray.training.base import base_fingerprint, find_base
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import TokenDataset
 from fireact_ray.training.files import whole_folder
-from fireact_ray.training.model import base_fingerprint, find_base, load_base
+from fireact_ray.training.model import load_base
 from fireact_ray.types import SCHEMA_VERSION
 
 CARD = "fireact.json"
@@ -53,10 +55,10 @@ def write_model(
 ) -> None:
     """Write the model folder whole: adapter (LoRA) or full weights, tokenizer files, `fireact.json`."""
     base = find_base(config.base_model)
-    is_folder = Path(config.base_model).expanduser().is_dir()
+    is_folder = config.base_model != NANO and Path(config.base_model).expanduser().is_dir()
     card = {
         "schema_version": SCHEMA_VERSION,
-        # Absolute, as the folder is read from other working directories; a hub id means the same everywhere.
+        # Absolute, as the folder is read from other working directories; a name means the same everywhere.
         "base_model": str(base.resolve()) if is_folder else config.base_model,
         "base_fingerprint": base_fingerprint(base),
         "tuning": config.tuning,

@@ -1,18 +1,26 @@
 """A training run in the middle: enough to go on as if nothing had happened.
 
 A checkpoint is a folder `step-00000120` with what is trained (weights.safetensors), the optimizer
-(state.pt) and which run and step it is (checkpoint.json). There is no state of data order, learning rate or
-dropout to save: they follow from the configuration, the number of the step and, for dropout, the rank.
+(state.pt) and which run and step it is (checkpoint.json, with checksums of the other two). There is no
+state of data order, learning rate or dropout to save: they follow from the configuration, the number of
+the step and, for dropout, the rank.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
+import pickle
 import shutil
+import zlib
+from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -23,7 +31,11 @@ from fireact_ray.types import SCHEMA_VERSION
 
 log = logging.getLogger(__name__)
 
+_FILES = ("weights.safetensors", "state.pt")
+_CHUNK_BYTES = 1 << 23
 KEPT = 2  # the newest and, should it prove unreadable, the one before
+# torch and safetensors say in many ways that a file is not theirs.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.PickleError, SafetensorError)
 # What may change between a run and its continuation: none of it changes the steps that are taken.
 _FREE = ("base_model", "micro_batch_tokens", "pack_tokens", "checkpoint_every_steps", "log_every_steps")
 
@@ -46,6 +58,7 @@ def save_checkpoint(
             "step": step,
             "config": config.to_dict(),
             "fingerprints": fingerprints,
+            "files": {name: _crc32(temporary / name) for name in _FILES},
         }
         (temporary / "checkpoint.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     for old in _checkpoints(folder)[:-KEPT]:
@@ -55,8 +68,36 @@ def save_checkpoint(
 
 
 def latest_checkpoint(folder: str | Path) -> Path | None:
-    """The newest whole checkpoint in `folder`; None where there is none."""
-    return next(reversed(_checkpoints(Path(folder))), None)
+    """The newest checkpoint in `folder` that can be read; None where there is none."""
+    return newest_whole(Path(folder).glob("step-*"))
+
+
+def newest_whole(checkpoints: Iterable[Path]) -> Path | None:
+    """The one of the most steps that can be read. Those before it that cannot are set aside under another name."""
+    for checkpoint in sorted(checkpoints, key=step_of, reverse=True):
+        if (damage := damage_of(checkpoint)) is None:
+            return checkpoint
+        aside = _free(checkpoint.with_name(f"broken-{checkpoint.name}"))
+        checkpoint.rename(aside)
+        log.warning("checkpoint %s: %s. It is set aside as %s; the one before is used", checkpoint, damage, aside.name)
+    return None
+
+
+def damage_of(checkpoint: Path) -> str | None:
+    """Why it cannot be read; None where it can. Older ones, which hold no checksums, are loaded to find out."""
+    try:
+        card = json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
+        int(card["step"])
+        if "files" not in card:
+            _load(checkpoint)
+        for name, crc32 in card.get("files", {}).items():
+            if _crc32(checkpoint / name) != crc32:
+                return f"{name} is not what was written"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+    except _UNREADABLE as error:
+        return f"it cannot be read ({' '.join(str(error).split()) or type(error).__name__})"
+    return None
 
 
 def resume(
@@ -68,20 +109,45 @@ def resume(
 ) -> int:
     """Put a checkpoint's state into model and optimizer. Returns the number of steps already taken.
 
-    Raises TrainingError when the checkpoint is incomplete or belongs to another configuration, dataset or
-    base.
+    Raises TrainingError when the checkpoint is damaged or belongs to another configuration, dataset or base.
     """
     folder = Path(checkpoint)
-    if not (folder / "checkpoint.json").is_file():
-        raise TrainingError(f"{folder} is no whole checkpoint: no checkpoint.json in it. Name another, or start anew.")
+    if (damage := damage_of(folder)) is not None:
+        raise TrainingError(f"{folder} is no whole checkpoint: {damage}. Name another, or start anew.")
     card = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
     before, now = {**card["config"], **card["fingerprints"]}, {**config.to_dict(), **fingerprints}
     if changed := [name for name in now if name not in _FREE and before.get(name) != now[name]]:
         details = "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in changed)
         raise TrainingError(f"{folder} belongs to another run: {details}. Start anew, or restore these.")
-    _restore(model, load_file(folder / "weights.safetensors"))
-    optimizer.load_state_dict(torch.load(folder / "state.pt", map_location="cpu", weights_only=True))
+    weights, state = _load(folder)
+    _restore(model, weights)
+    optimizer.load_state_dict(state)
     return int(card["step"])
+
+
+def _load(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+    return load_file(folder / "weights.safetensors"), state
+
+
+def step_of(checkpoint: Path) -> tuple[float, str]:
+    """To order checkpoints by. One that cannot tell its step counts as the newest, to be found and set aside."""
+    try:
+        return float(json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))["step"]), checkpoint.name
+    except _UNREADABLE:
+        return math.inf, checkpoint.name
+
+
+def _free(path: Path) -> Path:
+    return next(p for n in count(1) if not (p := path if n == 1 else path.with_name(f"{path.name}-{n}")).exists())
+
+
+def _crc32(file: Path) -> str:
+    crc = 0
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            crc = zlib.crc32(chunk, crc)
+    return f"{crc:08x}"
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -23,13 +23,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fireact_ray.errors import DataError
 from fireact_ray.training.artifacts import write_model
+from fireact_ray.training.base import base_fingerprint, find_base
 from fireact_ray.training.batching import Step, collate, count_steps, plan_steps
 from fireact_ray.training.checkpoint import resume, save_checkpoint
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import TokenDataset, load_dataset
 from fireact_ray.training.loss import TrainedTokenLoss
 from fireact_ray.training.meter import Meter
-from fireact_ray.training.model import Prepared, base_fingerprint, find_base, load_base, prepare
+from fireact_ray.training.model import Prepared, load_base, prepare
 from fireact_ray.training.precision import Precision, by_hardware, confirmed
 
 log = logging.getLogger(__name__)

@@ -1,8 +1,7 @@
-"""A base model: where it is, whether it is complete, and what of it is trained."""
+"""A base model as an object, and what of it is trained."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,20 +10,15 @@ from typing import Any
 import peft
 import torch
 import transformers
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from torch import nn
 from transformers import AutoModelForCausalLM
 
 from fireact_ray.errors import InputError, TrainingError
+from fireact_ray.training.base import find_base
 from fireact_ray.training.config import TrainConfig
 
 log = logging.getLogger(__name__)
 transformers.utils.logging.disable_progress_bar()  # its bars would run through ours
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
-_HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]  # no *.bin: pickles are never loaded
-_SAMPLE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +26,6 @@ class Prepared:
     model: nn.Module
     trainable_parameters: int
     total_parameters: int
-
-
-def find_base(base_model: str | Path) -> Path:
-    """The local folder of a base model; a hub id is downloaded (or found in the cache) first.
-
-    Raises InputError when there is no such folder or id, or when config, tokenizer or safetensors weights are
-    missing from it.
-    """
-    folder = Path(base_model).expanduser()
-    if not folder.is_dir():
-        folder = _download(str(base_model))
-    files = sorted(file.name for file in folder.iterdir())
-    missing = []
-    if "config.json" not in files:
-        missing.append("config.json")
-    if not set(TOKENIZER_FILES) & set(files):
-        missing.append(f"a tokenizer ({' or '.join(TOKENIZER_FILES)})")
-    if not _weight_files(folder):
-        missing.append("safetensors weights (*.safetensors)")
-    if missing:
-        move = "Name a folder that holds all of them."
-        if "adapter_config.json" in files:
-            move = "It holds an adapter: name the base of that one."
-        raise InputError(
-            f"{folder} is no complete base model. Missing: {', '.join(missing)}. "
-            f"Found: {', '.join(files) or 'nothing'}. {move}"
-        )
-    return folder
 
 
 def load_base(base_model: str | Path, dtype: torch.dtype = torch.float32) -> Any:
@@ -97,33 +63,6 @@ def prepare(model: Any, config: TrainConfig) -> Prepared:
         100 * trainable / total,
     )
     return Prepared(model, trainable, total)
-
-
-def base_fingerprint(folder: Path) -> str:
-    """Tells bases apart without reading all of them: config, and size, start and end of each weight file."""
-    digest = hashlib.sha256((folder / "config.json").read_bytes())
-    for file in _weight_files(folder):
-        size = file.stat().st_size
-        digest.update(f"{file.name} {size}".encode())
-        with file.open("rb") as stream:
-            digest.update(stream.read(_SAMPLE_BYTES))
-            stream.seek(max(0, size - _SAMPLE_BYTES))
-            digest.update(stream.read(_SAMPLE_BYTES))
-    return digest.hexdigest()[:16]
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.glob("*.safetensors") if not file.name.startswith("adapter_"))
-
-
-def _download(name: str) -> Path:
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise InputError(f"No folder {name}. Name the folder of a base model, or a hub id such as 'org/model'.")
-    try:
-        return Path(snapshot_download(name, allow_patterns=_HUB_FILES))
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"'{name}' is no folder, and the hub did not give a model of that name: {reason}") from error
 
 
 def _lora(model: nn.Module, config: TrainConfig) -> peft.LoraConfig:

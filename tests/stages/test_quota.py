@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 import ray
+from ray.exceptions import RayActorError
 
-from fireact_ray.actors.quota import NAMESPACE, open_quota
+from fireact_ray.actors.quota import NAMESPACE, QuotaActor, left_behind, open_quota
 from fireact_ray.assembly import TeacherAgents
 from fireact_ray.errors import BudgetExhausted, InputError
 from fireact_ray.quota.budget import Account, BudgetLimits
@@ -187,3 +190,44 @@ async def test_a_run_folder_may_be_remote(teacher, local_ray):
     with shared_quota(TeacherAgents(recipe)) as builder:
         await builder.quota.lease(CALL)
         await builder.quota.close()
+
+
+def test_runs_whose_drivers_died_are_left_behind_and_no_others():
+    jobs = {"a": "01", "b": "02", "c": "02", "unwatched": ""}
+    assert left_behind(jobs, {"02", "03"}) == ["b", "c"]
+    assert left_behind(jobs, set()) == []
+
+
+def test_a_quota_ends_with_the_last_run_that_uses_it_also_where_its_driver_is_killed(local_ray):
+    """Two drivers share it: one that is killed, and this one."""
+    name, limits = "quota:killed", QuotaLimits()
+    options = {"name": name, "namespace": NAMESPACE, "lifetime": "detached", "num_cpus": 0}
+    ray.remote(QuotaActor).options(**options).remote(limits, 0.2)
+    driver = (
+        "import ray, time; from fireact_ray.actors.quota import open_quota\n"
+        "from fireact_ray.quota.budget import Account; from fireact_ray.quota.ledger import QuotaLimits\n"
+        f"ray.init({ray.get_runtime_context().gcs_address!r}, log_to_driver=False)\n"
+        "account = Account('killed', job=ray.get_runtime_context().get_job_id())\n"
+        f"with open_quota({name!r}, QuotaLimits(), account): print('open', flush=True); time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", driver], stdout=subprocess.PIPE, text=True)
+    try:
+        assert any(line == "open\n" for line in process.stdout)
+        actor = ray.get_actor(name, NAMESPACE)
+        account = Account("mine", job=ray.get_runtime_context().get_job_id())
+        ray.get(actor.open.remote(account, limits))
+        process.kill()
+        process.wait()
+        until_closed = time.monotonic() + 60
+        while ray.get(actor.close.remote("nobody")).n_others > 1 and time.monotonic() < until_closed:
+            time.sleep(0.1)
+        assert ray.get(actor.close.remote("nobody")).n_others == 1, "the living driver's run stays"
+        ray.get(actor.close.remote("mine"))
+        with pytest.raises(RayActorError):
+            while time.monotonic() < until_closed:
+                ray.get(actor.close.remote("nobody"))
+                time.sleep(0.1)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()

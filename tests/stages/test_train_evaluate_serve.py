@@ -1,11 +1,14 @@
 """One small run through the later stages: each test builds on the run folder of the module's fixture."""
 
 import json
+import shutil
 import socket
+from pathlib import Path
 
 import httpx
 import openai
 import pytest
+from safetensors.torch import load_file
 
 from fireact_ray.errors import InputError
 from fireact_ray.evaluation.report import Report
@@ -26,7 +29,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.torch]
 def trained(tmp_path_factory, local_ray):
     """A run that was generated, converted and trained for an epoch by two workers."""
     with ScriptedTeacher() as teacher:
-        recipe = small_recipe(tmp_path_factory.mktemp("runs"), teacher)
+        recipe = small_recipe(tmp_path_factory.mktemp("runs"), teacher, "train.checkpoint_every_steps=1")
         generate(recipe)
         convert(recipe)
         train(recipe)
@@ -48,6 +51,21 @@ def test_training_leaves_a_model_that_names_its_base_and_renderer(trained):
 def test_training_again_does_nothing(trained):
     before = (Folder(trained.run_dir) / "model").read("fireact.json")
     assert (train(trained)).read("fireact.json") == before
+
+
+def test_training_goes_on_from_the_checkpoint_before_a_torn_one_to_the_same_weights(trained, tmp_path):
+    run = Path(shutil.copytree(trained.run_dir, tmp_path / trained.name))
+    shutil.rmtree(run / "model")
+    _, torn = sorted((run / "checkpoints").glob("checkpoint_*/"))
+    (torn / "weights.safetensors").write_bytes((torn / "weights.safetensors").read_bytes()[:1000])
+    model = train(trained.model_copy(update={"output_dir": str(tmp_path)})).local_path
+    names = {path.name for path in (run / "checkpoints").iterdir()}
+    assert f"broken-{torn.name}" in names
+    assert torn.name not in names
+    assert len([name for name in names if name.startswith("checkpoint_2")]) == 2
+    resumed = load_file(model / "model.safetensors")
+    uninterrupted = load_file(Path(trained.run_dir) / "model" / "model.safetensors")
+    assert max(float((resumed[key] - uninterrupted[key]).abs().max()) for key in uninterrupted) < 1e-5
 
 
 def test_other_settings_for_an_old_model_are_refused_by_name(trained):

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fireact_ray.errors import InputError, TrainingError
-from fireact_ray.training.model import base_fingerprint, load_base, prepare
+from fireact_ray.training.base import base_fingerprint
+from fireact_ray.training.model import load_base, prepare
 
 pytestmark = pytest.mark.torch
 

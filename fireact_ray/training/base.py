@@ -1,0 +1,73 @@
+"""A base model as a folder: where it is, whether it is complete, and which one it is. Needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+from fireact_ray.errors import InputError
+from fireact_ray.nano import MODEL_DIR
+from fireact_ray.paths import NANO, last_name
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
+_HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]  # no *.bin: pickles are never loaded
+_SAMPLE_BYTES = 1 << 20
+
+
+def find_base(base_model: str | Path) -> Path:
+    """The local folder of a base model: `nano` is our own, a hub id is downloaded (or found in the cache) first.
+
+    Raises InputError when there is no such folder or id, or when config, tokenizer or safetensors weights are
+    missing from it.
+    """
+    folder = MODEL_DIR if str(base_model) == NANO else Path(base_model).expanduser()
+    if not folder.is_dir():
+        # `nano` by its place in a package that is gone, as older models remember it
+        folder = MODEL_DIR if last_name(str(base_model)) == NANO else _download(str(base_model))
+    files = sorted(file.name for file in folder.iterdir())
+    missing = []
+    if "config.json" not in files:
+        missing.append("config.json")
+    if not set(TOKENIZER_FILES) & set(files):
+        missing.append(f"a tokenizer ({' or '.join(TOKENIZER_FILES)})")
+    if not _weight_files(folder):
+        missing.append("safetensors weights (*.safetensors)")
+    if missing:
+        move = "Name a folder that holds all of them."
+        if "adapter_config.json" in files:
+            move = "It holds an adapter: name the base of that one."
+        raise InputError(
+            f"{folder} is no complete base model. Missing: {', '.join(missing)}. "
+            f"Found: {', '.join(files) or 'nothing'}. {move}"
+        )
+    return folder
+
+
+def base_fingerprint(folder: Path) -> str:
+    """Tells bases apart without reading all of them: config, and size, start and end of each weight file."""
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    for file in _weight_files(folder):
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}".encode())
+        with file.open("rb") as stream:
+            digest.update(stream.read(_SAMPLE_BYTES))
+            stream.seek(max(0, size - _SAMPLE_BYTES))
+            digest.update(stream.read(_SAMPLE_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*.safetensors") if not file.name.startswith("adapter_"))
+
+
+def _download(name: str) -> Path:
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise InputError(f"No folder {name}. Name the folder of a base model, or a hub id such as 'org/model'.")
+    try:
+        return Path(snapshot_download(name, allow_patterns=_HUB_FILES))
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"'{name}' is no folder, and the hub did not give a model of that name: {reason}") from error

@@ -1,0 +1,91 @@
+"""A job that is submitted again, a folder that was moved: names and contents count, places do not."""
+
+import json
+import shutil
+
+import pytest
+from fakes import finished_trajectory
+
+from fireact_ray.errors import InputError
+from fireact_ray.nano import MODEL_DIR
+from fireact_ray.recipe_loader import load_recipe
+from fireact_ray.stages.convert import convert
+from fireact_ray.stages.plan import plan_costs
+from fireact_ray.stages.train import train, train_config
+from fireact_ray.store import Folder, write_trajectories
+from fireact_ray.training.base import base_fingerprint, find_base
+
+pytestmark = pytest.mark.torch
+
+NANO_IN_A_JOB = "/tmp/ray/session_1/runtime_resources/working_dir_files/_ray_pkg_ab12/fireact_ray/nano/model"
+
+
+def recipe_at(place, *overrides):
+    return load_recipe("demo", [f"output_dir={place}/runs", *overrides])
+
+
+def trained_by_an_earlier_version(place) -> Folder:
+    """What matters here of a run folder in which a job has trained."""
+    recipe = recipe_at(place)
+    run = Folder(recipe.run_dir)
+    (run / "dataset").write_json("manifest.json", {"fingerprint": "f"})
+    (run / "model").write_json("fireact.json", {})
+    config = {**train_config(recipe), "base_model": NANO_IN_A_JOB}
+    (run / "checkpoints").write_json("inputs.json", {"train": config, "dataset": "f"})
+    return run
+
+
+def test_a_model_that_an_earlier_job_trained_is_found_done(tmp_path):
+    run = trained_by_an_earlier_version(tmp_path)
+    assert train(recipe_at(tmp_path)) == run / "model"
+    known = (run / "checkpoints").read_json("inputs.json")["train"]["base_model"]
+    assert known == {"name": "nano", "fingerprint": base_fingerprint(MODEL_DIR)}
+    assert train(recipe_at(tmp_path)) == run / "model"
+
+
+def test_a_model_of_the_same_name_and_other_content_is_refused(tmp_path):
+    run = trained_by_an_earlier_version(tmp_path)
+    train(recipe_at(tmp_path))
+    other = shutil.copytree(MODEL_DIR, tmp_path / "nano")
+    (other / "config.json").write_text(json.dumps({**json.loads((other / "config.json").read_text()), "x": 1}))
+    with pytest.raises(InputError, match=r"train\.base_model: was 'nano' \(content \w+\), now 'nano' \(content \w+\)"):
+        train(recipe_at(tmp_path, f"student.base_model={other}"))
+    assert run.names() == []
+
+
+def test_the_base_of_an_adapter_that_an_earlier_job_trained_is_found_in_this_package():
+    assert find_base(NANO_IN_A_JOB) == find_base("nano") == MODEL_DIR
+
+
+def test_workers_are_told_names_not_places():
+    assert train_config(recipe_at("/x"))["base_model"] == "nano"
+
+
+def test_a_run_folder_that_was_moved_is_not_tokenized_again(tmp_path):
+    first = recipe_at(tmp_path / "one")
+    write_trajectories(Folder(first.run_dir) / "trajectories", [finished_trajectory(f"k{i}") for i in range(3)], "w")
+    made = convert(first)
+    before = (made.local_path / "part-000.parquet").stat().st_mtime_ns
+    (tmp_path / "one").rename(tmp_path / "two")
+    again = convert(recipe_at(tmp_path / "two", "train.epochs=9", "ray.num_cpus=1"))
+    assert (again.local_path / "part-000.parquet").stat().st_mtime_ns == before
+    assert str(tmp_path) not in again.read("README.md").decode(), "what is published tells nobody's folders"
+
+
+def test_questions_and_corpus_may_move_but_not_change(tmp_path):
+    def planned_from(place):
+        files = f"task={{name: jsonl, path: {place}/q.jsonl}}", f"search.backend.corpus={place}/c.jsonl"
+        teacher = "teacher.model={kind: openai, name: m, base_url: 'http://127.0.0.1:9/v1', api_key_env: null}"
+        return plan_costs(recipe_at(tmp_path, *files, teacher, "teacher.methods=[react]"), 0)
+
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    (one / "q.jsonl").write_text('{"id": "q1", "question": "Who?", "answer": "She"}\n')
+    (one / "c.jsonl").write_text('{"title": "t", "text": "She did."}\n')
+    write_trajectories(Folder(recipe_at(tmp_path).run_dir) / "trajectories", [finished_trajectory()], "w")
+    planned_from(one)
+    one.rename(two)
+    planned_from(two)
+    (two / "c.jsonl").write_text('{"title": "t", "text": "He did."}\n')
+    with pytest.raises(InputError, match=r"search\.backend\.corpus: was 'c.jsonl' \(content"):
+        planned_from(two)
