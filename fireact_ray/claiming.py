@@ -19,10 +19,11 @@ def named(path: str | None, fingerprint: str | None = None) -> dict[str, str | N
     return None if path is None else {"name": last_name(path), "fingerprint": fingerprint}
 
 
-def claim(folder: Folder, inputs: dict[str, Any], *, is_empty: bool) -> None:
+def claim(folder: Folder, inputs: dict[str, Any], *, is_empty: bool, ignored: frozenset[str] = frozenset()) -> None:
     """Bind a folder to the inputs that shape its content, before anything else is written there.
 
-    `is_empty`: no work was landed yet, so that a run that failed at once can be put right and started again.
+    `is_empty`: there is no result yet, so that a run that failed at once can be put right and started again.
+    `ignored`: dotted fields that older versions remember though they shape nothing.
     Raises InputError naming every field that differs from the inputs of an earlier run.
     """
     if is_empty or not folder.exists("inputs.json"):
@@ -30,7 +31,7 @@ def claim(folder: Folder, inputs: dict[str, Any], *, is_empty: bool) -> None:
         return
     before, now = folder.read_json("inputs.json"), json.loads(json.dumps(inputs))
     old, new = _flatten(before), _flatten(now)
-    changed = sorted(key for key in old.keys() | new.keys() if not _agree(old.get(key), new.get(key)))
+    changed = sorted(key for key in (old.keys() | new.keys()) - ignored if not _agree(old.get(key), new.get(key)))
     if changed:
         fields = "; ".join(f"{key}: was {_shown(old.get(key))}, now {_shown(new.get(key))}" for key in changed)
         raise InputError(

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fireact_ray.assembly import AgentBuilder, StudentAgents, TeacherAgents, named_base, open_backend, student_dir
-from fireact_ray.claiming import named
+from fireact_ray.assembly import AgentBuilder, StudentAgents, TeacherAgents, open_backend, student_dir
 from fireact_ray.errors import DataError
 from fireact_ray.evaluation.report import Report, comparison_markdown
 from fireact_ray.lease import leased
@@ -17,6 +16,7 @@ from fireact_ray.models.student import open_renderer, student_name
 from fireact_ray.recipe import Recipe
 from fireact_ray.scheduling.plan import Policy, plan_lines
 from fireact_ray.scheduling.pool import OPEN_PER_SLOT
+from fireact_ray.shaping import student_inputs, teacher_inputs
 from fireact_ray.stages.landing import begin, report_failures
 from fireact_ray.stages.rollouts import run_rollouts
 from fireact_ray.store import Folder, read_trajectories
@@ -100,25 +100,16 @@ def _systems(recipe: Recipe) -> Iterator[list[System]]:
     with running_teacher(recipe, needed="teacher" in names and recipe.replay is None) as reachable:
         teacher = reachable.teacher.model_copy(update={"methods": ["react"]})
         builder = TeacherAgents(reachable.model_copy(update={"teacher": teacher}))
-        shaped = recipe.model_dump(mode="json", include={"seed": True, "task": True, "teacher": _TEACHER})
-        shaped["task"]["path"] = named(recipe.task.path)
-        inputs = {**shaped, "search": recipe.search.shaping()}
         planner = replace(builder, opened=False)
-        own = System("teacher", builder, planner, inputs, open_per_slot=OPEN_PER_SLOT)
+        own = System("teacher", builder, planner, teacher_inputs(recipe), open_per_slot=OPEN_PER_SLOT)
         yield [own if name == "teacher" else _student(recipe, name) for name in names]
-
-
-_TEACHER = {"model", "methods", "reflect_every", "sampling", "limits"}
 
 
 def _student(recipe: Recipe, name: str) -> System:
     """`base`: the base model prompted with examples; `finetuned`: the run's model without them."""
     folder = student_dir(recipe, name)
     renderer = open_renderer(folder, recipe.student)
-    shaped = recipe.model_dump(mode="json", include={"task", "student"})
-    shaped["task"]["path"] = named(recipe.task.path)
-    shaped["student"]["base_model"] = named_base(recipe)
-    shaped["search"] = recipe.search.shaping()
-    inputs = {**shaped, "model": student_name(folder), "renderer_fingerprint": renderer.fingerprint}
+    model = {"model": student_name(folder), "renderer_fingerprint": renderer.fingerprint}
     agents = StudentAgents(recipe, folder, name == "base", recipe.evaluate.use_gpu)
+    inputs = {**student_inputs(recipe), **model}
     return System(name, agents, replace(agents, opened=False), inputs, recipe.evaluate.use_gpu)

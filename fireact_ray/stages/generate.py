@@ -11,12 +11,12 @@ from typing import Any
 from fireact_ray.accounting import books
 from fireact_ray.agent import Agent
 from fireact_ray.assembly import TeacherAgents, open_backend
-from fireact_ray.claiming import named
 from fireact_ray.errors import DataError
 from fireact_ray.lease import leased
 from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import to_yaml
 from fireact_ray.scheduling.plan import Line, PlanSize, plan_lines
+from fireact_ray.shaping import generate_inputs
 from fireact_ray.stages.landing import begin, merge_parts, report_failures
 from fireact_ray.stages.rollouts import run_rollouts
 from fireact_ray.store import Folder
@@ -65,7 +65,7 @@ class Generation:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        return _inputs(self.recipe)
+        return generate_inputs(self.recipe)
 
     def begin(self) -> PlanSize:
         policy = self.recipe.generate.policy
@@ -100,23 +100,6 @@ def prepared(recipe: Recipe) -> Iterator[Generation]:
         builder = TeacherAgents(reachable, opened=recording is None)
         backend = open_backend(recipe.search, offline=recording is not None)
         yield Generation(recipe, builder, backend, builder(backend), questions, recording)
-
-
-def _inputs(recipe: Recipe) -> dict[str, Any]:
-    """The settings that shape trajectories; how many there are and how fast they come may change."""
-    inputs = recipe.model_dump(
-        mode="json",
-        include={
-            "seed": True,
-            "task": True,
-            "teacher": {"model", "reflect_every", "sampling", "limits"},
-            "generate": {"split"},
-        },
-    )
-    inputs["task"]["path"] = named(recipe.task.path)  # of what it holds, the rows' keys know
-    for access in ("api_key_env", "api_key_file", "timeout_s", "max_attempts"):  # how it is reached, not what it is
-        inputs["teacher"]["model"].pop(access, None)
-    return {**inputs, "search": recipe.search.shaping()}
 
 
 def _close(run: Folder, recipe: Recipe) -> Folder:

@@ -18,6 +18,7 @@ from fireact_ray.recipe import RayConfig
 from fireact_ray.scheduling.dispatch import read_landed
 from fireact_ray.scheduling.plan import Line, PlanSize, Policy, write_plan
 from fireact_ray.scheduling.retries import planned_of, read_failures, take_out
+from fireact_ray.shaping import NOT_SHAPING
 from fireact_ray.stages.runtime import ray_session
 from fireact_ray.store import Folder
 
@@ -36,7 +37,9 @@ def begin(
     """
     folder = home / "trajectories"
     _drop_damaged_manifest(folder)
-    claim(folder, inputs, is_empty=not folder.names(".parquet"))
+    if max_retries != 0:
+        _drop_failed_beginning(home)
+    claim(folder, inputs, is_empty=not folder.names(".parquet"), ignored=NOT_SHAPING)
     for name in set_aside_broken(folder):
         logger.warning("%s/%s cannot be read; it is set aside and its rows are owed again", folder.uri, name)
     landed, _ = read_landed(folder)
@@ -48,6 +51,17 @@ def begin(
         logger.info("%s: %d failed rows are pending again", home.uri, len(retried))
         take_out(home, retried)
     return size
+
+
+def _drop_failed_beginning(home: Folder) -> None:
+    """Where every row failed from outside there is no result: whatever the recipe needs to be put right may change."""
+    try:
+        landed, _ = read_landed(home / "trajectories")
+    except DataError:  # a broken part, which may hold results
+        return
+    failed = planned_of(home, read_failures(home).retryable(None))
+    if len(landed) and len(failed) == len(landed):
+        take_out(home, failed)
 
 
 def report_failures(label: str, home: Folder, max_retries: int | None) -> None:

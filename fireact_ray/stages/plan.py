@@ -22,6 +22,7 @@ from fireact_ray.quota.budget import Price, Spent
 from fireact_ray.recipe import Recipe
 from fireact_ray.scheduling.dispatch import read_landed
 from fireact_ray.scheduling.plan import Planned, PlanSize
+from fireact_ray.shaping import NOT_SHAPING
 from fireact_ray.stages.generate import Generation, prepared
 from fireact_ray.store import read_trajectories
 
@@ -52,7 +53,7 @@ def plan_costs(recipe: Recipe, n_pilot: int = 20) -> Forecast:
                 logger.info("pilot: %d rows", len(pilot))
                 generation.roll_out("pilot", PlanSize(len(pilot), len(pilot)), only=pilot)
         elif (there := generation.run / "trajectories").names(".parquet"):
-            claim(there, generation.inputs, is_empty=False)
+            claim(there, generation.inputs, is_empty=False, ignored=NOT_SHAPING)
         return _forecast(generation)
 
 
