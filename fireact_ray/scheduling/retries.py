@@ -58,6 +58,7 @@ def take_out(home: Folder, keys: frozenset[str]) -> None:
     columns = [list(counts), list(counts.values())]
     home.write_table(FILE, pa.table(columns, schema=_SCHEMA))
     folder, wanted = home / "trajectories", pa.array(sorted(keys))
+    folder.delete("manifest.json")  # without one the folder counts as unfinished
     for name, table in list(_tables(home)):
         gone = _gone(table, wanted)
         if not pc.any(gone).as_py():

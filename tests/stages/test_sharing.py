@@ -3,6 +3,7 @@
 import pytest
 
 from fireact_ray.errors import InputError
+from fireact_ray.itinerary import demo_itinerary
 from fireact_ray.recipe_loader import load_recipe
 from fireact_ray.stages.demo import demo
 from fireact_ray.stages.pipeline import pipeline
@@ -25,7 +26,7 @@ def test_nodes_that_all_see_it_or_do_not_answer_are_no_reason_to_refuse():
     check(FOLDER, "probe", [])
 
 
-@pytest.mark.parametrize("whole_run", [pipeline, demo])
+@pytest.mark.parametrize("whole_run", [pipeline, lambda recipe: demo(recipe, demo_itinerary())])
 @pytest.mark.parametrize("output_dir", ["s3://bucket/runs", "gs://bucket/runs"])
 def test_a_whole_run_is_refused_at_once_where_train_could_not_write(whole_run, output_dir):
     with pytest.raises(InputError, match=rf"output_dir {output_dir}: `fireact train` needs a local or mounted folder"):
