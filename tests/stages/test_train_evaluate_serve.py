@@ -29,7 +29,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.torch]
 def trained(tmp_path_factory, local_ray):
     """A run that was generated, converted and trained for an epoch by two workers."""
     with ScriptedTeacher() as teacher:
-        recipe = small_recipe(tmp_path_factory.mktemp("runs"), teacher, "train.checkpoint_every_steps=1")
+        steps = "train.checkpoint_every_steps=1", "train.global_batch_size=4"
+        recipe = small_recipe(tmp_path_factory.mktemp("runs"), teacher, *steps)
         generate(recipe)
         convert(recipe)
         train(recipe)
@@ -56,7 +57,7 @@ def test_training_again_does_nothing(trained):
 def test_training_goes_on_from_the_checkpoint_before_a_torn_one_to_the_same_weights(trained, tmp_path):
     run = Path(shutil.copytree(trained.run_dir, tmp_path / trained.name))
     shutil.rmtree(run / "model")
-    _, torn = sorted((run / "checkpoints").glob("checkpoint_*/"))
+    *_, torn = sorted((run / "checkpoints").glob("checkpoint_*/"))
     (torn / "weights.safetensors").write_bytes((torn / "weights.safetensors").read_bytes()[:1000])
     model = train(trained.model_copy(update={"output_dir": str(tmp_path)})).local_path
     names = {path.name for path in (run / "checkpoints").iterdir()}
