@@ -90,6 +90,8 @@ def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: P
     with Steps("train", total=0) as steps, log_path.open("a", encoding="utf-8") as log:
 
         def on_event(event: dict[str, Any]) -> None:
+            if not begun.is_set():
+                logger.info("train: precision %s", event["precision"])
             begun.set()
             log.write(json.dumps(event) + "\n")
             log.flush()
