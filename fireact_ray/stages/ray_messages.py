@@ -10,6 +10,10 @@ from typing import Any
 import ray._private.worker as ray_worker
 
 _LOST = re.compile(r"The node with node id: (\w+) and address: (\S+) .*has been marked dead")
+_SAID_OTHERWISE = (
+    "Raylet is terminated",  # by the node itself, with the end of its log
+    "There are infinite retries remaining",  # of a worker that died: it is started again
+)
 _MAX_CHARS = 300
 
 logger = logging.getLogger(__name__)
@@ -24,7 +28,7 @@ def in_a_line(message: str) -> str | None:
     """None: another message says it."""
     if found := _LOST.search(message):
         return f"node {found[2]} ({found[1][:8]}) was lost; its rows go to other workers"
-    if message.startswith("Raylet is terminated"):  # from the node itself, with the end of its log
+    if any(sign in message for sign in _SAID_OTHERWISE):
         return None
     first = next((line.strip() for line in message.splitlines() if line.strip()), "")
     return f"Ray: {first[:_MAX_CHARS]}" if first else None
