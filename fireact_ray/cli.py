@@ -20,7 +20,7 @@ from fireact_ray.itinerary import demo_itinerary, demo_plan
 from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import load_recipe, to_yaml
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("fireact_ray.cli")  # also as `python -m fireact_ray.cli`
 
 app = typer.Typer(
     help="From a teacher model, tools and questions to a fine-tuned, evaluated, served agent, on a Ray cluster.",

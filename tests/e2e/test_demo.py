@@ -71,6 +71,7 @@ def test_the_pipeline_runs_as_a_ray_job_on_a_head_that_was_started_before(tmp_pa
     ray = [str(Path(sys.executable).with_name("ray"))]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # as in an activated environment
     env = {**os.environ, "PATH": path, "RAY_TMPDIR": f"/tmp/r{os.getpid()}", "RAY_AUTH_MODE": "disabled"}
+    env.pop("RAY_ADDRESS", None)  # that of the tests' own Ray, which `ray job submit` would take before --address
     options = [f"--{name}={port}" for name, port in ports.items()]
     start = [*ray, "start", "--head", "--num-cpus=4", "--dashboard-host=127.0.0.1", "--disable-usage-stats", *options]
     head = subprocess.Popen([*start, "--block"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
