@@ -22,7 +22,7 @@ from fireact_ray.models.base import ChatModel, Completion, Sampling
 from fireact_ray.quota.budget import Spent
 from fireact_ray.quota.gate import LocalQuota
 from fireact_ray.scheduling.dispatch import read_landed
-from fireact_ray.scheduling.plan import PLAN, Planned, planned_row
+from fireact_ray.scheduling.plan import PLAN, Planned, planned_row, read_policy
 from fireact_ray.scheduling.retries import read_counts
 from fireact_ray.scheduling.streak import failure_of
 from fireact_ray.stages.metering import account_of
@@ -96,14 +96,16 @@ class _Heard:
 
 def _first_pending(home: Folder, only: frozenset[str] | None) -> Planned | None:
     """Of the rows that no earlier run has tried: one that failed before may fail by its own fault."""
-    landed, _ = read_landed(home / "trajectories")
-    retried = read_counts(home)
+    landed, accepted = read_landed(home / "trajectories")
+    retried, target = read_counts(home), read_policy(home).target_accepted
     rows = (row for batch in home.read_batches(PLAN) for row in batch.to_pylist())
     for _, line in groupby(rows, key=lambda row: row["line"]):
         members = list(line)
         states = landed.find([row["trajectory_id"] for row in members])
         for row, state in zip(members, states, strict=True):
             key = row["trajectory_id"]
-            if not any(states) and state is None and key not in retried and (only is None or key in only):
+            if any(states) or (target is not None and accepted[row["method"]] >= target):
+                continue  # it is not needed
+            if state is None and key not in retried and (only is None or key in only):
                 return planned_row(row)
     return None

@@ -7,33 +7,26 @@ out when its slowest row is done), so no rollout is one: a slow row here holds n
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError
 
-from fireact_ray.actors.dispatch import ActorSource, open_dispatcher
-from fireact_ray.actors.forwarding import forward_warnings
+from fireact_ray.actors.dispatch import open_dispatcher
 from fireact_ray.actors.lacking import pending
+from fireact_ray.actors.rollout_worker import RolloutWorker, WorkerSettings
 from fireact_ray.actors.search import search_pool
 from fireact_ray.assembly import AgentBuilder, TeacherAgents
-from fireact_ray.collector import spare_collector
 from fireact_ray.errors import DataError, FireActError, ModelDenied, ModelUnknown, QuotaDenied
 from fireact_ray.interrupts import interrupts_wait
-from fireact_ray.journal import Journal
-from fireact_ray.journaling import journaled
 from fireact_ray.recipe import Recipe
 from fireact_ray.scheduling.dispatch import Counts
-from fireact_ray.scheduling.landing import Lander
 from fireact_ray.scheduling.plan import PlanSize
-from fireact_ray.scheduling.pool import OPEN_PER_SLOT, Assignment, Pool
+from fireact_ray.scheduling.pool import OPEN_PER_SLOT
 from fireact_ray.scheduling.progress import LiveProgress
 from fireact_ray.stages.feeding import Feed, feeding
 from fireact_ray.stages.metering import shared_quota
@@ -43,59 +36,13 @@ from fireact_ray.stages.sharing import demand_shared
 from fireact_ray.store import Folder
 from fireact_ray.tools.base import SearchBackend
 from fireact_ray.tools.offline import OfflineBackend
-from fireact_ray.types import Trajectory
 from fireact_ray.waiting import Waiting
 
 _WORKER_CPUS = 0.5
 _POLL_S = 0.5
-_SHIP_S = 1.0
 _ENDING_S = 10.0  # how long interrupted workers may take to land what has finished
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class WorkerSettings:
-    """What every worker is built from. `slots`: model calls at a time in one worker, with `open_per_slot` rollouts."""
-
-    builder: AgentBuilder
-    backend: SearchBackend
-    home: Folder
-    slots: int
-    open_per_slot: int
-    offline: bool
-
-
-class RolloutWorker:
-    """An actor: one event loop, one set of agents, one journal, one pool."""
-
-    def __init__(self, settings: WorkerSettings) -> None:
-        forward_warnings()
-        self._settings = settings
-
-    async def run(self, seat: str, dispatcher: Any) -> None:
-        """Until there is nothing left to run. Ray calls it again in a new process when this one dies."""
-        settings = self._settings
-        writer = f"{seat}-{uuid.uuid4().hex[:8]}"
-        journal = Journal(settings.home / "journal", writer)
-        agents = settings.builder(settings.backend, settings.slots)
-        spare_collector()
-
-        async def run_row(assignment: Assignment) -> Trajectory:
-            row = assignment.row
-            agent = journaled(agents[row.method], journal, row.trajectory_id, assignment.paid, settings.offline)
-            return await agent.run(row.question, row.attempt)
-
-        await dispatcher.join.remote(seat, writer)
-        lander = Lander(settings.home / "trajectories", writer)
-        shipping = asyncio.create_task(_ship(journal))
-        try:
-            await Pool(run_row, lander, ActorSource(dispatcher, seat), settings.open_per_slot * settings.slots).run()
-        finally:
-            shipping.cancel()
-            journal.close()
-            for agent in agents.values():
-                await agent.close()
 
 
 def run_rollouts(
@@ -130,9 +77,9 @@ def run_rollouts(
                 _preflight(home, builder, source, only)
             backend_context = search_pool(recipe.search, source.fingerprint)
         with (
+            open_dispatcher(home, workers, recording) as dispatcher,  # which starts while the next two are waited for
             backend_context as backend,
             shared_quota(builder) as builder,
-            open_dispatcher(home, workers, recording) as dispatcher,
         ):
             settings = WorkerSettings(builder, backend, home, slots, open_per_slot, offline=recording is not None)
             width = f"{workers} workers, {slots * workers} calls in flight"
@@ -195,12 +142,6 @@ def _counts(dispatcher: Any) -> Counts:
     except RayActorError:
         raise DataError("The run's dispatcher died. Nothing finished is lost: run the same command again.") from None
     return counts
-
-
-async def _ship(journal: Journal) -> None:
-    while True:
-        await asyncio.sleep(_SHIP_S)
-        await asyncio.to_thread(journal.ship)
 
 
 def _explained(error: FireActError) -> FireActError:
