@@ -94,13 +94,13 @@ class Scene:
             yield command
         finally:
             command.kill()
-            left = command.left_after(20)
+            left = command.left_after(60)
         assert left == [], f"processes outlive their command: {[process.title for process in left]}"
 
     def finish(self, *overrides: str, code: int = 0, **env: str) -> Command:
         """The same command, let alone."""
         with self.command(*overrides, **env) as command:
-            assert command.wait(200) == code, command.said
+            assert command.wait(600) == code, command.said
         return command
 
 

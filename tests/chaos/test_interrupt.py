@@ -22,7 +22,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(chaos, tmp_path, local
             with made.command() as command:
                 until(lambda moment=moment: command.ended or has_come_to(made, command, moment), 120)
                 command.interrupt() if number == signal.SIGINT else command.send(number)
-                assert command.wait(60) == 130, command.said
+                assert command.wait(300) == 130, command.said
                 assert "run the same command again" in command.said
                 assert "Traceback" not in command.said
         assert made.generate().code == 0

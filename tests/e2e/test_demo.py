@@ -37,7 +37,7 @@ def test_the_demo_does_the_whole_job_and_leaves_nothing_running(tmp_path):
     marker = f"FIREACT_TEST={uuid.uuid4()}"
     env = dict([*os.environ.items(), marker.split("="), ("RAY_ADDRESS", "")])  # with a Ray of its own
     command = [sys.executable, "-m", "fireact_ray.cli", "demo", *SMALL, f"--set=output_dir={tmp_path}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=env)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=800, env=env)
     assert done.returncode == 0, done.stderr
     for part in ("Ray Train", "Ray Serve"):
         assert part in done.stderr
@@ -52,7 +52,7 @@ def test_the_demo_does_the_whole_job_and_leaves_nothing_running(tmp_path):
     for name in ("trajectories", "dataset", "model", "evaluations"):
         assert f"{tmp_path}/demo/{name}" in done.stdout
         assert (tmp_path / "demo" / name).is_dir()
-    deadline = time.monotonic() + 10  # Ray's daemons take a moment to follow their driver
+    deadline = time.monotonic() + 60  # Ray's daemons take a moment to follow their driver
     while left_running(marker) and time.monotonic() < deadline:
         time.sleep(0.5)
     assert left_running(marker) == []
@@ -81,9 +81,9 @@ def test_the_pipeline_runs_as_a_ray_job_on_a_head_that_was_started_before(tmp_pa
         job = ["python", "jobs/pipeline.py", "--recipe", "demo", *SMALL, f"--set=output_dir={tmp_path}"]
         for _ in range(60):  # the head answers before it can take jobs
             try:
-                done = subprocess.run([*submit, *job], env=env, capture_output=True, text=True, timeout=240)
+                done = subprocess.run([*submit, *job], env=env, capture_output=True, text=True, timeout=800)
             except subprocess.TimeoutExpired as hung:  # say how far the job came
-                pytest.fail(f"the job did not end in 240 s\n{(hung.stdout or b'').decode()}")
+                pytest.fail(f"the job did not end in 800 s\n{(hung.stdout or b'').decode()}")
             if not re.search("No available agent|Failed to connect", done.stderr):
                 break
             time.sleep(1)
