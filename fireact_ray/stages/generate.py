@@ -33,7 +33,8 @@ def generate(recipe: Recipe) -> Folder:
     """Run every planned rollout that is still needed; returns the folder of trajectories.
 
     Raises InputError for a missing file or key before anything is written, ModelDenied when the teacher's provider
-    refuses every call and BudgetExhausted when the budget is spent (what was paid for until then is kept).
+    refuses every call, SameFailure when every row fails alike for a reason outside the agent, and BudgetExhausted when
+    the budget is spent (what was paid for until then is kept).
     """
     with prepared(recipe) as generation:
         size = generation.begin()

@@ -56,11 +56,11 @@ def begin(
 def _drop_failed_beginning(home: Folder) -> None:
     """Where every row failed from outside there is no result: whatever the recipe needs to be put right may change."""
     try:
-        landed, _ = read_landed(home / "trajectories")
+        failed = planned_of(home, read_failures(home).retryable(None))
+        n_rows = len(read_landed(home / "trajectories")[0]) if failed else 0
     except DataError:  # a broken part, which may hold results
         return
-    failed = planned_of(home, read_failures(home).retryable(None))
-    if len(landed) and len(failed) == len(landed):
+    if failed and len(failed) == n_rows:
         take_out(home, failed)
 
 

@@ -66,7 +66,8 @@ def run_rollouts(
     `source`: the search as the driver has opened it (see actors.search). `recording`: a folder like `home` whose
     journal answers every call; nothing is asked outside. `only`: these rows.
     Raises ModelDenied, ToolDenied or BudgetExhausted, once what is under way has landed, when no further call is
-    allowed, and DataError when rows cannot be written.
+    allowed, SameFailure when the teacher's first call or row after row fails alike, and DataError when rows cannot be
+    written.
     """
     slots = max(1, concurrency // workers)
     backend_context: Any = nullcontext(OfflineBackend(source.fingerprint))

@@ -1,8 +1,7 @@
 """fp32 or bf16: what this hardware does fast.
 
-A CPU without bf16 instructions emulates them: a training step then takes nine times as long as in fp32, a bare matrix
-product fifty (docs/results.md). So `auto` asks the hardware first, and on a CPU that has them it believes a clock, not
-a flag.
+A CPU without bf16 instructions emulates them: a training step then takes nine times as long as in fp32
+(docs/results.md). So `auto` asks the hardware first, and on a CPU that has them it believes a clock, not a flag.
 """
 
 from __future__ import annotations
