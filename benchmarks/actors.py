@@ -24,11 +24,11 @@ import ray
 
 from fireact_ray.actors.quota import open_quota
 from fireact_ray.actors.search import search_pool
-from fireact_ray.assembly import open_backend
 from fireact_ray.quota.budget import Account, Spent
 from fireact_ray.quota.gate import Gate, granted
 from fireact_ray.quota.ledger import Outcome, QuotaLimits, Settlement
 from fireact_ray.recipe import RayConfig
+from fireact_ray.search import open_backend
 from fireact_ray.stages.runtime import ray_session
 from fireact_ray.tasks.almanac import corpus
 from fireact_ray.tools.base import Hit

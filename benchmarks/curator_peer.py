@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def run_curator(python: str, recipe: Recipe, planned: Sequence[Planned]) -> None:
     """From our side: hand it the same requests, wait for the end."""
     from benchmarks.chains import request_body
-    from fireact_ray.assembly import TeacherAgents, open_backend
+    from fireact_ray.assembly import TeacherAgents
+    from fireact_ray.search import open_backend
 
     (agent,) = TeacherAgents(recipe, opened=False)(open_backend(recipe.search)).values()
     bodies = [request_body(agent, row.question, row.attempt, []) for row in planned]

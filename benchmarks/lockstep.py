@@ -16,9 +16,10 @@ import aiohttp
 
 from benchmarks.chains import request_body
 from fireact_ray.agent import Agent
-from fireact_ray.assembly import TeacherAgents, open_backend
+from fireact_ray.assembly import TeacherAgents
 from fireact_ray.recipe import Recipe
 from fireact_ray.scheduling.plan import Planned
+from fireact_ray.search import open_backend
 from fireact_ray.types import Question, Step
 
 CHUNK = 200

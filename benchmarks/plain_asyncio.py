@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from fireact_ray.assembly import TeacherAgents, open_backend
+from fireact_ray.assembly import TeacherAgents
 from fireact_ray.models.slotted import Slots, Slotted
 from fireact_ray.recipe import Recipe
 from fireact_ray.scheduling.plan import Planned
+from fireact_ray.search import open_backend
 
 
 async def run_plain(recipe: Recipe, planned: Sequence[Planned], slots: int, gate: Literal["calls", "rollouts"]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from fireact_ray.assembly import StudentAgents, TeacherAgents, open_backend, student_dir
+from fireact_ray.assembly import StudentAgents, TeacherAgents, student_dir
 from fireact_ray.errors import InputError
 from fireact_ray.hashing import content_hash
 from fireact_ray.recipe import Recipe
+from fireact_ray.search import open_backend
 from fireact_ray.teacher.running import running_teacher
 from fireact_ray.types import Question, Step, Trajectory
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from fireact_ray.agent import Agent
-from fireact_ray.claiming import named
 from fireact_ray.errors import InputError
 from fireact_ray.methods import make_method
 from fireact_ray.models.base import ChatModel, Sampling
@@ -18,7 +16,7 @@ from fireact_ray.models.retrying import Retrying, RetryPolicy
 from fireact_ray.models.slotted import Slots, Slotted
 from fireact_ray.models.unopened import UnopenedModel
 from fireact_ray.nano import MODEL_DIR
-from fireact_ray.paths import NANO
+from fireact_ray.paths import NANO, named
 from fireact_ray.quota.budget import Price
 from fireact_ray.quota.gate import LocalQuota
 from fireact_ray.quota.ledger import QuotaLimits
@@ -31,55 +29,17 @@ from fireact_ray.recipe import (
     TeacherModelConfig,
 )
 from fireact_ray.rollout import Limits
+from fireact_ray.search import search_tools
 from fireact_ray.secrets import read_api_key
 from fireact_ray.store import Folder
 from fireact_ray.tasks import TASKS
 from fireact_ray.teacher.protocol import MODEL_NAME as SCRIPTED_NAME
-from fireact_ray.tools.base import SearchBackend, Tool
-from fireact_ray.tools.config import IndexSearchConfig, ReplaySearchConfig, SearchBackendConfig, SearchConfig
-from fireact_ray.tools.search import SearchTool
+from fireact_ray.tools.base import SearchBackend
 
 _LEASE_MARGIN_S = 60.0  # over the call's own time limit, for queues and slow machines
 
 # Agents by method, built where they run; with so many slots for model calls (None: no bound).
 AgentBuilder = Callable[[SearchBackend, int | None], dict[str, Agent]]
-
-
-def open_backend(config: SearchConfig, share: float = 1.0, *, offline: bool = False) -> SearchBackend:
-    """The backend with its cache, pace, breaker and faults. `share`: of the allowed rate, for one of several actors;
-    `offline`: it only has to name what would be searched, so it needs no key.
-
-    Raises InputError for a missing or unreadable corpus or recording, and for a missing key.
-    """
-    from fireact_ray.tools.index import default_cache_dir
-    from fireact_ray.tools.stack import wrapped
-
-    return wrapped(_open_source(config.backend, offline), config, default_cache_dir(), share)
-
-
-def _open_source(config: SearchBackendConfig, offline: bool) -> SearchBackend:
-    if isinstance(config, IndexSearchConfig):
-        from fireact_ray.tools.corpus import corpus_key, read_corpus
-        from fireact_ray.tools.index import build_index, default_cache_dir
-
-        if config.corpus == "almanac":
-            from fireact_ray.tasks.almanac import corpus, corpus_fingerprint
-
-            return build_index(corpus(), default_cache_dir(), corpus_fingerprint())
-        path = Path(config.corpus)
-        cache_dir = default_cache_dir()
-        return build_index(read_corpus(path), cache_dir, corpus_key(path, cache_dir))
-    if isinstance(config, ReplaySearchConfig):
-        from fireact_ray.tools.replay import ReplayBackend
-
-        return ReplayBackend.from_path(Path(config.path))
-    from fireact_ray.tools.web.opening import open_web
-
-    return open_web(config, with_key=not offline)
-
-
-def search_tools(config: SearchConfig, backend: SearchBackend) -> dict[str, Tool]:
-    return {"search": SearchTool(backend, config.n_hits, config.max_chars)}
 
 
 def open_teacher(config: TeacherModelConfig, quota: Quota, slots: int | None = None) -> ChatModel:

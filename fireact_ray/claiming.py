@@ -14,11 +14,6 @@ from fireact_ray.paths import last_name
 from fireact_ray.store import Folder
 
 
-def named(path: str | None, fingerprint: str | None = None) -> dict[str, str | None] | None:
-    """A file, folder or model as a claim knows it. Fingerprint None: its name has to do."""
-    return None if path is None else {"name": last_name(path), "fingerprint": fingerprint}
-
-
 def claim(folder: Folder, inputs: dict[str, Any], *, is_empty: bool, ignored: frozenset[str] = frozenset()) -> None:
     """Bind a folder to the inputs that shape its content, before anything else is written there.
 

@@ -33,6 +33,11 @@ def last_name(path: str) -> str:
     return parts[-1] if parts else path
 
 
+def named(path: str | None, fingerprint: str | None = None) -> dict[str, str | None] | None:
+    """A file, folder or model as what a run remembers names it. Fingerprint None: its name has to do."""
+    return None if path is None else {"name": last_name(path), "fingerprint": fingerprint}
+
+
 def goes_with_a_job(path: str) -> bool:
     """In the copy of a working folder that Ray makes for a job, and deletes with it."""
     parts = Path(path).parts

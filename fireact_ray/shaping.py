@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fireact_ray.assembly import named_base
-from fireact_ray.claiming import named
+from fireact_ray.paths import named
 from fireact_ray.recipe import Recipe
 
 _ACCESS = ("base_url", "api_key_env", "api_key_file", "timeout_s", "max_attempts")

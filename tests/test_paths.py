@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fireact_ray.claiming import claim, named
+from fireact_ray.claiming import claim
 from fireact_ray.errors import InputError, RecipeError
-from fireact_ray.paths import absolute, absolute_model, last_name
+from fireact_ray.paths import absolute, absolute_model, last_name, named
 from fireact_ray.recipe_loader import load_recipe, to_yaml
 from fireact_ray.section import NAMES
 from fireact_ray.store import Folder

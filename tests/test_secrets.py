@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from loopback import loopback
 
 from fireact_ray import secrets
-from fireact_ray.assembly import open_backend
 from fireact_ray.errors import FireActError, InputError
 from fireact_ray.models.base import Sampling
 from fireact_ray.models.openai import OpenAIChat
 from fireact_ray.models.retrying import Retrying, RetryPolicy
 from fireact_ray.provider_words import one_line
 from fireact_ray.recipe_loader import load_recipe, to_yaml
+from fireact_ray.search import open_backend
 from fireact_ray.secrets import ApiKey, RedactingFilter, read_api_key, redact, remember
 from fireact_ray.tools.web.backend import WebBackend
 from fireact_ray.tools.web.http import HttpPolicy

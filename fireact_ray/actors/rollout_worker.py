@@ -40,13 +40,11 @@ class WorkerSettings:
 class RolloutWorker:
     """`run` is called once in each process."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self) -> None:
         forward_warnings()
-        self._settings = settings
 
-    async def run(self, seat: str, dispatcher: Any) -> None:
+    async def run(self, settings: WorkerSettings, seat: str, dispatcher: Any) -> None:
         """Until there is nothing left to run. Ray calls it again in a new process when this one dies."""
-        settings = self._settings
         writer = f"{seat}-{uuid.uuid4().hex[:8]}"
         journal = Journal(settings.home / "journal", writer)
         agents = settings.builder(settings.backend, settings.slots)

@@ -18,11 +18,11 @@ from ray.exceptions import ActorDiedError, RayActorError
 
 from fireact_ray.actors.forwarding import forward_warnings
 from fireact_ray.actors.lacking import pending
-from fireact_ray.assembly import open_backend
 from fireact_ray.errors import InputError, ToolError
 from fireact_ray.rpc.client import RpcClient, RpcUnavailable
 from fireact_ray.rpc.server import RpcServer
 from fireact_ray.rpc.wire import Address
+from fireact_ray.search import open_backend
 from fireact_ray.secrets import redact
 from fireact_ray.tools.base import Hit
 from fireact_ray.tools.config import SearchConfig

@@ -24,6 +24,7 @@ from fireact_ray.recipe import RayConfig
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
+from fireact_ray.stages.ray_data import ray_data
 from fireact_ray.stages.runtime import ray_session
 from fireact_ray.store import Folder, RowGroup
 from fireact_ray.waiting import said_while_waiting
@@ -112,8 +113,7 @@ def _on_ray(groups: Sequence[RowGroup], job: PrepareRows, n_rows: int) -> list[B
     disk."""
     n_cpus = int(ray.cluster_resources().get("CPU", 0))  # none, where the head has none and no worker has come yet
     n_tasks = min(len(groups), max(1, _TASKS_PER_CPU * n_cpus, len(groups) // _GROUPS_PER_TASK))
-    dataset = ray.data.from_items([asdict(group) for group in groups], override_num_blocks=n_tasks)
-    dataset.context.execution_options.preserve_order = True
+    dataset = ray_data().from_items([asdict(group) for group in groups], override_num_blocks=n_tasks)
     blocks: list[Block] = []
 
     def waited_for() -> str | None:

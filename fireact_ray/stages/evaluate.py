@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fireact_ray.assembly import AgentBuilder, StudentAgents, TeacherAgents, open_backend, student_dir
+from fireact_ray.assembly import AgentBuilder, StudentAgents, TeacherAgents, student_dir
 from fireact_ray.errors import DataError
 from fireact_ray.evaluation.report import Report, comparison_markdown
 from fireact_ray.lease import leased
@@ -16,6 +16,7 @@ from fireact_ray.models.student import open_renderer, student_name
 from fireact_ray.recipe import Recipe
 from fireact_ray.scheduling.plan import Policy, plan_lines
 from fireact_ray.scheduling.pool import OPEN_PER_SLOT
+from fireact_ray.search import open_backend
 from fireact_ray.shaping import student_inputs, teacher_inputs
 from fireact_ray.stages.landing import begin, report_failures
 from fireact_ray.stages.rollouts import run_rollouts

@@ -16,11 +16,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray
-from ray.data import DataContext
 from ray.exceptions import RayTaskError
 
 from fireact_ray.errors import DataError
 from fireact_ray.scheduling.plan import PLAN, Landed
+from fireact_ray.stages.ray_data import ray_data
 from fireact_ray.stages.runtime import own_error
 from fireact_ray.store import Folder
 
@@ -62,10 +62,11 @@ class Feed:
 
     def _stream(self, mark: MarkLanded) -> None:
         self.waits_for = "Ray Data to start"
-        DataContext.get_current().execution_options.preserve_order = True
         # A fraction of a CPU each: on a small machine the workers hold the rest.
-        plan = ray.data.read_parquet(f"{self._home.uri}/{PLAN}", num_cpus=0.1).map_batches(
-            mark, batch_format="pyarrow", batch_size=_BATCH_ROWS, num_cpus=0.1
+        plan = (
+            ray_data()
+            .read_parquet(f"{self._home.uri}/{PLAN}", num_cpus=0.1)
+            .map_batches(mark, batch_format="pyarrow", batch_size=_BATCH_ROWS, num_cpus=0.1)
         )
         for batch in plan.iter_batches(batch_format="pyarrow", batch_size=_BATCH_ROWS):
             self.waits_for = None

@@ -10,12 +10,13 @@ from typing import Any
 
 from fireact_ray.accounting import books
 from fireact_ray.agent import Agent
-from fireact_ray.assembly import TeacherAgents, open_backend
+from fireact_ray.assembly import TeacherAgents
 from fireact_ray.errors import DataError
 from fireact_ray.lease import leased
 from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import to_yaml
 from fireact_ray.scheduling.plan import Line, PlanSize, plan_lines
+from fireact_ray.search import open_backend
 from fireact_ray.shaping import generate_inputs
 from fireact_ray.stages.landing import begin, merge_parts, report_failures
 from fireact_ray.stages.rollouts import run_rollouts

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import ray
-
 from fireact_ray.accounting import set_aside_broken
 from fireact_ray.claiming import claim
 from fireact_ray.errors import DataError
@@ -19,6 +17,7 @@ from fireact_ray.scheduling.dispatch import read_landed
 from fireact_ray.scheduling.plan import Line, PlanSize, Policy, write_plan
 from fireact_ray.scheduling.retries import planned_of, read_failures, take_out
 from fireact_ray.shaping import NOT_SHAPING
+from fireact_ray.stages.ray_data import ray_data
 from fireact_ray.stages.runtime import ray_session
 from fireact_ray.store import Folder
 
@@ -104,7 +103,7 @@ def merge_parts(folder: Folder, config: RayConfig) -> Iterator[list[str]]:
         parts = sorted(merge.run() for merge in merges)
     else:
         with ray_session(config):
-            merged = ray.data.from_items([{"merge": merge} for merge in merges], override_num_blocks=len(merges))
+            merged = ray_data().from_items([{"merge": merge} for merge in merges], override_num_blocks=len(merges))
             parts = sorted(row["part"] for row in merged.map(_run).take_all())
     reach("before-manifest")
     yield parts

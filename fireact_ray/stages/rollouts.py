@@ -78,7 +78,8 @@ def run_rollouts(
                 _preflight(home, builder, source, only)
             backend_context = search_pool(recipe.search, source.fingerprint)
         with (
-            open_dispatcher(home, workers, recording) as dispatcher,  # which starts while the next two are waited for
+            _workers(workers, num_gpus) as actors,  # they and the dispatcher start while the last two are waited for
+            open_dispatcher(home, workers, recording) as dispatcher,
             backend_context as backend,
             shared_quota(builder) as builder,
         ):
@@ -87,7 +88,8 @@ def run_rollouts(
             logger.info("%s: %d rows to %s", label, size.owed, width)
             progress = LiveProgress(label, home, size.owed, size.planned - size.owed)
             each = {"CPU": _WORKER_CPUS, "GPU": num_gpus}
-            with _workers(settings, dispatcher, workers, num_gpus) as running, feeding(home, dispatcher, only) as feed:
+            running = [actor.run.remote(settings, f"w{seat}", dispatcher) for seat, actor in enumerate(actors)]
+            with feeding(home, dispatcher, only) as feed:
                 waiting = Waiting(label, partial(_waited_for, dispatcher, feed, workers, each))
                 _follow(progress, waiting, dispatcher, running)
 
@@ -100,13 +102,13 @@ def _preflight(home: Folder, builder: TeacherAgents, source: SearchBackend, only
 
 
 @contextmanager
-def _workers(settings: WorkerSettings, dispatcher: Any, n: int, num_gpus: float) -> Iterator[list[Any]]:
-    """Their running calls. A worker that dies is started again, wherever there is room."""
+def _workers(n: int, num_gpus: float) -> Iterator[list[Any]]:
+    """Their handles. A worker that dies is started again, wherever there is room."""
     options = {"max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "SPREAD"}
     actor = ray.remote(RolloutWorker).options(num_cpus=_WORKER_CPUS, num_gpus=num_gpus, **options)
-    actors = [actor.remote(settings) for _ in range(n)]
+    actors = [actor.remote() for _ in range(n)]
     try:
-        yield [actor.run.remote(f"w{seat}", dispatcher) for seat, actor in enumerate(actors)]
+        yield actors
     finally:
         for actor in actors:
             ray.kill(actor)

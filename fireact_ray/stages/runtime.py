@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import ray
-from ray.data import DataContext
 from ray.exceptions import RayTaskError
 
 from fireact_ray.actors.forwarding import warnings_shown
@@ -47,11 +46,9 @@ def ray_session(config: RayConfig) -> Iterator[None]:
 def _start(config: RayConfig) -> None:
     # Always an explicit address: without one, ray.init joins whatever cluster was last started on the machine.
     address = config.address or os.environ.get("RAY_ADDRESS") or "local"
-    # Ray Data and the C++ core speak for every dataset and actor; what matters to the user is said by the stages.
+    # The C++ core speaks for every actor; what matters to the user is said by the stages.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    for chatty in ("ray.data._internal.progress", "ray._private.authentication"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     if address == "local":
         demand_room(os.environ)
         for name, seconds in PATIENCE.items():
@@ -59,7 +56,6 @@ def _start(config: RayConfig) -> None:
     else:
         demand_cluster(address)
     _init(address, config.num_cpus)
-    DataContext.get_current().enable_progress_bars = False
     resources = ray.cluster_resources()
     logger.info(
         "Ray %s at %s: %g CPUs, %g GPUs",

@@ -12,11 +12,12 @@ from ray import serve as ray_serve
 
 from fireact_ray.actors.lacking import pending
 from fireact_ray.actors.search import search_pool
-from fireact_ray.assembly import open_backend, student_dir
+from fireact_ray.assembly import student_dir
 from fireact_ray.errors import InputError
 from fireact_ray.interrupts import interrupts_heeded, interrupts_wait
 from fireact_ray.models.student import open_renderer
 from fireact_ray.recipe import Recipe
+from fireact_ray.search import open_backend
 from fireact_ray.secrets import read_api_key
 from fireact_ray.serving.deployments import AgentServer, EngineServer
 from fireact_ray.stages.runtime import ray_session

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from fireact_ray.claiming import named
+from fireact_ray.paths import named
 from fireact_ray.section import BaseUrl, CorpusPlace, Place, Rate, Section
 from fireact_ray.tools.faults import FaultKind, FaultPlan
 

@@ -4,9 +4,10 @@ from dataclasses import replace
 import pytest
 
 from fireact_ray.accounting import books
-from fireact_ray.assembly import TeacherAgents, open_backend
+from fireact_ray.assembly import TeacherAgents
 from fireact_ray.errors import InputError, ModelDenied, ModelUnknown
 from fireact_ray.scheduling.plan import Policy, plan_lines
+from fireact_ray.search import open_backend
 from fireact_ray.stages.generate import generate
 from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.tasks import load_questions

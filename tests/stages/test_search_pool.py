@@ -9,8 +9,8 @@ from aiohttp import web
 from loopback import loopback
 
 from fireact_ray.actors.search import search_pool
-from fireact_ray.assembly import open_backend
 from fireact_ray.errors import InputError, ToolDenied, ToolError
+from fireact_ray.search import open_backend
 from fireact_ray.tools.base import Hit
 from fireact_ray.tools.config import SearchConfig
 

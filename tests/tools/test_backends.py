@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 from loopback import loopback
 
-from fireact_ray.assembly import open_backend
 from fireact_ray.errors import InputError, ToolDenied, ToolError
+from fireact_ray.search import open_backend
 from fireact_ray.tools.base import Hit
 from fireact_ray.tools.config import SearchConfig
 from fireact_ray.tools.search import SearchTool

@@ -8,8 +8,8 @@ import time
 import pytest
 from fakes import DictBackend
 
-from fireact_ray.assembly import open_backend
 from fireact_ray.errors import ToolError
+from fireact_ray.search import open_backend
 from fireact_ray.tools.base import Hit
 from fireact_ray.tools.breaker import BreakerBackend
 from fireact_ray.tools.caching import CachingBackend
