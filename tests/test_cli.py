@@ -1,22 +1,65 @@
 """The command line in processes of its own: exit codes, one-line errors, output folders."""
 
 import json
+import logging
+import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
+import traceback
+from pathlib import Path
 
 import pytest
 from fakes import question
 
+from fireact_ray import cli
 from fireact_ray.store import Folder, write_trajectories
 from fireact_ray.types import Action, Observation, Score, Step, StopReason, Trajectory
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.torch
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded():
+    """What commands load, once for all of them."""
+    import transformers  # noqa: F401
+
+    from fireact_ray.stages import convert, evaluate, generate, plan, serve, train  # noqa: F401
 
 
 def fireact(*arguments: str, cwd=None) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "fireact_ray.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd)
+    """`fireact ...` in a fork of this process, which has no thread of its own and runs no Ray."""
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        if (pid := os.fork()) == 0:
+            os._exit(_run_command(arguments, cwd, stdout.fileno(), stderr.fileno()))
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        stdout.seek(0)
+        stderr.seek(0)
+        return subprocess.CompletedProcess(arguments, code, stdout.read(), stderr.read())
+
+
+def _run_command(arguments: tuple[str, ...], cwd, *output: int) -> int:
+    """The exit code. Restores what the test runner has put in the place of files and handlers."""
+    signal.alarm(120)
+    for number, name in enumerate(("stdout", "stderr"), start=1):
+        os.dup2(output[number - 1], number)
+        setattr(sys, name, os.fdopen(number, "w", closefd=False))
+    logging.getLogger().handlers.clear()
+    os.chdir(cwd or Path.cwd())
+    sys.argv = ["fireact", *arguments]
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as ended:
+        code = ended.code or 0
+    except BaseException:  # noqa: BLE001 (nothing may get back into the fork's test session)
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
 
 
 RECIPE = """

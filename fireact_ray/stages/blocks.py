@@ -112,7 +112,7 @@ def _on_ray(groups: Sequence[RowGroup], job: PrepareRows, n_rows: int) -> list[B
     """Tasks of some row groups, which they read themselves; what they make stays in Ray's object store, or spills to
     disk."""
     n_cpus = int(ray.cluster_resources().get("CPU", 0))  # none, where the head has none and no worker has come yet
-    n_tasks = min(len(groups), max(1, _TASKS_PER_CPU * n_cpus, len(groups) // _GROUPS_PER_TASK))
+    n_tasks = min(len(groups), max(1, int(_TASKS_PER_CPU * n_cpus), len(groups) // _GROUPS_PER_TASK))
     dataset = ray_data().from_items([asdict(group) for group in groups], override_num_blocks=n_tasks)
     blocks: list[Block] = []
 

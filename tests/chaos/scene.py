@@ -18,6 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from commands import Command
+
 from fireact_ray.errors import FireActError
 from fireact_ray.recipe import Recipe
 from fireact_ray.recipe_loader import load_recipe, to_yaml
@@ -25,8 +27,6 @@ from fireact_ray.stages.generate import generate
 from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.teacher.server import ScriptedTeacher
 from fireact_ray.types import Trajectory
-
-from .command import Command
 
 REPLIES_PER_ROW = 3
 IN_FLIGHT = 8  # two workers of four slots

@@ -3,11 +3,11 @@
 import signal
 
 import pytest
+from commands import until
 
 from fireact_ray.teacher.faults import Latency
 
 from . import invariants
-from .command import until
 from .scene import LEASED, REPLIES_PER_ROW, scene
 
 pytestmark = [pytest.mark.chaos, pytest.mark.ray]

@@ -3,8 +3,7 @@
 import sys
 
 import pytest
-
-from .command import Command, until
+from commands import Command, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.ray, pytest.mark.torch]
 

@@ -5,11 +5,11 @@ import os
 import signal
 
 import pytest
+from commands import until
 
 from fireact_ray.teacher.faults import Latency
 
 from . import invariants
-from .command import until
 from .scene import IN_FLIGHT, LEASED, REPLIES_PER_ROW, Scene, scene
 
 pytestmark = [pytest.mark.chaos, pytest.mark.ray]

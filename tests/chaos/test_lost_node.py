@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from commands import until
 
 from fireact_ray.teacher.faults import Latency
 
 from . import invariants
-from .command import until
 from .scene import REPLIES_PER_ROW, scene
 
 pytestmark = [pytest.mark.chaos, pytest.mark.ray]

@@ -4,12 +4,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import Command
 
 from fireact_ray.recipe_loader import to_yaml
 from fireact_ray.types import StopReason
 
 from . import invariants
-from .command import Command
 from .scene import REPLIES_PER_ROW, scene
 
 pytestmark = [pytest.mark.chaos, pytest.mark.ray]

@@ -5,12 +5,12 @@ import threading
 import time
 
 import pytest
+from commands import until
 
 from fireact_ray.teacher.faults import Latency
 from fireact_ray.types import ObservationStatus, StopReason
 
 from . import invariants
-from .command import until
 from .scene import echo, scene
 
 pytestmark = [pytest.mark.chaos, pytest.mark.ray]

@@ -16,6 +16,7 @@ from .conftest import SMALL
 
 pytestmark = pytest.mark.e2e
 
+SMALLER = ["--set=train.workers=1", "--set=evaluate.systems=[finetuned]"]
 ROOT = Path(__file__).parents[2]
 
 
@@ -39,7 +40,7 @@ def test_the_pipeline_runs_as_a_ray_job_on_a_head_that_was_started_before(tmp_pa
     try:
         address = f"http://127.0.0.1:{ports['dashboard-port']}"
         submit = [*ray, "job", "submit", "--address", address, "--working-dir", str(ROOT), "--"]
-        job = ["python", "jobs/pipeline.py", "--recipe", "demo", *SMALL, f"--set=output_dir={tmp_path}"]
+        job = ["python", "jobs/pipeline.py", "--recipe", "demo", *SMALL, *SMALLER, f"--set=output_dir={tmp_path}"]
         for _ in range(60):  # the head answers before it can take jobs
             try:
                 done = subprocess.run([*submit, *job], env=env, capture_output=True, text=True, timeout=800)

@@ -31,9 +31,21 @@ def planned_keys(recipe) -> list[str]:
     return sorted(row.trajectory_id for line in plan_lines(questions, agents, Policy()) for row in line)
 
 
-def test_every_planned_row_lands_once_and_a_second_run_makes_no_call(tmp_path, local_ray, teacher):
-    recipe = small_recipe(tmp_path, teacher, "generate.workers=2")
-    folder = generate(recipe)
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory, local_ray):
+    """A run of two workers, asked for twice: its recipe, and the calls after each. The teacher is gone."""
+    with ScriptedTeacher(BrainConfig(seed=0, error_rate=0.1)) as teacher:
+        recipe = small_recipe(tmp_path_factory.mktemp("runs"), teacher, "generate.workers=2")
+        calls = []
+        for _ in range(2):
+            generate(recipe)
+            calls.append(teacher.stats()["calls"])
+    return recipe, calls
+
+
+def test_every_planned_row_lands_once_and_a_second_run_makes_no_call(generated):
+    recipe, (first_calls, all_calls) = generated
+    folder = Folder(recipe.run_dir) / "trajectories"
     rows = read_trajectories(folder)
     assert [t.trajectory_id for t in rows] == planned_keys(recipe)
     assert len(rows) == 24 * 2
@@ -43,22 +55,39 @@ def test_every_planned_row_lands_once_and_a_second_run_makes_no_call(tmp_path, l
     assert len(manifest["parts"]) == 1
     found = books(Folder(recipe.run_dir))
     assert (found.planned, found.landed, found.owed, found.problems) == (48, 48, 0, ())
-    calls = teacher.stats()["calls"]
-    generate(recipe)
-    assert teacher.stats()["calls"] == calls
+    assert first_calls == all_calls == {"200": sum(len(row.steps) for row in rows)}
 
 
-def test_rollouts_through_ray_equal_rollouts_in_a_loop(tmp_path, local_ray, teacher):
-    recipe = small_recipe(tmp_path, teacher, "generate.n_questions=6")
-    through_ray = [timeless(t) for t in read_trajectories(generate(recipe))]
+def test_rollouts_through_ray_equal_rollouts_in_a_loop(generated, teacher):
+    recipe, _ = generated
+    through_ray = read_trajectories(Folder(recipe.run_dir) / "trajectories")
 
     async def in_a_loop() -> list[Trajectory]:
-        agents = TeacherAgents(recipe)(open_backend(recipe.search))
+        reached = recipe.teacher.model.model_copy(update={"base_url": teacher.base_url})
+        here = recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"model": reached})})
+        agents = TeacherAgents(here)(open_backend(here.search))
         questions = load_questions("almanac", None, "train", 6)
         return [await agent.run(question) for question in questions for agent in agents.values()]
 
-    looped = sorted((timeless(t) for t in asyncio.run(in_a_loop())), key=lambda t: t.trajectory_id)
-    assert through_ray == looped
+    looped = {t.trajectory_id: timeless(t) for t in asyncio.run(in_a_loop())}
+    assert len(looped) == 6 * 2
+    assert {t.trajectory_id: timeless(t) for t in through_ray if t.trajectory_id in looped} == looped
+
+
+def test_a_changed_setting_in_an_old_folder_is_refused_by_name(generated, teacher):
+    recipe, _ = generated
+    with pytest.raises(InputError, match=r"teacher\.sampling\.temperature: was 0\.0, now 0\.5"):
+        generate(small_recipe(recipe.output_dir, teacher, "teacher.sampling.temperature=0.5"))
+
+
+def test_a_run_repeats_offline_from_its_recording_bit_for_bit(generated):
+    recipe, _ = generated
+    first = read_trajectories(Folder(recipe.run_dir) / "trajectories")
+    replayed = recipe.model_copy(update={"name": "again", "replay": recipe.run_dir})
+    assert read_trajectories(generate(replayed)) == first  # the teacher is gone; times are those of the recording
+    one_more = recipe.generate.model_copy(update={"n_questions": 25})
+    with pytest.raises(ModelDenied, match="the recording holds no"):
+        generate(replayed.model_copy(update={"name": "more", "generate": one_more}))
 
 
 def test_asking_for_more_questions_pays_only_for_those(tmp_path, local_ray, teacher):
@@ -68,12 +97,6 @@ def test_asking_for_more_questions_pays_only_for_those(tmp_path, local_ray, teac
         generate(small_recipe(tmp_path, teacher, "generate.n_questions=10", "teacher.methods=[cot]"))
     )
     assert (len(rows), teacher.stats()["calls"]["200"]) == (10, 10)
-
-
-def test_a_changed_setting_in_an_old_folder_is_refused_by_name(tmp_path, local_ray, teacher):
-    generate(small_recipe(tmp_path, teacher, "generate.n_questions=2"))
-    with pytest.raises(InputError, match=r"teacher\.sampling\.temperature: was 0\.0, now 0\.5"):
-        generate(small_recipe(tmp_path, teacher, "generate.n_questions=2", "teacher.sampling.temperature=0.5"))
 
 
 def test_a_denied_key_stops_the_run_with_its_reason(tmp_path, local_ray):
@@ -131,14 +154,3 @@ def test_a_question_is_asked_again_until_it_is_accepted(tmp_path, local_ray, tea
         assert [attempt for attempt, _ in tries] == list(range(len(tries)))
         assert not any(correct for _, correct in tries[:-1])
         assert len(tries) == 3 or tries[-1][1]
-
-
-def test_a_run_repeats_offline_from_its_recording_bit_for_bit(tmp_path, local_ray):
-    with ScriptedTeacher(BrainConfig(seed=0)) as teacher:
-        recorded = small_recipe(tmp_path, teacher, "generate.n_questions=8", "name=recorded")
-        first = read_trajectories(generate(recorded))
-    offline = small_recipe(tmp_path, teacher, "generate.n_questions=8", "name=again", f"replay={recorded.run_dir}")
-    assert read_trajectories(generate(offline)) == first  # the teacher is gone; times are those of the recording
-    unrecorded = small_recipe(tmp_path, teacher, "generate.n_questions=9", "name=more", f"replay={recorded.run_dir}")
-    with pytest.raises(ModelDenied, match="the recording holds no"):
-        generate(unrecorded)

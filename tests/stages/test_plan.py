@@ -14,7 +14,6 @@ pytestmark = pytest.mark.ray
 PRICES = 'as_of: 2026-11-01\nhosts: {"*": {scripted-teacher: {prompt: 1.0, completion: 4.0}}}\n'
 
 RECIPES = {
-    "react only": ["teacher.methods=[react]"],
     "one call and many": ["teacher.methods=[cot, react, reflexion]", "generate.n_questions=80"],
     "several attempts, another temperature and seed": [
         "teacher.methods=[react]",

@@ -1,7 +1,13 @@
-"""One small run through the later stages: each test builds on the run folder of the module's fixture."""
+"""One small run through the later stages: each test builds on the run folder of the module's fixture.
+
+Each stage is interrupted, in a process in which something was trained: 130, how to go on, and no result of half.
+"""
 
 import json
+import logging
+import re
 import shutil
+import signal
 import socket
 from pathlib import Path
 
@@ -12,32 +18,70 @@ from safetensors.torch import load_file
 
 from fireact_ray.errors import InputError
 from fireact_ray.evaluation.report import Report
+from fireact_ray.recipe import Recipe
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
-from fireact_ray.stages.serve import serving
+from fireact_ray.stages.serve import serve, serving
 from fireact_ray.stages.train import train
 from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.teacher.server import ScriptedTeacher
 
 from .conftest import small_recipe
+from .interrupting import HOW_TO_GO_ON, Said, command
 
 pytestmark = [pytest.mark.ray, pytest.mark.torch]
 
+SMALL = [
+    *("train.workers=1", "train.epochs=2", "train.global_batch_size=4", "train.checkpoint_every_steps=1"),
+    *("train.precision=fp32", "evaluate.workers=1"),
+]
+
+
+@pytest.fixture
+def said():
+    handler = Said()
+    logger = logging.getLogger("fireact_ray")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, local_ray):
-    """A run that was generated, converted and trained for an epoch by two workers."""
+def scripted():
     with ScriptedTeacher() as teacher:
-        steps = "train.checkpoint_every_steps=1", "train.global_batch_size=4"
-        recipe = small_recipe(tmp_path_factory.mktemp("runs"), teacher, *steps)
-        generate(recipe)
-        convert(recipe)
-        train(recipe)
-        yield recipe
+        yield teacher
 
 
-def test_training_leaves_a_model_that_names_its_base_and_renderer(trained):
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory, local_ray, scripted):
+    """A run whose training was interrupted behind the first checkpoint: the recipe, the exit code, the handler left."""
+    recipe = small_recipe(tmp_path_factory.mktemp("runs"), scripted, *SMALL)
+    generate(recipe)
+    convert(recipe)
+    checkpoints = Folder(recipe.run_dir) / "checkpoints"
+    code = command(lambda: train(recipe), interrupt_when=lambda: checkpoints.exists("checkpoint_manager_snapshot.json"))
+    return recipe, code, signal.getsignal(signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def trained(interrupted) -> Recipe:
+    """The same run, trained to its end."""
+    recipe, _, _ = interrupted
+    train(recipe)
+    return recipe
+
+
+def test_an_interrupted_training_leaves_no_model_and_no_handler(interrupted):
+    recipe, code, handler = interrupted
+    assert (code, handler) == (130, signal.default_int_handler)
+    assert not (Folder(recipe.run_dir) / "model").exists("fireact.json")
+
+
+def test_training_goes_on_and_leaves_a_model_that_names_its_base_and_renderer(trained):
     run = Folder(trained.run_dir)
     card = (run / "model").read_json("fireact.json")
     dataset = (run / "dataset").read_json("manifest.json")
@@ -47,6 +91,7 @@ def test_training_leaves_a_model_that_names_its_base_and_renderer(trained):
     assert (run / "model").names(".safetensors") == ["model.safetensors"]
     log = [json.loads(line) for line in (run / "checkpoints").read("log.jsonl").splitlines()]
     assert log[-1]["step"] == log[-1]["of"] == card["steps"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_training_again_does_nothing(trained):
@@ -71,8 +116,37 @@ def test_training_goes_on_from_the_checkpoint_before_a_torn_one_to_the_same_weig
 
 def test_other_settings_for_an_old_model_are_refused_by_name(trained):
     changed = trained.model_copy(update={"train": trained.train.model_copy(update={"epochs": 9})})
-    with pytest.raises(InputError, match=r"train\.epochs: was 1, now 9"):
+    with pytest.raises(InputError, match=r"train\.epochs: was 2, now 9"):
         train(changed)
+
+
+def test_generation_is_interrupted_after_a_training(trained, tmp_path, scripted, capsys):
+    recipe = small_recipe(tmp_path, scripted, *SMALL)
+    before = scripted.stats()["requests"]
+    asked = lambda: scripted.stats()["requests"] > before + 1  # noqa: E731 (the first call is made before the workers)
+    assert command(lambda: generate(recipe), interrupt_when=asked, number=signal.SIGTERM) == 130
+    assert HOW_TO_GO_ON in capsys.readouterr().err
+    assert not (Folder(recipe.run_dir) / "trajectories").exists("manifest.json")
+
+
+def test_conversion_on_ray_is_interrupted_after_a_training(trained, tmp_path, said, capsys):
+    other = trained.model_copy(update={"output_dir": str(tmp_path)})
+    source = Folder(trained.run_dir) / "trajectories"
+    begun = lambda: "convert: Ray Data" in said.text  # noqa: E731
+    assert command(lambda: convert(other, source, in_process=0), interrupt_when=begun) == 130
+    assert HOW_TO_GO_ON in capsys.readouterr().err
+    assert not (Folder(other.run_dir) / "dataset").exists("manifest.json")
+
+
+def test_no_table_is_made_of_an_interrupted_evaluation(trained, capsys):
+    system = "finetuned"
+    asked = trained.evaluate.model_copy(update={"systems": [system]})
+    recipe, folder = trained.model_copy(update={"evaluate": asked}), Folder(trained.run_dir) / "evaluations"
+    begun = lambda: bool((folder / system / "journal").names(".jsonl"))  # noqa: E731
+    assert command(lambda: evaluate(recipe), interrupt_when=begun) == 130
+    assert HOW_TO_GO_ON in capsys.readouterr().err
+    assert not (folder / system).exists("report.json")
+    assert not folder.exists("report.md")
 
 
 def test_evaluation_reports_every_question_for_base_and_finetuned(trained):
@@ -91,22 +165,36 @@ def test_another_renderer_than_the_trained_one_is_refused(trained):
         evaluate(trained.model_copy(update={"student": student, "name": trained.name}))
 
 
-def test_the_served_agent_answers_the_openai_client_and_streams_its_steps(trained):
-    with serving(trained) as url:
-        client = openai.OpenAI(base_url=f"{url}/v1", api_key="none")
-        assert [m.id for m in client.models.list()] == ["fireact/demo"]
-        asked = [{"role": "user", "content": "When was Welrel Brambram born?"}]
-        whole = client.chat.completions.create(model="fireact/demo", messages=asked)
-        chunks = list(client.chat.completions.create(model="fireact/demo", messages=asked, stream=True))
-        assert "Thought:" not in whole.choices[0].message.content
-        streamed = "".join(getattr(c.choices[0].delta, "reasoning_content", None) or "" for c in chunks)
-        assert streamed == whole.choices[0].message.reasoning_content
-        assert streamed.startswith("Thought: ")
-        assert whole.usage.completion_tokens > 0
-        with pytest.raises(openai.NotFoundError, match="Known: fireact/demo"):
-            client.chat.completions.create(model="gpt-4", messages=asked)
+def test_the_served_agent_answers_the_openai_client_and_an_interrupt_is_how_serving_ends(trained, said):
+    url = ""
+
+    def asked() -> bool:
+        nonlocal url
+        if "Ctrl-C stops" not in said.text:
+            return False
+        url = re.search(r"serve: (http://[^/]+)/v1/chat", said.text)[1]
+        ask_by_openai_client(url)
+        return True
+
+    assert command(lambda: serve(trained), interrupt_when=asked) == 0
+    assert url
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/health")
+
+
+def ask_by_openai_client(url: str) -> None:
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key="none")
+    assert [m.id for m in client.models.list()] == ["fireact/demo"]
+    asked = [{"role": "user", "content": "When was Welrel Brambram born?"}]
+    whole = client.chat.completions.create(model="fireact/demo", messages=asked)
+    chunks = list(client.chat.completions.create(model="fireact/demo", messages=asked, stream=True))
+    assert "Thought:" not in whole.choices[0].message.content
+    streamed = "".join(getattr(c.choices[0].delta, "reasoning_content", None) or "" for c in chunks)
+    assert streamed == whole.choices[0].message.reasoning_content
+    assert streamed.startswith("Thought: ")
+    assert whole.usage.completion_tokens > 0
+    with pytest.raises(openai.NotFoundError, match="Known: fireact/demo"):
+        client.chat.completions.create(model="gpt-4", messages=asked)
 
 
 def test_a_port_in_use_is_a_clear_error(trained):
