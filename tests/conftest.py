@@ -9,7 +9,8 @@ import pytest
 from hypothesis import settings
 
 settings.register_profile("patient", deadline=None)  # how long an example takes says nothing about it
-settings.load_profile("patient")
+settings.register_profile("fast", deadline=None, max_examples=10)
+settings.load_profile(os.environ.get("FIREACT_HYPOTHESIS", "patient"))
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach the network

@@ -14,6 +14,8 @@ from fireact_ray.exporting import export, read_dataset
 from fireact_ray.rows import EXAMPLE_SCHEMA
 from fireact_ray.store import Folder, write_trajectories
 
+pytestmark = pytest.mark.slow
+
 MANIFEST = {"tokens": 9, "trained_tokens": 3, "renderer": "plain", "renderer_fingerprint": "p-1", "fingerprint": "f"}
 
 

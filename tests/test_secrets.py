@@ -29,6 +29,8 @@ from fireact_ray.tools.web.http import HttpPolicy
 from fireact_ray.tools.web.serpapi import SerpApi
 from fireact_ray.types import Turn
 
+pytestmark = pytest.mark.slow
+
 CANARY = "CANARY/7f3a+1c9e=4b2d"  # with characters that a URL and a form spell differently
 SPELLINGS = (CANARY, "CANARY%2F7f3a%2B1c9e%3D4b2d", "CANARY/7f3a%2B1c9e%3D4b2d", "7f3a")
 

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from benchmarks.null_run import Kills, RunState, Width, open_dispatch, run_null
 from benchmarks.null_teacher import Meter, Questions, null_agents
 from benchmarks.virtual_clock import VirtualClockLoop
@@ -10,6 +12,8 @@ from fireact_ray.models.slotted import Slots
 from fireact_ray.scheduling.dispatch import read_landed
 from fireact_ray.scheduling.plan import Policy, plan_lines, write_plan
 from fireact_ray.store import Folder, finished_keys
+
+pytestmark = pytest.mark.slow
 
 WIDTH = Width(workers=2, concurrency=20)
 

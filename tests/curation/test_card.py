@@ -9,6 +9,8 @@ from fireact_ray.curation.card import Dataset, dataset_card, lint_training_rows,
 from fireact_ray.curation.exporters import FORMATS
 from fireact_ray.rows import to_table
 
+pytestmark = pytest.mark.slow
+
 ROW = finished_trajectory("a", cost_usd=0.25)
 ROW = replace(ROW, steps=ROW.steps[1:])
 MANIFEST = {

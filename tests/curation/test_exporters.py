@@ -18,6 +18,8 @@ from fireact_ray.methods.grammar import canonical_argument, canonical_line, neut
 from fireact_ray.tools import catalogue
 from fireact_ray.types import Action, Observation, Score, Step, StopReason, Trajectory, Usage
 
+pytestmark = pytest.mark.slow
+
 RELEASED = Path(__file__).parents[3] / "shared/data/fireact/finetune"
 RELEASED_FILES = (
     "hotpotqa_chat.jsonl",

@@ -7,6 +7,8 @@ from fireact_ray.curation.importers import Imported, import_trajectories
 from fireact_ray.errors import DataError, InputError
 from fireact_ray.types import Action, Observation, ObservationStatus, Score, StopReason, Trajectory
 
+pytestmark = pytest.mark.slow
+
 RELEASED = Path(__file__).parents[3] / "shared/data/fireact/finetune"
 
 SEARCH = "Thought: I look it up. \nAction: search[Lake Tarn depth]"

@@ -13,6 +13,8 @@ from fireact_ray.errors import InputError
 from fireact_ray.store import Folder, write_trajectories
 from fireact_ray.types import Action, Observation, ObservationStatus, Question, Score, Step, StopReason, Trajectory
 
+pytestmark = pytest.mark.slow
+
 RELEASED = Path(__file__).parents[3] / "shared/data/fireact/finetune"
 DEV = Path(__file__).parents[3] / "shared/data/questions/hotpotqa_dev.json"
 

@@ -21,6 +21,8 @@ from fireact_ray.rendering import make_renderer
 from fireact_ray.rows import to_table
 from fireact_ray.types import Action, Observation, ObservationStatus, Question, Score, Step, StopReason, Trajectory
 
+pytestmark = pytest.mark.slow
+
 RELEASED = Path(__file__).parents[3] / "shared/data/fireact/finetune"
 
 LOOK = Step("I look.", Action("search", "Tarn"), Observation("Lake Tarn lies in the north and is 410 m deep."))

@@ -17,6 +17,8 @@ from fireact_ray.methods.grammar import (
 from fireact_ray.tools import catalogue
 from fireact_ray.types import Action
 
+pytestmark = pytest.mark.slow
+
 SMALL = settings(max_examples=100, deadline=None)
 MANY = settings(max_examples=500, deadline=None)
 

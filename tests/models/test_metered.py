@@ -22,6 +22,8 @@ from fireact_ray.teacher.faults import FaultRates
 from fireact_ray.teacher.server import ScriptedTeacher
 from fireact_ray.types import StopReason, Turn, Usage
 
+pytestmark = pytest.mark.slow
+
 TURNS = (Turn("user", "3+4="),)
 
 

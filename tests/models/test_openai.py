@@ -36,6 +36,8 @@ from fireact_ray.teacher.malformed import SHAPES, content_type
 from fireact_ray.teacher.server import ScriptedTeacher
 from fireact_ray.types import Turn, Usage
 
+pytestmark = pytest.mark.slow
+
 TURNS = (Turn("system", "s"), Turn("user", "q"))
 FAST = RetryPolicy(max_attempts=3, first_delay_s=0.01, max_delay_s=0.02)
 

@@ -7,7 +7,6 @@ from fakes import finished_trajectory, question
 from fireact_ray.scheduling.dispatch import read_landed
 from fireact_ray.scheduling.plan import Landed, Planned, Policy, write_plan
 from fireact_ray.scheduling.retries import planned_of, read_failures, take_out
-from fireact_ray.stages.landing import begin
 from fireact_ray.store import Folder, read_trajectories, write_trajectories
 from fireact_ray.types import StopReason, Trajectory
 
@@ -100,7 +99,10 @@ def test_a_death_before_the_parts_are_rewritten_loses_no_row(home, monkeypatch):
     assert set(keys_in(home)) == set("abghi")
 
 
+@pytest.mark.ray  # which this loads
 def test_a_run_begins_with_its_failed_rows_pending(home):
+    from fireact_ray.stages.landing import begin
+
     size = begin(home, {}, lines_of("abcdefgh"), Policy(), max_retries=1)
     assert (size.planned, size.owed) == (8, 4)
     write_trajectories(home / "trajectories", [failed(key) for key in "cdef"], "again")
@@ -110,6 +112,9 @@ def test_a_run_begins_with_its_failed_rows_pending(home):
     assert begin(home, {}, lines_of("abcdefgh"), Policy(), max_retries=None).owed == 4
 
 
+@pytest.mark.ray
 def test_a_plan_that_lacks_a_failed_row_leaves_it_alone(home):
+    from fireact_ray.stages.landing import begin
+
     assert begin(home, {}, lines_of("abc"), Policy(), max_retries=1).owed == 1
     assert set(keys_in(home)) == set("abdefghi")

@@ -10,6 +10,8 @@ from fireact_ray.stages.pipeline import pipeline
 from fireact_ray.stages.sharing import Sight, check
 from fireact_ray.store import Folder
 
+pytestmark = pytest.mark.torch  # which these import
+
 FOLDER = Folder("/data/runs/r")
 
 

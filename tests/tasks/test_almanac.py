@@ -13,6 +13,8 @@ from fireact_ray.tasks.almanac.traps import ALIASES, SHARED_TITLES
 from fireact_ray.tasks.almanac.world import SPLITS, world
 from fireact_ray.tools.index import IndexBackend, build_index
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> IndexBackend:

@@ -18,6 +18,8 @@ from fireact_ray.teacher.understanding import Chain, Comparison, Same, Sum, Uncl
 from fireact_ray.tools.index import build_index
 from fireact_ray.types import Action, Observation, Question, Step
 
+pytestmark = pytest.mark.slow
+
 Search = Callable[[str], str]
 CAREFUL = Brain(BrainConfig(error_rate=0.0))
 

@@ -23,6 +23,8 @@ from fireact_ray.teacher.protocol import ChatRequest, count_tokens
 from fireact_ray.teacher.server import ScriptedTeacher
 from fireact_ray.types import Question
 
+pytestmark = pytest.mark.slow
+
 REPLY = "Thought: No search is needed. 3+4=7. The answer is 7.\nAction: finish[7]"
 
 

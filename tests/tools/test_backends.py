@@ -16,6 +16,8 @@ from fireact_ray.tools.base import Hit
 from fireact_ray.tools.config import SearchConfig
 from fireact_ray.tools.search import SearchTool
 
+pytestmark = pytest.mark.slow
+
 KEY = "loopback-key-0123456789"
 QUERY = "Lake Tarn depth"
 

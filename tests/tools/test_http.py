@@ -11,6 +11,8 @@ from loopback import loopback
 from fireact_ray.errors import ToolDenied, ToolError
 from fireact_ray.tools.web.http import HttpClient, HttpPolicy, Request
 
+pytestmark = pytest.mark.slow
+
 FAST = HttpPolicy(timeout_s=2.0, max_attempts=3, first_delay_s=0.01, max_delay_s=0.02)
 
 

@@ -9,6 +9,8 @@ from fireact_ray.training.batching import collate, plan_steps
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row
 
+pytestmark = pytest.mark.torch
+
 CONFIG = TrainConfig(base_model="b", epochs=2, global_batch_size=4, micro_batch_tokens=24, seed=3)
 
 

@@ -3,6 +3,8 @@ import pytest
 from fireact_ray.errors import TrainingError
 from fireact_ray.training.config import TrainConfig
 
+pytestmark = pytest.mark.torch
+
 
 def test_a_configuration_survives_the_round_trip_through_plain_types():
     config = TrainConfig(base_model="org/model", lora_target_modules=("q_proj", "v_proj"), epochs=30)

@@ -5,6 +5,8 @@ import pytest
 from fireact_ray.errors import DataError
 from fireact_ray.training.data import load_dataset
 
+pytestmark = pytest.mark.torch
+
 
 def test_rows_come_back_in_the_order_of_their_ids(tmp_path: Path, write_dataset):
     write_dataset(tmp_path, [("b", [5, 6, 7], [0, 1, 1]), ("a", [8, 9], [0, 1])])
