@@ -37,7 +37,7 @@ def test_a_stage_that_was_interrupted_took_no_time():
 def test_the_demo_says_what_it_will_do_and_how_long_that_takes():
     said = demo_plan()
     assert all(name in said for name in DEMO)
-    assert "train ~2.9 min" in said
+    assert "train ~2.3 min" in said
     assert "about 5 minutes on two cores" in said
 
 
