@@ -22,18 +22,18 @@ from typing import Any
 
 import ray
 
-from fireact_ray.actors.quota import open_quota
-from fireact_ray.actors.search import search_pool
-from fireact_ray.quota.budget import Account, Spent
-from fireact_ray.quota.gate import Gate, granted
-from fireact_ray.quota.ledger import Outcome, QuotaLimits, Settlement
-from fireact_ray.recipe import RayConfig
-from fireact_ray.search import open_backend
-from fireact_ray.stages.runtime import ray_session
+from fireact_ray.agent.quota.budget import Account, Spent
+from fireact_ray.agent.quota.gate import Gate, granted
+from fireact_ray.agent.quota.ledger import Outcome, QuotaLimits, Settlement
+from fireact_ray.agent.tools.base import Hit
+from fireact_ray.agent.tools.config import SearchConfig
+from fireact_ray.core.types import Usage
+from fireact_ray.recipe.schema import RayConfig
+from fireact_ray.recipe.search import open_backend
+from fireact_ray.stages.actors.quota import open_quota
+from fireact_ray.stages.actors.search import search_pool
+from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.tasks.almanac import corpus
-from fireact_ray.tools.base import Hit
-from fireact_ray.tools.config import SearchConfig
-from fireact_ray.types import Usage
 
 _CALL, _REPLY = Usage(900, 100), Usage(700, 60)
 _IN_FLIGHT = (1, 10, 100, 1000)

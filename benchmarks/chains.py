@@ -11,10 +11,10 @@ from typing import Any
 
 from benchmarks.occupancy import Call
 from benchmarks.schedules import Chain, Leg
-from fireact_ray.agent import Agent
-from fireact_ray.teacher.calls import SeenCall
-from fireact_ray.teacher.protocol import ChatRequest
-from fireact_ray.types import Question, Step, Trajectory
+from fireact_ray.agent.agent import Agent
+from fireact_ray.core.types import Question, Step, Trajectory
+from fireact_ray.demo.teacher.calls import SeenCall
+from fireact_ray.demo.teacher.protocol import ChatRequest
 
 
 def request_body(agent: Agent, question: Question, attempt: int, steps: Sequence[Step]) -> dict[str, Any]:

@@ -28,9 +28,9 @@ import aiohttp
 import openai
 from aiohttp import web
 
-from fireact_ray.models.base import Sampling
-from fireact_ray.models.openai import OpenAIChat
-from fireact_ray.types import Turn
+from fireact_ray.agent.models.base import Sampling
+from fireact_ray.agent.models.openai import OpenAIChat
+from fireact_ray.core.types import Turn
 
 _TURNS = (Turn("system", "x " * 2000), Turn("user", "Who is older, Fulwom Thesfer or Stouthfes Poulshail?"))
 _REPLY = {

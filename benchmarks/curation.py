@@ -36,21 +36,21 @@ from typing import Any
 import datasets
 import ray
 
-from fireact_ray.assembly import base_model_dir
-from fireact_ray.curation.config import ConvertConfig
-from fireact_ray.curation.examples import conversation
-from fireact_ray.curation.importers import import_trajectories
-from fireact_ray.curation.selection import dropped_by, lines
-from fireact_ray.evaluation.tables import markdown_table
-from fireact_ray.recipe import Recipe
+from fireact_ray.core.storage.folder import Folder, read_trajectories, write_trajectories
+from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA, from_row
+from fireact_ray.core.types import Trajectory
+from fireact_ray.core.utils.markdown import markdown_table
+from fireact_ray.data.examples import conversation
+from fireact_ray.data.formats.importers import import_trajectories
+from fireact_ray.data.selection.config import ConvertConfig
+from fireact_ray.data.selection.selection import dropped_by, lines
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.teacher import base_model_dir
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
-from fireact_ray.rows import TRAJECTORY_SCHEMA, from_row
 from fireact_ray.stages.convert import IN_PROCESS, convert
-from fireact_ray.store import Folder, read_trajectories, write_trajectories
 from fireact_ray.training.packing import pack
-from fireact_ray.types import Trajectory
 
 _ROWS_PER_PART = 20_000
 _CONVERT = ConvertConfig(decontaminate=None, max_length=8192)

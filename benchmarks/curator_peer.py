@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fireact_ray.recipe import Recipe
-    from fireact_ray.scheduling.plan import Planned
+    from fireact_ray.recipe.schema import Recipe
+    from fireact_ray.rollouts.plan import Planned
 
 
 def run_curator(python: str, recipe: Recipe, planned: Sequence[Planned]) -> None:
     """From our side: hand it the same requests, wait for the end."""
     from benchmarks.chains import request_body
-    from fireact_ray.assembly import TeacherAgents
-    from fireact_ray.search import open_backend
+    from fireact_ray.recipe.search import open_backend
+    from fireact_ray.recipe.teacher import TeacherAgents
 
     (agent,) = TeacherAgents(recipe, opened=False)(open_backend(recipe.search)).values()
     bodies = [request_body(agent, row.question, row.attempt, []) for row in planned]

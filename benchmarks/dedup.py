@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable
 from datetime import date
 
-from fireact_ray.curation.records import read_records
-from fireact_ray.curation.similarity import jaccard, near_duplicates, shingles
-from fireact_ray.evaluation.tables import markdown_table
+from fireact_ray.core.utils.markdown import markdown_table
+from fireact_ray.data.formats.records import read_records
+from fireact_ray.data.lint.similarity import jaccard, near_duplicates, shingles
 
 _N_INVENTED, _N_WORDS = 734, 200  # as many as FireAct released, about as long
 _N_BASELINE = 1000

@@ -30,16 +30,16 @@ from benchmarks.lockstep import run_lockstep
 from benchmarks.plain_asyncio import run_plain
 from benchmarks.schedules import Chain
 from benchmarks.served_teacher import ServedTeacher, served_teacher
-from fireact_ray.assembly import TeacherAgents
-from fireact_ray.recipe import Recipe
-from fireact_ray.recipe_loader import load_recipe
-from fireact_ray.scheduling.plan import Planned, plan_lines
-from fireact_ray.search import open_backend
+from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.demo.teacher.calls import SeenCall
+from fireact_ray.demo.teacher.protocol import MODEL_NAME
+from fireact_ray.recipe.loader import load_recipe
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.search import open_backend
+from fireact_ray.recipe.teacher import TeacherAgents
+from fireact_ray.rollouts.plan import Planned, plan_lines
 from fireact_ray.stages.generate import generate
-from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.tasks import load_questions
-from fireact_ray.teacher.calls import SeenCall
-from fireact_ray.teacher.protocol import MODEL_NAME
 
 _SPLIT_QUESTIONS = 6000  # of the almanac's train split; more rows are further attempts
 

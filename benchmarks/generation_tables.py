@@ -20,8 +20,8 @@ from benchmarks.schedules import (
     slot_per_rollout_s,
     work_conserving,
 )
-from fireact_ray.scheduling.pool import OPEN_PER_SLOT
-from fireact_ray.teacher.calls import SeenCall
+from fireact_ray.demo.teacher.calls import SeenCall
+from fireact_ray.rollouts.pool import OPEN_PER_SLOT
 
 
 @dataclass(frozen=True)

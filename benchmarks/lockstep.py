@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import aiohttp
 
 from benchmarks.chains import request_body
-from fireact_ray.agent import Agent
-from fireact_ray.assembly import TeacherAgents
-from fireact_ray.recipe import Recipe
-from fireact_ray.scheduling.plan import Planned
-from fireact_ray.search import open_backend
-from fireact_ray.types import Question, Step
+from fireact_ray.agent.agent import Agent
+from fireact_ray.core.types import Question, Step
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.search import open_backend
+from fireact_ray.recipe.teacher import TeacherAgents
+from fireact_ray.rollouts.plan import Planned
 
 CHUNK = 200
 CONNECTIONS = 100

@@ -16,18 +16,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.null_teacher import Meter, null_agents
-from fireact_ray.journal import Entry, Journal
-from fireact_ray.journaling import journaled
-from fireact_ray.models.slotted import Slots
-from fireact_ray.scheduling.dispatch import Dispatch
-from fireact_ray.scheduling.landing import Lander
-from fireact_ray.scheduling.plan import PLAN, Policy, planned_row
-from fireact_ray.scheduling.pool import OPEN_PER_SLOT, Assignment, Order, Pool, Report
-from fireact_ray.store import Folder
-from fireact_ray.types import Trajectory
+from fireact_ray.agent.models.slots import Slots
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.types import Trajectory
+from fireact_ray.rollouts.dispatcher import Dispatch
+from fireact_ray.rollouts.journal import Entry, Journal
+from fireact_ray.rollouts.plan import PLAN, Policy, planned_row
+from fireact_ray.rollouts.pool import OPEN_PER_SLOT, Assignment, Order, Pool, Report
+from fireact_ray.rollouts.replay import journaled
+from fireact_ray.rollouts.writer import Lander
 
 _HOP_S = 0.001  # a message to the dispatcher and back
-_BATCH_ROWS, _WAITING_ROWS = 2_000, 20_000  # as stages.rollouts feeds it
+_BATCH_ROWS, _WAITING_ROWS = 2_000, 20_000  # as stages.rollout_workers feeds it
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ async def run_null(
 
 
 async def _feed(home: Folder, dispatch: Dispatch) -> None:
-    """As stages.rollouts does it: rows marked with what has landed of them, as fast as they are needed."""
+    """As stages.rollout_workers does it: rows marked with what has landed of them, as fast as they are needed."""
     for batch in _plan_batches(home):
         rows = batch.to_pylist()
         states = dispatch.landed.find([row["trajectory_id"] for row in rows])

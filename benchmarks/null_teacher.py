@@ -12,12 +12,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fireact_ray.agent import Agent
-from fireact_ray.methods import grammar, make_method
-from fireact_ray.models.base import Completion, Sampling
-from fireact_ray.models.slotted import Slots, Slotted
-from fireact_ray.rollout import Limits
-from fireact_ray.types import Action, Observation, Question, Turn, Usage
+from fireact_ray.agent.agent import Agent
+from fireact_ray.agent.methods import make_method
+from fireact_ray.agent.models.base import Completion, Sampling
+from fireact_ray.agent.models.slots import Slots, Slotted
+from fireact_ray.agent.rollout import Limits
+from fireact_ray.core import grammar
+from fireact_ray.core.types import Action, Observation, Question, Turn, Usage
 
 _STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
 _STEP_WEIGHTS = (2, 30, 34, 17, 8, 4, 2, 1, 1, 0.5, 0.5)

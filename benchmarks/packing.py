@@ -22,23 +22,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fireact_ray.assembly import base_model_dir
-from fireact_ray.curation.config import ConvertConfig
-from fireact_ray.curation.examples import conversation
-from fireact_ray.curation.importers import import_trajectories
-from fireact_ray.evaluation.tables import markdown_table
-from fireact_ray.recipe import Recipe
+from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.types import Trajectory
+from fireact_ray.core.utils.markdown import markdown_table
+from fireact_ray.data.dataset.tokenize_rows import tokenize
+from fireact_ray.data.examples import conversation
+from fireact_ray.data.formats.importers import import_trajectories
+from fireact_ray.data.selection.config import ConvertConfig
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.teacher import base_model_dir
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.stages.convert import convert
-from fireact_ray.store import Folder, write_trajectories
-from fireact_ray.tokenizing import tokenize
 from fireact_ray.training.batching import plan_steps
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row
 from fireact_ray.training.loop import train
 from fireact_ray.training.packing import pack
-from fireact_ray.types import Trajectory
 
 _RENDERER = "fireact-alpaca"
 _CUTOFF = 512

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from fireact_ray.assembly import TeacherAgents
-from fireact_ray.models.slotted import Slots, Slotted
-from fireact_ray.recipe import Recipe
-from fireact_ray.scheduling.plan import Planned
-from fireact_ray.search import open_backend
+from fireact_ray.agent.models.slots import Slots, Slotted
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.search import open_backend
+from fireact_ray.recipe.teacher import TeacherAgents
+from fireact_ray.rollouts.plan import Planned
 
 
 async def run_plain(recipe: Recipe, planned: Sequence[Planned], slots: int, gate: Literal["calls", "rollouts"]) -> None:

@@ -15,12 +15,12 @@ import threading
 import time
 from datetime import date
 
-from fireact_ray.recipe_loader import load_recipe
+from fireact_ray.demo.teacher.brain import BrainConfig
+from fireact_ray.demo.teacher.faults import Latency
+from fireact_ray.demo.teacher.limiting import RateLimit
+from fireact_ray.demo.teacher.server import ScriptedTeacher
+from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.stages.generate import generate
-from fireact_ray.teacher.brain import BrainConfig
-from fireact_ray.teacher.faults import Latency
-from fireact_ray.teacher.limiting import RateLimit
-from fireact_ray.teacher.server import ScriptedTeacher
 
 _START = 40  # requests: before these, workers are still starting
 _SHARES = (0.5, 0.8, 0.9)

@@ -35,13 +35,13 @@ from benchmarks.null_run import Kills, RunState, Width, open_dispatch, run_null
 from benchmarks.null_teacher import Meter, Questions, null_agents
 from benchmarks.simulated_schedule import simulate
 from benchmarks.virtual_clock import VirtualClockLoop
-from fireact_ray.accounting import books
-from fireact_ray.collector import spare_collector
-from fireact_ray.merging import MAX_PART_BYTES, Merge, drop_merged, plan_merges
-from fireact_ray.models.slotted import Slots
-from fireact_ray.scheduling.plan import Policy, plan_lines
-from fireact_ray.stages.landing import begin
-from fireact_ray.store import Folder, finished_keys
+from fireact_ray.agent.models.slots import Slots
+from fireact_ray.core.storage.compaction import MAX_PART_BYTES, Merge, drop_merged, plan_merges
+from fireact_ray.core.storage.folder import Folder, finished_keys
+from fireact_ray.core.utils.gc_tuning import spare_collector
+from fireact_ray.rollouts.audit import books
+from fireact_ray.rollouts.plan import Policy, plan_lines
+from fireact_ray.stages.trajectory_folder import begin
 
 _STOP_AT = 0.99
 _PHASES = ("plan", "run", "resume", "merge", "books")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from fireact_ray.teacher.calls import SeenCall, read_calls
+from fireact_ray.demo.teacher.calls import SeenCall, read_calls
 
 _STARTING_S = 60.0
 
@@ -36,10 +36,10 @@ class ServedTeacher:
 
 @contextmanager
 def served_teacher(options: Sequence[str]) -> Iterator[ServedTeacher]:
-    """`options`: of `python -m fireact_ray.teacher`."""
+    """`options`: of `python -m fireact_ray.demo.teacher`."""
     with tempfile.TemporaryDirectory() as folder:
         calls_file, log = Path(folder) / "calls.jsonl", Path(folder) / "log"
-        command = [sys.executable, "-m", "fireact_ray.teacher", "--calls-file", str(calls_file), *options]
+        command = [sys.executable, "-m", "fireact_ray.demo.teacher", "--calls-file", str(calls_file), *options]
         with log.open("w") as output, subprocess.Popen(command, stderr=output) as process:
             try:
                 yield ServedTeacher(_address(process, log), psutil.Process(process.pid), calls_file)

@@ -13,9 +13,9 @@ import psutil
 
 from benchmarks.null_run import Width
 from benchmarks.null_teacher import SEARCH_S, Meter, Questions, latency_s, n_steps
-from fireact_ray.scheduling.plan import Planned, Policy
-from fireact_ray.scheduling.pool import OPEN_PER_SLOT
-from fireact_ray.scheduling.schedule import Receipt, Schedule
+from fireact_ray.rollouts.plan import Planned, Policy
+from fireact_ray.rollouts.pool import OPEN_PER_SLOT
+from fireact_ray.rollouts.schedule import Receipt, Schedule
 
 _FED_ROWS = 20_000
 _REPORTED = 20  # rows that go together in one report

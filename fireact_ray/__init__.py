@@ -7,25 +7,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fireact_ray.agent import Agent
-    from fireact_ray.asking import ask
-    from fireact_ray.assembly import TeacherAgents, student_agent
-    from fireact_ray.recipe import Recipe
-    from fireact_ray.recipe_loader import load_recipe
-    from fireact_ray.store import read_trajectories
-    from fireact_ray.types import Question, Step, Trajectory
+    from fireact_ray.agent.agent import Agent
+    from fireact_ray.core.storage.folder import read_trajectories
+    from fireact_ray.core.types import Question, Step, Trajectory
+    from fireact_ray.recipe.ask import ask
+    from fireact_ray.recipe.loader import load_recipe
+    from fireact_ray.recipe.schema import Recipe
+    from fireact_ray.recipe.teacher import TeacherAgents, student_agent
 
 _HOME = {
-    "Agent": "agent",
-    "Question": "types",
-    "Recipe": "recipe",
-    "Step": "types",
-    "TeacherAgents": "assembly",
-    "Trajectory": "types",
-    "ask": "asking",
-    "load_recipe": "recipe_loader",
-    "read_trajectories": "store",
-    "student_agent": "assembly",
+    "Agent": "agent.agent",
+    "Question": "core.types",
+    "Recipe": "recipe.schema",
+    "Step": "core.types",
+    "TeacherAgents": "recipe.teacher",
+    "Trajectory": "core.types",
+    "ask": "recipe.ask",
+    "load_recipe": "recipe.loader",
+    "read_trajectories": "core.storage.folder",
+    "student_agent": "recipe.teacher",
 }
 
 __all__ = [

@@ -32,8 +32,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture(scope="session")
 def local_ray():
     """One Ray for the whole session, to which commands in processes of their own connect as well: by RAY_ADDRESS."""
-    from fireact_ray.recipe import RayConfig
-    from fireact_ray.stages.runtime import ray_session
+    from fireact_ray.recipe.schema import RayConfig
+    from fireact_ray.stages.ray_session import ray_session
 
     with ray_session(RayConfig(num_cpus=LOGICAL_CPUS)):
         import ray

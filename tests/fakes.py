@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fireact_ray.agent import Agent
-from fireact_ray.errors import ModelError, ToolError
-from fireact_ray.methods import make_method
-from fireact_ray.models.base import Completion, Sampling
-from fireact_ray.rollout import Limits
-from fireact_ray.tasks.scoring import best_score
-from fireact_ray.tools.base import Hit
-from fireact_ray.tools.search import SearchTool
-from fireact_ray.types import (
+from fireact_ray.agent.agent import Agent
+from fireact_ray.agent.methods import make_method
+from fireact_ray.agent.models.base import Completion, Sampling
+from fireact_ray.agent.rollout import Limits
+from fireact_ray.agent.tools.base import Hit
+from fireact_ray.agent.tools.search import SearchTool
+from fireact_ray.core.errors import ModelError, ToolError
+from fireact_ray.core.types import (
     Action,
     Observation,
     ObservationStatus,
@@ -25,6 +24,7 @@ from fireact_ray.types import (
     Turn,
     Usage,
 )
+from fireact_ray.tasks.scoring import best_score
 
 
 class ScriptedModel:

@@ -20,10 +20,10 @@ def loaded_by(statement: str) -> list[str]:
     [
         "import fireact_ray",
         "from fireact_ray import Agent, Question, Recipe, Trajectory, load_recipe, student_agent, ask",
-        "import fireact_ray.cli",
-        "import fireact_ray.journal, fireact_ray.curation.selection, fireact_ray.evaluation.report",
-        "import fireact_ray.linting",
-        "import fireact_ray.teacher.server",
+        "import fireact_ray.cli.app",
+        "import fireact_ray.rollouts.journal, fireact_ray.data.selection.selection, fireact_ray.evaluation.report",
+        "import fireact_ray.cli.lint",
+        "import fireact_ray.demo.teacher.server",
     ],
 )
 def test_the_pure_rooms_load_neither_ray_nor_torch(statement):
@@ -32,7 +32,7 @@ def test_the_pure_rooms_load_neither_ray_nor_torch(statement):
 
 @pytest.mark.torch
 def test_the_training_room_does_not_load_ray():
-    assert "ray" not in loaded_by("import fireact_ray.training.loop, fireact_ray.models.torch_engine")
+    assert "ray" not in loaded_by("import fireact_ray.training.loop, fireact_ray.agent.models.engines.torch_engine")
 
 
 def test_an_unknown_public_name_is_an_attribute_error():

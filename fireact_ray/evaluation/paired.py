@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fireact_ray.errors import DataError
-from fireact_ray.evaluation.intervals import Interval, bootstrap_interval
+from fireact_ray.core.errors import DataError
+from fireact_ray.core.utils.statistics import Interval, bootstrap_interval
 
 
 @dataclass(frozen=True, slots=True)

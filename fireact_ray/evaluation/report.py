@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fireact_ray.errors import DataError
-from fireact_ray.evaluation.marks import Marks, marks_of, mean, mean_score
+from fireact_ray.core.errors import DataError
+from fireact_ray.core.types import Outcome, Score, StopReason, Trajectory
+from fireact_ray.core.utils.markdown import UNKNOWN, markdown_table, shown
+from fireact_ray.evaluation.metrics import Marks, marks_of, mean, mean_score
 from fireact_ray.evaluation.paired import Paired, compare_paired
-from fireact_ray.evaluation.tables import UNKNOWN, markdown_table, shown
-from fireact_ray.types import Outcome, Score, StopReason, Trajectory
 
 REPORT_VERSION = 1
 

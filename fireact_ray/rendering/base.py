@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from fireact_ray.errors import DataError
-from fireact_ray.hashing import content_hash
-from fireact_ray.types import Turn
+from fireact_ray.core.errors import DataError
+from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.types import Turn
 
 Piece = str | int  # text, in which no special token is recognised; or the id of one
 Follows = Literal["start", "control", "text"]  # what stands right before a text: nothing, a special token, other text

@@ -11,8 +11,8 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 
+from fireact_ray.core.types import Turn
 from fireact_ray.rendering.base import Follows, Part, Renderer, Tokenizer
-from fireact_ray.types import Turn
 
 
 class RenderedBatch(NamedTuple):

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fireact_ray.errors import InputError
-from fireact_ray.hashing import content_hash
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.types import Turn
 from fireact_ray.rendering.base import Segment
 from fireact_ray.rendering.template import Message, Template
-from fireact_ray.types import Turn
 
 if TYPE_CHECKING:  # it knows transformers, which a recipe must not load
     from fireact_ray.rendering.tokenizer import HubTokenizer

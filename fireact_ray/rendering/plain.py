@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from fireact_ray.core.types import Turn
 from fireact_ray.rendering.base import Piece, Segment, Tokenizer
-from fireact_ray.types import Turn
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fireact_ray.errors import InputError
+from fireact_ray.core.errors import InputError
 from fireact_ray.rendering.base import Piece, Segment
 
 if TYPE_CHECKING:  # it knows transformers, which a recipe must not load

@@ -9,11 +9,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from fireact_ray.errors import DataError, InputError
-from fireact_ray.hashing import content_hash
-from fireact_ray.rendering.backend import plain_encoders
+from fireact_ray.core.errors import DataError, InputError
+from fireact_ray.core.hashing import content_hash
 from fireact_ray.rendering.base import Follows, Piece
-from fireact_ray.rendering.words import WordEncoder, is_cut_by_spaces
+from fireact_ray.rendering.plain_text import plain_encoders
+from fireact_ray.rendering.word_cache import WordEncoder, is_cut_by_spaces
 
 # Spaces, digits, case, scripts, composed letters and brackets: what tokenizers of equal vocabularies differ in.
 _PROBE = "It's 1947:\n\n\tsearch[Größe  中文, ﬁ e\u0301] 🙂 "

@@ -16,14 +16,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fireact_ray.errors import InputError
-from fireact_ray.hashing import content_hash
-from fireact_ray.methods import grammar
+from fireact_ray.core import grammar
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.tool_specs import ARGUMENTS, FINISH, SEARCH, UNKNOWN
+from fireact_ray.core.types import Action, Turn
 from fireact_ray.rendering.base import Piece, Segment
 from fireact_ray.rendering.chat_template import takes_system, with_system
 from fireact_ray.rendering.template import Layout, Message, Slot, Template
-from fireact_ray.tools.schemas import ARGUMENTS, FINISH, SEARCH, UNKNOWN
-from fireact_ray.types import Action, Turn
 
 if TYPE_CHECKING:  # it knows transformers, which a recipe must not load
     from fireact_ray.rendering.tokenizer import HubTokenizer

@@ -10,17 +10,17 @@ from fastapi import FastAPI
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError
 
-from fireact_ray.actors.forwarding import forward_warnings
-from fireact_ray.assembly import student_agent
-from fireact_ray.errors import ModelUnavailable, ToolDenied, ToolError
-from fireact_ray.models.base import Sampling
-from fireact_ray.models.engine import Generation
-from fireact_ray.models.local import LocalChat
-from fireact_ray.models.student import open_renderer, open_student
-from fireact_ray.recipe import Recipe
-from fireact_ray.secrets import read_api_key
-from fireact_ray.serving.http import build_app
-from fireact_ray.tools.base import Hit, SearchBackend
+from fireact_ray.agent.models.base import Sampling
+from fireact_ray.agent.models.engines.base import Generation
+from fireact_ray.agent.models.local import LocalChat
+from fireact_ray.agent.tools.base import Hit, SearchBackend
+from fireact_ray.core.errors import ModelUnavailable, ToolDenied, ToolError
+from fireact_ray.core.secrets import read_api_key
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.student import open_renderer, open_student
+from fireact_ray.recipe.teacher import student_agent
+from fireact_ray.serving.app import build_app
+from fireact_ray.stages.actors.log_forwarding import forward_warnings
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from ray._private.authentication.authentication_token_setup import maybe_enable_
 from ray._private.services import canonicalize_bootstrap_address
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
-from fireact_ray.errors import InputError
+from fireact_ray.core.errors import InputError
 
 Metadata = tuple[tuple[str, str], ...]
 

@@ -19,13 +19,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import fireact_ray
-from fireact_ray.assembly import base_model_dir
-from fireact_ray.collector import uncollected
-from fireact_ray.curation.candidates import candidates
-from fireact_ray.curation.card import Dataset, lint_training_rows, total_usd
-from fireact_ray.curation.selection import choose, lines
-from fireact_ray.curation.sieve import DropReport
-from fireact_ray.dataset import (
+from fireact_ray.core.errors import DataError, InputError
+from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.settings import NAMES
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.lease import leased
+from fireact_ray.core.storage.rows import from_row
+from fireact_ray.core.types import Trajectory
+from fireact_ray.core.utils.gc_tuning import uncollected
+from fireact_ray.data.dataset.card import Dataset, lint_training_rows, total_usd
+from fireact_ray.data.dataset.folder import (
     Mask,
     histograms,
     is_made_of,
@@ -35,20 +38,17 @@ from fireact_ray.dataset import (
     write_about,
     write_rows,
 )
-from fireact_ray.errors import DataError, InputError
-from fireact_ray.hashing import content_hash
-from fireact_ray.lease import leased
-from fireact_ray.preparing import TOO_LONG
-from fireact_ray.recipe import Recipe
-from fireact_ray.recipe_loader import to_yaml
+from fireact_ray.data.dataset.prepare import TOO_LONG
+from fireact_ray.data.selection.candidates import candidates
+from fireact_ray.data.selection.filters import DropReport
+from fireact_ray.data.selection.selection import choose, lines
+from fireact_ray.recipe.loader import to_yaml
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.teacher import base_model_dir
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
-from fireact_ray.rows import from_row
-from fireact_ray.section import NAMES
-from fireact_ray.stages.blocks import IN_PROCESS, PrepareRows, prepared
-from fireact_ray.store import Folder
+from fireact_ray.stages.convert_blocks import IN_PROCESS, PrepareRows, prepared
 from fireact_ray.tasks import load_questions
-from fireact_ray.types import Trajectory
 
 _LINTED = 1_000  # rows, for the card
 _LATER = {"output_dir", "replay", "ray", "train", "evaluate", "serve"}  # what they say makes no other dataset

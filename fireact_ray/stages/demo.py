@@ -7,16 +7,16 @@ import logging
 import openai
 from rich.console import Console
 
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.lease import run_lease
+from fireact_ray.core.types import Question
+from fireact_ray.core.utils.itinerary import Itinerary
 from fireact_ray.evaluation.report import comparison_markdown
-from fireact_ray.itinerary import Itinerary
-from fireact_ray.lease import run_lease
-from fireact_ray.recipe import Recipe
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.stages.pipeline import demand_mounted, pipeline
-from fireact_ray.stages.runtime import ray_session
+from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.serve import model_name, serving
-from fireact_ray.store import Folder
 from fireact_ray.tasks import load_questions
-from fireact_ray.types import Question
 
 logger = logging.getLogger(__name__)
 

@@ -8,23 +8,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fireact_ray.assembly import AgentBuilder, StudentAgents, TeacherAgents, student_dir
-from fireact_ray.errors import DataError
+from fireact_ray.agent.tools.base import SearchBackend
+from fireact_ray.core.errors import DataError
+from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.lease import leased
+from fireact_ray.core.types import Question
+from fireact_ray.demo.teacher.running import running_teacher
 from fireact_ray.evaluation.report import Report, comparison_markdown
-from fireact_ray.lease import leased
-from fireact_ray.models.student import open_renderer, student_name
-from fireact_ray.recipe import Recipe
-from fireact_ray.scheduling.plan import Policy, plan_lines
-from fireact_ray.scheduling.pool import OPEN_PER_SLOT
-from fireact_ray.search import open_backend
-from fireact_ray.shaping import student_inputs, teacher_inputs
-from fireact_ray.stages.landing import begin, report_failures
-from fireact_ray.stages.rollouts import run_rollouts
-from fireact_ray.store import Folder, read_trajectories
+from fireact_ray.recipe.inputs import student_inputs, teacher_inputs
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.search import open_backend
+from fireact_ray.recipe.student import open_renderer, student_name
+from fireact_ray.recipe.teacher import AgentBuilder, StudentAgents, TeacherAgents, student_dir
+from fireact_ray.rollouts.plan import Policy, plan_lines
+from fireact_ray.rollouts.pool import OPEN_PER_SLOT
+from fireact_ray.stages.rollout_workers import run_rollouts
+from fireact_ray.stages.trajectory_folder import begin, report_failures
 from fireact_ray.tasks import load_questions
-from fireact_ray.teacher.running import running_teacher
-from fireact_ray.tools.base import SearchBackend
-from fireact_ray.types import Question
 
 logger = logging.getLogger(__name__)
 

@@ -8,23 +8,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from fireact_ray.accounting import books
-from fireact_ray.agent import Agent
-from fireact_ray.assembly import TeacherAgents
-from fireact_ray.errors import DataError
-from fireact_ray.lease import leased
-from fireact_ray.recipe import Recipe
-from fireact_ray.recipe_loader import to_yaml
-from fireact_ray.scheduling.plan import Line, PlanSize, plan_lines
-from fireact_ray.search import open_backend
-from fireact_ray.shaping import generate_inputs
-from fireact_ray.stages.landing import begin, merge_parts, report_failures
-from fireact_ray.stages.rollouts import run_rollouts
-from fireact_ray.store import Folder
+from fireact_ray.agent.agent import Agent
+from fireact_ray.agent.tools.base import SearchBackend
+from fireact_ray.core.errors import DataError
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.lease import leased
+from fireact_ray.core.types import Question, StopReason
+from fireact_ray.demo.teacher.running import running_teacher
+from fireact_ray.recipe.inputs import generate_inputs
+from fireact_ray.recipe.loader import to_yaml
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.search import open_backend
+from fireact_ray.recipe.teacher import TeacherAgents
+from fireact_ray.rollouts.audit import books
+from fireact_ray.rollouts.plan import Line, PlanSize, plan_lines
+from fireact_ray.stages.rollout_workers import run_rollouts
+from fireact_ray.stages.trajectory_folder import begin, merge_parts, report_failures
 from fireact_ray.tasks import load_questions
-from fireact_ray.teacher.running import running_teacher
-from fireact_ray.tools.base import SearchBackend
-from fireact_ray.types import Question, StopReason
 
 logger = logging.getLogger(__name__)
 

@@ -2,17 +2,17 @@
 
 import logging
 
-from fireact_ray.errors import InputError
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.lease import run_lease
+from fireact_ray.core.utils.itinerary import PIPELINE, Itinerary
 from fireact_ray.evaluation.report import Report
-from fireact_ray.itinerary import PIPELINE, Itinerary
-from fireact_ray.lease import run_lease
-from fireact_ray.recipe import Recipe
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
-from fireact_ray.stages.runtime import ray_session
+from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.train import train
-from fireact_ray.store import Folder
 
 logger = logging.getLogger(__name__)
 

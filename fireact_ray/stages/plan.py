@@ -10,21 +10,21 @@ import logging
 from collections import defaultdict
 from dataclasses import dataclass
 
-from fireact_ray.assembly import teacher_limits, teacher_price
-from fireact_ray.claiming import claim
-from fireact_ray.journal import paid_by_row, paid_for
-from fireact_ray.lease import run_lease
-from fireact_ray.planning.amounts import Amounts, Range
-from fireact_ray.planning.estimate import Estimate, Owed, Pace, ceiling, estimate
-from fireact_ray.planning.fitting import Fit, fits
-from fireact_ray.planning.pilot import Pilot, begun, spread
-from fireact_ray.quota.budget import Price, Spent
-from fireact_ray.recipe import Recipe
-from fireact_ray.scheduling.dispatch import read_landed
-from fireact_ray.scheduling.plan import Planned, PlanSize
-from fireact_ray.shaping import NOT_SHAPING
+from fireact_ray.agent.quota.budget import Price, Spent
+from fireact_ray.core.storage.folder import read_trajectories
+from fireact_ray.core.storage.inputs import claim
+from fireact_ray.core.storage.lease import run_lease
+from fireact_ray.recipe.inputs import NOT_SHAPING
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.teacher import teacher_limits, teacher_price
+from fireact_ray.rollouts.dispatcher import read_landed
+from fireact_ray.rollouts.forecast.amounts import Amounts, Range
+from fireact_ray.rollouts.forecast.budget_fit import Fit, fits
+from fireact_ray.rollouts.forecast.estimate import Estimate, Owed, Pace, ceiling, estimate
+from fireact_ray.rollouts.forecast.pilot import Pilot, begun, spread
+from fireact_ray.rollouts.journal import paid_by_row, paid_for
+from fireact_ray.rollouts.plan import Planned, PlanSize
 from fireact_ray.stages.generate import Generation, prepared
-from fireact_ray.store import read_trajectories
 
 logger = logging.getLogger(__name__)
 
@@ -118,5 +118,5 @@ def _pace(generation: Generation) -> Pace:
     config = generation.recipe.generate
     slots = (
         max(1, config.concurrency // config.workers) * config.workers
-    )  # as stages.rollouts deals them out to workers
+    )  # as stages.rollout_workers deals them out to workers
     return Pace(teacher_limits(generation.builder.recipe), slots, generation.recipe.search.rate.per_second)

@@ -13,22 +13,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from fireact_ray.agent import Agent
-from fireact_ray.assembly import TeacherAgents, teacher_limits
-from fireact_ray.errors import SameFailure
-from fireact_ray.journal import Journal, paid_for, read_journal
-from fireact_ray.journaling import journaled
-from fireact_ray.models.base import ChatModel, Completion, Sampling
-from fireact_ray.quota.budget import Spent
-from fireact_ray.quota.gate import LocalQuota
-from fireact_ray.scheduling.dispatch import read_landed
-from fireact_ray.scheduling.plan import PLAN, Planned, planned_row, read_policy
-from fireact_ray.scheduling.retries import read_counts
-from fireact_ray.scheduling.streak import failure_of
-from fireact_ray.stages.metering import account_of
-from fireact_ray.store import Folder
-from fireact_ray.tools.base import SearchBackend
-from fireact_ray.types import Trajectory, Turn
+from fireact_ray.agent.agent import Agent
+from fireact_ray.agent.models.base import ChatModel, Completion, Sampling
+from fireact_ray.agent.quota.budget import Spent
+from fireact_ray.agent.quota.gate import LocalQuota
+from fireact_ray.agent.tools.base import SearchBackend
+from fireact_ray.core.errors import SameFailure
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.types import Trajectory, Turn
+from fireact_ray.recipe.teacher import TeacherAgents, teacher_limits
+from fireact_ray.rollouts.dispatcher import read_landed
+from fireact_ray.rollouts.failure_streak import failure_of
+from fireact_ray.rollouts.journal import Journal, paid_for, read_journal
+from fireact_ray.rollouts.plan import PLAN, Planned, planned_row, read_policy
+from fireact_ray.rollouts.replay import journaled
+from fireact_ray.rollouts.retries import read_counts
+from fireact_ray.stages.shared_quota import account_of
 
 logger = logging.getLogger(__name__)
 

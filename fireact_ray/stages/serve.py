@@ -10,18 +10,18 @@ from contextlib import contextmanager, suppress
 
 from ray import serve as ray_serve
 
-from fireact_ray.actors.lacking import pending
-from fireact_ray.actors.search import search_pool
-from fireact_ray.assembly import student_dir
-from fireact_ray.errors import InputError
-from fireact_ray.interrupts import interrupts_heeded, interrupts_wait
-from fireact_ray.models.student import open_renderer
-from fireact_ray.recipe import Recipe
-from fireact_ray.search import open_backend
-from fireact_ray.secrets import read_api_key
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.secrets import read_api_key
+from fireact_ray.core.utils.interrupts import interrupts_heeded, interrupts_wait
+from fireact_ray.core.utils.waiting import said_while_waiting
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.search import open_backend
+from fireact_ray.recipe.student import open_renderer
+from fireact_ray.recipe.teacher import student_dir
 from fireact_ray.serving.deployments import AgentServer, EngineServer
-from fireact_ray.stages.runtime import ray_session
-from fireact_ray.waiting import said_while_waiting
+from fireact_ray.stages.actors.resources import pending
+from fireact_ray.stages.actors.search import search_pool
+from fireact_ray.stages.ray_session import ray_session
 
 _POLL_S = 0.2
 

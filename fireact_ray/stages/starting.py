@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from fireact_ray.errors import InputError
+from fireact_ray.core.errors import InputError
 
 PATIENCE = {  # seconds in which Ray's processes may start, instead of 30 or 60; the raylet's are set in stages
     "RAY_gcs_server_port_wait_time_s": "300",

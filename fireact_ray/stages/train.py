@@ -15,22 +15,22 @@ import ray.train.torch
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig
 
-from fireact_ray.actors.board import read_board
-from fireact_ray.actors.forwarding import forward_warnings
-from fireact_ray.actors.lacking import pending
-from fireact_ray.assembly import named_base
-from fireact_ray.claiming import claim
-from fireact_ray.errors import InputError, TrainingError
-from fireact_ray.lease import leased
-from fireact_ray.progress import Steps
-from fireact_ray.recipe import Recipe
-from fireact_ray.scratch import scratch_folder
-from fireact_ray.stages.runtime import own_error, ray_session
-from fireact_ray.stages.sharing import demand_shared
+from fireact_ray.core.errors import InputError, TrainingError
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.inputs import claim
+from fireact_ray.core.storage.lease import leased
+from fireact_ray.core.storage.scratch import scratch_folder
+from fireact_ray.core.utils.progress import Steps
+from fireact_ray.core.utils.waiting import said_while_waiting
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.teacher import named_base
+from fireact_ray.stages.actors.board import read_board
+from fireact_ray.stages.actors.log_forwarding import forward_warnings
+from fireact_ray.stages.actors.resources import pending
+from fireact_ray.stages.ray_session import own_error, ray_session
+from fireact_ray.stages.shared_folder import demand_shared
 from fireact_ray.stages.trainer import InterruptibleTrainer
-from fireact_ray.store import Folder
 from fireact_ray.training.checkpoint import damage_of, newest_whole, step_of
-from fireact_ray.waiting import said_while_waiting
 
 logger = logging.getLogger(__name__)
 

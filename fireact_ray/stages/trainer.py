@@ -16,7 +16,7 @@ from ray.exceptions import GetTimeoutError, RayActorError
 from ray.train import Result
 from ray.train.torch import TorchTrainer
 
-from fireact_ray.interrupts import interrupts_wait
+from fireact_ray.core.utils.interrupts import interrupts_wait
 
 _POLL_S = 0.5
 _ENDING_S = 2.0

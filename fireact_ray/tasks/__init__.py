@@ -1,7 +1,8 @@
 """Tasks by name. A new one is a file with a `Task` and a line in `TASKS`."""
 
-from fireact_ray.errors import InputError
-from fireact_ray.nearest import nearest
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.types import Question
+from fireact_ray.core.utils.nearest import nearest
 from fireact_ray.tasks.almanac import ALMANAC
 from fireact_ray.tasks.bamboogle import BAMBOOGLE
 from fireact_ray.tasks.base import Task
@@ -9,7 +10,6 @@ from fireact_ray.tasks.hotpotqa import HOTPOTQA
 from fireact_ray.tasks.jsonl import JSONL
 from fireact_ray.tasks.mmlu import MMLU
 from fireact_ray.tasks.strategyqa import STRATEGYQA
-from fireact_ray.types import Question
 
 TASKS: dict[str, Task] = {
     "almanac": ALMANAC,

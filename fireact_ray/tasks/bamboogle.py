@@ -8,11 +8,11 @@ The file as released, with its header:
 
 from __future__ import annotations
 
-from fireact_ray.errors import InputError
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
-from fireact_ray.tasks.reading import build, data_file, question_id, quoted, read_csv_rows
+from fireact_ray.tasks.loading import build, data_file, question_id, quoted, read_csv_rows
 from fireact_ray.tasks.scoring import best_score
-from fireact_ray.types import Question, Score
 
 NAME = "bamboogle"
 HEADER = ["Question", "Answer"]

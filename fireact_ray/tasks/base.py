@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fireact_ray.types import Question, Score
+from fireact_ray.core.types import Question, Score
 
 
 @dataclass(frozen=True, slots=True)

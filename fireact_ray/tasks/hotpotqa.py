@@ -11,10 +11,10 @@ and of the simplified one: {"question": ..., "answer": ..., "type": ...}. The te
 
 from __future__ import annotations
 
+from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
-from fireact_ray.tasks.reading import build, data_file, question_id, read_json_rows, text_of
+from fireact_ray.tasks.loading import build, data_file, question_id, read_json_rows, text_of
 from fireact_ray.tasks.scoring import best_score
-from fireact_ray.types import Question, Score
 
 NAME = "hotpotqa"
 

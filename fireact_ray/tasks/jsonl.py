@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 
-from fireact_ray.errors import InputError
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
-from fireact_ray.tasks.reading import build, data_file, question_id, quoted, read_text
+from fireact_ray.tasks.loading import build, data_file, question_id, quoted, read_text
 from fireact_ray.tasks.scoring import best_score
-from fireact_ray.types import Question, Score
 
 NAME = "jsonl"
 

@@ -18,10 +18,10 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from fireact_ray.errors import InputError
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
-from fireact_ray.tasks.reading import build, data_path, listing, question_id, read_csv_rows
-from fireact_ray.types import Question, Score
+from fireact_ray.tasks.loading import build, data_path, listing, question_id, read_csv_rows
 
 NAME = "mmlu"
 LETTERS = ("A", "B", "C", "D")

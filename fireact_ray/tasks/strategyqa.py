@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 
+from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
-from fireact_ray.tasks.reading import build, data_file, question_id, read_json_rows, text_of
-from fireact_ray.types import Question, Score
+from fireact_ray.tasks.loading import build, data_file, question_id, read_json_rows, text_of
 
 NAME = "strategyqa"
 

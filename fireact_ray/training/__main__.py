@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from fireact_ray.errors import FireActError, InputError
+from fireact_ray.core.errors import FireActError, InputError
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train
 

@@ -16,14 +16,14 @@ from typing import Any
 import peft
 import torch
 
-from fireact_ray.errors import DataError, InputError
-from fireact_ray.paths import NANO
+from fireact_ray.core.errors import DataError, InputError
+from fireact_ray.core.paths import NANO
+from fireact_ray.core.types import SCHEMA_VERSION
 from fireact_ray.training.base import base_fingerprint, find_base
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import TokenDataset
 from fireact_ray.training.files import whole_folder
 from fireact_ray.training.model import load_base
-from fireact_ray.types import SCHEMA_VERSION
 
 CARD = "fireact.json"
 _TOKENIZER_PARTS = (

@@ -8,9 +8,9 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-from fireact_ray.errors import InputError
-from fireact_ray.nano import MODEL_DIR
-from fireact_ray.paths import NANO, last_name
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.paths import NANO, last_name
+from fireact_ray.demo.nano import MODEL_DIR
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]  # no *.bin: pickles are never loaded

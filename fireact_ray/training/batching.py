@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from fireact_ray.errors import TrainingError
+from fireact_ray.core.errors import TrainingError
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row
 from fireact_ray.training.packing import Pack, pack

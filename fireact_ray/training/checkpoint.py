@@ -24,10 +24,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from fireact_ray.errors import TrainingError
+from fireact_ray.core.errors import TrainingError
+from fireact_ray.core.types import SCHEMA_VERSION
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.files import whole_folder
-from fireact_ray.types import SCHEMA_VERSION
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fireact_ray.errors import TrainingError
+from fireact_ray.core.errors import TrainingError
 
 TUNINGS = ("lora", "full")
 SHARDINGS = ("ddp",)

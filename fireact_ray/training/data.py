@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from fireact_ray.errors import DataError
-from fireact_ray.rows import EXAMPLE_SCHEMA
+from fireact_ray.core.errors import DataError
+from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
 
 CARD = "manifest.json"
 Ids = np.ndarray[tuple[int], np.dtype[np.int32]]

@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fireact_ray.errors import DataError
+from fireact_ray.core.errors import DataError
 from fireact_ray.training.artifacts import write_model
 from fireact_ray.training.base import base_fingerprint, find_base
 from fireact_ray.training.batching import Step, collate, count_steps, plan_steps

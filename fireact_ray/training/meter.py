@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from fireact_ray.errors import TrainingError
+from fireact_ray.core.errors import TrainingError
 from fireact_ray.training.batching import Step
 
 

@@ -13,7 +13,7 @@ import transformers
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-from fireact_ray.errors import InputError, TrainingError
+from fireact_ray.core.errors import InputError, TrainingError
 from fireact_ray.training.base import find_base
 from fireact_ray.training.config import TrainConfig
 

@@ -19,8 +19,8 @@ from urllib.parse import quote, quote_plus
 
 import pyarrow.parquet as pq
 
-from fireact_ray.accounting import books
-from fireact_ray.types import StopReason, Trajectory
+from fireact_ray.core.types import StopReason, Trajectory
+from fireact_ray.rollouts.audit import books
 
 from .scene import Scene
 

@@ -11,14 +11,14 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fireact_ray.assembly import TeacherAgents
-from fireact_ray.entry import run_guarded
-from fireact_ray.recipe_loader import load_recipe
-from fireact_ray.scheduling.plan import plan_lines
-from fireact_ray.search import open_backend
-from fireact_ray.stages.landing import begin
-from fireact_ray.stages.rollouts import run_rollouts
-from fireact_ray.store import Folder
+from fireact_ray.cli.main import run_guarded
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.recipe.loader import load_recipe
+from fireact_ray.recipe.search import open_backend
+from fireact_ray.recipe.teacher import TeacherAgents
+from fireact_ray.rollouts.plan import plan_lines
+from fireact_ray.stages.rollout_workers import run_rollouts
+from fireact_ray.stages.trajectory_folder import begin
 from fireact_ray.tasks import load_questions
 
 

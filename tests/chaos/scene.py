@@ -20,13 +20,13 @@ from urllib.parse import parse_qs, urlsplit
 
 from commands import Command
 
-from fireact_ray.errors import FireActError
-from fireact_ray.recipe import Recipe
-from fireact_ray.recipe_loader import load_recipe, to_yaml
+from fireact_ray.core.errors import FireActError
+from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.types import Trajectory
+from fireact_ray.demo.teacher.server import ScriptedTeacher
+from fireact_ray.recipe.loader import load_recipe, to_yaml
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.stages.generate import generate
-from fireact_ray.store import Folder, read_trajectories
-from fireact_ray.teacher.server import ScriptedTeacher
-from fireact_ray.types import Trajectory
 
 REPLIES_PER_ROW = 3
 IN_FLIGHT = 8  # two workers of four slots

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fireact_ray.teacher.faults import Latency
+from fireact_ray.demo.teacher.faults import Latency
 
 from . import invariants
 from .scene import Scene, scene

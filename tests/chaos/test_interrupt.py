@@ -5,7 +5,7 @@ import signal
 import pytest
 from commands import until
 
-from fireact_ray.teacher.faults import Latency
+from fireact_ray.demo.teacher.faults import Latency
 
 from . import invariants
 from .scene import LEASED, REPLIES_PER_ROW, scene

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fireact_ray.teacher.faults import FaultRates
+from fireact_ray.demo.teacher.faults import FaultRates
 
 from . import invariants
 from .conftest import FULL

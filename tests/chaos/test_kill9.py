@@ -7,7 +7,7 @@ import signal
 import pytest
 from commands import until
 
-from fireact_ray.teacher.faults import Latency
+from fireact_ray.demo.teacher.faults import Latency
 
 from . import invariants
 from .scene import IN_FLIGHT, LEASED, REPLIES_PER_ROW, Scene, scene

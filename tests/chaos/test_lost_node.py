@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from commands import until
 
-from fireact_ray.teacher.faults import Latency
+from fireact_ray.demo.teacher.faults import Latency
 
 from . import invariants
 from .scene import REPLIES_PER_ROW, scene

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from commands import Command
 
-from fireact_ray.recipe_loader import to_yaml
-from fireact_ray.types import StopReason
+from fireact_ray.core.types import StopReason
+from fireact_ray.recipe.loader import to_yaml
 
 from . import invariants
 from .scene import REPLIES_PER_ROW, scene

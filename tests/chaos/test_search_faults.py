@@ -7,8 +7,8 @@ import time
 import pytest
 from commands import until
 
-from fireact_ray.teacher.faults import Latency
-from fireact_ray.types import ObservationStatus, StopReason
+from fireact_ray.core.types import ObservationStatus, StopReason
+from fireact_ray.demo.teacher.faults import Latency
 
 from . import invariants
 from .scene import echo, scene

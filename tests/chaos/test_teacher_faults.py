@@ -2,8 +2,8 @@
 
 import pytest
 
-from fireact_ray.teacher.faults import Fault, FaultRates
-from fireact_ray.types import StopReason, Trajectory
+from fireact_ray.core.types import StopReason, Trajectory
+from fireact_ray.demo.teacher.faults import Fault, FaultRates
 
 from . import invariants
 from .scene import Scene, scene

@@ -6,16 +6,16 @@ import sys
 
 import pytest
 
-from fireact_ray.tools.base import Hit
-from fireact_ray.tools.index import IndexBackend, build_index, write_index
+from fireact_ray.agent.tools.base import Hit
+from fireact_ray.agent.tools.index import IndexBackend, build_index, write_index
 
 pytestmark = pytest.mark.e2e
 
 BUILD = """
 import sys
 from pathlib import Path
-from fireact_ray.tools.base import Hit
-from fireact_ray.tools.index import build_index
+from fireact_ray.agent.tools.base import Hit
+from fireact_ray.agent.tools.index import build_index
 
 def passages():
     for i in range(int(sys.argv[2])):

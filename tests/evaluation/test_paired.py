@@ -1,6 +1,6 @@
 import pytest
 
-from fireact_ray.errors import DataError
+from fireact_ray.core.errors import DataError
 from fireact_ray.evaluation.paired import coin_p_value, compare_paired
 
 

@@ -2,9 +2,8 @@ import json
 
 import pytest
 
-from fireact_ray.errors import DataError
-from fireact_ray.evaluation.report import Report, comparison_markdown, comparison_table
-from fireact_ray.types import (
+from fireact_ray.core.errors import DataError
+from fireact_ray.core.types import (
     Action,
     Observation,
     Question,
@@ -14,6 +13,7 @@ from fireact_ray.types import (
     Trajectory,
     Usage,
 )
+from fireact_ray.evaluation.report import Report, comparison_markdown, comparison_table
 
 SEARCH = Step("t", Action("search", "q"), Observation("text"), "", Usage(100, 10), 0.5, 0.25)
 FINISH = Step("t", Action("finish", "Tarn"), None, "", Usage(150, 20), 0.75)

@@ -2,9 +2,9 @@
 
 import pytest
 
+from fireact_ray.core.types import Turn
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.batch import render_batch
-from fireact_ray.types import Turn
 
 from . import tokenizers
 from .tokenizers import PAIRS

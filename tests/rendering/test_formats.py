@@ -3,10 +3,10 @@ from fakes import ByteTokenizer, question
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fireact_ray.errors import DataError
-from fireact_ray.methods.acting import episode
+from fireact_ray.agent.methods.react import episode
+from fireact_ray.core.errors import DataError
+from fireact_ray.core.types import Action, Observation, Step, Turn
 from fireact_ray.rendering import make_renderer
-from fireact_ray.types import Action, Observation, Step, Turn
 
 TEXT_FORMATS = ["fireact-alpaca", "llama2", "plain"]  # the others need a chat template
 STEPS = (

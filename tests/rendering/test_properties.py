@@ -9,12 +9,12 @@ from fakes import question
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fireact_ray.methods.acting import episode
-from fireact_ray.methods.grammar import canonical_argument, canonical_line
+from fireact_ray.agent.methods.react import episode
+from fireact_ray.core.grammar import canonical_argument, canonical_line
+from fireact_ray.core.types import Action, Observation, Step, Turn
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Renderer
 from fireact_ray.rendering.tools import TOOLS
-from fireact_ray.types import Action, Observation, Step, Turn
 
 from . import tokenizers
 from .tokenizers import KINDS, PAIRS, TEMPLATES, TOOL_CALLERS

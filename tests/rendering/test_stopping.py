@@ -5,13 +5,13 @@ import torch
 from fakes import question
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fireact_ray.methods.acting import episode
-from fireact_ray.models.base import Sampling
-from fireact_ray.models.student import open_student
-from fireact_ray.recipe import StudentConfig
+from fireact_ray.agent.methods.react import episode
+from fireact_ray.agent.models.base import Sampling
+from fireact_ray.core.types import Action, Observation, Step, Turn
+from fireact_ray.recipe.schema import StudentConfig
+from fireact_ray.recipe.student import open_student
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Rendered, Renderer
-from fireact_ray.types import Action, Observation, Step, Turn
 
 from . import tokenizers
 

@@ -3,11 +3,11 @@
 import pytest
 from fakes import question
 
-from fireact_ray.errors import InputError
-from fireact_ray.methods.acting import episode
+from fireact_ray.agent.methods.react import episode
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.types import Action, Observation, ObservationStatus, Step, Turn
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
-from fireact_ray.types import Action, Observation, ObservationStatus, Step, Turn
 
 from . import tokenizers
 from .tokenizers import CHATML, GEMMA_CHAT, LLAMA3_CHAT, with_template

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fireact_ray.errors import InputError
+from fireact_ray.core.errors import InputError
 from fireact_ray.rendering.tokenizer import HubTokenizer
 
 from . import tokenizers

@@ -3,7 +3,7 @@
 import pytest
 from fakes import FINISH, SEARCH, ByteTokenizer, agent, question
 
-from fireact_ray.curation.examples import to_example
+from fireact_ray.data.examples import to_example
 from fireact_ray.rendering import make_renderer
 
 TOKENIZER = ByteTokenizer()

@@ -13,7 +13,7 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, GemmaTokenizer, LlamaTokenizer, PreTrainedTokenizerFast, Qwen2Tokenizer
 
-from fireact_ray.nano import MODEL_DIR
+from fireact_ray.demo.nano import MODEL_DIR
 from fireact_ray.rendering.tokenizer import HubTokenizer
 
 TEXT = [

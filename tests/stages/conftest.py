@@ -2,10 +2,10 @@
 
 import pytest
 
-from fireact_ray.recipe import Recipe
-from fireact_ray.recipe_loader import load_recipe
-from fireact_ray.teacher.brain import BrainConfig
-from fireact_ray.teacher.server import ScriptedTeacher
+from fireact_ray.demo.teacher.brain import BrainConfig
+from fireact_ray.demo.teacher.server import ScriptedTeacher
+from fireact_ray.recipe.loader import load_recipe
+from fireact_ray.recipe.schema import Recipe
 
 
 @pytest.fixture

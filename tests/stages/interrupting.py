@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 
-from fireact_ray.entry import run_guarded
+from fireact_ray.cli.main import run_guarded
 
 HOW_TO_GO_ON = "run the same command again to go on"
 

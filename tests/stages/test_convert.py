@@ -6,22 +6,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fireact_ray.assembly import base_model_dir
-from fireact_ray.curation.examples import to_example
-from fireact_ray.curation.selection import dropped_by, lines
-from fireact_ray.errors import DataError, InputError
-from fireact_ray.exporting import export
+from fireact_ray.core.errors import DataError, InputError
+from fireact_ray.core.storage.folder import Folder, read_trajectories, write_trajectories
+from fireact_ray.data.dataset.export import export
+from fireact_ray.data.examples import to_example
+from fireact_ray.data.selection.selection import dropped_by, lines
+from fireact_ray.demo.teacher.brain import BrainConfig
+from fireact_ray.demo.teacher.server import ScriptedTeacher
+from fireact_ray.recipe.teacher import base_model_dir
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
-from fireact_ray.stages import blocks
-from fireact_ray.stages.blocks import PrepareRows
+from fireact_ray.stages import convert_blocks
 from fireact_ray.stages.convert import convert
+from fireact_ray.stages.convert_blocks import PrepareRows
 from fireact_ray.stages.generate import generate
-from fireact_ray.stages.importing import import_file
-from fireact_ray.store import Folder, read_trajectories, write_trajectories
+from fireact_ray.stages.import_file import import_file
 from fireact_ray.tasks import load_questions
-from fireact_ray.teacher.brain import BrainConfig
-from fireact_ray.teacher.server import ScriptedTeacher
 
 from .conftest import small_recipe
 
@@ -147,7 +147,7 @@ def test_changed_inputs_replace_the_dataset(recipe, change):
 
 def test_blocks_on_ray_are_what_this_process_makes(recipe, monkeypatch):
     """By two tasks, of several row groups each: a few rows, some of them landed twice; near duplicates looked for."""
-    monkeypatch.setattr(blocks, "_TASKS_PER_CPU", 0.5)
+    monkeypatch.setattr(convert_blocks, "_TASKS_PER_CPU", 0.5)
     recipe = recipe.model_copy(update={"convert": recipe.convert.model_copy(update={"near_duplicates": 0.5})})
     source = Folder(recipe.run_dir) / "trajectories"
     rows = read_trajectories(source)

@@ -7,14 +7,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from fireact_ray.accounting import books
-from fireact_ray.errors import DataError, SameFailure
+from fireact_ray.core.errors import DataError, SameFailure
+from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.types import StopReason
+from fireact_ray.rollouts.audit import books
 from fireact_ray.stages import evaluate as evaluating
 from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
-from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.tasks import load_questions
-from fireact_ray.types import StopReason
 
 from .conftest import small_recipe
 

@@ -3,17 +3,17 @@ from dataclasses import replace
 
 import pytest
 
-from fireact_ray.accounting import books
-from fireact_ray.assembly import TeacherAgents
-from fireact_ray.errors import InputError, ModelDenied, ModelUnknown
-from fireact_ray.scheduling.plan import Policy, plan_lines
-from fireact_ray.search import open_backend
+from fireact_ray.core.errors import InputError, ModelDenied, ModelUnknown
+from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.types import Trajectory
+from fireact_ray.demo.teacher.brain import BrainConfig
+from fireact_ray.demo.teacher.server import ScriptedTeacher
+from fireact_ray.recipe.search import open_backend
+from fireact_ray.recipe.teacher import TeacherAgents
+from fireact_ray.rollouts.audit import books
+from fireact_ray.rollouts.plan import Policy, plan_lines
 from fireact_ray.stages.generate import generate
-from fireact_ray.store import Folder, read_trajectories
 from fireact_ray.tasks import load_questions
-from fireact_ray.teacher.brain import BrainConfig
-from fireact_ray.teacher.server import ScriptedTeacher
-from fireact_ray.types import Trajectory
 
 from .conftest import small_recipe
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 import ray
 
-from fireact_ray.actors.forwarding import Seldom, forward_warnings, warnings_shown
+from fireact_ray.stages.actors.log_forwarding import Seldom, forward_warnings, warnings_shown
 from fireact_ray.stages.ray_messages import in_a_line
 
 pytestmark = pytest.mark.ray
@@ -48,7 +48,7 @@ def test_warnings_of_actors_reach_the_driver_without_their_secrets(local_ray, ca
             forward_warnings()
 
         def warn(self):
-            ours = logging.getLogger("fireact_ray.tools.caching")
+            ours = logging.getLogger("fireact_ray.agent.tools.cache")
             ours.warning("the cache at %s cannot be used", "/x")
             ours.warning("the cache at %s cannot be used", "/x")
             ours.error("refused: Bearer sk-abcdefghij0123456789")
@@ -60,7 +60,8 @@ def test_warnings_of_actors_reach_the_driver_without_their_secrets(local_ray, ca
         ray.get(first.warn.remote())
         ray.get(second.warn.remote())
     # A set: the session's own reader may have taken some, and knows nothing of what this one has shown.
-    said = {record.getMessage() for record in caplog.records if record.name == "fireact_ray.actors.forwarding"}
+    ours = "fireact_ray.stages.actors.log_forwarding"
+    said = {record.getMessage() for record in caplog.records if record.name == ours}
     (refused,) = said - {"the cache at /x cannot be used"}
     assert len(said) == 2
     assert refused.startswith("refused: ")

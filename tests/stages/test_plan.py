@@ -2,10 +2,10 @@
 
 import pytest
 
-from fireact_ray.errors import BudgetExhausted, InputError
+from fireact_ray.core.errors import BudgetExhausted, InputError
+from fireact_ray.core.storage.folder import Folder, read_trajectories
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.plan import plan_costs
-from fireact_ray.store import Folder, read_trajectories
 
 from .conftest import small_recipe
 

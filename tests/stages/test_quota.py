@@ -12,19 +12,19 @@ import pytest
 import ray
 from ray.exceptions import RayActorError
 
-from fireact_ray.actors.quota import NAMESPACE, QuotaActor, left_behind, open_quota
-from fireact_ray.assembly import TeacherAgents
-from fireact_ray.errors import BudgetExhausted, InputError
-from fireact_ray.quota.budget import Account, BudgetLimits
-from fireact_ray.quota.ledger import Outcome, QuotaLimits, Settlement
+from fireact_ray.agent.quota.budget import Account, BudgetLimits
+from fireact_ray.agent.quota.ledger import Outcome, QuotaLimits, Settlement
+from fireact_ray.core.errors import BudgetExhausted, InputError
+from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.types import Usage
+from fireact_ray.demo.teacher.brain import BrainConfig
+from fireact_ray.demo.teacher.faults import Latency
+from fireact_ray.demo.teacher.limiting import RateLimit
+from fireact_ray.demo.teacher.server import ScriptedTeacher
+from fireact_ray.recipe.teacher import TeacherAgents
+from fireact_ray.stages.actors.quota import NAMESPACE, QuotaActor, left_behind, open_quota
 from fireact_ray.stages.generate import generate
-from fireact_ray.stages.metering import shared_quota
-from fireact_ray.store import Folder, read_trajectories
-from fireact_ray.teacher.brain import BrainConfig
-from fireact_ray.teacher.faults import Latency
-from fireact_ray.teacher.limiting import RateLimit
-from fireact_ray.teacher.server import ScriptedTeacher
-from fireact_ray.types import Usage
+from fireact_ray.stages.shared_quota import shared_quota
 
 from . import conftest
 
@@ -189,8 +189,8 @@ def test_a_quota_ends_with_the_last_run_that_uses_it_also_where_its_driver_is_ki
     options = {"name": name, "namespace": NAMESPACE, "lifetime": "detached", "num_cpus": 0}
     ray.remote(QuotaActor).options(**options).remote(limits, 0.2)
     driver = (
-        "import ray, time; from fireact_ray.actors.quota import open_quota\n"
-        "from fireact_ray.quota.budget import Account; from fireact_ray.quota.ledger import QuotaLimits\n"
+        "import ray, time; from fireact_ray.stages.actors.quota import open_quota\n"
+        "from fireact_ray.agent.quota.budget import Account; from fireact_ray.agent.quota.ledger import QuotaLimits\n"
         f"ray.init({ray.get_runtime_context().gcs_address!r}, log_to_driver=False)\n"
         "account = Account('killed', job=ray.get_runtime_context().get_job_id())\n"
         f"with open_quota({name!r}, QuotaLimits(), account): print('open', flush=True); time.sleep(600)"

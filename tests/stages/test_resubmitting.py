@@ -6,18 +6,18 @@ import shutil
 import pytest
 from fakes import finished_trajectory
 
-from fireact_ray.errors import InputError
-from fireact_ray.nano import MODEL_DIR
-from fireact_ray.recipe_loader import load_recipe
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.demo.nano import MODEL_DIR
+from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.plan import plan_costs
 from fireact_ray.stages.train import train, train_config
-from fireact_ray.store import Folder, write_trajectories
 from fireact_ray.training.base import base_fingerprint, find_base
 
 pytestmark = pytest.mark.torch
 
-NANO_IN_A_JOB = "/tmp/ray/session_1/runtime_resources/working_dir_files/_ray_pkg_ab12/fireact_ray/nano/model"
+NANO_IN_A_JOB = "/tmp/ray/session_1/runtime_resources/working_dir_files/_ray_pkg_ab12/fireact_ray/demo/nano/model"
 
 
 def recipe_at(place, *overrides):

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import grpc
 import pytest
 
-from fireact_ray.errors import InputError
+from fireact_ray.core.errors import InputError
 from fireact_ray.stages.connecting import demand_cluster, endpoint, refusal, unreachable
 from fireact_ray.stages.starting import demand_room, explained
 

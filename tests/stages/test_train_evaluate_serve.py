@@ -16,16 +16,16 @@ import openai
 import pytest
 from safetensors.torch import load_file
 
-from fireact_ray.errors import InputError
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.demo.teacher.server import ScriptedTeacher
 from fireact_ray.evaluation.report import Report
-from fireact_ray.recipe import Recipe
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.serve import serve, serving
 from fireact_ray.stages.train import train
-from fireact_ray.store import Folder, read_trajectories
-from fireact_ray.teacher.server import ScriptedTeacher
 
 from .conftest import small_recipe
 from .interrupting import HOW_TO_GO_ON, Said, command

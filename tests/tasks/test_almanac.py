@@ -4,14 +4,14 @@ from collections import Counter
 
 import pytest
 
-from fireact_ray.errors import InputError
+from fireact_ray.agent.tools.index import IndexBackend, build_index
+from fireact_ray.core.errors import InputError
 from fireact_ray.tasks.almanac import ALMANAC, corpus, corpus_fingerprint
 from fireact_ray.tasks.almanac.names import PRONOUNS
 from fireact_ray.tasks.almanac.reading import read_fact, read_facts
 from fireact_ray.tasks.almanac.relations import KINDS, METRES, RELATIONS, YEAR
 from fireact_ray.tasks.almanac.traps import ALIASES, SHARED_TITLES
 from fireact_ray.tasks.almanac.world import SPLITS, world
-from fireact_ray.tools.index import IndexBackend, build_index
 
 pytestmark = pytest.mark.slow
 

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from fireact_ray.errors import InputError
-from fireact_ray.nearest import nearest
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.types import Question
+from fireact_ray.core.utils.nearest import nearest
 from fireact_ray.tasks import TASKS, get_task, load_questions
-from fireact_ray.types import Question
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "questions"
 

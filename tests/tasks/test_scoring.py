@@ -1,7 +1,7 @@
 import pytest
 
+from fireact_ray.core.types import Score
 from fireact_ray.tasks.scoring import best_score, exact_match, f1, normalise
-from fireact_ray.types import Score
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fireact_ray.rows import EXAMPLE_SCHEMA
+from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
 from fireact_ray.training.config import TrainConfig
 
 VOCABULARY = 32

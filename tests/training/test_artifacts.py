@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fireact_ray.errors import DataError, InputError
+from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.training import loop
 from fireact_ray.training.artifacts import load_trained, write_model
 from fireact_ray.training.loop import train

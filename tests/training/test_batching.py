@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fireact_ray.errors import TrainingError
+from fireact_ray.core.errors import TrainingError
 from fireact_ray.training.batching import collate, plan_steps
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fireact_ray.errors import TrainingError
+from fireact_ray.core.errors import TrainingError
 from fireact_ray.training.checkpoint import latest_checkpoint
 from fireact_ray.training.loop import train
 

@@ -1,6 +1,6 @@
 import pytest
 
-from fireact_ray.errors import TrainingError
+from fireact_ray.core.errors import TrainingError
 from fireact_ray.training.config import TrainConfig
 
 pytestmark = pytest.mark.torch

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fireact_ray.errors import DataError, TrainingError
+from fireact_ray.core.errors import DataError, TrainingError
 from fireact_ray.training.checkpoint import latest_checkpoint
 from fireact_ray.training.loop import learning_rate, train
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fireact_ray.errors import InputError, TrainingError
+from fireact_ray.core.errors import InputError, TrainingError
 from fireact_ray.training.base import base_fingerprint
 from fireact_ray.training.model import load_base, prepare
 

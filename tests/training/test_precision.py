@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from fireact_ray.recipe_loader import load_recipe, shipped_recipes
+from fireact_ray.recipe.loader import load_recipe, shipped_recipes
 from fireact_ray.training import precision
 from fireact_ray.training.loop import train
 from fireact_ray.training.precision import Precision, by_hardware, confirmed, for_inference, has_bf16

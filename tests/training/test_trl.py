@@ -9,9 +9,9 @@ import torch
 from fakes import finished_trajectory
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from fireact_ray.curation.examples import to_example
-from fireact_ray.curation.exporters import chat_row, tools_row
-from fireact_ray.nano import MODEL_DIR
+from fireact_ray.data.examples import to_example
+from fireact_ray.data.formats.exporters import chat_row, tools_row
+from fireact_ray.demo.nano import MODEL_DIR
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.training.loss import TrainedTokenLoss

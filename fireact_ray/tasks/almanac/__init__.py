@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 
-from fireact_ray.errors import InputError
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.types import Question
 from fireact_ray.tasks.almanac.questions import questions
 from fireact_ray.tasks.almanac.world import SPLITS, corpus, corpus_fingerprint, world
 from fireact_ray.tasks.base import Task
 from fireact_ray.tasks.scoring import best_score
-from fireact_ray.types import Question
 
 __all__ = ["ALMANAC", "corpus", "corpus_fingerprint"]
 

@@ -20,10 +20,10 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
+from fireact_ray.core.types import Question
 from fireact_ray.tasks.almanac.relations import RELATIONS
 from fireact_ray.tasks.almanac.traps import ALIASES, SHARED_TITLES
 from fireact_ray.tasks.almanac.world import SEED, World
-from fireact_ray.types import Question
 
 MIX = {"1hop": 9, "2hop": 12, "3hop": 6, "comparison": 8, "yes": 3, "no": 3, "sum": 4, "trap": 5}
 SIZES = {"train": 6000, "dev": 1500, "test": 1500}

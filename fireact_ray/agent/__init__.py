@@ -1,0 +1,1 @@
+"""One question to one trajectory: the agent, its methods, models, tools and quota."""

@@ -1,0 +1,31 @@
+"""What an inference engine is: token ids in, token ids out. Rendering and parsing stay outside of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fireact_ray.agent.models.base import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """`ids` exclude the prompt and the end token; text from the first stop string on is already cut by the caller.
+
+    `finish_reason`: "stop" (end token or stop string) or "length" (max_new_tokens reached).
+    """
+
+    ids: tuple[int, ...]
+    finish_reason: str
+
+
+class Engine(Protocol):
+    @property
+    def max_context(self) -> int:
+        """Tokens, prompt and reply together."""
+        ...
+
+    async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
+        """Raises TokenLimit when the prompt and `max_new_tokens` do not fit into `max_context`."""
+        ...
+
+    async def close(self) -> None: ...

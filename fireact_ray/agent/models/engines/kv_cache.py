@@ -1,0 +1,223 @@
+"""Keys and values of many conversations at once, and the forward passes that extend them.
+
+One slot holds one conversation, also after its reply: the next prompt of an agent is its last prompt, the reply
+and an observation. So a new prompt takes over what some slot already holds of it, and only the rest is
+computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicLayer
+
+from fireact_ray.core.errors import InputError
+
+_GROWTH = 256  # tokens by which slots grow: seldom enough to ignore the copying, little beside a context
+
+
+class Slots:
+    """Slots of a causal language model whose layers all attend to the whole context.
+
+    `claim` finds a slot for a prompt, `extend` adds tokens, `swap` reorders. Which slots are in use is the
+    caller's knowledge. Memory grows with the number and length of conversations.
+    """
+
+    def __init__(self, model: Any, *, max_slots: int, max_context: int, pad_id: int) -> None:
+        """Raises InputError for a model of a shorter context, or with layers that see a part of it only."""
+        self._model = model
+        self._max_slots = max_slots
+        self._max_context = max_context
+        self._pad_id = pad_id
+        # These four stay on the CPU. The last column, here and in the buffers, takes what padding writes.
+        self._ids = torch.zeros(0, 1, dtype=torch.long)  # (slots, tokens + 1)
+        self._lengths = torch.zeros(0, dtype=torch.long)  # how many tokens of each slot are valid
+        self._prompts = torch.zeros(0, dtype=torch.long)  # how many of them were its last prompt
+        self._last_use = torch.zeros(0, dtype=torch.long)  # 0 = never
+        self._uses = 0
+        self._pass = _Pass()
+        self._layers = [_SlotLayer(self._pass) for _ in range(_count_layers(model.config, max_context))]
+        self._cache = Cache(layers=self._layers)
+
+    def known(self, prompt_ids: Sequence[int]) -> int:
+        """How many tokens of a prompt need not be computed; always less than all."""
+        return self._longest_known(torch.tensor(prompt_ids))[0]
+
+    def claim(self, prompt_ids: Sequence[int], busy: Collection[int]) -> tuple[int, int]:
+        """A slot that is not `busy`, and how many tokens of the prompt it now holds: fewer than all."""
+        known, source = self._longest_known(torch.tensor(prompt_ids))
+        slot = source
+        if not known or source in busy or known < int(self._prompts[source]):
+            # That conversation does not go on here, it only begins alike: with the same instructions.
+            slot = self._oldest(busy)
+            self._ids[slot, :known] = self._ids[source, :known]
+            for buffer in self._buffers():
+                buffer[slot, :, :known] = buffer[source, :, :known]
+        self._lengths[slot], self._prompts[slot] = known, len(prompt_ids)
+        self._uses += 1
+        self._last_use[slot] = self._uses
+        return slot, known
+
+    def extend(self, slots: Sequence[int], new_ids: Sequence[Sequence[int]]) -> Tensor:
+        """Append ids to slots. Logits (slots, vocabulary) of what follows; of no meaning where no id is new.
+
+        Consecutive slots are computed in place, others are gathered first: it is worth passing an idle one
+        between two others, without ids.
+        """
+        rows = torch.tensor(slots)
+        counts = torch.tensor([len(ids) for ids in new_ids])
+        starts = self._lengths[rows]
+        ends = starts + counts
+        longest = int(ends[counts > 0].max())
+        self._reserve(0, longest)
+        self._lengths[rows] = ends
+
+        steps = torch.arange(int(counts.max()))
+        real = steps < counts[:, None]  # (slots, new)
+        positions = torch.where(real, starts[:, None] + steps, 0)
+        columns = torch.where(real, positions, self._ids.shape[1] - 1)
+        ids = torch.full(real.shape, self._pad_id)
+        ids[real] = torch.tensor([token for row in new_ids for token in row])
+        self._ids[rows[:, None], columns] = ids
+
+        same_lengths = bool(real.all()) and bool((starts == starts[0]).all())
+        plain = same_lengths and (len(steps) == 1 or int(starts[0]) == 0)  # no mask: the faster kernels
+        consecutive = list(slots) == list(range(slots[0], slots[0] + len(slots)))
+        self._pass.read = slice(slots[0], slots[0] + len(slots)) if consecutive else self._to_device(rows)
+        self._pass.rows, self._pass.columns = self._to_device(rows[:, None]), self._to_device(columns)
+        self._pass.start, self._pass.end = int(starts[0]), longest
+        output = self._model(
+            input_ids=self._to_device(ids),
+            position_ids=self._to_device(positions),
+            attention_mask=None if plain else self._mask(positions, longest),
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=self._to_device(counts[:, None].clamp(min=1) - 1),
+        )
+        return output.logits[:, 0]
+
+    def swap(self, a: int, b: int) -> None:
+        if a == b:
+            return
+        pair, reverse = [a, b], [b, a]
+        longest = int(self._lengths[pair].max())
+        for table in (self._ids, self._lengths, self._prompts, self._last_use):
+            table[pair] = table[reverse]
+        for buffer in self._buffers():
+            buffer[pair, :, :longest] = buffer[reverse, :, :longest]
+
+    def _longest_known(self, prompt: Tensor) -> tuple[int, int]:
+        """The length of the longest known beginning, and the slot that holds it."""
+        width = min(len(prompt), self._ids.shape[1])
+        same = (self._ids[:, :width] == prompt[:width]).cumprod(1).sum(1)
+        same = torch.minimum(same, self._lengths).clamp(max=len(prompt) - 1)
+        slot = int(same.argmax()) if len(same) else 0
+        return (int(same[slot]) if len(same) else 0), slot
+
+    def _oldest(self, busy: Collection[int]) -> int:
+        """The slot, not `busy`, that was used longest ago; a new one while there may be more."""
+        last_use = self._last_use.clone()
+        last_use[list(busy)] = self._uses + 1
+        if len(last_use) < self._max_slots and bool(last_use.all()):
+            self._reserve(len(last_use) + 1, 0)
+            return len(last_use)
+        return int(last_use.argmin())
+
+    def _reserve(self, slots: int, tokens: int) -> None:
+        """Make room for so many slots, and for so many tokens in each."""
+        have_slots, have_tokens = len(self._ids), self._ids.shape[1] - 1
+        if slots <= have_slots and tokens <= have_tokens:
+            return
+        if slots > have_slots:
+            have_slots = min(self._max_slots, max(slots, 4, 2 * have_slots))
+        if tokens > have_tokens:
+            have_tokens = min(self._max_context, -(-tokens // _GROWTH) * _GROWTH)
+        self._ids = _grown(self._ids, (have_slots, have_tokens + 1))
+        tables = (self._lengths, self._prompts, self._last_use)
+        self._lengths, self._prompts, self._last_use = (_grown(table, (have_slots,)) for table in tables)
+        self._pass.capacity = (have_slots, have_tokens + 1)
+        for layer in self._layers:
+            layer.grow()
+
+    def _buffers(self) -> Iterator[Tensor]:
+        return (buffer for layer in self._layers for buffer in layer.buffers)
+
+    def _mask(self, positions: Tensor, columns: int) -> Tensor:
+        """To be added to attention scores, (rows, 1, new, columns): no token sees what comes after it."""
+        later = torch.arange(columns) > positions[:, :, None]
+        dtype = self._model.dtype
+        mask = torch.zeros(later.shape, dtype=dtype).masked_fill(later, torch.finfo(dtype).min)
+        return self._to_device(mask[:, None])
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self._model.device)
+
+
+@dataclass(slots=True)
+class _Pass:
+    """What the layers need to know of the running forward pass, told to all of them at once."""
+
+    capacity: tuple[int, int] = (0, 1)  # slots, tokens + 1
+    start: int = 0  # tokens that the first of these holds already
+    end: int = 0  # tokens that the longest of these holds afterwards
+    read: slice | Tensor | None = None  # the slots
+    rows: Tensor | None = None  # (slots, 1) and (slots, new): where the new tokens go
+    columns: Tensor | None = None
+
+
+class _SlotLayer(DynamicLayer):
+    """One layer's keys and values, each (slots, heads, tokens + 1, head_dim)."""
+
+    def __init__(self, running: _Pass) -> None:
+        super().__init__()
+        self.running = running
+        self.buffers: list[Tensor] = []
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Store new states (rows, heads, new, head_dim); returns those of these rows from their beginning."""
+        now = self.running
+        if not self.buffers:
+            for states in (key_states, value_states):
+                slots, tokens = now.capacity
+                # Zeros, because what the mask hides must still be finite.
+                self.buffers.append(states.new_zeros(slots, states.shape[1], tokens, states.shape[3]))
+        for buffer, states in zip(self.buffers, (key_states, value_states), strict=True):
+            buffer[now.rows, :, now.columns] = states.transpose(1, 2)
+        keys, values = (buffer[:, :, : now.end][now.read] for buffer in self.buffers)
+        return keys, values
+
+    def get_seq_length(self) -> int:
+        return self.running.start
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.running.start + query_length, 0
+
+    def grow(self) -> None:
+        slots, tokens = self.running.capacity
+        self.buffers = [_grown(b, (slots, b.shape[1], tokens, b.shape[3])) for b in self.buffers]
+
+
+def _grown(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    larger = tensor.new_zeros(shape)
+    larger[tuple(slice(0, size) for size in tensor.shape)] = tensor
+    return larger
+
+
+def _count_layers(config: Any, max_context: int) -> int:
+    text = config.get_text_config()
+    limit = getattr(text, "max_position_embeddings", max_context)
+    if limit < max_context:
+        raise InputError(f"max_context is {max_context}; this model was made for {limit} tokens at most.")
+    window = getattr(text, "sliding_window", None) or 0
+    kinds = set(getattr(text, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
+    partial = kinds - {"full_attention"} - ({"sliding_attention"} if window >= max_context else set())
+    if partial:
+        raise InputError(
+            f"This model has {', '.join(sorted(partial))} layers; here every layer must attend to all "
+            f"{max_context} tokens of the context. Lower max_context to its window, or serve it with vLLM."
+        )
+    return int(text.num_hidden_layers)

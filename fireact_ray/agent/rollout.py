@@ -1,0 +1,127 @@
+"""The think-act-observe loop: one question in, its steps and at last one Trajectory out.
+
+A bad episode is a Trajectory with a StopReason, never an exception; only ModelDenied and ToolDenied (key, billing,
+quota) and BudgetExhausted travel up, because every further call would fail as well. Programming errors travel up too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+
+from fireact_ray.agent.methods.base import Method
+from fireact_ray.agent.models.base import ChatModel, Sampling
+from fireact_ray.agent.tools.base import Tool
+from fireact_ray.core.errors import ModelDenied, ModelError, TokenLimit
+from fireact_ray.core.observations import INVALID_ACTION, UNKNOWN_TOOL
+from fireact_ray.core.types import Action, Observation, ObservationStatus, Question, Step, StopReason
+from fireact_ray.core.utils.deadline import bounding
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a rollout ends without `finish`. `max_invalid` counts replies without a usable action, `max_tool_errors`
+    observations with status ERROR that a tool gave."""
+
+    max_steps: int = 10
+    max_invalid: int = 2
+    max_tool_errors: int = 2
+    timeout_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """How a rollout ended."""
+
+    reason: StopReason
+    error: str | None = None
+
+
+async def rollout(
+    question: Question,
+    *,
+    method: Method,
+    model: ChatModel,
+    tools: Mapping[str, Tool],
+    sampling: Sampling,
+    limits: Limits,
+) -> AsyncIterator[Step | Stopped]:
+    """Yield each Step as it is complete, then one Stopped."""
+    steps: list[Step] = []
+    deadline = asyncio.get_running_loop().time() + limits.timeout_s
+    sampling = replace(sampling, stop=method.stop)
+    while len(steps) < limits.max_steps:
+        try:
+            async with asyncio.timeout_at(deadline) as timeout:
+                with bounding(timeout):
+                    step = await _step(question, steps, method, model, tools, sampling)
+                deadline = timeout.when() or deadline  # later where the step had to wait for a quota
+        except TimeoutError:
+            yield Stopped(StopReason.TIMEOUT, f"TimeoutError: no end within {limits.timeout_s:g} s")
+            return
+        except ModelDenied:
+            raise
+        except ModelError as error:
+            reason = StopReason.MAX_TOKENS if isinstance(error, TokenLimit) else StopReason.MODEL_ERROR
+            yield Stopped(reason, f"{type(error).__name__}: {error}")
+            return
+        steps.append(step)
+        yield step
+        if step.observation is None:
+            yield Stopped(StopReason.FINISHED)
+            return
+        if sum(s.action is None for s in steps) > limits.max_invalid:
+            yield Stopped(StopReason.PARSE_ERROR, "too many replies without a usable action")
+            return
+        if sum(_tool_failed(s) for s in steps) > limits.max_tool_errors:
+            yield Stopped(StopReason.TOOL_ERROR, "too many failed tool calls")
+            return
+    yield Stopped(StopReason.MAX_STEPS)
+
+
+async def _step(
+    question: Question,
+    steps: list[Step],
+    method: Method,
+    model: ChatModel,
+    tools: Mapping[str, Tool],
+    sampling: Sampling,
+) -> Step:
+    asked = time.monotonic()
+    completion = await model.complete(method.turns(question, steps), sampling)
+    replied = time.monotonic()
+    parsed = method.parse(completion.text)
+    if parsed.action is None and completion.finish_reason == "length":
+        raise TokenLimit(f"a reply reached {sampling.max_new_tokens} tokens without an action")
+    observation = await _observe(parsed.action, method, tools)
+    return Step(
+        thought=parsed.thought,
+        action=parsed.action,
+        observation=observation,
+        completion=completion.text,
+        usage=completion.usage,
+        model_latency_s=replied - asked if completion.latency_s is None else completion.latency_s,
+        tool_latency_s=(observation.latency_s or 0.0) if observation else 0.0,
+    )
+
+
+async def _observe(action: Action | None, method: Method, tools: Mapping[str, Tool]) -> Observation | None:
+    """None after `finish`; an unusable action is answered from the catalogue."""
+    if action is None:
+        return Observation(INVALID_ACTION, ObservationStatus.ERROR)
+    if action.tool == "finish":
+        return None
+    if action.tool not in method.tools:
+        return Observation(UNKNOWN_TOOL, ObservationStatus.ERROR)
+    asked = time.monotonic()
+    observation = await tools[action.tool](action.argument)
+    if observation.latency_s is None:
+        return replace(observation, latency_s=time.monotonic() - asked)
+    return observation
+
+
+def _tool_failed(step: Step) -> bool:
+    failed = step.observation is not None and step.observation.status is ObservationStatus.ERROR
+    return failed and step.action is not None

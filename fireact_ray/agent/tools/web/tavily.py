@@ -1,0 +1,24 @@
+"""Tavily: page contents cut to what bears on the query, with scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from fireact_ray.agent.tools.base import Hit
+from fireact_ray.agent.tools.web.http import Request
+from fireact_ray.agent.tools.web.reading import number, rows, text
+
+
+@dataclass(frozen=True, slots=True)
+class Tavily:
+    base_url: str
+    depth: str
+    name: ClassVar[str] = "tavily"
+
+    def request(self, query: str, k: int, key: str) -> Request:
+        body = {"query": query, "max_results": min(k, 20), "search_depth": self.depth}
+        return Request("POST", f"{self.base_url}/search", headers={"Authorization": f"Bearer {key}"}, body=body)
+
+    def hits(self, reply: dict[str, Any]) -> list[Hit]:
+        return [Hit(text(row, "title"), text(row, "content"), number(row, "score")) for row in rows(reply, "results")]

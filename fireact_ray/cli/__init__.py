@@ -1,0 +1,1 @@
+"""The ways in: the `fireact` command, and what jobs share with it."""

@@ -1,0 +1,72 @@
+"""What every way in shares: logging, exit codes, and the arguments of a job."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from fireact_ray.core.errors import FireActError
+from fireact_ray.core.secrets import RedactingFilter, redact, remember_environment
+from fireact_ray.core.utils.interrupts import interrupts_heeded
+from fireact_ray.recipe.schema import Recipe
+
+INTERRUPTED = 130
+_HOW_TO_GO_ON = "Interrupted. Nothing finished is lost: run the same command again to go on."
+
+
+def run_guarded(action: Callable[[], Any]) -> None:
+    """Run `action`; an error of this package ends the process with its message and exit code, without a traceback.
+
+    Ctrl-C and SIGTERM end it with 130, whatever became of the action.
+    """
+    _configure_logging()
+    try:
+        with interrupts_heeded():
+            _act(action)
+    except KeyboardInterrupt:
+        print(_HOW_TO_GO_ON, file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _act(action: Callable[[], Any]) -> None:
+    try:
+        action()
+    except FireActError as error:
+        print(redact(str(error)), file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def run_job(stage: Callable[[Recipe], Any]) -> None:
+    """`python jobs/<stage>.py --recipe NAME [--set key=value ...]`, as the command line does it."""
+    from fireact_ray.recipe.loader import load_recipe
+
+    parser = argparse.ArgumentParser(description=stage.__doc__)
+    parser.add_argument("--recipe", required=True, help="a YAML file, or a shipped name such as demo")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    arguments = parser.parse_args()
+
+    def run() -> None:
+        recipe = load_recipe(arguments.recipe, arguments.overrides)
+        stage(recipe)
+        print(recipe.run_dir)
+
+    run_guarded(run)
+
+
+def _configure_logging() -> None:
+    """Our own lines on stderr: a rich handler on a terminal, plain in a log. Libraries speak from WARNING on."""
+    console = Console(stderr=True)
+    plain = logging.StreamHandler()
+    plain.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    on_terminal = RichHandler(console=console, show_path=False, show_level=False)
+    handler = on_terminal if console.is_terminal else plain
+    remember_environment()
+    handler.addFilter(RedactingFilter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("fireact_ray").setLevel(logging.INFO)

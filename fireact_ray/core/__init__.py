@@ -1,0 +1,1 @@
+"""What every room stands on: types, errors, grammar, secrets, storage, net, utils."""

@@ -1,0 +1,136 @@
+"""The asking end: many callers of a process share one connection, and a message carries what several of them ask.
+
+Calls leave in the order in which they were made, and no call waits for another's answer. When the connection breaks,
+all that is unanswered is asked again over a new one, so a call may be served twice: servers must bear that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Awaitable, Callable
+from copy import copy
+from typing import Any
+
+from fireact_ray.core import errors
+from fireact_ray.core.net.rpc_wire import MAX_LINE_BYTES, Address, Outbox, keep_alive
+
+_TRY_EVERY_S = 0.05
+_CONNECT_TIMEOUT_S = 10.0
+
+
+class RpcUnavailable(Exception):
+    """The server could not be reached for longer than the client has patience."""
+
+
+class RpcFailed(Exception):
+    """The server's `answer` raised what is no error of this package: a bug."""
+
+
+class RpcClient:
+    """`find` looks the server up, anew for every connection: an OSError is tried again, any other error ends the wait.
+
+    Connects on the event loop that first asks. `patience_s`: how long the server may be away while somebody waits.
+    """
+
+    def __init__(self, find: Callable[[], Awaitable[Address]], patience_s: float = 120.0) -> None:
+        self._find = find
+        self._patience_s = patience_s
+        self._tickets = itertools.count()
+        self._unanswered: dict[int, tuple[Any, asyncio.Future[Any]]] = {}
+        self._outbox: Outbox | None = None  # None while there is no connection
+        self._keeper: asyncio.Task[None] | None = None
+
+    def ask(self, item: Any) -> asyncio.Future[Any]:
+        """The answer to `item`, a JSON value. Raises what the server raised, or RpcUnavailable."""
+        future = asyncio.get_running_loop().create_future()
+        ticket = next(self._tickets)
+        self._unanswered[ticket] = item, future
+        if self._outbox is not None:
+            self._outbox.put([ticket, item])
+        elif self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep_connected())
+            self._keeper.add_done_callback(self._kept)
+        return future
+
+    async def close(self) -> None:
+        """Hang up; who still waits is cancelled."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+
+    async def _keep_connected(self) -> None:
+        """Until a connection breaks that nobody needs."""
+        away_since = time.monotonic()
+        while True:
+            problem = await self._converse()
+            if problem is None:
+                away_since = time.monotonic()
+            elif time.monotonic() - away_since > self._patience_s:
+                raise RpcUnavailable(f"not reached for {self._patience_s:g} s ({problem})")
+            if not self._unanswered:
+                return
+            await asyncio.sleep(_TRY_EVERY_S)
+
+    def _kept(self, keeper: asyncio.Task[None]) -> None:
+        """Nobody connects any more: whoever still waits learns why."""
+        self._keeper = None
+        waiting = [future for _, future in self._unanswered.values() if not future.done()]
+        self._unanswered.clear()
+        error = None if keeper.cancelled() else keeper.exception()
+        for future in waiting:
+            if error is None:
+                future.cancel()
+            else:
+                future.set_exception(copy(error))
+
+    async def _converse(self) -> str | None:
+        """Connect and hear answers until the connection breaks. Returns what went wrong if there never was one."""
+        try:
+            address = await self._find()
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                reader, writer = await _connect(address)
+        except (OSError, asyncio.IncompleteReadError) as error:  # a wrong token is met by hanging up
+            return type(error).__name__
+        try:
+            self._outbox = Outbox(writer)
+            for ticket, (item, _) in self._unanswered.items():
+                self._outbox.put([ticket, item])
+            await self._hear(reader)
+        except OSError:
+            pass  # broken
+        finally:
+            self._outbox = None
+            writer.close()
+        return None
+
+    async def _hear(self, reader: asyncio.StreamReader) -> None:
+        while (line := await reader.readline()).endswith(b"\n"):
+            for ticket, result, *error in json.loads(line):
+                _, future = self._unanswered.pop(ticket)
+                if future.done():  # its caller has gone
+                    continue
+                if error:
+                    future.set_exception(_typed(*error))
+                else:
+                    future.set_result(result)
+
+
+async def _connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection(address.host, address.port, limit=MAX_LINE_BYTES)
+    keep_alive(writer)
+    writer.write(address.token.encode())
+    try:
+        await reader.readexactly(1)
+    except BaseException:
+        writer.close()
+        raise
+    return reader, writer
+
+
+def _typed(name: str, text: str) -> Exception:
+    """The error that the server raised, made again on this side."""
+    error_class = getattr(errors, name, None)
+    return error_class(text) if error_class is not None else RpcFailed(f"{name}: {text}")

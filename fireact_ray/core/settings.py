@@ -1,0 +1,67 @@
+"""What every section of a recipe is: frozen, and strict about its keys. And the types that several sections use."""
+
+from collections.abc import Callable, Container
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo
+
+from fireact_ray.core.paths import absolute, absolute_model, goes_with_a_job, last_name
+
+
+def _plain_url(url: str) -> str:
+    """An address, and nothing that could be a secret."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("expected an address such as http://127.0.0.1:8000")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("an address holds no user, password or query: keys are named by api_key_env or api_key_file")
+    return url.rstrip("/")
+
+
+def _place_or_name(place: str, info: SerializationInfo) -> str:
+    return last_name(place) if info.context == NAMES else place
+
+
+def _absolute_corpus(corpus: str) -> str:
+    return corpus if corpus == "almanac" else absolute(corpus)
+
+
+def _stays(path: str) -> str:
+    if goes_with_a_job(path):
+        raise ValueError(
+            "this lies in the Ray job's own copy of its working folder, which is deleted with the job: name storage "
+            "that stays and that every node sees, such as --set output_dir=/shared/runs or s3://bucket/runs"
+        )
+    return path
+
+
+NAMES = "names"  # context of a dump for others, in which places are given by their last names
+
+Rate = Annotated[float, Field(ge=0, le=1)]  # a share or a probability
+BaseUrl = Annotated[str, AfterValidator(_plain_url)]
+_as_place = PlainSerializer(_place_or_name)
+Place = Annotated[str, AfterValidator(absolute), _as_place]  # a path, made absolute, or a URL
+StayingPlace = Annotated[str, AfterValidator(absolute), AfterValidator(_stays), _as_place]
+CorpusPlace = Annotated[str, AfterValidator(_absolute_corpus), _as_place]
+ModelPlace = Annotated[str, AfterValidator(absolute_model), _as_place]  # a folder, or a name
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def one_of(what: str, known: Container[str]) -> AfterValidator:
+    """A text that is a known name; `what` says in words what kind of name."""
+    return AfterValidator(check_name(what, known))
+
+
+def check_name(what: str, known: Container[str]) -> Callable[[str], str]:
+    names = sorted(known)  # type: ignore[call-overload]
+
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(f"unknown {what}; known: {', '.join(names)}")
+        return name
+
+    return check

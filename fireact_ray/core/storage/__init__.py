@@ -1,0 +1,1 @@
+"""Run folders: files, rows, inputs, leases."""

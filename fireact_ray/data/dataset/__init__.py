@@ -1,0 +1,1 @@
+"""The training set of a run: its rows, its card, its folder."""

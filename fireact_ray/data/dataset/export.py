@@ -1,0 +1,85 @@
+"""Export: the rows that convert selected -> a folder with one file in another trainer's format, and its card."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from fireact_ray.core.errors import DataError, InputError
+from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.rows import to_table
+from fireact_ray.core.types import Trajectory
+from fireact_ray.data.dataset.card import Dataset, dataset_card, lint_training_rows, total_usd
+from fireact_ray.data.formats.exporters import FORMATS, Format
+from fireact_ray.recipe.loader import parse_recipe, to_yaml
+
+
+class Exported(NamedTuple):
+    file: str
+    n_rows: int
+    n_trajectories: int  # that convert selected the rows from
+
+
+def export(path: str, format_name: str, out: str) -> Exported:
+    """Write the rows of a run's dataset into the folder `out`: the file of the format, README.md, and
+    dataset_info.json where LLaMA-Factory reads the format.
+
+    `path`: a run folder or its dataset folder. Raises InputError for an unknown format, and where convert has not
+    run; DataError where a row's
+    trajectory is gone.
+    """
+    fmt, folder = _format(format_name), Folder(out)
+    kept, dataset = read_dataset(path)
+    folder.write(fmt.file, fmt.encode(kept))
+    if fmt.info is not None:
+        folder.write_json("dataset_info.json", {dataset.name: fmt.info})
+    folder.write("README.md", dataset_card(dataset, fmt))
+    return Exported((folder / fmt.file).uri, len(kept), dataset.drops["n_in"])
+
+
+def read_dataset(path: str) -> tuple[list[Trajectory], Dataset]:
+    """What a run folder, or its dataset folder, holds of what convert selected: the trajectories, and about them."""
+    run = _run_of(path)
+    folder = run / "dataset"
+    lengths = {
+        key: len(ids)
+        for table in folder.read_tables(["trajectory_id", "input_ids"])
+        for key, ids in zip(table["trajectory_id"].to_pylist(), table["input_ids"], strict=True)
+    }
+    everything = read_trajectories(run / "trajectories")
+    kept = [row for row in everything if row.trajectory_id in lengths]
+    if len(kept) != len(lengths):
+        raise DataError(
+            f"{run.uri}: {len(lengths) - len(kept)} of {len(lengths)} rows of the dataset have no trajectory there. "
+            "Run `fireact convert` again."
+        )
+    recipe = parse_recipe(f"{run.uri}/recipe.yaml", run.read("recipe.yaml").decode())
+    rows = to_table(kept).drop_columns("steps")
+    return kept, Dataset(
+        name=recipe.name,
+        rows=rows.append_column("length", pa.array([lengths[row.trajectory_id] for row in kept])),
+        paid_usd=total_usd([row.cost_usd for row in everything]),
+        drops=folder.read_json("drops.json"),
+        manifest=folder.read_json("manifest.json"),
+        lint=lint_training_rows(kept),
+        recipe=to_yaml(recipe, places=False),
+    )
+
+
+def _format(name: str) -> Format:
+    if name not in FORMATS:
+        raise InputError(f"--format: unknown format '{name}'. Known: {', '.join(FORMATS)}.")
+    return FORMATS[name]
+
+
+def _run_of(path: str) -> Folder:
+    bare = path.rstrip("/")
+    candidates = [bare, bare.removesuffix("/dataset")]
+    for run in map(Folder, candidates):
+        if (run / "dataset").exists("manifest.json"):
+            return run
+    raise InputError(
+        f"{path}: no dataset there. What is exported are the rows that convert selected: give the folder of a run in "
+        "which `fireact convert` (after `fireact generate` or `fireact import`) has run."
+    )

@@ -1,0 +1,122 @@
+"""Files of recorded trajectories in, Trajectories and typed rejections out; every row is one or the other.
+
+`recorded` says which formats there are and reads a row's turns, `transcript` makes steps of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fireact_ray.core.errors import DataError
+from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.storage.rows import from_row
+from fireact_ray.core.types import Question, Score, Step, StopReason, Trajectory
+from fireact_ray.data.formats.conversations import Said, is_stored, read_rows, read_turns
+from fireact_ray.data.formats.transcript import Exchange, NoTranscript, read_steps
+from fireact_ray.tasks.loading import question_id
+
+MODEL = "imported"  # such files do not say which model wrote them
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A row that holds no complete trajectory. `row` counts from 1 (a line number in JSON lines)."""
+
+    row: int
+    kind: str  # unparsable, bad_turns, no_question, or a kind of transcript.NoTranscript
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of the rows of one file: rows_in = trajectories + rejections."""
+
+    rows_in: int
+    trajectories: tuple[Trajectory, ...]
+    rejections: tuple[Rejection, ...]
+
+    def __post_init__(self) -> None:
+        out = len(self.trajectories) + len(self.rejections)
+        if out != self.rows_in:
+            raise DataError(f"Import lost rows: {self.rows_in} read, {out} accounted for.")
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """Rejections by kind."""
+        return dict(sorted(Counter(rejection.kind for rejection in self.rejections).items()))
+
+
+def import_trajectories(path: str | Path, task: str = "hotpotqa") -> Imported:
+    """Read recorded trajectories as answers to questions of `task`.
+
+    A row's reward becomes its score (1 or 0, for exact match and F1 alike; None where none was recorded), and
+    only a rewarded answer is known to be one of the question's. Rows of our own are taken whole, task included.
+    Raises InputError for a file in none of the formats.
+    """
+    rows = read_rows(str(path))
+    trajectories, rejections = [], []
+    for number, row in rows:
+        try:
+            trajectories.append(stored(row) if is_stored(row) else read_trajectory(task, read_turns(row)))
+        except NoTranscript as found:
+            rejections.append(Rejection(number, found.kind, found.detail))
+    return Imported(len(rows), tuple(trajectories), tuple(rejections))
+
+
+def stored(row: dict[str, Any]) -> Trajectory:
+    """The trajectory of a row of our own. Raises NoTranscript where it lacks something."""
+    try:
+        return from_row(row)
+    except (KeyError, TypeError, ValueError) as error:
+        raise NoTranscript("unparsable", f"no whole trajectory ({type(error).__name__}: {error})") from None
+
+
+def read_trajectory(task: str, turns: Sequence[Said]) -> Trajectory:
+    """The trajectory of a row's turns. Raises NoTranscript where it holds no complete one."""
+    question, record = _exchanges(turns)
+    return _trajectory(task, question, *read_steps(record))
+
+
+def _exchanges(turns: Sequence[Said]) -> tuple[str, list[Exchange]]:
+    turns = turns[1:] if turns and turns[0].role == "system" else turns
+    if not turns or turns[0].role != "user":
+        raise NoTranscript("no_question", "the first message is not the user's")
+    replies, observations = turns[1::2], turns[2::2]
+    replied = all(turn.role == "assistant" for turn in replies)
+    observed = all(turn.role == "observation" for turn in observations)
+    if not (replied and observed):
+        raise NoTranscript("bad_turns", "replies and observations do not alternate")
+    shown: list[str | None] = [turn.text for turn in observations]
+    shown += [None] * (len(replies) - len(shown))
+    return turns[0].text, [Exchange(turn.text, text) for turn, text in zip(replies, shown, strict=True)]
+
+
+def _trajectory(task: str, text: str, steps: tuple[Step, ...], reward: bool | None) -> Trajectory:
+    if not text:
+        raise NoTranscript("no_question", "the question is empty")
+    method = _method(steps)
+    row_id = question_id(task, text)
+    recorded = [[step.completion, step.observation.text if step.observation else None] for step in steps]
+    last = steps[-1].action
+    answers = (last.argument,) if reward and last else ()
+    return Trajectory(
+        trajectory_id=content_hash({"question": row_id, "method": method, "model": MODEL, "steps": recorded}),
+        question=Question(task, row_id, text, answers),
+        method=method,
+        model=MODEL,
+        attempt=0,
+        steps=steps,
+        stop_reason=StopReason.FINISHED,
+        score=None if reward is None else Score(float(reward), float(reward)),
+    )
+
+
+def _method(steps: tuple[Step, ...]) -> str:
+    """Which prompting method wrote these steps: CoT never searches, Reflexion announces its reflection."""
+    if all(step.action is None or step.action.tool != "search" for step in steps):
+        return "cot"
+    return "reflexion" if any("do a reflection" in step.thought for step in steps) else "react"

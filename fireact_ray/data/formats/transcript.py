@@ -1,0 +1,107 @@
+"""A recorded transcript in, its steps and reward out: FireAct's release is written so.
+
+    Thought: I need the author of The Road to Zem.
+    Action: search[The Road to Zem author]
+    Observation: The Road to Zem is a novel written by Ila Dun.
+    Thought: I have the answer.
+    Action: finish[Ila Dun]
+    Observation: Episode finished, reward = True
+
+What recorders did to it is undone, nothing is invented: a second `Thought:` label joins its thought to the
+first, an action that a reply repeats word for word counts once, the last line is the reward and no
+observation, and a bare `None` is a search that found nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fireact_ray.core import grammar, observations
+from fireact_ray.core.types import Observation, ObservationStatus, Step
+
+_ACTION = re.compile(r"\bAction:[ \t]*\w+[ \t]*\[")
+_THOUGHT = re.compile(r"\bThought:\s*")
+_REWARD = re.compile(r"Episode finished, reward = (\w+)")
+_REWARDS = {"True": True, "1": True, "False": False, "0": False}
+_MAX_CHARS = 20_000  # recorded observations are kept whole; this only stops a corrupt row
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One reply and the observation recorded after it, without its label; None where the record ends."""
+
+    reply: str
+    observation: str | None
+
+
+class NoTranscript(Exception):
+    """The record holds no complete trajectory. `kind` is what counts are kept by."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(kind, detail)
+        self.kind, self.detail = kind, detail
+
+
+def exchanges(text: str) -> list[Exchange]:
+    """Cut one text in which replies and `Observation:` lines follow each other."""
+    reply, *rest = re.split(r"^Observation:", text, flags=re.MULTILINE)
+    found = []
+    for part in rest:
+        observation, *following = re.split(r"\n(?=(?:Thought|Action):)", part, maxsplit=1)
+        found.append(Exchange(reply.strip(), observation.strip()))
+        reply = following[0] if following else ""
+    return [*found, Exchange(reply.strip(), None)] if reply.strip() else found
+
+
+def read_steps(record: Sequence[Exchange]) -> tuple[tuple[Step, ...], bool | None]:
+    """Steps and reward (None where none was recorded). Raises NoTranscript for no complete trajectory."""
+    if not record:
+        raise NoTranscript("no_steps", "no reply follows the question")
+    *earlier, last = record
+    steps = [_step(number, exchange) for number, exchange in enumerate(earlier, start=1)]
+    parsed = _parse(len(record), last.reply)
+    if parsed.action is None or parsed.action.tool != "finish":
+        raise NoTranscript("no_finish", f"the last reply is {last.reply[-80:]!r}")
+    return (*steps, Step(parsed.thought, parsed.action, None, last.reply)), _reward(last.observation)
+
+
+def _step(number: int, exchange: Exchange) -> Step:
+    parsed = _parse(number, exchange.reply)
+    if parsed.action is not None and parsed.action.tool == "finish":
+        raise NoTranscript("after_finish", f"reply {number} finishes, and the record goes on")
+    if exchange.observation is None:
+        raise NoTranscript("no_observation", f"reply {number} has no observation")
+    if _REWARD.match(exchange.observation):
+        raise NoTranscript("after_finish", f"the record goes on after the reward, in reply {number + 1}")
+    observation = _observation(exchange.observation)
+    if parsed.action is None and observation.status is not ObservationStatus.ERROR:
+        raise NoTranscript("no_action", f"reply {number} has no usable action: {exchange.reply[-80:]!r}")
+    return Step(parsed.thought, parsed.action, observation, exchange.reply)
+
+
+def _parse(number: int, reply: str) -> grammar.Parsed:
+    """The parts of a reply. Within one `Action:` line the grammar's rule holds: its first action counts."""
+    starts = [match.start() for match in _ACTION.finditer(reply)]
+    actions = {grammar.parse(reply[start:]).action for start in starts}
+    if len(actions) > 1:
+        raise NoTranscript("two_actions", f"reply {number} asks for different actions: {reply[starts[0] :]!r}")
+    before = reply[: starts[0]] if starts else reply
+    return grammar.Parsed(grammar.canonical_line(_THOUGHT.sub("", before)), actions.pop() if actions else None)
+
+
+def _observation(text: str) -> Observation:
+    line = grammar.neutralise(text, _MAX_CHARS)
+    if line in ("", "None"):
+        line = observations.NO_RESULTS
+    return observations.recorded(line)
+
+
+def _reward(text: str | None) -> bool | None:
+    if text is None:
+        return None
+    match = _REWARD.fullmatch(text)
+    if match is None or match.group(1) not in _REWARDS:
+        raise NoTranscript("bad_reward", f"after finish stands {text[:80]!r}, no reward of {', '.join(_REWARDS)}")
+    return _REWARDS[match.group(1)]

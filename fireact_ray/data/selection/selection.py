@@ -1,0 +1,112 @@
+"""Which trajectories a student learns from, as the recipe's `convert` section says it, in two halves.
+
+`lines` look at one row at a time, wherever it lies: only finished, correct, usable rows without a trace of their
+method; then what `drop` names, by the codes of the lint; then length in steps and evaluation questions. `choose` looks
+at all rows that are left, when those that are too long are gone too, so that `n: 500` gives 500 rows: duplicates, one
+row per question, quotas, the first n of one order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from fireact_ray.core.types import Trajectory
+from fireact_ray.data.examples import FAULTS, Fault
+from fireact_ray.data.formats.records import record_of
+from fireact_ray.data.lint import RULES
+from fireact_ray.data.lint.base import Context
+from fireact_ray.data.lint.contamination import QuestionIndex
+from fireact_ray.data.lint.similarity import like_an_earlier
+from fireact_ray.data.selection import mixing
+from fireact_ray.data.selection.candidates import Candidate
+from fireact_ray.data.selection.config import ConvertConfig
+from fireact_ray.data.selection.filters import DropReport, Sieve, sift
+
+Line = Callable[[Trajectory], bool]  # whether it leaves the row out
+
+
+def lines(config: ConvertConfig, evaluation: Iterable[str] = ()) -> dict[str, Line]:
+    """By name, in their order. `evaluation`: the questions to decontaminate against."""
+    found: dict[str, Line] = {name: _has(fault, config.min_f1) for name, fault in FAULTS.items()}
+    if not config.keep_unscored:
+        found["unscored"] = lambda row: row.score is None
+    found |= {code: _is_found_by(code) for code in config.drop}
+    found["min_steps"] = lambda row: len(row.steps) < config.min_steps
+    if (most := config.max_steps) is not None:
+        found["max_steps"] = lambda row: len(row.steps) > most
+    if (threshold := config.decontaminate) is not None:
+        index = QuestionIndex(evaluation, threshold)
+        found["contaminated"] = lambda row: index.find(row.question.text) is not None
+    return found
+
+
+def dropped_by(row: Trajectory, by: Mapping[str, Line]) -> str | None:
+    """The name of the first line that leaves the row out."""
+    return next((name for name, leaves_out in by.items() if leaves_out(row)), None)
+
+
+def choose(rows: Iterable[Candidate], config: ConvertConfig, seed: int) -> tuple[list[Candidate], DropReport]:
+    """What is trained on. Raises DataError where there are fewer rows than the section asks for."""
+    distinct: dict[str, Sieve] = {"duplicate": _distinct}
+    if (threshold := config.near_duplicates) is not None:
+        distinct["near_duplicate"] = _dissimilar(threshold)
+    # In the order of their keys, so that it does not matter in which files the rows lie.
+    left, doubles = sift(sorted(rows, key=lambda row: row.trajectory_id), distinct)
+    if not (draw := _draw(config)):
+        return left, doubles
+    drawn, left_out = sift(mixing.in_seeded_order(left, seed), draw)
+    return drawn, doubles.then(left_out)
+
+
+def _draw(config: ConvertConfig) -> dict[str, Sieve]:
+    sieves: dict[str, Sieve] = {}
+    if config.per_question != "all":
+        sieves["per_question"] = mixing.PER_QUESTION[config.per_question]
+    shares: list[tuple[mixing.Mix, mixing.Group]] = []
+    for name, mix, group in (("methods", config.methods, _method), ("tasks", config.tasks, _task)):
+        if mix is None:
+            continue
+        sieves[name] = mixing.named(mix, group)
+        if mixing.is_shares(mix):
+            shares.append((mix, group))
+        elif any(most is not None for most in mix.values()):
+            sieves[f"{name}_quota"] = mixing.counted(mix, group)
+    if shares:
+        sieves["shares"] = mixing.shared(shares)
+    if config.n is not None:
+        sieves["n"] = mixing.first(config.n)
+    return sieves
+
+
+def _has(fault: Fault, min_f1: float | None) -> Line:
+    return lambda row: fault.holds(row, min_f1)
+
+
+def _is_found_by(code: str) -> Line:
+    """What a lint rule finds that looks at one row at a time."""
+    check, context = RULES[code].check, Context()
+    return lambda row: any(True for _ in check([record_of(row, 1)], context))
+
+
+def _distinct(rows: Sequence[Candidate]) -> list[Candidate]:
+    """Each conversation once, whoever had it: Reflexion is ReAct until it is asked to reflect."""
+    by_conversation: dict[bytes, Candidate] = {}
+    for row in rows:
+        by_conversation.setdefault(row.conversation, row)
+    return list(by_conversation.values())
+
+
+def _dissimilar(threshold: float) -> Sieve:
+    def sieve(rows: Sequence[Candidate]) -> list[Candidate]:
+        found = like_an_earlier((row.sketch for row in rows if row.sketch is not None), threshold)
+        return [row for place, row in enumerate(rows) if place not in found]
+
+    return sieve
+
+
+def _method(row: Candidate) -> str:
+    return row.method
+
+
+def _task(row: Candidate) -> str:
+    return row.task

@@ -1,0 +1,43 @@
+"""Which settings shape the rows of a run folder, for generate and evaluate alike.
+
+How a provider is reached (address, key, time limits, attempts) shapes no row: it may change in a folder. Folders of
+older versions remember some of it; `NOT_SHAPING` says what is left out of the comparison.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fireact_ray.core.paths import named
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.teacher import named_base
+
+_ACCESS = ("base_url", "api_key_env", "api_key_file", "timeout_s", "max_attempts")
+_TIMES = {"teacher.limits.timeout_s", "student.limits.timeout_s"}
+NOT_SHAPING = frozenset({*(f"teacher.model.{name}" for name in _ACCESS), *_TIMES, "teacher.methods"})
+
+
+def generate_inputs(recipe: Recipe) -> dict[str, Any]:
+    """How many rows there are, by which methods, and how fast they come may change."""
+    return {**teacher_inputs(recipe), "generate": {"split": recipe.generate.split}}
+
+
+def teacher_inputs(recipe: Recipe) -> dict[str, Any]:
+    shaped = _shaped(recipe, {"seed": True, "teacher": {"model", "reflect_every", "sampling", "limits"}})
+    for name in _ACCESS:
+        shaped["teacher"]["model"].pop(name, None)
+    del shaped["teacher"]["limits"]["timeout_s"]
+    return shaped
+
+
+def student_inputs(recipe: Recipe) -> dict[str, Any]:
+    shaped = _shaped(recipe, {"student": True})
+    shaped["student"]["base_model"] = named_base(recipe)
+    del shaped["student"]["limits"]["timeout_s"]
+    return shaped
+
+
+def _shaped(recipe: Recipe, sections: dict[str, Any]) -> dict[str, Any]:
+    shaped = recipe.model_dump(mode="json", include={"task": True, **sections})
+    shaped["task"]["path"] = named(recipe.task.path)  # of what it holds, the rows' keys know
+    return {**shaped, "search": recipe.search.shaping()}

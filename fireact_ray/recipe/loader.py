@@ -1,0 +1,142 @@
+"""Reading a recipe: file or shipped name, dotted overrides, and every problem reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from fireact_ray.core.errors import InputError, RecipeError
+from fireact_ray.core.secrets import redact
+from fireact_ray.core.settings import NAMES
+from fireact_ray.core.utils.nearest import nearest
+from fireact_ray.recipe.schema import Recipe
+
+
+def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe of a YAML file, or of a name shipped with the package ("demo"), with `key.sub=value` overrides.
+
+    Relative paths of both are taken from the current folder. Raises InputError for a missing or unreadable file,
+    RecipeError with all problems of its content.
+    """
+    return parse_recipe(*_read(source), overrides)
+
+
+def parse_recipe(label: str, text: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The same of a text; `label` names it in messages."""
+    try:
+        data = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{label}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{label}: expected a mapping of sections, found {type(data).__name__}.")
+    for override in overrides:
+        _override(data, override)
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        problems = [f"{label}: {_describe(problem)}" for problem in error.errors(include_url=False)]
+        raise RecipeError(redact("\n".join(problems))) from None  # a key may stand where only its name may
+
+
+def shipped_recipes() -> list[str]:
+    folder = resources.files("fireact_ray.recipe.shipped")
+    return sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
+
+
+def to_yaml(recipe: Recipe, *, places: bool = True) -> str:
+    """The resolved recipe; loading it again gives an equal one. Without `places` paths are last names, for others."""
+    text: str = yaml.safe_dump(recipe.model_dump(mode="json", context=None if places else NAMES), sort_keys=False)
+    return text
+
+
+def _read(source: str) -> tuple[str, str]:
+    if source in shipped_recipes():
+        file = resources.files("fireact_ray.recipe.shipped") / f"{source}.yaml"
+        return f"{source}.yaml", file.read_text(encoding="utf-8")
+    path = Path(source)
+    if not path.is_file():
+        hint = f" Did you mean '{near}'?" if (near := nearest(source, shipped_recipes())) else ""
+        known = ", ".join(shipped_recipes())
+        raise InputError(
+            f"Recipe '{source}': no such file, and no shipped recipe of that name.{hint} Shipped: {known}."
+        )
+    try:
+        return path.name, path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"Recipe '{source}': cannot be read as UTF-8 text: {error}") from None
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    """Set one `a.b=value`; the value is read as YAML, so `null`, numbers and lists are what they look like."""
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set {override}: expected key=value, for example --set train.epochs=5.")
+    *parents, last = key.split(".")
+    node = data
+    for parent in parents:
+        child = node.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise InputError(f"--set {override}: '{parent}' holds the value {child!r}, it has no keys.")
+        node = child
+    node[last] = yaml.safe_load(value)
+
+
+def _describe(problem: Any) -> str:
+    """Key, value, what is wrong and what is allowed, in one line."""
+    path = [str(part) for part in problem["loc"]]
+    key, found = _walk(path)[0], problem["input"]
+    kind, message = problem["type"], problem["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        known = _known_keys(path[:-1])
+        return f"{key}: unknown key.{_did_you_mean(path[-1], known)} Known: {', '.join(known)}."
+    if kind == "missing":
+        return f"{key}: required, but missing."
+    if kind == "value_error" and "known: " in message:
+        return f"{key}: {message}; found {found!r}.{_did_you_mean(str(found), message.split('known: ')[1].split(', '))}"
+    if kind in ("literal_error", "union_tag_invalid"):
+        allowed = problem["ctx"].get("expected") or problem["ctx"]["expected_tags"]
+        tag = found if kind == "literal_error" else problem["ctx"]["tag"]
+        names = [name.strip(" '") for name in allowed.replace(" or ", ", ").split(",")]
+        return f"{key}: expected one of {', '.join(names)}; found {tag!r}.{_did_you_mean(str(tag), names)}"
+    if kind == "value_error" and isinstance(found, dict):  # a rule over a whole section, or over the recipe
+        return f"{key}: {message}." if path else f"{message}."
+    return f"{key}: {message[0].lower()}{message[1:]}; found {found!r}."
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
+    return f" Did you mean '{near}'?" if (near := nearest(word, known)) else ""
+
+
+def _walk(path: Sequence[str]) -> tuple[str, Any]:
+    """The key as it stands in the file and the annotation found there.
+
+    pydantic puts the tag of a union into its path (`model.openai.name`); the file has no such key.
+    """
+    annotation: Any = Recipe
+    parts: list[str] = []
+    for part in path:
+        if members := _union_members(annotation):
+            annotation = next((m for m in members if part in m.model_fields["kind"].annotation.__args__), None)
+            continue
+        parts.append(part)
+        fields = annotation.model_fields if _is_section(annotation) else {}
+        annotation = fields[part].annotation if part in fields else None
+    return ".".join(parts) or "recipe", annotation
+
+
+def _known_keys(path: Sequence[str]) -> list[str]:
+    _, annotation = _walk(path)
+    return sorted(annotation.model_fields) if _is_section(annotation) else []
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _union_members(annotation: Any) -> list[Any]:
+    return [member for member in getattr(annotation, "__args__", ()) if _is_section(member)]

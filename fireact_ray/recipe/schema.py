@@ -1,0 +1,261 @@
+"""The recipe: what a run does, from the teacher to the served agent. This file is its schema, `recipe_loader` reads it.
+
+Unknown keys are problems. Suffixes carry units. Secrets never stand in a recipe: it names an environment variable or a
+file, which is read where the key is used.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
+
+from fireact_ray.agent.methods import METHODS
+from fireact_ray.agent.quota.config import BudgetConfig, QuotaConfig
+from fireact_ray.agent.tools.config import SearchConfig
+from fireact_ray.core.settings import BaseUrl, ModelPlace, Place, Rate, Section, StayingPlace, one_of
+from fireact_ray.data.selection.config import ConvertConfig
+from fireact_ray.rendering import RENDERERS
+from fireact_ray.rollouts.plan import Policy
+from fireact_ray.tasks import TASKS
+
+
+def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("name at least one")
+    return names
+
+
+TaskName = Annotated[str, one_of("task", TASKS)]
+MethodName = Annotated[str, one_of("method", METHODS)]
+RendererName = Annotated[str, one_of("renderer", RENDERERS)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,95}$")]
+
+
+class TaskConfig(Section):
+    """Where questions come from. `path`: the task's file or folder; the almanac needs none."""
+
+    name: TaskName = "almanac"
+    path: Place | None = None
+
+
+OptionalParameter = Literal["temperature", "stop", "seed", "max_tokens"]
+
+
+class OpenAIModelConfig(Section):
+    """Any OpenAI-compatible API. The key is read from `api_key_env`, or from `api_key_file` where that is given.
+
+    `leave_out`: parameters that this model refuses; they are not sent. Without `stop`, replies are cut here; without
+    `max_tokens`, the limit goes as `max_completion_tokens`.
+    """
+
+    kind: Literal["openai"]
+    name: str
+    base_url: BaseUrl | None = None
+    api_key_env: str | None = "OPENAI_API_KEY"
+    api_key_file: Place | None = None
+    leave_out: tuple[OptionalParameter, ...] | None = None
+    timeout_s: PositiveFloat = 120.0
+    max_attempts: PositiveInt = 5
+
+
+class ScriptedModelConfig(Section):
+    """The scripted teacher: an HTTP server on loopback that works on the almanac; needs no key and no GPU."""
+
+    kind: Literal["scripted"] = "scripted"
+    error_rate: Rate = 0.1
+    memory: Rate = 0.35
+    latency_median_s: NonNegativeFloat = 0.0
+    latency_sigma: NonNegativeFloat = 0.0
+
+
+TeacherModelConfig = Annotated[OpenAIModelConfig | ScriptedModelConfig, Field(discriminator="kind")]
+
+
+class SamplingConfig(Section):
+    """`temperature` 0 is greedy. `seed` differs per attempt by the attempt's number."""
+
+    temperature: NonNegativeFloat = 0.0
+    max_new_tokens: PositiveInt = 512
+    seed: int | None = None
+
+
+class LimitsConfig(Section):
+    """When a rollout ends without `finish` (see rollout.Limits)."""
+
+    max_steps: PositiveInt = 10
+    max_invalid: NonNegativeInt = 2
+    max_tool_errors: NonNegativeInt = 2
+    timeout_s: PositiveFloat = 600.0
+
+
+class TeacherConfig(Section):
+    """Who writes the trajectories. Each question is asked once per method."""
+
+    model: TeacherModelConfig = ScriptedModelConfig()
+    methods: Annotated[tuple[MethodName, ...], AfterValidator(_not_empty)] = ("react",)
+    reflect_every: PositiveInt = 4
+    sampling: SamplingConfig = SamplingConfig()
+    limits: LimitsConfig = LimitsConfig()
+    quota: QuotaConfig = QuotaConfig()
+
+
+class StudentConfig(Section):
+    """Who learns. `base_model`: a folder or hub id in safetensors, or `nano`, the tiny Llama that ships with us."""
+
+    base_model: ModelPlace = "nano"
+    renderer: RendererName = "plain"
+    max_context: PositiveInt = 2048
+    sampling: SamplingConfig = SamplingConfig(max_new_tokens=256)
+    limits: LimitsConfig = LimitsConfig()
+
+
+class GenerateConfig(Section):
+    """`concurrency`: the teacher's calls in flight over all workers together. `budget`: of the teacher, over the whole
+    run.
+
+    `attempts`: rollouts per question and method, all of them made. Instead, `max_attempts_per_question` makes the next
+    one only where those before it were not accepted (not finished, or known to be wrong), and `escalate` the next of
+    `teacher.methods` only where the former failed. `target_accepted`: per method, stop at so many accepted rollouts.
+    `max_retries`: how many later runs ask a row again that failed for a reason outside the agent; null: all of them.
+    """
+
+    split: str = "train"
+    n_questions: PositiveInt | None = None
+    attempts: PositiveInt = 1
+    max_attempts_per_question: PositiveInt | None = None
+    escalate: bool = False
+    target_accepted: PositiveInt | None = None
+    max_retries: NonNegativeInt | None = 3
+    workers: PositiveInt = 1
+    concurrency: PositiveInt = 64
+    budget: BudgetConfig = BudgetConfig()
+
+    @model_validator(mode="after")
+    def _one_kind_of_attempts(self) -> GenerateConfig:
+        if self.attempts > 1 and self.max_attempts_per_question is not None:
+            raise ValueError("set `attempts` (all are made) or `max_attempts_per_question` (until one is accepted)")
+        return self
+
+    @property
+    def policy(self) -> Policy:
+        attempts = self.max_attempts_per_question or self.attempts
+        return Policy(attempts, self.max_attempts_per_question is not None, self.escalate, self.target_accepted)
+
+
+class LoraConfig(Section):
+    """`target_modules` null: every linear layer."""
+
+    rank: PositiveInt = 8
+    alpha: PositiveInt = 16
+    dropout: Rate = 0.05
+    target_modules: tuple[str, ...] | None = None
+
+
+class TrainSection(Section):
+    """`global_batch_size`: examples per optimizer step over all workers; `micro_batch_tokens`: one forward pass.
+
+    `pack_tokens`: examples stand behind one another in lines of so many tokens, and see nothing of each other; null:
+    one a line, padded, which is faster on a CPU. It changes no step.
+    """
+
+    tuning: Literal["lora", "full"] = "lora"
+    sharding: Literal["ddp"] = "ddp"
+    lora: LoraConfig = LoraConfig()
+    workers: PositiveInt = 1
+    use_gpu: bool = False
+    threads_per_worker: PositiveInt | None = None
+    epochs: PositiveInt = 3
+    learning_rate: PositiveFloat = 3e-4
+    warmup_ratio: Rate = 0.03
+    weight_decay: NonNegativeFloat = 0.0
+    global_batch_size: PositiveInt = 32
+    micro_batch_tokens: PositiveInt = 8192
+    pack_tokens: PositiveInt | None = None
+    max_grad_norm: PositiveFloat = 1.0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    checkpoint_every_steps: PositiveInt = 100
+    max_failures: NonNegativeInt = 3
+
+
+class EvaluateConfig(Section):
+    """`systems`: `base` is prompted with examples, `finetuned` is not, `teacher` is the teacher's model by ReAct.
+    `max_retries`: as in generate."""
+
+    split: str = "test"
+    n_questions: PositiveInt | None = None
+    systems: Annotated[tuple[Literal["base", "finetuned", "teacher"], ...], AfterValidator(_not_empty)] = (
+        "base",
+        "finetuned",
+    )
+    max_retries: NonNegativeInt | None = 3
+    workers: PositiveInt = 1
+    concurrency: PositiveInt = 64
+    use_gpu: bool = False
+
+
+class ServeConfig(Section):
+    """Clients send the key of `api_key_env` as a bearer token. Only loopback may be served without one."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    api_key_env: str | None = None
+    replicas: PositiveInt = 1
+    max_ongoing_requests: PositiveInt = 32
+    request_timeout_s: PositiveFloat = 120.0
+    use_gpu: bool = False
+
+    @model_validator(mode="after")
+    def _open_network_needs_a_key(self) -> ServeConfig:
+        if self.host not in ("127.0.0.1", "localhost", "::1") and self.api_key_env is None:
+            raise ValueError(f"host '{self.host}' is reachable by others: set serve.api_key_env, or host 127.0.0.1")
+        return self
+
+
+class RayConfig(Section):
+    """`address` null: the cluster of $RAY_ADDRESS (so it is under `ray job submit`), else a local one of its own."""
+
+    address: str | None = None
+    num_cpus: PositiveInt | None = None
+
+
+class Recipe(Section):
+    """The whole run. Every section has defaults; `name` is the run's folder name under `output_dir`.
+
+    `replay`: the folder of another run, whose journals answer every call of generate and evaluate; nothing is asked
+    outside, and no key is needed. Paths are relative to the folder where the command is given.
+    """
+
+    name: Name
+    output_dir: StayingPlace = "runs"
+    seed: int = 0
+    replay: Place | None = None
+    task: TaskConfig = TaskConfig()
+    search: SearchConfig = SearchConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    student: StudentConfig = StudentConfig()
+    generate: GenerateConfig = GenerateConfig()
+    convert: ConvertConfig = ConvertConfig()
+    train: TrainSection = TrainSection()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    serve: ServeConfig = ServeConfig()
+    ray: RayConfig = RayConfig()
+
+    @model_validator(mode="after")
+    def _task_has_its_path(self) -> Recipe:
+        if TASKS[self.task.name].needs_path and self.task.path is None:
+            raise ValueError(f"task.path: the task '{self.task.name}' reads a file or folder; set it")
+        return self
+
+    @property
+    def run_dir(self) -> str:
+        return f"{self.output_dir.rstrip('/')}/{self.name}"

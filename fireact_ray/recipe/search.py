@@ -1,0 +1,49 @@
+"""From a recipe's search settings to a backend and the tools over it.
+
+Apart from the agents: a process that only searches loads no model and no recipe.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fireact_ray.agent.tools.base import SearchBackend, Tool
+from fireact_ray.agent.tools.config import IndexSearchConfig, ReplaySearchConfig, SearchBackendConfig, SearchConfig
+from fireact_ray.agent.tools.search import SearchTool
+
+
+def open_backend(config: SearchConfig, share: float = 1.0, *, offline: bool = False) -> SearchBackend:
+    """The backend with its cache, pace, breaker and faults. `share`: of the allowed rate, for one of several actors;
+    `offline`: it only has to name what would be searched, so it needs no key.
+
+    Raises InputError for a missing or unreadable corpus or recording, and for a missing key.
+    """
+    from fireact_ray.agent.tools.index import default_cache_dir
+    from fireact_ray.agent.tools.stack import wrapped
+
+    return wrapped(_open_source(config.backend, offline), config, default_cache_dir(), share)
+
+
+def _open_source(config: SearchBackendConfig, offline: bool) -> SearchBackend:
+    if isinstance(config, IndexSearchConfig):
+        from fireact_ray.agent.tools.corpus import corpus_key, read_corpus
+        from fireact_ray.agent.tools.index import build_index, default_cache_dir
+
+        if config.corpus == "almanac":
+            from fireact_ray.tasks.almanac import corpus, corpus_fingerprint
+
+            return build_index(corpus(), default_cache_dir(), corpus_fingerprint())
+        path = Path(config.corpus)
+        cache_dir = default_cache_dir()
+        return build_index(read_corpus(path), cache_dir, corpus_key(path, cache_dir))
+    if isinstance(config, ReplaySearchConfig):
+        from fireact_ray.agent.tools.replay import ReplayBackend
+
+        return ReplayBackend.from_path(Path(config.path))
+    from fireact_ray.agent.tools.web.opening import open_web
+
+    return open_web(config, with_key=not offline)
+
+
+def search_tools(config: SearchConfig, backend: SearchBackend) -> dict[str, Tool]:
+    return {"search": SearchTool(backend, config.n_hits, config.max_chars)}

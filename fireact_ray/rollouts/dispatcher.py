@@ -1,0 +1,173 @@
+"""A run's rows to and from its pools: the schedule, what the journals hold of each owed row, and who was last heard of.
+
+It is a Source (rollouts.pool) for many pools, told apart by their seats. A pool that dies takes its seat again under
+a new writer's name, and one that falls silent loses its rows to the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from fireact_ray.core.errors import FireActError
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.rows import is_accepted, row_keys
+from fireact_ray.core.types import ObservationStatus
+from fireact_ray.rollouts.failure_streak import Streak
+from fireact_ray.rollouts.journal import Entry, read_journal
+from fireact_ray.rollouts.plan import Landed, Line, Policy
+from fireact_ray.rollouts.pool import Assignment, Order, Report
+from fireact_ray.rollouts.schedule import Receipt, Schedule
+
+_NO_KEYS = np.array([], dtype=np.bytes_)
+_OPEN_ROWS = 10_000  # the lines of a rollout stand among those of the rollouts that were open with it
+_SILENT_S = 30.0  # a pool reports every half second
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Of this sitting. `error`: why the run stops; `joined`: pools that have come."""
+
+    finished: int
+    accepted: int
+    over: bool
+    error: FireActError | None
+    joined: int
+
+
+class Dispatch:
+    """`home`: the folder with trajectories/ and journal/. `n_seats`: pools that will come. `recording`: another run's
+    folder, that answers all calls."""
+
+    def __init__(
+        self,
+        home: Folder,
+        policy: Policy,
+        n_seats: int,
+        recording: Folder | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.landed, accepted = read_landed(home / "trajectories")
+        self._journal, self._n_seats, self._clock = home / "journal", n_seats, clock
+        self._schedule = Schedule(policy, accepted)
+        # A recording repeats its failures.
+        self._streak = Streak(is_first=not len(self.landed)) if recording is None else None
+        self._paid: dict[str, dict[str, Entry]] = {}
+        self._writers: dict[str, str] = {}
+        self._heard_of: dict[str, float] = {}
+        self._all_fed = False
+        self._error: FireActError | None = None
+        self._gives_up = False
+        if recording is not None:
+            self._remember(read_journal(recording / "journal"))
+        is_done = lru_cache(_OPEN_ROWS)(self.landed.__contains__)
+        self._remember(read_journal(self._journal, wanted=lambda key: not is_done(key)))
+
+    def feed(self, lines: Iterable[tuple[Line, list[bool | None]]]) -> int:
+        """Lines of the plan, with what has landed of them; returns how many rows now wait."""
+        for line, states in lines:
+            self._schedule.add(line, states)
+        return self._schedule.n_ready
+
+    def fed(self) -> None:
+        """There are no further lines."""
+        self._all_fed = True
+
+    def halt(self, error: FireActError) -> None:
+        """Let nothing more begin."""
+        self._error = self._error or error
+
+    def give_up(self) -> None:
+        """Let nothing go on: only what has finished still lands."""
+        self._gives_up = True
+
+    def join(self, seat: str, writer: str) -> None:
+        """A pool begins; what an earlier one on this seat held is owed again."""
+        self._lose(seat)
+        self._writers[seat] = writer
+        self._heard_of[seat] = self._clock()
+
+    def exchange(self, seat: str, report: Report, room: int) -> Order:
+        self._heard_of[seat] = self._clock()
+        schedule = self._schedule
+        schedule.finished(seat, report.finished)
+        self._watch(report.finished)
+        schedule.landed(seat, report.landed)
+        schedule.returned(seat, report.returned)
+        for key in report.landed:
+            self._paid.pop(key, None)
+        if report.error is not None:
+            self.halt(report.error)
+        if self._error is not None or self._gives_up:
+            return Order(halt=True, give_up=self._gives_up)
+        self._lose_the_silent()
+        # No pool takes more than half of its share of what waits, so that all end at about the same time.
+        share = -(-schedule.n_ready // (2 * self._n_seats))
+        rows = schedule.take(seat, max(1, min(room, share))) if room > 0 else []
+        return Order(
+            tuple(Assignment(row, self._paid.get(row.trajectory_id, {})) for row in rows),
+            tuple(schedule.take_condemned(seat)) if room > 0 else (),
+            schedule.unneeded(),
+            over=self._is_over,
+        )
+
+    def counts(self) -> Counts:
+        over = self._is_over
+        error = self._error or (self._streak.stops(at_end=True) if over and self._streak else None)
+        return Counts(self._schedule.n_finished, self._schedule.n_accepted, over, error, len(self._writers))
+
+    def _watch(self, receipts: Iterable[Receipt]) -> None:
+        """Stop the run where the same failure hits row after row: what is under way would only fail as well."""
+        if self._streak is None:
+            return
+        for receipt in receipts:
+            self._streak.add(receipt.failure)
+            if self._error is None and (stopped := self._streak.stops()) is not None:
+                self.halt(stopped)
+                self.give_up()
+
+    @property
+    def _is_over(self) -> bool:
+        return self._all_fed and self._schedule.is_idle
+
+    def _lose_the_silent(self) -> None:
+        now = self._clock()
+        for seat in [seat for seat, at in self._heard_of.items() if now - at > _SILENT_S]:
+            self._lose(seat)
+            del self._heard_of[seat]
+
+    def _lose(self, seat: str) -> None:
+        held = self._schedule.held(seat)
+        entries = list(read_journal(self._journal, self._writers[seat], held.__contains__)) if held else []
+        self._remember(entries)
+        self._schedule.lost(seat, {entry.trajectory_id for entry in entries})
+
+    def _remember(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            known = self._paid.setdefault(entry.trajectory_id, {})
+            if entry.call not in known or not _serves(known[entry.call]):
+                known[entry.call] = entry
+
+
+def _serves(entry: Entry) -> bool:
+    """A call that failed in one sitting and was answered in another stands in two files, which have no order."""
+    return entry.reply is not None and entry.reply.get("status") != ObservationStatus.ERROR
+
+
+def read_landed(folder: Folder) -> tuple[Landed, Counter[str]]:
+    """The rows that a folder holds, each once, and how many are accepted by method."""
+    ids, states, methods = [_NO_KEYS], [np.array([], dtype=np.bool_)], [_NO_KEYS]
+    for table in folder.read_tables(["trajectory_id", "method", "stop_reason", "exact_match"]):
+        ids.append(row_keys(table))
+        methods.append(np.array(table["method"].to_pylist(), dtype=np.bytes_))
+        states.append(is_accepted(table).to_numpy(zero_copy_only=False))
+    keys, first = np.unique(np.concatenate(ids), return_index=True)
+    accepted = np.concatenate(states)[first]
+    names, counts = np.unique(np.concatenate(methods)[first][accepted], return_counts=True)
+    by_method = {name.decode(): int(n) for name, n in zip(names.tolist(), counts, strict=True)}
+    return Landed(keys, accepted), Counter(by_method)

@@ -1,0 +1,184 @@
+"""The rows that a run owes, and which of them are still worth asking for.
+
+A row is a question, a method and an attempt. Rows stand in lines: of a line, a row is needed only where every row
+before it was not accepted. Independent rows are lines of one. Escalation puts all methods of a question into one line
+(the cheapest first), `until_accepted` the attempts of one method.
+
+    plan.parquet    one row per planned row, lines together; the policy is in the schema's metadata
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+
+from fireact_ray.agent.agent import Agent
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.types import Question, StopReason, Trajectory
+
+PLAN = "plan.parquet"
+_LINES_PER_GROUP = 10_000
+_POLICY = b"fireact_policy"
+_SCHEMA = pa.schema(
+    [
+        ("trajectory_id", pa.string()),
+        ("line", pa.int64()),
+        ("method", pa.string()),
+        ("attempt", pa.int32()),
+        ("question", pa.string()),  # JSON
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One row that a run owes: a question, a method, an attempt, and the key of the result."""
+
+    trajectory_id: str
+    question: Question
+    method: str
+    attempt: int = 0
+
+
+Line = tuple[Planned, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How far to go. `attempts`: rollouts per question and method; with `until_accepted` the next one is made only
+    where those before it failed. `escalate`: the next method only where the former failed. `target_accepted`: per
+    method, what makes further rows of it unneeded."""
+
+    attempts: int = 1
+    until_accepted: bool = False
+    escalate: bool = False
+    target_accepted: int | None = None
+
+
+@dataclass(frozen=True)
+class Landed:
+    """Rows that a run already holds, compactly: 17 bytes a row."""
+
+    ids: np.ndarray  # (N,) bytes, sorted
+    accepted: np.ndarray  # (N,) bool
+
+    @classmethod
+    def of(cls, rows: Mapping[str, bool]) -> Landed:
+        """From key -> accepted."""
+        ids = np.array([key.encode() for key in rows], dtype=np.bytes_)
+        order = np.argsort(ids)
+        return cls(ids[order], np.fromiter(rows.values(), dtype=np.bool_, count=len(rows))[order])
+
+    def find(self, keys: Sequence[str]) -> list[bool | None]:
+        """Per key: accepted, not accepted, or None where it has not landed."""
+        if not len(self.ids) or not keys:
+            return [None] * len(keys)
+        asked = np.array([key.encode() for key in keys], dtype=np.bytes_)
+        at = np.minimum(np.searchsorted(self.ids, asked), len(self.ids) - 1)
+        there = self.ids[at] == asked
+        return [bool(self.accepted[i]) if found else None for i, found in zip(at, there, strict=True)]
+
+    def without(self, keys: Collection[str]) -> Landed:
+        """The others."""
+        if not keys:
+            return self
+        kept = ~np.isin(self.ids, np.array(sorted(key.encode() for key in keys), dtype=np.bytes_))
+        return Landed(self.ids[kept], self.accepted[kept])
+
+    def __contains__(self, key: str) -> bool:
+        asked = np.bytes_(key.encode())
+        if asked.itemsize > self.ids.itemsize:
+            return False  # to compare it, numpy would widen all ids
+        at = self.ids.searchsorted(asked)
+        return bool(at < len(self.ids) and self.ids[at] == asked)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def accepted(trajectory: Trajectory) -> bool:
+    """It finished, and its answer is not known to be wrong."""
+    finished = trajectory.stop_reason is StopReason.FINISHED
+    return finished and (trajectory.score is None or trajectory.score.exact_match == 1.0)
+
+
+def plan_lines(questions: Sequence[Question], agents: Mapping[str, Agent], policy: Policy) -> Iterator[Line]:
+    """All rows in the order in which they are begun.
+
+    Without escalation methods that make several calls come first: what is short fills the slots while the last long
+    rollouts end.
+    """
+    if policy.escalate:
+        for question in questions:
+            yield tuple(
+                _row(question, name, agent, attempt)
+                for name, agent in agents.items()
+                for attempt in range(policy.attempts)
+            )
+        return
+    for name, agent in sorted(agents.items(), key=lambda item: not item[1].method.tools):
+        for question in questions:
+            rows = [_row(question, name, agent, attempt) for attempt in range(policy.attempts)]
+            yield from [tuple(rows)] if policy.until_accepted else [(row,) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSize:
+    """Rows. `owed`: the most that may still have to be run; lines of which one was accepted owe nothing."""
+
+    planned: int
+    owed: int
+
+
+def write_plan(home: Folder, lines: Iterable[Line], policy: Policy, landed: Landed) -> PlanSize:
+    """Say what the run owes, before anything is paid for."""
+    schema = _SCHEMA.with_metadata({_POLICY: json.dumps(asdict(policy)).encode()})
+    numbered = enumerate(lines)
+    planned = owed = 0
+
+    def tables() -> Iterator[pa.Table]:
+        nonlocal planned, owed
+        while chunk := list(islice(numbered, _LINES_PER_GROUP)):
+            rows = [_to_row(number, row) for number, line in chunk for row in line]
+            states = iter(landed.find([row.trajectory_id for _, line in chunk for row in line]))
+            for _, line in chunk:
+                planned += len(line)
+                owed += _owed([next(states) for _ in line])
+            yield pa.Table.from_pylist(rows, schema=schema)
+
+    home.write_tables(PLAN, tables(), schema)
+    return PlanSize(planned, owed)
+
+
+def _owed(states: Sequence[bool | None]) -> int:
+    return 0 if any(states) else states.count(None)
+
+
+def read_policy(home: Folder) -> Policy:
+    metadata = home.read_schema(PLAN).metadata or {}
+    return Policy(**json.loads(metadata.get(_POLICY, b"{}")))
+
+
+def planned_row(row: Mapping[str, object]) -> Planned:
+    """A row of plan.parquet."""
+    question = Question.from_dict(json.loads(str(row["question"])))
+    return Planned(str(row["trajectory_id"]), question, str(row["method"]), int(str(row["attempt"])))
+
+
+def _row(question: Question, name: str, agent: Agent, attempt: int) -> Planned:
+    return Planned(agent.trajectory_id(question, attempt), question, name, attempt)
+
+
+def _to_row(line: int, row: Planned) -> dict[str, object]:
+    return {
+        "trajectory_id": row.trajectory_id,
+        "line": line,
+        "method": row.method,
+        "attempt": row.attempt,
+        "question": json.dumps(row.question.to_dict()),
+    }

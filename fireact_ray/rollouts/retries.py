@@ -1,0 +1,99 @@
+"""Rows that failed for a reason outside the agent are pending again on the next run, a bounded number of times.
+
+A run begins by taking such rows out of its parts. `retries.parquet` says how often each was taken out, and is written
+first: a death in between counts one retry too many, and loses no row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA
+from fireact_ray.core.types import FAILURES
+from fireact_ray.rollouts.plan import PLAN
+
+FILE = "retries.parquet"
+_SCHEMA = pa.schema([("trajectory_id", pa.string()), ("retries", pa.int32())])
+# A provider that withholds its reply to a question has answered it: asking again buys the same.
+_OF_THE_QUESTION = r"^(ReplyWithheld|PromptFlagged)\b"
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Rows that stand in the parts of a run as failed, by key. `retries`: how often each was retried before."""
+
+    retries: dict[str, int]
+
+    def retryable(self, max_retries: int | None) -> frozenset[str]:
+        """`max_retries` None: any number."""
+        return frozenset(key for key, n in self.retries.items() if max_retries is None or n < max_retries)
+
+
+def read_failures(home: Folder) -> Failures:
+    failed = {key for _, table in _tables(home) for key in table["trajectory_id"].filter(_failed(table)).to_pylist()}
+    counts = read_counts(home) if failed else {}
+    return Failures({key: counts.get(key, 0) for key in failed})
+
+
+def planned_of(home: Folder, keys: frozenset[str]) -> frozenset[str]:
+    """Those of the keys that the run's plan holds: an imported row cannot be run again."""
+    if not keys or not home.exists(PLAN):
+        return frozenset()
+    wanted = pa.array(sorted(keys))
+    batches = (batch["trajectory_id"] for batch in home.read_batches(PLAN, ["trajectory_id"]))
+    return frozenset(key for ids in batches for key in ids.filter(pc.is_in(ids, wanted)).to_pylist())
+
+
+def take_out(home: Folder, keys: frozenset[str]) -> None:
+    """Make failed rows pending: remove them from the parts and count the retry."""
+    if not keys:
+        return
+    counts = read_counts(home)
+    counts |= {key: counts.get(key, 0) + 1 for key in keys}
+    columns = [list(counts), list(counts.values())]
+    home.write_table(FILE, pa.table(columns, schema=_SCHEMA))
+    folder, wanted = home / "trajectories", pa.array(sorted(keys))
+    folder.delete("manifest.json")  # without one the folder counts as unfinished
+    for name, table in list(_tables(home)):
+        gone = _gone(table, wanted)
+        if not pc.any(gone).as_py():
+            continue
+        if not pc.all(gone).as_py():
+            folder.write_part(name.rpartition("-")[0], _rest(folder, name, wanted), TRAJECTORY_SCHEMA)
+        folder.delete(name)
+
+
+def _rest(folder: Folder, part: str, keys: pa.Array) -> Iterator[pa.Table]:
+    """The part's rows without these, a row group at a time."""
+    for group in folder.row_groups():
+        if group.part == part:
+            table = group.read().cast(TRAJECTORY_SCHEMA)
+            yield table.filter(pc.invert(_gone(table, keys)))
+
+
+def _gone(table: pa.Table, keys: pa.Array) -> pa.ChunkedArray:
+    return pc.and_(_failed(table), pc.is_in(table["trajectory_id"], keys))
+
+
+def _failed(table: pa.Table) -> pa.ChunkedArray:
+    of_question = pc.fill_null(pc.match_substring_regex(table["error"], _OF_THE_QUESTION), False)
+    return pc.and_not(pc.is_in(table["stop_reason"], pa.array(FAILURES)), of_question)
+
+
+def _tables(home: Folder) -> Iterator[tuple[str, pa.Table]]:
+    folder = home / "trajectories"
+    for name in folder.names(".parquet"):
+        yield name, folder.read_table(name, ["trajectory_id", "stop_reason", "error"])
+
+
+def read_counts(home: Folder) -> dict[str, int]:
+    """How often each row was retried, by key; rows that never were have none."""
+    if not home.exists(FILE):
+        return {}
+    table = home.read_table(FILE)
+    return dict(zip(table["trajectory_id"].to_pylist(), table["retries"].to_pylist(), strict=True))

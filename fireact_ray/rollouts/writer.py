@@ -1,0 +1,46 @@
+"""Finished trajectories in, Parquet parts out: rows land in batches, soon after they finish.
+
+A row that has finished but not landed is lost with its process; what was paid for it stands in the journal, so that
+making it again costs no call. So a part may wait for company.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.types import Trajectory
+from fireact_ray.core.utils.failpoints import reach
+
+PART_ROWS, PART_AGE_S = 2000, 30.0
+
+
+class Lander:
+    """One writer's parts. `label` keeps them apart from those of other writers."""
+
+    def __init__(self, folder: Folder, label: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._folder, self._label, self._clock = folder, label, clock
+        self._rows: list[Trajectory] = []
+        self._oldest = 0.0
+
+    def add(self, trajectory: Trajectory) -> None:
+        if not self._rows:
+            self._oldest = self._clock()
+        self._rows.append(trajectory)
+
+    @property
+    def is_due(self) -> bool:
+        """Enough rows wait, or one has waited long enough."""
+        full = len(self._rows) >= PART_ROWS
+        return full or (bool(self._rows) and self._clock() - self._oldest >= PART_AGE_S)
+
+    async def land(self) -> list[str]:
+        """Write what waits as one part; returns its keys, once they are on disk. Raises WriteFailed."""
+        rows, self._rows = self._rows, []
+        if not rows:
+            return []
+        await asyncio.to_thread(write_trajectories, self._folder, rows, self._label)
+        reach("part-landed")
+        return [row.trajectory_id for row in rows]

@@ -1,0 +1,88 @@
+"""Where Ray starts and stops, and how errors of the package come out of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import ray
+from ray.exceptions import RayTaskError
+
+from fireact_ray.core.errors import FireActError
+from fireact_ray.core.utils.interrupts import interrupts_wait
+from fireact_ray.core.utils.waiting import said_while_waiting
+from fireact_ray.recipe.schema import RayConfig
+from fireact_ray.stages.actors.log_forwarding import warnings_shown
+from fireact_ray.stages.connecting import demand_cluster, unreachable
+from fireact_ray.stages.ray_messages import log_ray_messages
+from fireact_ray.stages.starting import PATIENCE, demand_room, explained
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def ray_session(config: RayConfig) -> Iterator[None]:
+    """Connect to the recipe's cluster, to $RAY_ADDRESS, or start a local Ray; what was started here ends here.
+
+    Errors of this package that were raised inside a Ray task come out as themselves.
+    """
+    started = not ray.is_initialized()
+    try:
+        if started:
+            _start(config)
+        with warnings_shown() if started else nullcontext():
+            yield
+    except RayTaskError as error:
+        if (cause := own_error(error)) is not None:
+            raise cause from None
+        raise
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _start(config: RayConfig) -> None:
+    # Always an explicit address: without one, ray.init joins whatever cluster was last started on the machine.
+    address = config.address or os.environ.get("RAY_ADDRESS") or "local"
+    # The C++ core speaks for every actor; what matters to the user is said by the stages.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+    if address == "local":
+        demand_room(os.environ)
+        for name, seconds in PATIENCE.items():
+            os.environ.setdefault(name, seconds)
+    else:
+        demand_cluster(address)
+    _init(address, config.num_cpus)
+    resources = ray.cluster_resources()
+    logger.info(
+        "Ray %s at %s: %g CPUs, %g GPUs",
+        ray.__version__,
+        address,
+        resources.get("CPU", 0),
+        resources.get("GPU", 0),
+    )
+
+
+def _init(address: str, num_cpus: int | None) -> None:
+    log_ray_messages()
+    options = {"num_cpus": num_cpus, "include_dashboard": False} if address == "local" else {}
+    try:
+        with interrupts_wait(), said_while_waiting("Ray", lambda: f"{address} to start or answer"):
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
+    except SystemExit:  # by a handler of SIGTERM that ray.init puts in the place of ours, somewhere in its middle
+        raise KeyboardInterrupt from None
+    except Exception as error:  # of which Ray raises plain ones, too
+        logger.debug("ray.init", exc_info=True)
+        raise (explained(error) if address == "local" else unreachable(address, str(error))) from None
+
+
+def own_error(error: BaseException | None) -> FireActError | None:
+    """The first error of this package in a chain of causes."""
+    while error is not None:
+        if isinstance(error, FireActError):
+            return error
+        error = getattr(error, "cause", None) or error.__cause__
+    return None

@@ -1,0 +1,115 @@
+"""The first and the last thing that happens to a folder of trajectories: it is claimed, and its parts are merged."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fireact_ray.core.errors import DataError
+from fireact_ray.core.storage.compaction import Merge, drop_merged, plan_merges
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.inputs import claim
+from fireact_ray.core.utils.failpoints import reach
+from fireact_ray.recipe.inputs import NOT_SHAPING
+from fireact_ray.recipe.schema import RayConfig
+from fireact_ray.rollouts.audit import set_aside_broken
+from fireact_ray.rollouts.dispatcher import read_landed
+from fireact_ray.rollouts.plan import Line, PlanSize, Policy, write_plan
+from fireact_ray.rollouts.retries import planned_of, read_failures, take_out
+from fireact_ray.stages.ray_data import ray_data
+from fireact_ray.stages.ray_session import ray_session
+
+_MERGED_HERE_BYTES = 8_000_000
+
+logger = logging.getLogger(__name__)
+
+
+def begin(
+    home: Folder, inputs: dict[str, Any], lines: Iterable[Line], policy: Policy, max_retries: int | None = 0
+) -> PlanSize:
+    """Claim `home` for these inputs, set aside what cannot be read, write the plan, make failed rows pending again.
+
+    `max_retries`: of a failed row, over all runs; None: any number. Raises InputError when other inputs made what is
+    there.
+    """
+    folder = home / "trajectories"
+    _drop_damaged_manifest(folder)
+    if max_retries != 0:
+        _drop_failed_beginning(home)
+    claim(folder, inputs, is_empty=not folder.names(".parquet"), ignored=NOT_SHAPING)
+    for name in set_aside_broken(folder):
+        logger.warning("%s/%s cannot be read; it is set aside and its rows are owed again", folder.uri, name)
+    landed, _ = read_landed(folder)
+    retried = read_failures(home).retryable(max_retries)
+    size = write_plan(home, lines, policy, landed.without(retried))
+    if size.owed:
+        folder.delete("manifest.json")  # without one the folder counts as unfinished
+    if retried := planned_of(home, retried):
+        logger.info("%s: %d failed rows are pending again", home.uri, len(retried))
+        take_out(home, retried)
+    return size
+
+
+def _drop_failed_beginning(home: Folder) -> None:
+    """Where every row failed from outside there is no result: whatever the recipe needs to be put right may change."""
+    try:
+        failed = planned_of(home, read_failures(home).retryable(None))
+        n_rows = len(read_landed(home / "trajectories")[0]) if failed else 0
+    except DataError:  # a broken part, which may hold results
+        return
+    if failed and len(failed) == n_rows:
+        take_out(home, failed)
+
+
+def report_failures(label: str, home: Folder, max_retries: int | None) -> None:
+    """Say of the rows that failed whether another run retries them."""
+    failures = read_failures(home)
+    again = planned_of(home, failures.retryable(max_retries))
+    spent = planned_of(home, failures.retryable(None)) - again
+    if again:
+        logger.warning("%s: %d rows failed; run the same command again to retry them", label, len(again))
+    if spent:
+        logger.warning(
+            "%s: %d rows failed in every retry that is allowed; --retry-failed retries them once more",
+            label,
+            len(spent),
+        )
+
+
+def _drop_damaged_manifest(folder: Folder) -> None:
+    """All that it says follows from the parts."""
+    try:
+        if folder.exists("manifest.json"):
+            folder.read_json("manifest.json")
+    except DataError as error:
+        logger.warning("%s It is written anew.", error)
+        folder.delete("manifest.json")
+
+
+@contextmanager
+def merge_parts(folder: Folder, config: RayConfig) -> Iterator[list[str]]:
+    """Inside, the merged parts stand beside those they were made of; afterwards they stand alone.
+
+    A little is merged here; more is a Ray Data job, so that the driver stays small and parts are made side by side.
+    """
+    old = folder.names(".parquet")
+    if folder.exists("manifest.json") and folder.read_json("manifest.json").get("parts") == old:
+        yield old
+        return
+    merges = plan_merges(folder)
+    if sum(map(folder.size, old)) <= _MERGED_HERE_BYTES:
+        parts = sorted(merge.run() for merge in merges)
+    else:
+        with ray_session(config):
+            merged = ray_data().from_items([{"merge": merge} for merge in merges], override_num_blocks=len(merges))
+            parts = sorted(row["part"] for row in merged.map(_run).take_all())
+    reach("before-manifest")
+    yield parts
+    reach("after-manifest")
+    drop_merged(folder, old, parts)
+
+
+def _run(row: dict[str, Merge]) -> dict[str, str]:
+    return {"part": row["merge"].run()}

@@ -1,0 +1,136 @@
+"""What the task loaders share: finding a data file, reading it, and refusing it in words that help.
+
+Every refusal is an InputError that names file and row, what was expected, what was found and the next move.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.types import Question
+
+Row = TypeVar("Row")
+
+_SHOWN = 80  # characters of a bad value that a message quotes
+
+
+def data_path(task: str, path: str | None, expected: str) -> Path:
+    """`path` as an existing file or folder; `expected` says in words what it should hold."""
+    if not path:
+        raise InputError(f"Task '{task}' needs its data: give a path to {expected}.")
+    found = Path(path).expanduser()
+    if not found.exists():
+        raise InputError(f"Task '{task}': {found} does not exist. Expected {expected}.")
+    return found
+
+
+def data_file(task: str, path: str | None, names: Sequence[str], expected: str) -> Path:
+    """`path` itself where it is a file, else the first of `names` that the folder `path` holds."""
+    found = data_path(task, path, expected)
+    if found.is_file():
+        return found
+    for name in names:
+        if (found / name).is_file():
+            return found / name
+    raise InputError(
+        f"Task '{task}': folder {found} holds none of {', '.join(names)}; {listing(found)}. "
+        f"Give the path of the file, or name it so."
+    )
+
+
+def listing(folder: Path) -> str:
+    """The first files of a folder, for a message."""
+    names = sorted(entry.name for entry in folder.iterdir())
+    return f"it holds {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}" if names else "it is empty"
+
+
+def read_text(task: str, file: Path) -> str:
+    """A file's text without byte order mark, line ends as they are (a CSV cell may hold some)."""
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"Task '{task}': cannot read {file}: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"Task '{task}': {file} is not UTF-8 text (byte {error.start}).") from None
+
+
+def read_json_rows(task: str, file: Path) -> list[Any]:
+    """The items of a JSON list."""
+    try:
+        rows = json.loads(read_text(task, file))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"Task '{task}': {file} is not JSON: {error.msg} in line {error.lineno}. Expected one JSON list."
+        ) from None
+    if not isinstance(rows, list):
+        raise InputError(f"Task '{task}': {file}: expected a JSON list of questions, found {quoted(rows)}.")
+    return rows
+
+
+def read_csv_rows(task: str, file: Path) -> list[list[str]]:
+    """The rows of a comma-separated file, blank lines left out."""
+    try:
+        return [row for row in csv.reader(io.StringIO(read_text(task, file), newline=""), strict=True) if row]
+    except csv.Error as error:
+        raise InputError(f"Task '{task}': {file} is not CSV: {error}.") from None
+
+
+def text_of(row: object, key: str) -> str | None:
+    """The stripped text under `key`, or None where the row has no text there."""
+    value = row.get(key) if isinstance(row, dict) else None
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def question_id(task: str, text: str) -> str:
+    """The id of a question whose data has none: of its content, so that order and file do not matter."""
+    return content_hash([task, text])
+
+
+def build(
+    task: str,
+    file: Path,
+    rows: Iterable[tuple[int, Row]],
+    question_of: Callable[[Row], Question | None],
+    expected: str,
+) -> list[Question]:
+    """The questions of numbered rows: at least one, with unique ids.
+
+    `question_of` gives None for a row that it cannot use; `expected` says in words what it would have used.
+    """
+    questions: list[Question] = []
+    row_of: dict[str, int] = {}
+    for number, row in rows:
+        question = question_of(row)
+        if question is None:
+            raise InputError(
+                f"Task '{task}': {file}, row {number}: expected {expected}, found {quoted(row)}. "
+                f"Mend or remove this row."
+            )
+        if question.id in row_of:
+            raise InputError(
+                f"Task '{task}': {file}: rows {row_of[question.id]} and {number} have the same id "
+                f"'{question.id}' ({quoted(question.text)}). Remove one, or give them different ids."
+            )
+        row_of[question.id] = number
+        questions.append(question)
+    if not questions:
+        raise InputError(f"Task '{task}': {file} holds no question. Expected {expected} in each row.")
+    return questions
+
+
+def quoted(value: object) -> str:
+    """A short form of any value, for a message."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_cut(repr(item), 24)}" for key, item in value.items()) + "}"
+    return _cut(repr(value), _SHOWN)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}..."

@@ -1,0 +1,56 @@
+"""Prepared blocks in, the folder of a dataset out."""
+
+import numpy as np
+import pyarrow as pa
+
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
+from fireact_ray.data.dataset import folder as dataset
+from fireact_ray.data.dataset.folder import histograms, last_of_each_key, read_facts, write_rows
+from fireact_ray.data.dataset.prepare import prepared_schema
+
+
+def block(*keys: str, dropped: str | None = None) -> pa.Table:
+    rows = [
+        {"trajectory_id": key, "dropped": dropped, "input_ids": [1, 2], "loss_mask": [0, 1], "length": 2 + i}
+        for i, key in enumerate(keys)
+    ]
+    return pa.Table.from_pylist(rows, schema=prepared_schema())
+
+
+def of(*tables: pa.Table):
+    return [lambda table=table: table for table in tables]
+
+
+def test_of_a_key_that_landed_twice_the_last_row_counts():
+    rows = pa.concat_tables([block("a", "b"), block("b", "c"), block("a")])
+    assert last_of_each_key(rows).tolist() == [False, False, True, True, True]
+
+
+def test_facts_are_everything_but_ids_and_masks():
+    one, two = read_facts(of(block("a", "b"), block("c")))
+    assert set(prepared_schema().names) - set(one.column_names) == {"input_ids", "loss_mask"}
+    assert one["trajectory_id"].to_pylist() + two["trajectory_id"].to_pylist() == ["a", "b", "c"]
+
+
+def test_rows_that_are_picked_are_written_in_order_in_parts_of_whole_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "_ROWS_PER_PART", 40)
+    folder = Folder(str(tmp_path / "dataset"))
+    folder.write("part-007.parquet", "of an older dataset")
+    folder.write("manifest.json", "{}")
+    tables = [block(f"{i:02d}a", f"{i:02d}b") for i in range(45)]
+    write_rows(folder, of(*tables), [np.array([i % 2 == 0, True]) for i in range(45)])
+    assert folder.names() == ["part-000.parquet", "part-001.parquet", "part-002.parquet"]
+    parts = list(folder.read_tables())
+    assert all(part.schema.equals(EXAMPLE_SCHEMA) for part in parts)
+    keys = [key for part in parts for key in part["trajectory_id"].to_pylist()]
+    assert keys == [f"{i:02d}{c}" for i in range(45) for c in ("ab" if i % 2 == 0 else "b")]
+    assert parts[2]["input_ids"].to_pylist()[0] == [1, 2]
+
+
+def test_lengths_are_counted_of_rows_in_the_dataset_and_of_those_that_are_too_long():
+    kept, long = block("a", "b"), block("c", dropped="too_long")
+    assert histograms(pa.concat_tables([kept, long, block("d", dropped="n")]), kept) == {
+        "kept": {"64": 2},
+        "too_long": {"64": 1},
+    }

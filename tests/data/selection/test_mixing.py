@@ -1,0 +1,106 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fireact_ray.core.errors import DataError
+from fireact_ray.data.selection import mixing
+from fireact_ray.data.selection.candidates import Candidate
+
+
+def row(key: str, method: str = "react", question: str = "q", task: str = "jsonl", **changes) -> Candidate:
+    facts = {"attempt": 0, "n_steps": 2, "thought_chars": 9, "conversation": key.encode()}
+    return Candidate(key, task, question, method, **facts | changes)
+
+
+def rows(**counts: int) -> list[Candidate]:
+    """So many rows of each method, in seeded order."""
+    made = [row(f"{method}{i}", method) for method, count in counts.items() for i in range(count)]
+    return mixing.in_seeded_order(made, 0)
+
+
+def by_method(found: list[Candidate]) -> dict[str, int]:
+    return dict(Counter(row.method for row in found))
+
+
+def method(row: Candidate) -> str:
+    return row.method
+
+
+def task(row: Candidate) -> str:
+    return row.task
+
+
+def test_the_order_depends_on_seed_and_keys_only():
+    made = [row(str(i)) for i in range(20)]
+    order = mixing.in_seeded_order(made, 0)
+    assert mixing.in_seeded_order(made[::-1], 0) == order
+    assert mixing.in_seeded_order(made, 1) != order
+    assert [r for r in order if int(r.trajectory_id) < 10] == mixing.in_seeded_order(made[:10], 0)
+
+
+def test_of_each_question_the_earliest_or_the_shortest_row():
+    long = row("a", question="q1", attempt=0)
+    short = row("b", question="q1", attempt=1, n_steps=1)
+    other = row("c", question="q2", attempt=5)
+    assert mixing.first_per_question([short, other, long]) == [other, long]
+    assert mixing.shortest_per_question([long, other, short]) == [other, short]
+
+
+def test_only_what_is_named_is_taken():
+    sieve = mixing.named({"react": None, "cot": None}, method)
+    assert by_method(sieve(rows(react=3, cot=2, reflexion=4))) == {"react": 3, "cot": 2}
+
+
+def test_counts_are_upper_bounds():
+    found = mixing.counted({"react": 3, "cot": 5, "reflexion": None}, method)(rows(react=9, cot=2, reflexion=7))
+    assert by_method(found) == {"react": 3, "cot": 2, "reflexion": 7}
+
+
+def test_shares_hold_in_every_front_part_and_end_with_the_group_that_runs_out():
+    found = mixing.shared([({"react": 0.5, "cot": 0.3, "reflexion": 0.2}, method)])(
+        rows(react=100, cot=30, reflexion=100)
+    )
+    assert by_method(found) == {"react": 51, "cot": 30, "reflexion": 20}
+    for n in range(1, 102):
+        taken = Counter(r.method for r in found[:n])
+        assert all(
+            abs(taken[name] - share * n) <= 1 for name, share in (("react", 0.5), ("cot", 0.3), ("reflexion", 0.2))
+        )
+
+
+def test_shares_of_methods_and_of_tasks_hold_together():
+    made = [row(f"{m}{t}{i}", m, task=t) for m in ("react", "cot") for t in ("jsonl", "mmlu") for i in range(40)]
+    mixes = [({"react": 0.75, "cot": 0.25}, method), ({"jsonl": 0.5, "mmlu": 0.5}, task)]
+    found = mixing.shared(mixes)(mixing.in_seeded_order(made, 0))[:80]
+    assert Counter((method(r), task(r)) for r in found) == {
+        ("react", "jsonl"): 30,
+        ("react", "mmlu"): 30,
+        ("cot", "jsonl"): 10,
+        ("cot", "mmlu"): 10,
+    }
+
+
+def test_a_share_of_nothing_is_refused():
+    with pytest.raises(DataError, match="a share of cot, and no row of it is left"):
+        mixing.shared([({"react": 0.5, "cot": 0.5}, method)])(rows(react=3))
+
+
+def test_fewer_rows_than_n_are_refused():
+    with pytest.raises(DataError, match=r"convert\.n = 4, but only 3 rows are left"):
+        mixing.first(4)(rows(react=3))
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 30),
+    st.integers(1, 30),
+    st.sampled_from([{"react": 0.7, "cot": 0.3}, {"react": 0.5, "cot": 0.5}]),
+    st.integers(0, 3),
+)
+def test_a_smaller_draw_is_the_front_of_a_larger_one(n_more, n_cot, mix, seed):
+    made = [row(f"r{i}") for i in range(n_cot + n_more)] + [row(f"c{i}", "cot") for i in range(n_cot)]
+    found = mixing.shared([(mix, method)])(mixing.in_seeded_order(made, seed))
+    for n in range(len(found)):
+        assert set(mixing.first(n)(found)) <= set(mixing.first(n + 1)(found))

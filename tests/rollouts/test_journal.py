@@ -1,0 +1,144 @@
+import zlib
+
+import pytest
+from fakes import DictBackend, ScriptedModel, question
+
+from fireact_ray.agent.agent import Agent
+from fireact_ray.agent.methods import make_method
+from fireact_ray.agent.quota.budget import Spent
+from fireact_ray.agent.tools.search import SearchTool
+from fireact_ray.core.errors import ModelDenied, ModelRefused, ModelUnavailable
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.types import StopReason, Usage
+from fireact_ray.rollouts.journal import Entry, Journal, paid_by_row, paid_for, read_journal
+from fireact_ray.rollouts.replay import journaled
+
+SEARCH = "Thought: t\nAction: search[q]"
+FINISH = "Thought: t\nAction: finish[Ila Dun]"
+
+
+def agent(*replies) -> Agent:
+    tools = {"search": SearchTool(DictBackend({"q": "found"}))}
+    return Agent(make_method("react", "jsonl", few_shot=False), ScriptedModel(*replies), tools)
+
+
+async def run(runner: Agent, folder, key="k", offline=False):
+    home = Folder(str(folder))
+    paid = {entry.call: entry for entry in read_journal(home) if entry.trajectory_id == key}
+    journal = Journal(home, f"w{len(home.names())}")
+    try:
+        return await journaled(runner, journal, key, paid, offline).run(question())
+    finally:
+        journal.close()
+
+
+async def test_a_finished_rollout_runs_again_without_a_call(tmp_path):
+    first = await run(agent(SEARCH, FINISH), tmp_path)
+    unpaid = agent()
+    assert await run(unpaid, tmp_path) == first  # times and usage too
+    assert unpaid.model.asked == []
+    assert unpaid.tools["search"].backend.queries == []
+
+
+async def test_a_killed_rollout_goes_on_at_its_first_unpaid_call(tmp_path):
+    killed = await run(agent(SEARCH, ModelUnavailable("killed here")), tmp_path)
+    assert killed.stop_reason is StopReason.MODEL_ERROR
+    rest = agent(FINISH)
+    trajectory = await run(rest, tmp_path)
+    assert (trajectory.answer, len(rest.model.asked)) == ("Ila Dun", 1)
+
+
+async def test_another_trajectory_never_gets_these_replies(tmp_path):
+    await run(agent(FINISH), tmp_path, key="a")
+    other = agent(FINISH)
+    await run(other, tmp_path, key="b")
+    assert len(other.model.asked) == 1
+
+
+@pytest.mark.parametrize("damage", [lambda line: line[:-20], lambda line: line.replace(b"finish[Ila", b"finish[Ela")])
+async def test_a_torn_or_altered_line_counts_as_not_written(tmp_path, damage):
+    await run(agent(SEARCH, FINISH), tmp_path)
+    (file,) = tmp_path.glob("*.jsonl")
+    file.write_bytes(damage(file.read_bytes()))
+    rest = agent(FINISH)
+    assert (await run(rest, tmp_path)).answer == "Ila Dun"
+    assert len(rest.model.asked) == 1
+
+
+async def test_a_failed_search_is_tried_again_after_a_restart(tmp_path):
+    down = "Thought: t\nAction: search[down]"
+    await run(agent(down, FINISH), tmp_path)
+    again = agent()
+    await run(again, tmp_path)
+    assert again.tools["search"].backend.queries == ["down"]
+
+
+@pytest.mark.parametrize(
+    "replies", [(SEARCH, FINISH), (SEARCH, ModelRefused("no")), ("Thought: t\nAction: search[down]", FINISH)]
+)
+async def test_offline_a_run_repeats_from_its_recording_failures_included(tmp_path, replies):
+    recorded = await run(agent(*replies), tmp_path)
+    offline = agent()
+    assert await run(offline, tmp_path, offline=True) == recorded
+    assert offline.tools["search"].backend.queries == []
+
+
+async def test_offline_what_was_not_recorded_is_refused(tmp_path):
+    with pytest.raises(ModelDenied, match="the recording holds no 'model/1/"):
+        await run(agent(FINISH), tmp_path, offline=True)
+
+
+async def test_model_replies_are_what_was_paid_for(tmp_path):
+    await run(agent(SEARCH, FINISH), tmp_path, key="a")
+    await run(agent(ModelRefused("no")), tmp_path, key="b")
+    assert paid_for(Folder(str(tmp_path))) == Spent(2, Usage(20, 10))
+    assert paid_for(Folder(str(tmp_path / "nowhere"))) == Spent()
+
+
+async def test_what_is_paid_is_known_for_each_row_whole_or_not(tmp_path):
+    await run(agent(SEARCH, FINISH), tmp_path, key="a")
+    await run(agent(SEARCH, ModelUnavailable("killed here")), tmp_path, key="b")
+    assert paid_by_row(Folder(str(tmp_path))) == {"a": Spent(2, Usage(20, 10)), "b": Spent(1, Usage(10, 5))}
+
+
+def test_a_line_is_a_checksum_and_what_was_said(tmp_path):
+    journal = Journal(Folder(str(tmp_path)), "w")
+    journal.put(Entry("k", "model/1/x", {"text": "é\n"}))
+    journal.close()
+    line = (tmp_path / "w.jsonl").read_bytes()
+    body = rb'{"id":"k","call":"model/1/x","reply":{"text":"\u00e9\n"}}'
+    assert line == b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def test_a_remote_run_folder_gets_the_journal_in_segments(tmp_path):
+    """A pyarrow filesystem that is not the local one: a folder behind an object store's interface."""
+    home = RemoteFolder(str(tmp_path))
+    journal = Journal(home, "w")
+    journal.put(Entry("a", "model/1/x", {"text": "1"}))
+    journal.ship()
+    journal.put(Entry("b", "model/1/x", {"text": "2"}))
+    assert [entry.trajectory_id for entry in read_journal(home)] == ["a"]
+    journal.close()
+    assert [entry.trajectory_id for entry in read_journal(home)] == ["a", "b"]
+    assert home.names() == ["w-000000.jsonl", "w-000001.jsonl"]
+
+
+class RemoteFolder(Folder):
+    """Local files that may not be opened as such."""
+
+    @property
+    def is_local(self) -> bool:
+        return False
+
+    def _resolve(self):
+        return Folder(self.uri)._resolve()
+
+
+def test_entries_of_one_writer_and_of_wanted_rows_can_be_asked_for(tmp_path):
+    home = Folder(str(tmp_path))
+    for writer in ("w0-a", "w1-b"):
+        journal = Journal(home, writer)
+        journal.put(Entry("x", f"search/{writer}", {}))
+        journal.put(Entry("y", f"search/{writer}", {}))
+        journal.close()
+    assert [e.call for e in read_journal(home, "w1-b", {"x"}.__contains__)] == ["search/w1-b"]

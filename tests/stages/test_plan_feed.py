@@ -1,0 +1,55 @@
+"""Which rows of a plan are fed at once, and why actors are not there yet."""
+
+import pyarrow as pa
+import pytest
+
+from fireact_ray.core.storage.folder import read_trajectories
+from fireact_ray.stages import plan_feed
+from fireact_ray.stages.actors.resources import lack
+from fireact_ray.stages.generate import generate
+from fireact_ray.stages.plan_feed import first_lines
+
+from .conftest import small_recipe
+
+pytestmark = pytest.mark.ray  # which these import
+
+
+def plan(*lines: int) -> pa.Table:
+    return pa.table({"line": lines, "row": range(len(lines))})
+
+
+@pytest.mark.parametrize(
+    ("lines", "n", "fed", "rest_from"),
+    [
+        ([], 2, [], None),
+        ([0, 1, 2], 3, [0, 1, 2], None),
+        ([0, 1, 2, 3], 2, [0, 1], 2),
+        ([0, 0, 1, 1, 2], 3, [0, 1], 1),  # a line is not torn
+        ([0, 0, 0, 1], 2, [], 0),
+    ],
+)
+def test_the_first_whole_lines_are_fed_at_once(lines, n, fed, rest_from):
+    first, following = first_lines(plan(*lines), n)
+    assert (first["row"].to_pylist(), following) == (fed, rest_from)
+
+
+@pytest.mark.parametrize(
+    ("each", "free", "total", "said"),
+    [
+        ({"CPU": 0.5}, {"CPU": 1.5}, {"CPU": 2.0}, "starting"),
+        ({}, {}, {}, "starting"),
+        ({"CPU": 0.5, "GPU": 0.0}, {"CPU": 0.25}, {"CPU": 2.0}, "0.5 CPU each, and 0.25 of 2 are free"),
+        ({"CPU": 0.5}, {}, {"CPU": 2.0}, "0.5 CPU each, and 0 of 2 are free"),
+        ({"CPU": 1.0, "GPU": 1.0}, {"CPU": 2.0}, {"CPU": 2.0}, "1 GPU each, and the cluster has 0: add nodes"),
+    ],
+)
+def test_why_actors_are_not_there_yet(each, free, total, said):
+    assert lack(each, free, total) == said
+
+
+def test_what_the_dispatcher_cannot_hold_comes_by_ray_data(tmp_path, local_ray, teacher, monkeypatch):
+    monkeypatch.setattr(plan_feed, "_WAITING_ROWS", 10)
+    monkeypatch.setattr(plan_feed, "_POLL_S", 0.05)
+    recipe = small_recipe(tmp_path, teacher, "generate.workers=1")
+    rows = read_trajectories(generate(recipe))
+    assert len({row.trajectory_id for row in rows}) == len(rows) == 24 * 2
