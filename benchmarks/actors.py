@@ -25,9 +25,8 @@ import ray
 from fireact_ray.agent.quota.budget import Account, Spent
 from fireact_ray.agent.quota.gate import Gate, granted
 from fireact_ray.agent.quota.ledger import Outcome, QuotaLimits, Settlement
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.config import SearchConfig
-from fireact_ray.core.types import Usage
+from fireact_ray.core.types import Hit, Usage
 from fireact_ray.recipe.schema import RayConfig
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.stages.actors.quota import open_quota

@@ -45,7 +45,7 @@ from fireact_ray.data.formats.importers import import_trajectories
 from fireact_ray.data.selection.config import ConvertConfig
 from fireact_ray.data.selection.selection import dropped_by, lines
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.recipe.teacher import base_model_dir
+from fireact_ray.recipe.student import base_model_dir
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer

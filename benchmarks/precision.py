@@ -29,7 +29,7 @@ from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.torch_engine import TorchEngine
 from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
 from fireact_ray.core.utils.markdown import markdown_table
-from fireact_ray.recipe.teacher import base_model_dir
+from fireact_ray.recipe.student import base_model_dir
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train
 from fireact_ray.training.precision import for_inference

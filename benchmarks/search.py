@@ -30,9 +30,9 @@ from typing import Any
 import numpy as np
 import tantivy
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.corpus import corpus_key, read_corpus
 from fireact_ray.agent.tools.index import IndexBackend, build_index
+from fireact_ray.core.types import Hit
 
 K = 5
 _VOCABULARY = 200_000

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from fireact_ray.recipe.ask import ask
     from fireact_ray.recipe.loader import load_recipe
     from fireact_ray.recipe.schema import Recipe
-    from fireact_ray.recipe.teacher import TeacherAgents, student_agent
+    from fireact_ray.recipe.student import student_agent
+    from fireact_ray.recipe.teacher import TeacherAgents
 
 _HOME = {
     "Agent": "agent.agent",
@@ -25,7 +26,7 @@ _HOME = {
     "ask": "recipe.ask",
     "load_recipe": "recipe.loader",
     "read_trajectories": "core.storage.folder",
-    "student_agent": "recipe.teacher",
+    "student_agent": "recipe.student",
 }
 
 __all__ = [

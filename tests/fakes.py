@@ -9,11 +9,11 @@ from fireact_ray.agent.agent import Agent
 from fireact_ray.agent.methods import make_method
 from fireact_ray.agent.models.base import Completion, Sampling
 from fireact_ray.agent.rollout import Limits
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.search import SearchTool
 from fireact_ray.core.errors import ModelError, ToolError
 from fireact_ray.core.types import (
     Action,
+    Hit,
     Observation,
     ObservationStatus,
     Question,

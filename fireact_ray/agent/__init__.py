@@ -1,1 +1,1 @@
-"""One question to one trajectory: the agent, its methods, models, tools and quota."""
+"""Answer one question: methods, models, tools and quota, and the loop that makes a Trajectory of them."""

@@ -9,7 +9,7 @@ from fireact_ray.agent.methods.base import Method
 from fireact_ray.agent.models.base import ChatModel, Sampling
 from fireact_ray.agent.quota.budget import Price
 from fireact_ray.agent.rollout import Limits, Stopped, rollout
-from fireact_ray.agent.tools.base import Tool
+from fireact_ray.agent.tools.base import SearchBackend, Tool
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.types import Question, Score, Step, Trajectory, Usage
 
@@ -95,3 +95,7 @@ class Agent:
         if self.score is None or not question.answers:
             return trajectory
         return replace(trajectory, score=self.score(question, trajectory.answer))
+
+
+# Agents by method, built where they run; with so many slots for model calls (None: no bound).
+AgentBuilder = Callable[[SearchBackend, int | None], dict[str, Agent]]

@@ -259,7 +259,7 @@ def export(
     out: Annotated[str, typer.Option(help="The folder for the file and its card.")],
 ) -> None:
     """Write the rows that convert selected for other trainers, with a dataset card (docs/data.md)."""
-    from fireact_ray.data.dataset.export import export as export_rows
+    from fireact_ray.stages.export_file import export as export_rows
 
     exported = export_rows(path, format_name, out)
     print(f"{exported.n_rows} rows, those of {exported.n_trajectories} trajectories that convert selected")

@@ -14,7 +14,7 @@ from fireact_ray.data.lint import RULES
 from fireact_ray.data.lint.base import CHARS_PER_TOKEN, Context, estimated_tokens
 from fireact_ray.data.lint.lint import LintReport, lint
 from fireact_ray.recipe.loader import load_recipe
-from fireact_ray.recipe.teacher import base_model_dir
+from fireact_ray.recipe.student import base_model_dir
 from fireact_ray.tasks import load_questions
 
 _SHOWN_ROWS = 8

@@ -15,7 +15,7 @@ from fireact_ray.data.examples import is_correct, to_example
 from fireact_ray.data.formats.records import Record, read_records
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.recipe.teacher import base_model_dir
+from fireact_ray.recipe.student import base_model_dir
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Rendered
 from fireact_ray.rendering.tokenizer import HubTokenizer

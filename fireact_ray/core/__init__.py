@@ -1,1 +1,1 @@
-"""What every room stands on: types, errors, grammar, secrets, storage, net, utils."""
+"""What every other room stands on: types, errors, grammar, settings, secrets."""

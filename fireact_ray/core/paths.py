@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 NANO = "nano"  # the base model that ships with the package
+NANO_DIR = Path(__file__).parents[1] / "demo" / "nano" / "model"
 _JOB_PACKAGES = ("runtime_resources", "working_dir_files")  # where Ray unpacks a job's working folder
 
 

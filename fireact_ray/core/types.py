@@ -216,3 +216,12 @@ class Turn:
 
 def _shallow_dict(value: Any) -> dict[str, Any]:
     return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One search result, best first in a list of them."""
+
+    title: str
+    text: str
+    score: float = 0.0

@@ -1,0 +1,1 @@
+"""Turn trajectories into training rows: formats, lint, selection, dataset."""

@@ -1,1 +1,1 @@
-"""YAML to settings to objects."""
+"""YAML in, checked settings and the objects they describe out."""

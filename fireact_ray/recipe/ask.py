@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.types import Question, Step, Trajectory
-from fireact_ray.demo.teacher.running import running_teacher
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.search import open_backend
-from fireact_ray.recipe.teacher import StudentAgents, TeacherAgents, student_dir
+from fireact_ray.recipe.student import StudentAgents, student_dir
+from fireact_ray.recipe.teacher import TeacherAgents, running_teacher
 
 SYSTEMS = ("finetuned", "base", "teacher")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from fireact_ray.core.paths import named
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.recipe.teacher import named_base
+from fireact_ray.recipe.student import named_base
 
 _ACCESS = ("base_url", "api_key_env", "api_key_file", "timeout_s", "max_attempts")
 _TIMES = {"teacher.limits.timeout_s", "student.limits.timeout_s"}

@@ -20,7 +20,9 @@ from pydantic import (
 )
 
 from fireact_ray.agent.methods import METHODS
+from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.quota.config import BudgetConfig, QuotaConfig
+from fireact_ray.agent.rollout import Limits
 from fireact_ray.agent.tools.config import SearchConfig
 from fireact_ray.core.settings import BaseUrl, ModelPlace, Place, Rate, Section, StayingPlace, one_of
 from fireact_ray.data.selection.config import ConvertConfig
@@ -259,3 +261,11 @@ class Recipe(Section):
     @property
     def run_dir(self) -> str:
         return f"{self.output_dir.rstrip('/')}/{self.name}"
+
+
+def sampling_of(config: SamplingConfig) -> Sampling:
+    return Sampling(config.temperature, config.max_new_tokens, seed=config.seed)
+
+
+def limits_of(config: LimitsConfig) -> Limits:
+    return Limits(**config.model_dump())

@@ -37,12 +37,20 @@ def _open_source(config: SearchBackendConfig, offline: bool) -> SearchBackend:
         cache_dir = default_cache_dir()
         return build_index(read_corpus(path), cache_dir, corpus_key(path, cache_dir))
     if isinstance(config, ReplaySearchConfig):
-        from fireact_ray.agent.tools.replay import ReplayBackend
-
-        return ReplayBackend.from_path(Path(config.path))
+        return open_recording(Path(config.path))
     from fireact_ray.agent.tools.web.opening import open_web
 
     return open_web(config, with_key=not offline)
+
+
+def open_recording(path: Path) -> SearchBackend:
+    """Either kind of recording, told apart by the first line. Raises InputError."""
+    from fireact_ray.agent.tools.replay import ReplayBackend, is_recording
+    from fireact_ray.data.formats.importers import import_trajectories
+
+    if is_recording(path):
+        return ReplayBackend.from_jsonl(path)
+    return ReplayBackend.from_trajectories(import_trajectories(path).trajectories)
 
 
 def search_tools(config: SearchConfig, backend: SearchBackend) -> dict[str, Tool]:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
+from fireact_ray.agent.agent import Agent
+from fireact_ray.agent.methods import make_method
+from fireact_ray.agent.models.base import ChatModel
 from fireact_ray.agent.models.local import LocalChat
+from fireact_ray.agent.models.slots import slotted
+from fireact_ray.agent.models.unopened import UnopenedModel
+from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
-from fireact_ray.recipe.schema import StudentConfig
+from fireact_ray.core.paths import NANO, NANO_DIR, named
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.recipe.schema import Recipe, StudentConfig, limits_of, sampling_of
+from fireact_ray.recipe.search import search_tools
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
+from fireact_ray.tasks import TASKS
 
 _CARD = "fireact.json"
 
@@ -65,3 +76,57 @@ def student_name(model_dir: str) -> str:
 def _card(model_dir: str) -> dict:
     file = Path(model_dir) / _CARD
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+@dataclass(frozen=True)
+class StudentAgents:
+    """Builds the agent of a local model. `few_shot`: prompt it with examples (a base model), or not (a fine-tuned one).
+
+    With `opened` False its model cannot be called: enough to plan rows without loading weights.
+    """
+
+    recipe: Recipe
+    model_dir: str
+    few_shot: bool
+    on_gpu: bool = False
+    opened: bool = True
+
+    def __call__(self, backend: SearchBackend, slots: int | None = None) -> dict[str, Agent]:
+        model: ChatModel = UnopenedModel(student_name(self.model_dir))
+        if self.opened:
+            model = slotted(open_student(self.model_dir, self.recipe.student, on_gpu=self.on_gpu), slots)
+        return {"react": student_agent(self.recipe, model, backend, few_shot=self.few_shot)}
+
+
+def student_agent(recipe: Recipe, model: ChatModel, backend: SearchBackend, *, few_shot: bool = False) -> Agent:
+    """The agent that is evaluated and served: ReAct over `model`, with the recipe's tools and limits."""
+    return Agent(
+        method=make_method("react", recipe.task.name, few_shot=few_shot),
+        model=model,
+        tools=search_tools(recipe.search, backend),
+        sampling=sampling_of(recipe.student.sampling),
+        limits=limits_of(recipe.student.limits),
+        score=TASKS[recipe.task.name].score,
+    )
+
+
+def base_model_dir(base_model: str) -> str:
+    """`nano` is the model that ships with the package; anything else is a folder or a hub id."""
+    return str(NANO_DIR) if base_model == NANO else base_model
+
+
+def named_base(recipe: Recipe) -> dict[str, str | None] | None:
+    """The student's base model as a claim knows it. Raises InputError where it is incomplete."""
+    from fireact_ray.training.base import base_fingerprint, find_base
+
+    return named(recipe.student.base_model, base_fingerprint(find_base(recipe.student.base_model)))
+
+
+def student_dir(recipe: Recipe, system: str) -> str:
+    """The folder of `base` or `finetuned`. Raises InputError where no model was trained yet."""
+    if system == "base":
+        return base_model_dir(recipe.student.base_model)
+    model = Folder(recipe.run_dir) / "model"
+    if not model.exists("fireact.json"):
+        raise InputError(f"{model.uri}: no fine-tuned model there. Run `fireact train` first.")
+    return str(model.local_path)

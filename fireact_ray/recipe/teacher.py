@@ -1,52 +1,51 @@
-"""From recipe to objects: the only place where methods, models, tools and tasks meet."""
+"""The teacher of a recipe: its model, price, limits and agents. A scripted one is started where it is needed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from fireact_ray.agent.agent import Agent
 from fireact_ray.agent.methods import make_method
-from fireact_ray.agent.models.base import ChatModel, Sampling
+from fireact_ray.agent.models.base import ChatModel
 from fireact_ray.agent.models.metered import MeteredChat, Quota
 from fireact_ray.agent.models.openai import OPENAI_URL, OpenAIChat
 from fireact_ray.agent.models.retry import Retrying, RetryPolicy
-from fireact_ray.agent.models.slots import Slots, Slotted
+from fireact_ray.agent.models.slots import slotted
 from fireact_ray.agent.models.unopened import UnopenedModel
 from fireact_ray.agent.quota.budget import Price
 from fireact_ray.agent.quota.gate import LocalQuota
 from fireact_ray.agent.quota.ledger import QuotaLimits
 from fireact_ray.agent.quota.prices import read_prices
-from fireact_ray.agent.rollout import Limits
 from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.paths import NANO, named
 from fireact_ray.core.secrets import read_api_key
-from fireact_ray.core.storage.folder import Folder
-from fireact_ray.demo.nano import MODEL_DIR
 from fireact_ray.demo.teacher.protocol import MODEL_NAME as SCRIPTED_NAME
 from fireact_ray.recipe.schema import (
-    LimitsConfig,
     OpenAIModelConfig,
     Recipe,
-    SamplingConfig,
+    ScriptedModelConfig,
     TeacherModelConfig,
+    limits_of,
+    sampling_of,
 )
 from fireact_ray.recipe.search import search_tools
 from fireact_ray.tasks import TASKS
 
+LOOPBACK = "127.0.0.1"
+_ANYWHERE = "192.0.2.1"  # of no host: the way out of this machine
 _LEASE_MARGIN_S = 60.0  # over the call's own time limit, for queues and slow machines
-
-# Agents by method, built where they run; with so many slots for model calls (None: no bound).
-AgentBuilder = Callable[[SearchBackend, int | None], dict[str, Agent]]
 
 
 def open_teacher(config: TeacherModelConfig, quota: Quota, slots: int | None = None) -> ChatModel:
     """From the outside in: retries, quota, slots, client. A few calls more than there are slots hold a lease, so that
     one is always ready when a slot falls free. Raises InputError naming the variable or file of a missing key."""
     if not isinstance(config, OpenAIModelConfig):
-        raise InputError("A scripted teacher has no address yet: start it first (stages.teacher.running_teacher).")
+        raise InputError("A scripted teacher has no address yet: start it first (recipe.teacher.running_teacher).")
     key = read_api_key(config.api_key_env, config.api_key_file, f"The model '{config.name}'")
     client = OpenAIChat(
         config.name,
@@ -55,8 +54,8 @@ def open_teacher(config: TeacherModelConfig, quota: Quota, slots: int | None = N
         timeout_s=config.timeout_s,
         leave_out=config.leave_out or (),
     )
-    metered = MeteredChat(_slotted(client, slots), quota)
-    ready = _slotted(metered, None if slots is None else slots + 2 + slots // 20)
+    metered = MeteredChat(slotted(client, slots), quota)
+    ready = slotted(metered, None if slots is None else slots + 2 + slots // 20)
     return Retrying(ready, RetryPolicy(max_attempts=config.max_attempts))
 
 
@@ -86,14 +85,6 @@ def teacher_limits(recipe: Recipe) -> QuotaLimits:
     return QuotaLimits(
         quota.requests_per_minute, quota.tokens_per_minute, quota.max_concurrency, lease_s=timeout_s + _LEASE_MARGIN_S
     )
-
-
-def sampling_of(config: SamplingConfig) -> Sampling:
-    return Sampling(config.temperature, config.max_new_tokens, seed=config.seed)
-
-
-def limits_of(config: LimitsConfig) -> Limits:
-    return Limits(**config.model_dump())
 
 
 @dataclass(frozen=True)
@@ -128,61 +119,33 @@ class TeacherAgents:
         }
 
 
-@dataclass(frozen=True)
-class StudentAgents:
-    """Builds the agent of a local model. `few_shot`: prompt it with examples (a base model), or not (a fine-tuned one).
+@contextmanager
+def running_teacher(recipe: Recipe, *, needed: bool = True) -> Iterator[Recipe]:
+    """The recipe with its scripted teacher replaced by the address of a running one; other recipes as they are."""
+    config = recipe.teacher.model
+    if not needed or not isinstance(config, ScriptedModelConfig):
+        yield recipe
+        return
+    from fireact_ray.demo.teacher.server import ScriptedTeacher
 
-    With `opened` False its model cannot be called: enough to plan rows without loading weights.
+    host = reachable_host(recipe.ray.address or os.environ.get("RAY_ADDRESS"))
+    with ScriptedTeacher.from_config(config.model_dump(), seed=recipe.seed, host=host) as teacher:
+        model = OpenAIModelConfig(kind="openai", name=teacher.model_name, base_url=teacher.base_url, api_key_env=None)
+        yield recipe.model_copy(update={"teacher": recipe.teacher.model_copy(update={"model": model})})
+
+
+def reachable_host(cluster: str | None) -> str:
+    """Where workers of this cluster reach this machine: the address by which it would reach the cluster's head.
+
+    Loopback where the cluster is this machine, or where there is no way to the head, as who joins it will say.
     """
-
-    recipe: Recipe
-    model_dir: str
-    few_shot: bool
-    on_gpu: bool = False
-    opened: bool = True
-
-    def __call__(self, backend: SearchBackend, slots: int | None = None) -> dict[str, Agent]:
-        from fireact_ray.recipe.student import open_student, student_name
-
-        model: ChatModel = UnopenedModel(student_name(self.model_dir))
-        if self.opened:
-            model = _slotted(open_student(self.model_dir, self.recipe.student, on_gpu=self.on_gpu), slots)
-        return {"react": student_agent(self.recipe, model, backend, few_shot=self.few_shot)}
-
-
-def student_agent(recipe: Recipe, model: ChatModel, backend: SearchBackend, *, few_shot: bool = False) -> Agent:
-    """The agent that is evaluated and served: ReAct over `model`, with the recipe's tools and limits."""
-    return Agent(
-        method=make_method("react", recipe.task.name, few_shot=few_shot),
-        model=model,
-        tools=search_tools(recipe.search, backend),
-        sampling=sampling_of(recipe.student.sampling),
-        limits=limits_of(recipe.student.limits),
-        score=TASKS[recipe.task.name].score,
-    )
-
-
-def _slotted(model: ChatModel, slots: int | None) -> ChatModel:
-    return model if slots is None else Slotted(model, Slots(slots))
-
-
-def base_model_dir(base_model: str) -> str:
-    """`nano` is the model that ships with the package; anything else is a folder or a hub id."""
-    return str(MODEL_DIR) if base_model == NANO else base_model
-
-
-def named_base(recipe: Recipe) -> dict[str, str | None] | None:
-    """The student's base model as a claim knows it. Raises InputError where it is incomplete."""
-    from fireact_ray.training.base import base_fingerprint, find_base
-
-    return named(recipe.student.base_model, base_fingerprint(find_base(recipe.student.base_model)))
-
-
-def student_dir(recipe: Recipe, system: str) -> str:
-    """The folder of `base` or `finetuned`. Raises InputError where no model was trained yet."""
-    if system == "base":
-        return base_model_dir(recipe.student.base_model)
-    model = Folder(recipe.run_dir) / "model"
-    if not model.exists("fireact.json"):
-        raise InputError(f"{model.uri}: no fine-tuned model there. Run `fireact train` first.")
-    return str(model.local_path)
+    if cluster in (None, "", "local"):
+        return LOOPBACK
+    head = _ANYWHERE if cluster == "auto" else urlsplit(f"//{cluster.rpartition('://')[2]}").hostname
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(head, 9, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(address)  # of a datagram socket: chooses a way, sends nothing
+            return str(probe.getsockname()[0])
+    except (OSError, UnicodeError):
+        return LOOPBACK

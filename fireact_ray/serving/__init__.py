@@ -1,0 +1,1 @@
+"""An Agent in, an HTTP endpoint out."""

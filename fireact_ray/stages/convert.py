@@ -44,7 +44,7 @@ from fireact_ray.data.selection.filters import DropReport
 from fireact_ray.data.selection.selection import choose, lines
 from fireact_ray.recipe.loader import to_yaml
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.recipe.teacher import base_model_dir
+from fireact_ray.recipe.student import base_model_dir
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.stages.convert_blocks import IN_PROCESS, PrepareRows, prepared

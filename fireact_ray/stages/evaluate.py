@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fireact_ray.agent.agent import AgentBuilder
 from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.folder import Folder, read_trajectories
 from fireact_ray.core.storage.lease import leased
 from fireact_ray.core.types import Question
-from fireact_ray.demo.teacher.running import running_teacher
 from fireact_ray.evaluation.report import Report, comparison_markdown
 from fireact_ray.recipe.inputs import student_inputs, teacher_inputs
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.search import open_backend
-from fireact_ray.recipe.student import open_renderer, student_name
-from fireact_ray.recipe.teacher import AgentBuilder, StudentAgents, TeacherAgents, student_dir
+from fireact_ray.recipe.student import StudentAgents, open_renderer, student_dir, student_name
+from fireact_ray.recipe.teacher import TeacherAgents, running_teacher
 from fireact_ray.rollouts.plan import Policy, plan_lines
 from fireact_ray.rollouts.pool import OPEN_PER_SLOT
 from fireact_ray.stages.rollout_workers import run_rollouts

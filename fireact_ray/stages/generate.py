@@ -14,12 +14,11 @@ from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import leased
 from fireact_ray.core.types import Question, StopReason
-from fireact_ray.demo.teacher.running import running_teacher
 from fireact_ray.recipe.inputs import generate_inputs
 from fireact_ray.recipe.loader import to_yaml
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.search import open_backend
-from fireact_ray.recipe.teacher import TeacherAgents
+from fireact_ray.recipe.teacher import TeacherAgents, running_teacher
 from fireact_ray.rollouts.audit import books
 from fireact_ray.rollouts.plan import Line, PlanSize, plan_lines
 from fireact_ray.stages.rollout_workers import run_rollouts

@@ -16,6 +16,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
+from fireact_ray.agent.agent import AgentBuilder
 from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.agent.tools.offline import OfflineBackend
 from fireact_ray.core.errors import DataError, FireActError, ModelDenied, ModelUnknown, QuotaDenied
@@ -23,7 +24,7 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.utils.interrupts import interrupts_wait
 from fireact_ray.core.utils.waiting import Waiting
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.recipe.teacher import AgentBuilder, TeacherAgents
+from fireact_ray.recipe.teacher import TeacherAgents
 from fireact_ray.rollouts.dispatcher import Counts
 from fireact_ray.rollouts.plan import PlanSize
 from fireact_ray.rollouts.pool import OPEN_PER_SLOT

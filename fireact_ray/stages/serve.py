@@ -16,11 +16,10 @@ from fireact_ray.core.utils.interrupts import interrupts_heeded, interrupts_wait
 from fireact_ray.core.utils.waiting import said_while_waiting
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.search import open_backend
-from fireact_ray.recipe.student import open_renderer
-from fireact_ray.recipe.teacher import student_dir
-from fireact_ray.serving.deployments import AgentServer, EngineServer
+from fireact_ray.recipe.student import open_renderer, student_dir
 from fireact_ray.stages.actors.resources import pending
 from fireact_ray.stages.actors.search import search_pool
+from fireact_ray.stages.deployments import AgentServer, EngineServer
 from fireact_ray.stages.ray_session import ray_session
 
 _POLL_S = 0.2

@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 
 import ray
 
+from fireact_ray.agent.agent import AgentBuilder
 from fireact_ray.agent.models.openai import OPENAI_URL
 from fireact_ray.agent.quota.budget import Account
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.recipe.schema import OpenAIModelConfig, Recipe
-from fireact_ray.recipe.teacher import AgentBuilder, TeacherAgents, teacher_limits, teacher_price
+from fireact_ray.recipe.teacher import TeacherAgents, teacher_limits, teacher_price
 from fireact_ray.stages.actors.quota import open_quota
 
 

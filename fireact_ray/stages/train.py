@@ -23,7 +23,7 @@ from fireact_ray.core.storage.scratch import scratch_folder
 from fireact_ray.core.utils.progress import Steps
 from fireact_ray.core.utils.waiting import said_while_waiting
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.recipe.teacher import named_base
+from fireact_ray.recipe.student import named_base
 from fireact_ray.stages.actors.board import read_board
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 from fireact_ray.stages.actors.resources import pending

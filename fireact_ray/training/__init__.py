@@ -1,0 +1,1 @@
+"""A dataset folder in, a model folder out."""

@@ -9,8 +9,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.paths import NANO, last_name
-from fireact_ray.demo.nano import MODEL_DIR
+from fireact_ray.core.paths import NANO, NANO_DIR, last_name
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]  # no *.bin: pickles are never loaded
@@ -23,10 +22,10 @@ def find_base(base_model: str | Path) -> Path:
     Raises InputError when there is no such folder or id, or when config, tokenizer or safetensors weights are
     missing from it.
     """
-    folder = MODEL_DIR if str(base_model) == NANO else Path(base_model).expanduser()
+    folder = NANO_DIR if str(base_model) == NANO else Path(base_model).expanduser()
     if not folder.is_dir():
         # `nano` by its place in a package that is gone, as older models remember it
-        folder = MODEL_DIR if last_name(str(base_model)) == NANO else _download(str(base_model))
+        folder = NANO_DIR if last_name(str(base_model)) == NANO else _download(str(base_model))
     files = sorted(file.name for file in folder.iterdir())
     missing = []
     if "config.json" not in files:

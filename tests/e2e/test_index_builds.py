@@ -6,15 +6,15 @@ import sys
 
 import pytest
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.index import IndexBackend, build_index, write_index
+from fireact_ray.core.types import Hit
 
 pytestmark = pytest.mark.e2e
 
 BUILD = """
 import sys
 from pathlib import Path
-from fireact_ray.agent.tools.base import Hit
+from fireact_ray.core.types import Hit
 from fireact_ray.agent.tools.index import build_index
 
 def passages():

@@ -13,7 +13,7 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, GemmaTokenizer, LlamaTokenizer, PreTrainedTokenizerFast, Qwen2Tokenizer
 
-from fireact_ray.demo.nano import MODEL_DIR
+from fireact_ray.core.paths import NANO_DIR
 from fireact_ray.rendering.tokenizer import HubTokenizer
 
 TEXT = [
@@ -143,7 +143,7 @@ def with_template(name: str, template: str | dict[str, str] | None) -> HubTokeni
 
 
 def nano() -> Any:
-    return AutoTokenizer.from_pretrained(MODEL_DIR)
+    return AutoTokenizer.from_pretrained(NANO_DIR)
 
 
 def llama2() -> Any:

@@ -8,17 +8,17 @@ import pytest
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder, read_trajectories, write_trajectories
-from fireact_ray.data.dataset.export import export
 from fireact_ray.data.examples import to_example
 from fireact_ray.data.selection.selection import dropped_by, lines
 from fireact_ray.demo.teacher.brain import BrainConfig
 from fireact_ray.demo.teacher.server import ScriptedTeacher
-from fireact_ray.recipe.teacher import base_model_dir
+from fireact_ray.recipe.student import base_model_dir
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.stages import convert_blocks
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.convert_blocks import PrepareRows
+from fireact_ray.stages.export_file import export
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.import_file import import_file
 from fireact_ray.tasks import load_questions

@@ -7,8 +7,8 @@ import pytest
 from fakes import finished_trajectory
 
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.paths import NANO_DIR
 from fireact_ray.core.storage.folder import Folder, write_trajectories
-from fireact_ray.demo.nano import MODEL_DIR
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.plan import plan_costs
@@ -39,14 +39,14 @@ def test_a_model_that_an_earlier_job_trained_is_found_done(tmp_path):
     run = trained_by_an_earlier_version(tmp_path)
     assert train(recipe_at(tmp_path)) == run / "model"
     known = (run / "checkpoints").read_json("inputs.json")["train"]["base_model"]
-    assert known == {"name": "nano", "fingerprint": base_fingerprint(MODEL_DIR)}
+    assert known == {"name": "nano", "fingerprint": base_fingerprint(NANO_DIR)}
     assert train(recipe_at(tmp_path)) == run / "model"
 
 
 def test_a_model_of_the_same_name_and_other_content_is_refused(tmp_path):
     run = trained_by_an_earlier_version(tmp_path)
     train(recipe_at(tmp_path))
-    other = shutil.copytree(MODEL_DIR, tmp_path / "nano")
+    other = shutil.copytree(NANO_DIR, tmp_path / "nano")
     (other / "config.json").write_text(json.dumps({**json.loads((other / "config.json").read_text()), "x": 1}))
     with pytest.raises(InputError, match=r"train\.base_model: was 'nano' \(content \w+\), now 'nano' \(content \w+\)"):
         train(recipe_at(tmp_path, f"student.base_model={other}"))
@@ -54,7 +54,7 @@ def test_a_model_of_the_same_name_and_other_content_is_refused(tmp_path):
 
 
 def test_the_base_of_an_adapter_that_an_earlier_job_trained_is_found_in_this_package():
-    assert find_base(NANO_IN_A_JOB) == find_base("nano") == MODEL_DIR
+    assert find_base(NANO_IN_A_JOB) == find_base("nano") == NANO_DIR
 
 
 def test_workers_are_told_names_not_places():

@@ -8,9 +8,9 @@ import ray
 from aiohttp import web
 from loopback import loopback
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.config import SearchConfig
 from fireact_ray.core.errors import InputError, ToolDenied, ToolError
+from fireact_ray.core.types import Hit
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.stages.actors.search import search_pool
 

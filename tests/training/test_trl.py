@@ -9,9 +9,9 @@ import torch
 from fakes import finished_trajectory
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from fireact_ray.core.paths import NANO_DIR
 from fireact_ray.data.examples import to_example
 from fireact_ray.data.formats.exporters import chat_row, tools_row
-from fireact_ray.demo.nano import MODEL_DIR
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.training.loss import TrainedTokenLoss
@@ -31,7 +31,7 @@ ROWS = [replace(WHOLE, steps=WHOLE.steps[1:]), replace(WHOLE, trajectory_id="b",
 
 @pytest.fixture
 def tokenizer():
-    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
+    tokenizer = AutoTokenizer.from_pretrained(NANO_DIR)
     tokenizer.chat_template = PLAIN
     return tokenizer
 

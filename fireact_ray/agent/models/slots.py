@@ -73,3 +73,8 @@ class Slotted:
 
     async def close(self) -> None:
         await self.inner.close()
+
+
+def slotted(model: ChatModel, slots: int | None) -> ChatModel:
+    """With so many slots of its own; None: no bound."""
+    return model if slots is None else Slotted(model, Slots(slots))

@@ -1,0 +1,1 @@
+"""Decide whether a model call may be made now, later or never."""

@@ -1,0 +1,1 @@
+"""Tools: an argument in, an Observation out; search backends and what wraps them."""

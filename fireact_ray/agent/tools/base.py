@@ -1,18 +1,8 @@
 """What a tool and a search backend are."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
-from fireact_ray.core.types import Observation
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One search result, best first in a list of them."""
-
-    title: str
-    text: str
-    score: float = 0.0
+from fireact_ray.core.types import Hit, Observation
 
 
 class SearchBackend(Protocol):

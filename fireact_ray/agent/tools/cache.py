@@ -13,8 +13,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from fireact_ray.agent.tools.base import Hit, SearchBackend
+from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.types import Hit
 
 _BUSY_S = 5.0  # how long a write waits for another process's
 _TABLE = "CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, backend TEXT, query TEXT, k INTEGER, hits TEXT)"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from fireact_ray.agent.tools.base import Hit, SearchBackend
+from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import ToolError
+from fireact_ray.core.types import Hit
 
 
 class BreakerBackend:

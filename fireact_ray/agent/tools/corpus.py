@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.types import Hit
 
 _SETTLED_S = 2.0  # a file younger than this may change again without its time of change showing it
 

@@ -13,9 +13,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from fireact_ray.agent.tools.base import Hit, SearchBackend
+from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import ToolError
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.types import Hit
 
 FaultKind = Literal["none", "random", "stale", "distractor", "latency", "error"]
 

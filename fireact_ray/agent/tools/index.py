@@ -20,9 +20,9 @@ from typing import Any
 import tantivy
 from tantivy import Filter, Occur, Query, TextAnalyzerBuilder, Tokenizer
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.core.errors import InputError, ToolError
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.types import Hit
 
 PASSAGES_PER_SEGMENT = 200_000
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.core.errors import ToolDenied
+from fireact_ray.core.types import Hit
 
 
 class OfflineBackend:

@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from fireact_ray.agent.tools.base import Hit, SearchBackend
+from fireact_ray.agent.tools.base import SearchBackend
+from fireact_ray.core.types import Hit
 
 
 class PacedBackend:

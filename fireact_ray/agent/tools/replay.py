@@ -12,11 +12,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
-from fireact_ray.core.types import ObservationStatus, Trajectory
-from fireact_ray.data.formats.importers import import_trajectories
+from fireact_ray.core.types import Hit, ObservationStatus, Trajectory
 
 THRESHOLD = 0.3  # half of the words of two queries of equal length give 0.33
 
@@ -43,14 +41,6 @@ class ReplayBackend:
         for position, words in enumerate(self._queries):
             for word in set(words):
                 self._by_word[word].append(position)
-
-    @classmethod
-    def from_path(cls, path: Path, threshold: float = THRESHOLD) -> ReplayBackend:
-        """A recording of either kind, told apart by its first line. Raises InputError."""
-        first = next((line for line in _read(path).splitlines() if line.strip()), "")
-        if _row(first) is not None:
-            return cls.from_jsonl(path, threshold)
-        return cls.from_trajectories(import_trajectories(path).trajectories, threshold)
 
     @classmethod
     def from_jsonl(cls, path: Path, threshold: float = THRESHOLD) -> ReplayBackend:
@@ -94,6 +84,12 @@ def _read(path: Path) -> str:
             f"Recording {path}: cannot be read ({error}). Give a JSONL file of {{'query', 'text'}} rows, "
             f"or a file of recorded trajectories."
         ) from None
+
+
+def is_recording(path: Path) -> bool:
+    """Whether its first line is a {query, text} object. Raises InputError where it cannot be read."""
+    first = next((line for line in _read(path).splitlines() if line.strip()), "")
+    return _row(first) is not None
 
 
 def _row(line: str) -> tuple[str, str] | None:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from fireact_ray.agent.tools.base import Hit, SearchBackend
+from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import ToolDenied, ToolError
 from fireact_ray.core.grammar import neutralise
 from fireact_ray.core.observations import NO_RESULTS, SEARCH_FAILED
-from fireact_ray.core.types import Observation, ObservationStatus
+from fireact_ray.core.types import Hit, Observation, ObservationStatus
 
 _RAW_PER_SHOWN = 4  # characters that are looked at per character shown: cleaning drops control and space characters
 

@@ -1,0 +1,1 @@
+"""HTTP with bounds, and many small calls over one connection to another process."""

@@ -1,1 +1,1 @@
-"""Run folders: files, rows, inputs, leases."""
+"""The run folder on any filesystem: files, rows, inputs, leases."""

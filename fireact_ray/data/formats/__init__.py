@@ -1,1 +1,1 @@
-"""Trajectory files of others, read and written."""
+"""Trajectory files of other projects, read and written."""

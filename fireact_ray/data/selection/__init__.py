@@ -1,1 +1,1 @@
-"""Which rows are trained on."""
+"""Decide which trajectories are trained on."""

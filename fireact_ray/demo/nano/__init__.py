@@ -1,5 +1,1 @@
 """The bundled base model of the demo: a Llama of a million parameters, made from scratch by `pretrain.py`."""
-
-from pathlib import Path
-
-MODEL_DIR = Path(__file__).parent / "model"

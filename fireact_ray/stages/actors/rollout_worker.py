@@ -10,11 +10,11 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from fireact_ray.agent.agent import AgentBuilder
 from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Trajectory
 from fireact_ray.core.utils.gc_tuning import spare_collector
-from fireact_ray.recipe.teacher import AgentBuilder
 from fireact_ray.rollouts.journal import Journal
 from fireact_ray.rollouts.pool import Assignment, Pool
 from fireact_ray.rollouts.replay import journaled

@@ -16,13 +16,13 @@ from typing import Any
 import ray
 from ray.exceptions import ActorDiedError, RayActorError
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.config import SearchConfig
 from fireact_ray.core.errors import InputError, ToolError
 from fireact_ray.core.net.rpc_client import RpcClient, RpcUnavailable
 from fireact_ray.core.net.rpc_server import RpcServer
 from fireact_ray.core.net.rpc_wire import Address
 from fireact_ray.core.secrets import redact
+from fireact_ray.core.types import Hit
 from fireact_ray.core.utils.waiting import said_while_waiting
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.stages.actors.log_forwarding import forward_warnings

@@ -13,8 +13,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.types import Hit
 from fireact_ray.tasks.almanac import names
 from fireact_ray.tasks.almanac.relations import KINDS, LANGUAGE, METRES, RELATIONS, YEAR, Relation
 from fireact_ray.tasks.almanac.traps import ALIASES, FESTIVAL, SHARED_TITLES, Alias

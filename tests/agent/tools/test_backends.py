@@ -10,10 +10,10 @@ import pytest
 from aiohttp import web
 from loopback import loopback
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.config import SearchConfig
 from fireact_ray.agent.tools.search import SearchTool
 from fireact_ray.core.errors import InputError, ToolDenied, ToolError
+from fireact_ray.core.types import Hit
 from fireact_ray.recipe.search import open_backend
 
 pytestmark = pytest.mark.slow

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.corpus import corpus_key, read_corpus
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.types import Hit
 
 LONG_AGO_NS = 10**18
 

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.faults import FaultPlan, FaultyBackend
 from fireact_ray.agent.tools.search import SearchTool
 from fireact_ray.core.errors import ToolError
+from fireact_ray.core.types import Hit
 
 
 class Ranked:

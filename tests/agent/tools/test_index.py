@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.corpus import read_corpus
 from fireact_ray.agent.tools.index import build_index
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.types import Hit
 
 LAKES = [
     Hit("Orr", "A deep lake in Zem, the deepest of all lakes."),

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.replay import ReplayBackend
 from fireact_ray.agent.tools.search import SearchTool
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.types import Observation, ObservationStatus
+from fireact_ray.core.types import Hit, Observation, ObservationStatus
+from fireact_ray.recipe.search import open_recording
 
 RELEASED = Path(__file__).parents[4] / "shared/data/fireact/finetune/hotpotqa_multimethod_chat.jsonl"
 
@@ -56,7 +56,7 @@ def test_the_fingerprint_names_the_content():
 async def test_recordings_are_read_from_jsonl(tmp_path):
     path = tmp_path / "recording.jsonl"
     path.write_text("\n".join(json.dumps({"query": q, "text": t}) for q, t in RECORDING), encoding="utf-8")
-    assert ReplayBackend.from_path(path).fingerprint == ReplayBackend(RECORDING).fingerprint
+    assert open_recording(path).fingerprint == ReplayBackend(RECORDING).fingerprint
 
 
 async def test_recordings_are_read_from_released_trajectories(tmp_path):
@@ -71,7 +71,7 @@ async def test_recordings_are_read_from_released_trajectories(tmp_path):
     ]
     path = tmp_path / "chat.jsonl"
     path.write_text(json.dumps({"messages": messages}), encoding="utf-8")
-    backend = ReplayBackend.from_path(path)
+    backend = open_recording(path)
     assert await backend.search("Lake Tarn depth", 1) == [Hit("", "It is 410 m deep.", 1.0)]
     assert await backend.search("Lake Tarn", 1) == []
 
@@ -92,12 +92,12 @@ def test_a_bad_recording_is_refused(tmp_path, text, message):
     if text is not None:
         path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
-        ReplayBackend.from_path(path)
+        open_recording(path)
 
 
 @pytest.mark.skipif(not RELEASED.is_file(), reason="FireAct's released data is not at ../shared/data")
 async def test_a_released_search_is_answered_as_google_did():
-    backend = ReplayBackend.from_path(RELEASED)
+    backend = open_recording(RELEASED)
     for query in ("Palash Sen pop band", "which pop band did Palash Sen found"):
         (hit,) = await backend.search(query, 1)
         assert hit.text.startswith("He is known as the founder and frontman of India's Rock/Pop band Euphoria.")

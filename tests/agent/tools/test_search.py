@@ -6,10 +6,9 @@ import time
 import pytest
 from fakes import DictBackend
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.search import SearchTool
 from fireact_ray.core.errors import ToolDenied
-from fireact_ray.core.types import Observation, ObservationStatus
+from fireact_ray.core.types import Hit, Observation, ObservationStatus
 
 _BINARY = random.Random(0).randbytes(100_000).decode("latin-1")
 GARBAGE = {

@@ -8,7 +8,6 @@ import time
 import pytest
 from fakes import DictBackend
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.cache import CachingBackend
 from fireact_ray.agent.tools.circuit_breaker import BreakerBackend
 from fireact_ray.agent.tools.config import SearchConfig
@@ -16,6 +15,7 @@ from fireact_ray.agent.tools.faults import FaultPlan, FaultyBackend
 from fireact_ray.agent.tools.rate_limit import PacedBackend
 from fireact_ray.agent.tools.stack import wrapped
 from fireact_ray.core.errors import ToolError
+from fireact_ray.core.types import Hit
 from fireact_ray.recipe.search import open_backend
 
 TARN = [Hit("", "Lake Tarn is 410 m deep.")]

@@ -170,7 +170,7 @@ def test_an_interrupted_command_exits_with_130_however_its_action_ends(number, e
 COMMANDS = {
     "ask": (["ask", "demo", "Who?"], "fireact_ray.recipe.ask.ask"),
     "lint": (["lint", "rows.json"], "fireact_ray.cli.lint.lint_path"),
-    "export": (["export", "runs/x", "--format=chat", "--out=y"], "fireact_ray.data.dataset.export.export"),
+    "export": (["export", "runs/x", "--format=chat", "--out=y"], "fireact_ray.stages.export_file.export"),
     "show": (["show", "runs/x"], "fireact_ray.cli.show.show"),
     "status": (["status", "runs/x", "--watch"], "fireact_ray.cli.status.watch_status"),
     "doctor": (["doctor", "runs/x"], "fireact_ray.rollouts.audit.books"),

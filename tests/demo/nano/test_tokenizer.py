@@ -4,8 +4,9 @@ import random
 import pytest
 
 from fireact_ray.core import grammar
+from fireact_ray.core.paths import NANO_DIR
 from fireact_ray.core.types import Action
-from fireact_ray.demo.nano import MODEL_DIR, stream
+from fireact_ray.demo.nano import stream
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.tasks.almanac import ALMANAC, corpus
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.torch
 
 @pytest.fixture(scope="module")
 def tokenizer() -> HubTokenizer:
-    return HubTokenizer.load(str(MODEL_DIR))
+    return HubTokenizer.load(str(NANO_DIR))
 
 
 def test_text_in_the_grammar_survives_encoding_and_decoding(tokenizer: HubTokenizer) -> None:

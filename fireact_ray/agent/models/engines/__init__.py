@@ -1,1 +1,1 @@
-"""Local inference engines."""
+"""Engines that generate text from token ids on this machine."""

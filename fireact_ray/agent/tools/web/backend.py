@@ -7,13 +7,13 @@ import logging
 import os
 from typing import Any, Protocol
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.web.http import HttpClient, HttpPolicy, Request
 from fireact_ray.agent.tools.web.reading import reply_object
 from fireact_ray.core.errors import ToolDenied, ToolError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.net.proxies import proxy_for
 from fireact_ray.core.secrets import ApiKey
+from fireact_ray.core.types import Hit
 
 _MAX_QUERY_CHARS = 400  # the least that any provider allows (Brave)
 

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.web.http import Request
 from fireact_ray.agent.tools.web.reading import rows, text
+from fireact_ray.core.types import Hit
 
 _MARKUP = re.compile(r"</?(?:strong|b|em|i)>")  # around the words that matched
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.web.http import Request
 from fireact_ray.agent.tools.web.reading import rows, text
+from fireact_ray.core.types import Hit
 
 
 @dataclass(frozen=True, slots=True)

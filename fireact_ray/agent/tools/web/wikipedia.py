@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fireact_ray.agent.tools.base import Hit
 from fireact_ray.agent.tools.web.http import Request
 from fireact_ray.agent.tools.web.reading import number, rows, text
 from fireact_ray.core.errors import ToolError
 from fireact_ray.core.net.provider_errors import one_line
+from fireact_ray.core.types import Hit
 
 
 @dataclass(frozen=True, slots=True)

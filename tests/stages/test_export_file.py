@@ -10,9 +10,9 @@ from fakes import finished_trajectory
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder, write_trajectories
 from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
-from fireact_ray.data.dataset.export import export, read_dataset
 from fireact_ray.data.formats.exporters import FORMATS
 from fireact_ray.data.formats.importers import import_trajectories
+from fireact_ray.stages.export_file import export, read_dataset
 
 pytestmark = pytest.mark.slow
 

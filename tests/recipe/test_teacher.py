@@ -5,8 +5,8 @@ import urllib.request
 
 import pytest
 
-from fireact_ray.demo.teacher.running import reachable_host, running_teacher
 from fireact_ray.recipe.loader import load_recipe
+from fireact_ray.recipe.teacher import reachable_host, running_teacher
 
 
 @pytest.fixture(autouse=True)

@@ -13,12 +13,12 @@ from ray.serve.exceptions import BackPressureError
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Generation
 from fireact_ray.agent.models.local import LocalChat
-from fireact_ray.agent.tools.base import Hit, SearchBackend
+from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import ModelUnavailable, ToolDenied, ToolError
 from fireact_ray.core.secrets import read_api_key
+from fireact_ray.core.types import Hit
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.recipe.student import open_renderer, open_student
-from fireact_ray.recipe.teacher import student_agent
+from fireact_ray.recipe.student import open_renderer, open_student, student_agent
 from fireact_ray.serving.app import build_app
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 
