@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fireact_ray.core.errors import DataError, InputError
-from fireact_ray.core.utils.nearest import nearest
+from fireact_ray.core.utils.text import nearest
 from fireact_ray.data.formats.records import read_questions, read_records
 from fireact_ray.data.lint import RULES
 from fireact_ray.data.lint.base import CHARS_PER_TOKEN, Context, estimated_tokens

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from fireact_ray.core.errors import InputError, RecipeError
 from fireact_ray.core.secrets import redact
 from fireact_ray.core.settings import NAMES
-from fireact_ray.core.utils.nearest import nearest
+from fireact_ray.core.utils.text import nearest
 from fireact_ray.recipe.schema import Recipe
 
 

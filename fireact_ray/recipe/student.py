@@ -12,7 +12,7 @@ from fireact_ray.agent.methods import make_method
 from fireact_ray.agent.models.base import ChatModel
 from fireact_ray.agent.models.local import LocalChat
 from fireact_ray.agent.models.slots import slotted
-from fireact_ray.agent.models.unopened import UnopenedModel
+from fireact_ray.agent.placeholders import UnopenedModel
 from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash

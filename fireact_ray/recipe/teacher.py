@@ -16,7 +16,7 @@ from fireact_ray.agent.models.metered import MeteredChat, Quota
 from fireact_ray.agent.models.openai import OPENAI_URL, OpenAIChat
 from fireact_ray.agent.models.retry import Retrying, RetryPolicy
 from fireact_ray.agent.models.slots import slotted
-from fireact_ray.agent.models.unopened import UnopenedModel
+from fireact_ray.agent.placeholders import UnopenedModel
 from fireact_ray.agent.quota.budget import Price
 from fireact_ray.agent.quota.gate import LocalQuota
 from fireact_ray.agent.quota.ledger import QuotaLimits

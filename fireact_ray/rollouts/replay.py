@@ -52,7 +52,7 @@ class _Calls:
         if entry is None and self.offline:
             raise ModelDenied(
                 f"Offline: the recording holds no '{call}' of trajectory {self.trajectory_id}. Replay the recipe that "
-                "was recorded, or unset generate.replay"
+                "was recorded, or unset replay"
             )
         return entry if entry is None or entry.reply is not None or self.offline else None
 

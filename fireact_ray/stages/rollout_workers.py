@@ -17,8 +17,8 @@ import ray
 from ray.exceptions import RayActorError
 
 from fireact_ray.agent.agent import AgentBuilder
+from fireact_ray.agent.placeholders import OfflineBackend
 from fireact_ray.agent.tools.base import SearchBackend
-from fireact_ray.agent.tools.offline import OfflineBackend
 from fireact_ray.core.errors import DataError, FireActError, ModelDenied, ModelUnknown, QuotaDenied
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.utils.interrupts import interrupts_wait

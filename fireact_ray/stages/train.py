@@ -6,7 +6,8 @@ import json
 import logging
 import shutil
 import threading
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import ray.train
 import ray.train.torch
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig
+from ray.util.queue import Queue
 
 from fireact_ray.core.errors import InputError, TrainingError
 from fireact_ray.core.storage.folder import Folder
@@ -24,7 +26,6 @@ from fireact_ray.core.utils.progress import Steps
 from fireact_ray.core.utils.waiting import said_while_waiting
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import named_base
-from fireact_ray.stages.actors.board import read_board
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 from fireact_ray.stages.actors.resources import pending
 from fireact_ray.stages.ray_session import own_error, ray_session
@@ -35,6 +36,7 @@ from fireact_ray.training.checkpoint import damage_of, newest_whole, step_of
 logger = logging.getLogger(__name__)
 
 _KEEP_CHECKPOINTS = 2
+_POLL_S = 0.5
 _REPORTED = "checkpoint_*/"  # folders, as Ray Train names them
 _SNAPSHOT = "checkpoint_manager_snapshot.json"
 _SCRATCH = "fireact-checkpoints-"
@@ -97,7 +99,7 @@ def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: P
             log.flush()
             steps.set(event["step"], event["of"], f"loss {event['loss']:.3f}")
 
-        with read_board(on_event) as board:
+        with _delivered_to(on_event) as events:
             trainer = InterruptibleTrainer(
                 _train_worker,
                 train_loop_config={
@@ -105,7 +107,7 @@ def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: P
                     "dataset_dir": str(dataset_dir),
                     "model_dir": str(model_dir),
                     "threads": section.threads_per_worker,
-                    "board": board,
+                    "events": events,
                     "resume_from": resume_from and str(resume_from),
                 },
                 torch_config=TorchConfig(backend="nccl" if section.use_gpu else "gloo"),
@@ -124,6 +126,31 @@ def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: P
             except ray.train.TrainingFailedError as error:
                 raise own_error(error) or TrainingError(f"Training failed: {error}") from error
     _drop_old(checkpoints)
+
+
+@contextmanager
+def _delivered_to(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Queue]:
+    """A queue for the workers' events; `on_event` is called for each of them in a thread of this process."""
+    events = Queue(actor_options={"num_cpus": 0})
+    over = threading.Event()
+
+    def deliver() -> None:
+        for event in events.get_nowait_batch(events.qsize()):
+            on_event(event)
+
+    def poll() -> None:
+        while not over.wait(_POLL_S):
+            deliver()
+
+    reader = threading.Thread(target=poll, name="train-events", daemon=True)
+    reader.start()
+    try:
+        yield events
+    finally:
+        over.set()
+        reader.join()
+        deliver()
+        events.shutdown(force=True)
 
 
 def _resume_from(folder: Path) -> Path | None:
@@ -174,7 +201,7 @@ def _train_worker(job: dict[str, Any]) -> None:
             TrainConfig.from_dict(job["config"]),
             job["dataset_dir"],
             job["model_dir"],
-            on_log=lambda event: job["board"].pin.remote(event),
+            on_log=job["events"].put_nowait,
             on_checkpoint=on_checkpoint,
             resume_from=resume_from,
             checkpoint_dir=scratch,

@@ -2,7 +2,7 @@
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.types import Question
-from fireact_ray.core.utils.nearest import nearest
+from fireact_ray.core.utils.text import nearest
 from fireact_ray.tasks.almanac import ALMANAC
 from fireact_ray.tasks.bamboogle import BAMBOOGLE
 from fireact_ray.tasks.base import Task

@@ -5,7 +5,7 @@ import pytest
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.types import Question
-from fireact_ray.core.utils.nearest import nearest
+from fireact_ray.core.utils.text import nearest
 from fireact_ray.tasks import TASKS, get_task, load_questions
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "questions"

@@ -1,8 +1,10 @@
-"""Amounts as people read them. None and infinity are unknown, never 0."""
+"""Texts for people: amounts (None and infinity are unknown, never 0), and the name that was probably meant."""
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Iterable
 
 UNKNOWN = "unknown"
 
@@ -25,3 +27,10 @@ def duration_text(seconds: float | None) -> str:
         if seconds >= unit_s:
             return f"{seconds / unit_s:.1f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known name that looks most like `word`, or None where none is similar; case does not count."""
+    spelled = {name.casefold(): name for name in sorted(known)}
+    found = difflib.get_close_matches(word.casefold(), spelled, n=1)
+    return spelled[found[0]] if found else None
