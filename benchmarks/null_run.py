@@ -1,6 +1,6 @@
 """A whole run on a virtual clock in one process: the real plan, dispatcher, pools, journals and Parquet parts.
 
-Only what is remote is missing: Ray, HTTP and the teacher. A seat is what a worker process would be; to kill it is to
+Only what is remote is missing: Ray, HTTP and the teacher. A worker is what a worker process would be; to kill it is to
 drop all that it holds in memory at that moment, as SIGKILL would.
 """
 
@@ -24,7 +24,7 @@ from fireact_ray.rollouts.journal import Entry, Journal
 from fireact_ray.rollouts.plan import PLAN, Policy, planned_row
 from fireact_ray.rollouts.pool import OPEN_PER_SLOT, Assignment, Order, Pool, Report
 from fireact_ray.rollouts.replay import journaled
-from fireact_ray.rollouts.writer import Lander
+from fireact_ray.rollouts.writer import Writer
 
 _HOP_S = 0.001  # a message to the dispatcher and back
 _BATCH_ROWS, _WAITING_ROWS = 2_000, 20_000  # as stages.rollout_workers feeds it
@@ -111,9 +111,9 @@ class Seat:
             return await agent.run(row.question, row.attempt)
 
         self.dispatch.join(self.name, writer)
-        lander = Lander(self.home / "trajectories", writer, clock=asyncio.get_running_loop().time)
+        writer_of_rows = Writer(self.home / "trajectories", writer, clock=asyncio.get_running_loop().time)
         try:
-            await Pool(run_row, lander, self, OPEN_PER_SLOT * self.slots).run()
+            await Pool(run_row, writer_of_rows, self, OPEN_PER_SLOT * self.slots).run()
         finally:
             journal.close()
 
@@ -132,12 +132,12 @@ async def open_dispatch(home: Folder, width: Width) -> Dispatch:
 async def run_null(
     home: Folder, width: Width, dispatch: Dispatch, *, stop_at: int | None = None, kills: Kills | None = None
 ) -> RunState:
-    """Run what the plan owes; with `stop_at`, kill all when so many rows of this sitting have finished."""
+    """Run what the plan owes; with `stop_at`, kill all when so many rows of this session have finished."""
     meter = Meter(width.slots * width.workers)
-    seats = [Seat(f"w{i}", home, dispatch, meter, width.slots) for i in range(width.workers)]
+    workers = [Seat(f"w{i}", home, dispatch, meter, width.slots) for i in range(width.workers)]
     feeding = asyncio.create_task(_feed(home, dispatch))
-    running = [asyncio.create_task(seat.run()) for seat in seats]
-    killing = asyncio.create_task(_kill(seats, kills)) if kills else None
+    running = [asyncio.create_task(worker.run()) for worker in workers]
+    killing = asyncio.create_task(_kill(workers, kills)) if kills else None
     if stop_at is None:
         await asyncio.gather(feeding, *running)
     else:
@@ -145,19 +145,19 @@ async def run_null(
             await asyncio.sleep(1)
         for task in (feeding, *running):
             task.cancel()
-        for seat in seats:
-            seat.kill()
+        for worker in workers:
+            worker.kill()
         await asyncio.gather(feeding, *running, return_exceptions=True)
     if killing is not None:
         killing.cancel()
-    return RunState(dispatch, meter, sum(seat.deaths for seat in seats))
+    return RunState(dispatch, meter, sum(worker.deaths for worker in workers))
 
 
 async def _feed(home: Folder, dispatch: Dispatch) -> None:
-    """As stages.rollout_workers does it: rows marked with what has landed of them, as fast as they are needed."""
+    """As stages.rollout_workers does it: rows marked with what is written of them, as fast as they are needed."""
     for batch in _plan_batches(home):
         rows = batch.to_pylist()
-        states = dispatch.landed.find([row["trajectory_id"] for row in rows])
+        states = dispatch.written.find([row["trajectory_id"] for row in rows])
         lines = [((planned_row(row),), [state]) for row, state in zip(rows, states, strict=True)]
         n_waiting = dispatch.feed(lines)
         while n_waiting > _WAITING_ROWS:
@@ -170,8 +170,8 @@ def _plan_batches(home: Folder) -> Iterator[pa.RecordBatch]:
     yield from pq.ParquetFile(home.local_path / PLAN).iter_batches(_BATCH_ROWS)
 
 
-async def _kill(seats: list[Seat], kills: Kills) -> None:
+async def _kill(workers: list[Seat], kills: Kills) -> None:
     rng = random.Random(kills.seed)
     for _ in range(kills.n):
         await asyncio.sleep(rng.expovariate(1 / kills.mean_every_s))
-        rng.choice(seats).kill()
+        rng.choice(workers).kill()

@@ -36,10 +36,10 @@ from benchmarks.null_teacher import Meter, Questions, null_agents
 from benchmarks.simulated_schedule import simulate
 from benchmarks.virtual_clock import VirtualClockLoop
 from fireact_ray.agent.models.slots import Slots
-from fireact_ray.core.storage.compaction import MAX_PART_BYTES, Merge, drop_merged, plan_merges
+from fireact_ray.core.storage.compaction import MAX_PART_BYTES, Compaction, drop_compacted, plan_compactions
 from fireact_ray.core.storage.folder import Folder, finished_keys
 from fireact_ray.core.utils.gc_tuning import spare_collector
-from fireact_ray.rollouts.audit import books
+from fireact_ray.rollouts.audit import audit
 from fireact_ray.rollouts.plan import Policy, plan_lines
 from fireact_ray.stages.trajectory_folder import begin
 
@@ -65,7 +65,7 @@ class Size:
     n_parts_landed: int = 0
     n_parts_merged: int = 0
     journal_bytes: int = 0
-    owed: int = 0
+    pending: int = 0
     problems: tuple[str, ...] = ()
 
 
@@ -121,15 +121,15 @@ def _whole_run(home: Folder, size: Size, width: Width) -> None:
         with ProcessPoolExecutor(
             1, mp_context=multiprocessing.get_context("spawn")
         ) as task:  # as in a task of Ray Data
-            merged = list(task.map(Merge.run, plan_merges(parts)))
-        drop_merged(parts, old, merged)
+            merged = list(task.map(Compaction.run, plan_compactions(parts)))
+        drop_compacted(parts, old, merged)
     with _phase(size, "books"):
-        found = books(home)
+        found = audit(home)
         parts.write_json("manifest.json", {**found.to_dict(), "parts": merged})
     size.n_bytes = sum(parts.size(name) for name in merged)
     size.n_parts_merged = len(merged)
     size.journal_bytes = sum(path.stat().st_size for path in (home / "journal").local_path.glob("*"))
-    size.owed, size.problems = found.owed, found.problems
+    size.pending, size.problems = found.pending, found.problems
 
 
 def _begin(home: Folder, n: int) -> None:
@@ -182,11 +182,11 @@ def _print_sizes(sizes: list[Size], width: Width) -> None:
                 f"{size.phases['plan'].wall_s:.1f} / {size.phases['merge'].wall_s:.1f}",
                 f"{size.n_parts_landed} -> {size.n_parts_merged} ({allowed})",
                 f"{size.n_bytes / size.n:.0f} / {size.journal_bytes / size.n:.0f}",
-                f"{size.owed} {'; '.join(size.problems)}",
+                f"{size.pending} {'; '.join(size.problems)}",
             ]
         )
     columns = ["rollouts", "CPU ms each", "slots in use", *(f"{name}: peak RSS MB" for name in _PHASES)]
-    columns += ["resume s", "plan / merge s", "parts -> merged (allowed)", "bytes each: Parquet / journal", "owed"]
+    columns += ["resume s", "plan / merge s", "parts -> merged (allowed)", "bytes each: Parquet / journal", "pending"]
     print(f"\nC = {width.concurrency}, {width.workers} workers, one process.")
     print_table(columns, rows)
     costs = _least_costs(sizes)
@@ -221,11 +221,11 @@ def _print_kills(kills: int, width: Width, scratch: str | None) -> None:
         planned = set(pq.read_table(Path(folder) / "run" / "plan.parquet")["trajectory_id"].to_pylist())
         state = _on_virtual_clock(_killed(home, width, Kills(kills, seconds / kills)))
         parts = home / "trajectories"
-        landed = [key for table in parts.read_tables(["trajectory_id"]) for key in table["trajectory_id"].to_pylist()]
+        written = [key for table in parts.read_tables(["trajectory_id"]) for key in table["trajectory_id"].to_pylist()]
         keys = finished_keys(parts)
-        found = books(home)
+        found = audit(home)
     print_table(
-        ["kills", "planned", "landed", "missing", "not planned", "landed twice, counted once", "owed", "calls made"],
+        ["kills", "planned", "written", "missing", "not planned", "written twice", "pending", "calls made"],
         [
             [
                 state.deaths,
@@ -233,8 +233,8 @@ def _print_kills(kills: int, width: Width, scratch: str | None) -> None:
                 len(keys),
                 len(planned - keys),
                 len(keys - planned),
-                len(landed) - len(keys),
-                found.owed,
+                len(written) - len(keys),
+                found.pending,
                 state.meter.n_calls,
             ]
         ],

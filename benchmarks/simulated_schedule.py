@@ -47,7 +47,7 @@ def _drive(n: int, meter: Meter) -> None:
     while True:
         if len(finished) >= _REPORTED or not events:
             schedule.finished("w", finished)
-            schedule.landed("w", [receipt.trajectory_id for receipt in finished])
+            schedule.written("w", [receipt.trajectory_id for receipt in finished])
             finished = []
             if schedule.n_ready < _FED_ROWS // 2:
                 for row in islice(plan, _FED_ROWS):

@@ -76,7 +76,7 @@ def plan(
     print(forecast_text(forecast.estimate, forecast.fits, may_shrink=forecast.may_shrink))
     settings = [f"--set={override}" for override in overrides or []]
     settings += [] if max_cost_usd is None else [f"--max-cost-usd={max_cost_usd:g}"]
-    if forecast.estimate.n_owed:
+    if forecast.estimate.n_pending:
         print("\ngo on with:")
         print(f"  {shlex.join(['fireact', 'generate', recipe, *settings])}")
         print(f"  {shlex.join(['fireact', 'status', forecast.run_dir, '--watch'])}")
@@ -197,20 +197,20 @@ def status(
 
 @app.command()
 def doctor(path: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
-    """Prove that a run adds up: planned = landed + owed, no key twice, no broken file, one renderer throughout."""
-    from fireact_ray.cli.status import books_text
+    """Prove that a run adds up: planned = written + pending, no key twice, no broken file, one renderer throughout."""
+    from fireact_ray.cli.status import audit_text
     from fireact_ray.core.errors import DataError
     from fireact_ray.core.storage.folder import Folder
-    from fireact_ray.rollouts.audit import books
+    from fireact_ray.rollouts.audit import audit
 
-    found = books(Folder(str(path)))
-    print(books_text(found))
+    found = audit(Folder(str(path)))
+    print(audit_text(found))
     if found.problems:
         raise DataError("\n".join(found.problems))
     stopped, failed = sum(found.stopped.values()), sum(found.failed.values())
     print(
         f"all adds up: {found.planned} planned + {found.unplanned} others = "
-        f"{found.done} done + {stopped} stopped + {failed} failed + {found.unneeded} unneeded + {found.owed} owed"
+        f"{found.done} done + {stopped} stopped + {failed} failed + {found.skipped} skipped + {found.pending} pending"
     )
 
 
@@ -223,7 +223,7 @@ def lint(
     recipe: Annotated[str | None, typer.Option(help="Take the evaluation questions of this recipe.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="Count tokens by this model's tokenizer.")] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="A longer row is too long.")] = 2048,
-    near: Annotated[float, typer.Option(min=0, max=1, help="Likeness of near duplicates.")] = 0.8,
+    near: Annotated[float, typer.Option(min=0, max=1, help="Similarity of near duplicates.")] = 0.8,
 ) -> None:
     """Find what is wrong with training data, anybody's: wrong answers, leaks, duplicates ... (docs/data.md)."""
     from fireact_ray.cli.lint import check_codes, demand_none, lint_path, print_report

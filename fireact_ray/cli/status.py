@@ -1,4 +1,4 @@
-"""How a run stands: its books, what is paid, and, while it goes on, how fast it goes. Reads only.
+"""How a run stands: its audit, what is paid, and, while it goes on, how fast it goes. Reads only.
 
 A run that is going on writes progress.json every few seconds and once at its end (see Progress). What is paid comes
 from the journals, so replies of rows that are not whole yet are counted too.
@@ -20,7 +20,7 @@ from fireact_ray.core.utils.text import duration_text, usd_text
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.teacher import teacher_price
-from fireact_ray.rollouts.audit import Books, books
+from fireact_ray.rollouts.audit import Audit, audit
 from fireact_ray.rollouts.journal import paid_for
 from fireact_ray.rollouts.progress import FILE
 from fireact_ray.rollouts.retries import planned_of, read_failures
@@ -31,7 +31,7 @@ _READING_SHARE = 0.1  # of the time of watching: a large run takes a while to re
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of this sitting of the run: `before` rows were there at its start, `done` have landed since, `accepted` of those
+    """Of this session of the run: `before` rows were there at its start, `done` were written since, `accepted` of those
     are worth training on. Times are seconds since the epoch; `rows_per_minute` is over the last minute."""
 
     label: str
@@ -59,7 +59,7 @@ class Status:
     """`paid`: by the run's journal, the replies of rows that are not whole included; `paid_usd` None: unknown.
     `n_retried`: failed rows that the next run asks again."""
 
-    books: Books
+    audit: Audit
     paid: Spent
     paid_usd: float | None
     n_retried: int = 0
@@ -83,7 +83,7 @@ def watch_status(run: Folder, console: Console, every_s: float = 2.0) -> None:
 
 def read_status(run: Folder) -> Status:
     """Raises InputError where there is no run."""
-    found = books(run)
+    found = audit(run)
     recipe = _recipe(run)
     paid, price = paid_for(run / "journal"), teacher_price(recipe) if recipe else None
     retried = read_failures(run).retryable(recipe.generate.max_retries if recipe else 0)
@@ -100,13 +100,13 @@ def read_progress(run: Folder) -> Progress | None:
 
 
 def status_text(status: Status, progress: Progress | None, now: float) -> str:
-    parts = [books_text(status.books), _paid_text(status)]
+    parts = [audit_text(status.audit), _paid_text(status)]
     if status.n_retried:
         parts.append(f"{status.n_retried} failed rows are retried by the next `fireact generate`")
     return "\n".join([*parts, progress_text(progress, now)] if progress else parts)
 
 
-def books_text(found: Books) -> str:
+def audit_text(found: Audit) -> str:
     rows: dict[str, object] = {
         "planned": found.planned,
         "done": found.done,
@@ -116,8 +116,8 @@ def books_text(found: Books) -> str:
         **{f"- {reason}": n for reason, n in sorted(found.stopped.items())},
         "failed": sum(found.failed.values()),
         **{f"- {kind}": n for kind, n in sorted(found.failed.items())},
-        "unneeded": found.unneeded,
-        "owed": found.owed,
+        "skipped": found.skipped,
+        "pending": found.pending,
         "not in the plan": found.unplanned,
         "prompt tokens": found.prompt_tokens,
         "completion tokens": found.completion_tokens,
@@ -128,7 +128,7 @@ def books_text(found: Books) -> str:
 
 def progress_text(progress: Progress, now: float) -> str:
     there = f"{progress.label}: {progress.before + progress.done} of {progress.planned} rows"
-    since = f"{progress.done} in this sitting, {progress.accepted} of them accepted"
+    since = f"{progress.done} in this session, {progress.accepted} of them accepted"
     if not progress.running:
         return f"{there}, {since}; ended"
     if (silent_s := progress.silent_for_s(now)) is not None:
@@ -137,7 +137,7 @@ def progress_text(progress: Progress, now: float) -> str:
 
 
 class _Looks:
-    """The page of a run that is watched. Its books are read again where that takes a small share of the time only, and
+    """The page of a run that is watched. Its audit is read again where that takes a small share of the time only, and
     at the end."""
 
     def __init__(self, run: Folder) -> None:

@@ -26,7 +26,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class Metrics:
     """Exact match (Wilson interval) and F1 (bootstrap interval) of `n` scores."""
 
     n: int
@@ -37,12 +37,12 @@ class Marks:
         return {"n": self.n, "em": self.em.to_dict(), "f1": self.f1.to_dict()}
 
 
-def marks_of(scores: Sequence[Score]) -> Marks | None:
+def marks_of(scores: Sequence[Score]) -> Metrics | None:
     """None where there is no score."""
     if not scores:
         return None
     em, f1 = [score.exact_match for score in scores], [score.f1 for score in scores]
-    return Marks(
+    return Metrics(
         n=len(scores),
         em=_measure(mean(em), wilson_interval(sum(em), len(em))),
         f1=_measure(mean(f1), bootstrap_interval(f1)),

@@ -16,7 +16,7 @@ from typing import Any
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.types import Outcome, Score, StopReason, Trajectory
 from fireact_ray.core.utils.markdown import UNKNOWN, markdown_table, shown
-from fireact_ray.evaluation.metrics import Marks, marks_of, mean, mean_score
+from fireact_ray.evaluation.metrics import Metrics, marks_of, mean, mean_score
 from fireact_ray.evaluation.paired import Paired, compare_paired
 
 REPORT_VERSION = 1
@@ -28,7 +28,7 @@ _ERROR_CLASS = re.compile(r"([A-Z]\w+): ")
 class Report:
     """What one system did. n_planned = n_finished + stopped + failed; means are per planned row.
 
-    `marks` is None where no question has a known answer; seconds, tokens and cost are None where unknown.
+    `metrics` is None where no question has a known answer; seconds, tokens and cost are None where unknown.
     """
 
     name: str
@@ -37,8 +37,8 @@ class Report:
     stopped: Mapping[str, int]  # by stop reason
     failed: Mapping[str, int]  # by error class
     n_unscored: int
-    marks: Marks | None
-    marks_by_kind: Mapping[str, Marks]
+    metrics: Metrics | None
+    metrics_by_kind: Mapping[str, Metrics]
     searches_per_question: float
     steps_per_question: float
     seconds_per_question: float | None
@@ -70,8 +70,8 @@ class Report:
             stopped={str(reason): n for reason, n in reasons.items() if reason.outcome is Outcome.STOPPED},
             failed=_failed(rows),
             n_unscored=len(rows) - len(scored),
-            marks=marks_of([score for _, score in scored]),
-            marks_by_kind={kind: marks for kind in kinds if (marks := marks_of(by_kind[kind]))},
+            metrics=marks_of([score for _, score in scored]),
+            metrics_by_kind={kind: metrics for kind in kinds if (metrics := marks_of(by_kind[kind]))},
             searches_per_question=mean([row.n_searches for row in rows]),
             steps_per_question=mean([len(row.steps) for row in rows]),
             # Rows that nobody timed or counted hold zeros, and a mean of nothing but those is unknown.
@@ -91,14 +91,14 @@ class Report:
             "stopped": dict(self.stopped),
             "failed": dict(self.failed),
             "n_unscored": self.n_unscored,
-            "em": self.marks.em.to_dict() if self.marks else None,
-            "f1": self.marks.f1.to_dict() if self.marks else None,
+            "em": self.metrics.em.to_dict() if self.metrics else None,
+            "f1": self.metrics.f1.to_dict() if self.metrics else None,
             "searches_per_question": self.searches_per_question,
             "steps_per_question": self.steps_per_question,
             "seconds_per_question": self.seconds_per_question,
             "tokens_per_question": self.tokens_per_question,
             "cost_usd": self.cost_usd,
-            "by_kind": {kind: marks.to_dict() for kind, marks in self.marks_by_kind.items()},
+            "by_kind": {kind: metrics.to_dict() for kind, metrics in self.metrics_by_kind.items()},
         }
 
     def to_markdown(self) -> str:
@@ -112,8 +112,8 @@ class Report:
             "tokens/question": shown(self.tokens_per_question, ".0f"),
             "cost $": shown(self.cost_usd, ".4f"),
         }
-        rows = [[kind, *_cells(marks), str(marks.n)] for kind, marks in self.marks_by_kind.items()]
-        overall = ["all", *_cells(self.marks), str(self.n_planned - self.n_unscored)]
+        rows = [[kind, *_cells(metrics), str(metrics.n)] for kind, metrics in self.metrics_by_kind.items()]
+        overall = ["all", *_cells(self.metrics), str(self.n_planned - self.n_unscored)]
         return (
             f"# {self.name}\n\n"
             f"{self.n_planned} planned: {counts}. {self.n_unscored} without a known answer, not scored.\n\n"
@@ -131,8 +131,8 @@ def comparison_table(reports: Sequence[Report]) -> list[dict[str, Any]]:
     return [
         {
             "system": report.name,
-            "em": report.marks.em.to_dict() if report.marks else None,
-            "f1": report.marks.f1.to_dict() if report.marks else None,
+            "em": report.metrics.em.to_dict() if report.metrics else None,
+            "f1": report.metrics.f1.to_dict() if report.metrics else None,
             "searches_per_question": report.searches_per_question,
             "seconds_per_question": report.seconds_per_question,
             "n": report.n_planned,
@@ -149,7 +149,7 @@ def comparison_markdown(reports: Sequence[Report]) -> str:
     rows = [
         [
             report.name,
-            *_cells(report.marks),
+            *_cells(report.metrics),
             shown(report.searches_per_question, ".2f"),
             shown(report.seconds_per_question, ".2f"),
             str(report.n_planned),
@@ -163,8 +163,8 @@ def comparison_markdown(reports: Sequence[Report]) -> str:
 _MARKS = ("EM % [95%]", "F1 % [95%]")
 
 
-def _cells(marks: Marks | None) -> list[str]:
-    return [shown(marks.em), shown(marks.f1)] if marks else [UNKNOWN, UNKNOWN]
+def _cells(metrics: Metrics | None) -> list[str]:
+    return [shown(metrics.em), shown(metrics.f1)] if metrics else [UNKNOWN, UNKNOWN]
 
 
 def _versus(first: Report, report: Report) -> Paired | None:

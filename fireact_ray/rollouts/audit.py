@@ -1,8 +1,8 @@
-"""The books of a run: what was planned, what has landed and how it ended, and whether it all adds up.
+"""The audit of a run: what was planned, what was written and how it ended, and whether it all adds up.
 
-planned = done + stopped + failed + unneeded + owed, no key twice, no file that cannot be read, one renderer from the
+planned = done + stopped + failed + skipped + pending, no key twice, no file that cannot be read, one renderer from the
 dataset to the model. Done rows finished with an answer; stopped ones met a limit of the recipe or of the method; failed
-ones were ended by something around the agent (types.StopReason.outcome). `books` only reads, so it works
+ones were ended by something around the agent (types.StopReason.outcome). `audit` only reads, so it works
 on a run that is going on; it works on columns and part by part, so that a million rows are no matter.
 """
 
@@ -23,9 +23,9 @@ from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import is_accepted, row_keys
 from fireact_ray.core.types import FAILURES, StopReason
-from fireact_ray.rollouts.plan import PLAN, Landed, Policy, read_policy
+from fireact_ray.rollouts.plan import PLAN, Policy, Written, read_policy
 
-_COLUMNS = pa.schema(  # that the books are kept by
+_COLUMNS = pa.schema(  # that the audit reads
     [
         ("trajectory_id", pa.string()),
         ("method", pa.string()),
@@ -42,7 +42,7 @@ _KIND = re.compile(r"([A-Z]\w*): ")  # the class at the head of a row's error
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class Audit:
     """Counts over the distinct rows of a run. `problems` is empty where everything adds up."""
 
     planned: int
@@ -53,13 +53,13 @@ class Books:
     prompt_tokens: int
     completion_tokens: int
     cost_usd: float | None  # None where the price of any row is unknown
-    owed: int
-    unneeded: int  # planned, but an earlier row of the question or enough others were accepted
-    unplanned: int  # landed rows that the newest plan does not hold, such as imported ones
+    pending: int
+    skipped: int  # planned, but an earlier row of the question or enough others were accepted
+    unplanned: int  # written rows that the newest plan does not hold, such as imported ones
     problems: tuple[str, ...]
 
     @property
-    def landed(self) -> int:
+    def written(self) -> int:
         return sum(self.by_reason.values())
 
     @property
@@ -68,24 +68,24 @@ class Books:
 
     @property
     def stopped(self) -> dict[str, int]:
-        """Landed rows that neither finished nor failed, by reason."""
+        """Written rows that neither finished nor failed, by reason."""
         return {reason: n for reason, n in self.by_reason.items() if reason not in (*FAILURES, StopReason.FINISHED)}
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "landed": self.landed}
+        return {**asdict(self), "written": self.written}
 
 
-def books(run: Folder) -> Books:
-    """Read the books of a run. Raises InputError where there are none."""
+def audit(run: Folder) -> Audit:
+    """Read what became of a run's rows. Raises InputError where there are none."""
     if not run.exists(PLAN) and not (run / "trajectories").names(".parquet"):
         raise InputError(f"{run.uri}: no run there. Give a run folder, such as runs/demo.")
-    landed, rows, problems = _landed(run / "trajectories")
-    plan = _planned(run, landed, rows.accepted)
-    if plan.owed and (run / "trajectories").exists("manifest.json"):
+    written, rows, problems = _written(run / "trajectories")
+    plan = _planned(run, written, rows.accepted)
+    if plan.pending and (run / "trajectories").exists("manifest.json"):
         problems.append(
-            f"the manifest is written, but {plan.owed} planned rows are missing: run `fireact generate` again"
+            f"the manifest is written, but {plan.pending} planned rows are missing: run `fireact generate` again"
         )
-    return Books(
+    return Audit(
         planned=plan.planned,
         by_reason=dict(rows.by_reason),
         failed=dict(rows.failed),
@@ -93,16 +93,16 @@ def books(run: Folder) -> Books:
         correct=rows.correct,
         prompt_tokens=rows.prompt_tokens,
         completion_tokens=rows.completion_tokens,
-        cost_usd=None if rows.unpriced or not len(landed) else rows.cost_usd,
-        owed=plan.owed,
-        unneeded=plan.unneeded,
-        unplanned=len(landed) - plan.landed,
+        cost_usd=None if rows.unpriced or not len(written) else rows.cost_usd,
+        pending=plan.pending,
+        skipped=plan.skipped,
+        unplanned=len(written) - plan.written,
         problems=(*problems, *_strange(rows.by_reason), *_chain(run)),
     )
 
 
 def set_aside_broken(folder: Folder) -> list[str]:
-    """Move parts that cannot be read into broken/, so that their rows are owed again. Returns their names."""
+    """Move parts that cannot be read into broken/, so that their rows are pending again. Returns their names."""
     broken = []
     for name in folder.names(".parquet"):
         if not folder.is_whole(name):
@@ -113,7 +113,7 @@ def set_aside_broken(folder: Folder) -> list[str]:
 
 @dataclass(slots=True)
 class _Rows:
-    """Sums over landed rows. `unpriced`: rows whose cost is unknown."""
+    """Sums over written rows. `unpriced`: rows whose cost is unknown."""
 
     by_reason: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
@@ -135,8 +135,8 @@ class _Rows:
         self.unpriced += rows["cost_usd"].null_count
 
 
-def _landed(folder: Folder) -> tuple[Landed, _Rows, list[str]]:
-    """Which rows have landed, their sums, and what is wrong with the parts.
+def _written(folder: Folder) -> tuple[Written, _Rows, list[str]]:
+    """Which rows are written, their sums, and what is wrong with the parts.
 
     Of all rows only the keys are held: they say of each part, when it is read again, which of its rows are new.
     """
@@ -153,8 +153,8 @@ def _landed(folder: Folder) -> tuple[Landed, _Rows, list[str]]:
         seen[at], accepted[at[new]] = True, ok.to_numpy(zero_copy_only=False)
         repeated += len(piece) - len(rows)
     if repeated:
-        problems.append(f"{repeated} rows landed more than once; readers count a key once")
-    return Landed(ids[seen], accepted[seen]), sums, problems
+        problems.append(f"{repeated} rows written more than once; readers count a key once")
+    return Written(ids[seen], accepted[seen]), sums, problems
 
 
 def _keys(folder: Folder) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -186,37 +186,37 @@ def _pieces(folder: Folder, name: str) -> Iterator[pa.Table]:
 @dataclass(slots=True)
 class _Plan:
     planned: int = 0
-    landed: int = 0
-    owed: int = 0
-    unneeded: int = 0
+    written: int = 0
+    pending: int = 0
+    skipped: int = 0
 
 
-def _planned(run: Folder, landed: Landed, accepted: dict[str, int]) -> _Plan:
+def _planned(run: Folder, written: Written, accepted: dict[str, int]) -> _Plan:
     """What became of each row of the plan."""
     plan = _Plan()
     if not run.exists(PLAN):
         return plan
     policy = read_policy(run)
-    for states, methods in _lines(run, landed):
+    for states, methods in _lines(run, written):
         plan.planned += len(states)
         for state, method in zip(states, methods, strict=True):
-            plan.landed += state is not None
-            unneeded = any(states) or _satisfied(policy, accepted.get(method, 0))
-            plan.unneeded += state is None and unneeded
-            plan.owed += state is None and not unneeded
+            plan.written += state is not None
+            skipped = any(states) or _satisfied(policy, accepted.get(method, 0))
+            plan.skipped += state is None and skipped
+            plan.pending += state is None and not skipped
     return plan
 
 
-def _lines(run: Folder, landed: Landed) -> Iterator[tuple[list[bool | None], list[str]]]:
-    """Per line of the plan: what has landed of it, and the methods of its rows."""
-    for _, line in groupby(_rows_of_plan(run, landed), key=lambda row: row[0]):
+def _lines(run: Folder, written: Written) -> Iterator[tuple[list[bool | None], list[str]]]:
+    """Per line of the plan: what is written of it, and the methods of its rows."""
+    for _, line in groupby(_rows_of_plan(run, written), key=lambda row: row[0]):
         members = list(line)
         yield [state for _, state, _ in members], [method for _, _, method in members]
 
 
-def _rows_of_plan(run: Folder, landed: Landed) -> Iterator[tuple[int, bool | None, str]]:
+def _rows_of_plan(run: Folder, written: Written) -> Iterator[tuple[int, bool | None, str]]:
     for batch in run.read_batches(PLAN, ["trajectory_id", "line", "method"]):
-        states = landed.find(batch["trajectory_id"].to_pylist())
+        states = written.find(batch["trajectory_id"].to_pylist())
         yield from zip(batch["line"].to_pylist(), states, batch["method"].to_pylist(), strict=True)
 
 

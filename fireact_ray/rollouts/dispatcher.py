@@ -1,7 +1,8 @@
-"""A run's rows to and from its pools: the schedule, what the journals hold of each owed row, and who was last heard of.
+"""Give the rows of a run to its workers and hear what came of them: the schedule, and what the journals hold of each
+pending row.
 
-It is a Source (rollouts.pool) for many pools, told apart by their seats. A pool that dies takes its seat again under
-a new writer's name, and one that falls silent loses its rows to the others.
+It is a Source (rollouts.pool) for many pools, one per worker. A worker that dies comes back under its own number with a
+new writer's name, and one that falls silent loses its rows to the others.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from fireact_ray.core.storage.rows import is_accepted, row_keys
 from fireact_ray.core.types import ObservationStatus
 from fireact_ray.rollouts.failure_streak import Streak
 from fireact_ray.rollouts.journal import Entry, read_journal
-from fireact_ray.rollouts.plan import Landed, Line, Policy
+from fireact_ray.rollouts.plan import Line, Policy, Written
 from fireact_ray.rollouts.pool import Assignment, Order, Report
 from fireact_ray.rollouts.schedule import Receipt, Schedule
 
@@ -31,7 +32,7 @@ _SILENT_S = 30.0  # a pool reports every half second
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Of this sitting. `error`: why the run stops; `joined`: pools that have come."""
+    """Of this session. `error`: why the run stops; `joined`: pools that have come."""
 
     finished: int
     accepted: int
@@ -41,22 +42,22 @@ class Counts:
 
 
 class Dispatch:
-    """`home`: the folder with trajectories/ and journal/. `n_seats`: pools that will come. `recording`: another run's
+    """`home`: the folder with trajectories/ and journal/. `n_workers`: those that will come. `recording`: another run's
     folder, that answers all calls."""
 
     def __init__(
         self,
         home: Folder,
         policy: Policy,
-        n_seats: int,
+        n_workers: int,
         recording: Folder | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.landed, accepted = read_landed(home / "trajectories")
-        self._journal, self._n_seats, self._clock = home / "journal", n_seats, clock
+        self.written, accepted = read_written(home / "trajectories")
+        self._journal, self._n_seats, self._clock = home / "journal", n_workers, clock
         self._schedule = Schedule(policy, accepted)
         # A recording repeats its failures.
-        self._streak = Streak(is_first=not len(self.landed)) if recording is None else None
+        self._streak = Streak(is_first=not len(self.written)) if recording is None else None
         self._paid: dict[str, dict[str, Entry]] = {}
         self._writers: dict[str, str] = {}
         self._heard_of: dict[str, float] = {}
@@ -65,11 +66,11 @@ class Dispatch:
         self._gives_up = False
         if recording is not None:
             self._remember(read_journal(recording / "journal"))
-        is_done = lru_cache(_OPEN_ROWS)(self.landed.__contains__)
+        is_done = lru_cache(_OPEN_ROWS)(self.written.__contains__)
         self._remember(read_journal(self._journal, wanted=lambda key: not is_done(key)))
 
     def feed(self, lines: Iterable[tuple[Line, list[bool | None]]]) -> int:
-        """Lines of the plan, with what has landed of them; returns how many rows now wait."""
+        """Lines of the plan, with what is written of them; returns how many rows now wait."""
         for line, states in lines:
             self._schedule.add(line, states)
         return self._schedule.n_ready
@@ -86,20 +87,20 @@ class Dispatch:
         """Let nothing go on: only what has finished still lands."""
         self._gives_up = True
 
-    def join(self, seat: str, writer: str) -> None:
-        """A pool begins; what an earlier one on this seat held is owed again."""
-        self._lose(seat)
-        self._writers[seat] = writer
-        self._heard_of[seat] = self._clock()
+    def join(self, worker: str, writer: str) -> None:
+        """A worker begins; what it held in an earlier life is pending again."""
+        self._lose(worker)
+        self._writers[worker] = writer
+        self._heard_of[worker] = self._clock()
 
-    def exchange(self, seat: str, report: Report, room: int) -> Order:
-        self._heard_of[seat] = self._clock()
+    def exchange(self, worker: str, report: Report, room: int) -> Order:
+        self._heard_of[worker] = self._clock()
         schedule = self._schedule
-        schedule.finished(seat, report.finished)
+        schedule.finished(worker, report.finished)
         self._watch(report.finished)
-        schedule.landed(seat, report.landed)
-        schedule.returned(seat, report.returned)
-        for key in report.landed:
+        schedule.written(worker, report.written)
+        schedule.returned(worker, report.returned)
+        for key in report.written:
             self._paid.pop(key, None)
         if report.error is not None:
             self.halt(report.error)
@@ -108,11 +109,11 @@ class Dispatch:
         self._lose_the_silent()
         # No pool takes more than half of its share of what waits, so that all end at about the same time.
         share = -(-schedule.n_ready // (2 * self._n_seats))
-        rows = schedule.take(seat, max(1, min(room, share))) if room > 0 else []
+        rows = schedule.take(worker, max(1, min(room, share))) if room > 0 else []
         return Order(
             tuple(Assignment(row, self._paid.get(row.trajectory_id, {})) for row in rows),
-            tuple(schedule.take_condemned(seat)) if room > 0 else (),
-            schedule.unneeded(),
+            tuple(schedule.take_quarantined(worker)) if room > 0 else (),
+            schedule.skipped(),
             over=self._is_over,
         )
 
@@ -137,15 +138,15 @@ class Dispatch:
 
     def _lose_the_silent(self) -> None:
         now = self._clock()
-        for seat in [seat for seat, at in self._heard_of.items() if now - at > _SILENT_S]:
-            self._lose(seat)
-            del self._heard_of[seat]
+        for worker in [worker for worker, at in self._heard_of.items() if now - at > _SILENT_S]:
+            self._lose(worker)
+            del self._heard_of[worker]
 
-    def _lose(self, seat: str) -> None:
-        held = self._schedule.held(seat)
-        entries = list(read_journal(self._journal, self._writers[seat], held.__contains__)) if held else []
+    def _lose(self, worker: str) -> None:
+        held = self._schedule.held(worker)
+        entries = list(read_journal(self._journal, self._writers[worker], held.__contains__)) if held else []
         self._remember(entries)
-        self._schedule.lost(seat, {entry.trajectory_id for entry in entries})
+        self._schedule.lost(worker, {entry.trajectory_id for entry in entries})
 
     def _remember(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
@@ -155,11 +156,11 @@ class Dispatch:
 
 
 def _serves(entry: Entry) -> bool:
-    """A call that failed in one sitting and was answered in another stands in two files, which have no order."""
+    """A call that failed in one session and was answered in another stands in two files, which have no order."""
     return entry.reply is not None and entry.reply.get("status") != ObservationStatus.ERROR
 
 
-def read_landed(folder: Folder) -> tuple[Landed, Counter[str]]:
+def read_written(folder: Folder) -> tuple[Written, Counter[str]]:
     """The rows that a folder holds, each once, and how many are accepted by method."""
     ids, states, methods = [_NO_KEYS], [np.array([], dtype=np.bool_)], [_NO_KEYS]
     for table in folder.read_tables(["trajectory_id", "method", "stop_reason", "exact_match"]):
@@ -170,4 +171,4 @@ def read_landed(folder: Folder) -> tuple[Landed, Counter[str]]:
     accepted = np.concatenate(states)[first]
     names, counts = np.unique(np.concatenate(methods)[first][accepted], return_counts=True)
     by_method = {name.decode(): int(n) for name, n in zip(names.tolist(), counts, strict=True)}
-    return Landed(keys, accepted), Counter(by_method)
+    return Written(keys, accepted), Counter(by_method)

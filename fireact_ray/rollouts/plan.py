@@ -52,7 +52,7 @@ Line = tuple[Planned, ...]
 class Policy:
     """How far to go. `attempts`: rollouts per question and method; with `until_accepted` the next one is made only
     where those before it failed. `escalate`: the next method only where the former failed. `target_accepted`: per
-    method, what makes further rows of it unneeded."""
+    method, what makes further rows of it skipped."""
 
     attempts: int = 1
     until_accepted: bool = False
@@ -61,21 +61,21 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Landed:
+class Written:
     """Rows that a run already holds, compactly: 17 bytes a row."""
 
     ids: np.ndarray  # (N,) bytes, sorted
     accepted: np.ndarray  # (N,) bool
 
     @classmethod
-    def of(cls, rows: Mapping[str, bool]) -> Landed:
+    def of(cls, rows: Mapping[str, bool]) -> Written:
         """From key -> accepted."""
         ids = np.array([key.encode() for key in rows], dtype=np.bytes_)
         order = np.argsort(ids)
         return cls(ids[order], np.fromiter(rows.values(), dtype=np.bool_, count=len(rows))[order])
 
     def find(self, keys: Sequence[str]) -> list[bool | None]:
-        """Per key: accepted, not accepted, or None where it has not landed."""
+        """Per key: accepted, not accepted, or None where it is not written."""
         if not len(self.ids) or not keys:
             return [None] * len(keys)
         asked = np.array([key.encode() for key in keys], dtype=np.bytes_)
@@ -83,12 +83,12 @@ class Landed:
         there = self.ids[at] == asked
         return [bool(self.accepted[i]) if found else None for i, found in zip(at, there, strict=True)]
 
-    def without(self, keys: Collection[str]) -> Landed:
+    def without(self, keys: Collection[str]) -> Written:
         """The others."""
         if not keys:
             return self
         kept = ~np.isin(self.ids, np.array(sorted(key.encode() for key in keys), dtype=np.bytes_))
-        return Landed(self.ids[kept], self.accepted[kept])
+        return Written(self.ids[kept], self.accepted[kept])
 
     def __contains__(self, key: str) -> bool:
         asked = np.bytes_(key.encode())
@@ -129,33 +129,33 @@ def plan_lines(questions: Sequence[Question], agents: Mapping[str, Agent], polic
 
 @dataclass(frozen=True, slots=True)
 class PlanSize:
-    """Rows. `owed`: the most that may still have to be run; lines of which one was accepted owe nothing."""
+    """Rows. `pending`: the most that may still have to be run; lines of which one was accepted have none."""
 
     planned: int
-    owed: int
+    pending: int
 
 
-def write_plan(home: Folder, lines: Iterable[Line], policy: Policy, landed: Landed) -> PlanSize:
+def write_plan(home: Folder, lines: Iterable[Line], policy: Policy, written: Written) -> PlanSize:
     """Say what the run owes, before anything is paid for."""
     schema = _SCHEMA.with_metadata({_POLICY: json.dumps(asdict(policy)).encode()})
     numbered = enumerate(lines)
-    planned = owed = 0
+    planned = pending = 0
 
     def tables() -> Iterator[pa.Table]:
-        nonlocal planned, owed
+        nonlocal planned, pending
         while chunk := list(islice(numbered, _LINES_PER_GROUP)):
             rows = [_to_row(number, row) for number, line in chunk for row in line]
-            states = iter(landed.find([row.trajectory_id for _, line in chunk for row in line]))
+            states = iter(written.find([row.trajectory_id for _, line in chunk for row in line]))
             for _, line in chunk:
                 planned += len(line)
-                owed += _owed([next(states) for _ in line])
+                pending += _pending([next(states) for _ in line])
             yield pa.Table.from_pylist(rows, schema=schema)
 
     home.write_tables(PLAN, tables(), schema)
-    return PlanSize(planned, owed)
+    return PlanSize(planned, pending)
 
 
-def _owed(states: Sequence[bool | None]) -> int:
+def _pending(states: Sequence[bool | None]) -> int:
     return 0 if any(states) else states.count(None)
 
 

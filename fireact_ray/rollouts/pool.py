@@ -20,7 +20,7 @@ from fireact_ray.core.types import StopReason, Trajectory
 from fireact_ray.rollouts.failure_streak import failure_of
 from fireact_ray.rollouts.plan import Planned, accepted
 from fireact_ray.rollouts.schedule import Receipt
-from fireact_ray.rollouts.writer import Lander
+from fireact_ray.rollouts.writer import Writer
 
 OPEN_PER_SLOT = 4  # rollouts of a teacher: enough for every slot to have a call while others search
 _BATCH_S = 0.02  # reports of so long go together
@@ -41,12 +41,12 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a source answers. `condemned`: rows to land as failed; `unneeded`: methods whose rollouts may stop;
-    `halt`: begin nothing more; `give_up`: nor finish what is under way; `over`: everything has landed."""
+    """What a source answers. `quarantined`: rows to land as failed; `skipped`: methods whose rollouts may stop;
+    `halt`: begin nothing more; `give_up`: nor finish what is under way; `over`: everything is written."""
 
     assignments: tuple[Assignment, ...] = ()
-    condemned: tuple[Planned, ...] = ()
-    unneeded: frozenset[str] = frozenset()
+    quarantined: tuple[Planned, ...] = ()
+    skipped: frozenset[str] = frozenset()
     halt: bool = False
     give_up: bool = False
     over: bool = False
@@ -57,12 +57,12 @@ class Report:
     """What a pool has to say since it last did. `error`: why no further call can be made anywhere."""
 
     finished: list[Receipt] = field(default_factory=list)
-    landed: list[str] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
     returned: list[str] = field(default_factory=list)
     error: FireActError | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.finished or self.landed or self.returned or self.error)
+        return bool(self.finished or self.written or self.returned or self.error)
 
 
 class Source(Protocol):
@@ -77,11 +77,11 @@ class Pool:
     def __init__(
         self,
         run_row: Callable[[Assignment], Coroutine[Any, Any, Trajectory]],
-        lander: Lander,
+        writer: Writer,
         source: Source,
         admitted: int,
     ) -> None:
-        self._run_row, self._lander, self._source = run_row, lander, source
+        self._run_row, self._writer, self._source = run_row, writer, source
         self._admitted = admitted
         self._running: dict[asyncio.Task[Trajectory], Planned] = {}
         self._numbers = itertools.count()
@@ -98,7 +98,7 @@ class Pool:
             if not self._running and (order.over or self._halted):
                 break
             await self._next_event()
-            if self._lander.is_due or self._halted or not self._running:
+            if self._writer.is_due or self._halted or not self._running:
                 await self._land()
         await self._land()
         await self._source.exchange(self._report, 0)
@@ -108,11 +108,11 @@ class Pool:
 
     def _begin(self, order: Order) -> None:
         self._halted = self._halted or order.halt
-        for row in order.condemned:
-            self._lander.add(_crashed(row))
-        if order.unneeded or order.give_up:
+        for row in order.quarantined:
+            self._writer.add(_crashed(row))
+        if order.skipped or order.give_up:
             for task, row in self._running.items():
-                if order.give_up or row.method in order.unneeded:
+                if order.give_up or row.method in order.skipped:
                     task.cancel()
         for assignment in order.assignments:
             context = copy_context()
@@ -130,7 +130,7 @@ class Pool:
         error = task.exception()
         if error is None:
             trajectory = task.result()
-            self._lander.add(trajectory)
+            self._writer.add(trajectory)
             receipt = Receipt(trajectory.trajectory_id, accepted(trajectory), failure_of(trajectory))
             self._report.finished.append(receipt)
             return
@@ -152,7 +152,7 @@ class Pool:
 
     async def _land(self) -> None:
         try:
-            self._report.landed += await self._lander.land()
+            self._report.written += await self._writer.land()
         except WriteFailed as error:
             self._report.error = self._report.error or error
             self._halted = True

@@ -15,7 +15,7 @@ _RATE_OVER_S = 60.0
 
 
 class LiveProgress:
-    """`with LiveProgress("generate", home, n_owed, n_before) as progress: progress.set(n_finished, n_accepted)`."""
+    """`with LiveProgress("generate", home, n_pending, n_before) as progress: progress.set(n_finished, n_accepted)`."""
 
     def __init__(self, label: str, home: Folder, n_rows: int, n_before: int) -> None:
         self._label, self._home, self._n_rows, self._n_before = label, home, n_rows, n_before

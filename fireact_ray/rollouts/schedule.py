@@ -1,9 +1,9 @@
 """The state machine that gives out rows: who runs what now, what came of it, and what is no longer needed.
 
-Lines of rows come in, with what has landed of them; workers take rows and report. Nothing here waits, runs or writes:
+Lines of rows come in, with what is written of them; workers take rows and report. Nothing here waits, runs or writes:
 it is driven by an actor (stages.actors.dispatcher), and in the same way by a loop on a virtual clock.
 
-    planned = landed + owed + unneeded, and a row is held by one worker at a time.
+    planned = written + pending + skipped, and a row is held by one worker at a time.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from fireact_ray.rollouts.plan import Line, Planned, Policy
 
 _SUSPECT_AFTER = 5  # deaths of workers in which a row got no further, before it is tried alone
-_CONDEMN_AFTER = 3  # deaths of workers in which it was alone
+_QUARANTINE_AFTER = 3  # deaths of workers in which it was alone
 _LEAST_RATE = 0.05  # of acceptance, for guessing how many rollouts a target still needs
 _PRIOR = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How a row ended in a worker; it counts once it is reported as landed."""
+    """How a row ended in a worker; it counts once it is reported as written."""
 
     trajectory_id: str
     accepted: bool
@@ -35,7 +35,7 @@ class _Held:
     line: Line
     index: int
     finished: bool = False
-    condemned: bool = False
+    quarantined: bool = False
 
     @property
     def row(self) -> Planned:
@@ -43,30 +43,30 @@ class _Held:
 
 
 class Schedule:
-    """`accepted_before`: by method, what earlier sittings have landed."""
+    """`accepted_before`: by method, what earlier sessions wrote."""
 
     def __init__(self, policy: Policy, accepted_before: Counter[str] | None = None) -> None:
         self._policy = policy
         self._ready: deque[_Held] = deque()
-        self._held: dict[str, dict[str, _Held]] = {}  # worker -> key -> row; a finished one until it has landed
+        self._held: dict[str, dict[str, _Held]] = {}  # worker -> key -> row; a finished one until it is written
         self._deaths: Counter[str] = Counter()  # by key
         self._deaths_alone: Counter[str] = Counter()
         self._suspects: deque[_Held] = deque()
         self._alone: set[str] = set()  # workers that run a suspect
-        self._condemned: deque[_Held] = deque()
+        self._quarantined: deque[_Held] = deque()
         self._accepted = Counter(accepted_before or {})
-        self._accepted_now: Counter[str] = Counter()  # in this sitting, by method
+        self._accepted_now: Counter[str] = Counter()  # in this session, by method
         self._tried: Counter[str] = Counter()
         self._running: Counter[str] = Counter()
-        self._credited: set[str] = set()  # finished, not landed: not to be counted again when they run again
+        self._credited: set[str] = set()  # finished, not written: not to be counted again when they run again
         self.n_finished = 0
         self.n_accepted = 0
 
-    def add(self, line: Line, landed: Sequence[bool | None]) -> None:
-        """One line of the plan, and per row: accepted, not accepted, or None where it has not landed."""
-        # Rows that failed and are retried stand among others that have landed.
-        pending = tuple(row for row, state in zip(line, landed, strict=True) if state is None)
-        if pending and not any(landed):
+    def add(self, line: Line, written: Sequence[bool | None]) -> None:
+        """One line of the plan, and per row: accepted, not accepted, or None where it is not written."""
+        # Rows that failed and are retried stand among others that are written.
+        pending = tuple(row for row, state in zip(line, written, strict=True) if state is None)
+        if pending and not any(written):
             self._ready.append(_Held(pending, 0))
 
     @property
@@ -77,7 +77,7 @@ class Schedule:
     def is_idle(self) -> bool:
         """Nothing is held and nothing could be given out."""
         self._drop_unneeded()
-        return not (self._ready or self._suspects or self._condemned or any(self._held.values()))
+        return not (self._ready or self._suspects or self._quarantined or any(self._held.values()))
 
     def take(self, worker: str, n: int) -> list[Planned]:
         """Up to `n` rows for a worker to begin."""
@@ -103,12 +103,12 @@ class Schedule:
         self._ready.extendleft(reversed(waiting))
         return taken
 
-    def take_condemned(self, worker: str) -> list[Planned]:
-        """Rows that have killed a worker alone again and again, to be landed as failed by whoever asks first."""
-        condemned, self._condemned = list(self._condemned), deque()
-        for entry in condemned:
+    def take_quarantined(self, worker: str) -> list[Planned]:
+        """Rows that have killed a worker alone again and again, to be written as failed by whoever asks first."""
+        quarantined, self._quarantined = list(self._quarantined), deque()
+        for entry in quarantined:
             self._held.setdefault(worker, {})[entry.row.trajectory_id] = entry
-        return [entry.row for entry in condemned]
+        return [entry.row for entry in quarantined]
 
     def finished(self, worker: str, receipts: Iterable[Receipt]) -> None:
         """Rows that have ended; what follows in their lines becomes ready."""
@@ -130,7 +130,7 @@ class Schedule:
             if not receipt.accepted:
                 self._next_of(entry)
 
-    def landed(self, worker: str, keys: Iterable[str]) -> None:
+    def written(self, worker: str, keys: Iterable[str]) -> None:
         """Rows that are on disk: nothing can take them back."""
         for key in keys:
             self._held.get(worker, {}).pop(key, None)
@@ -139,7 +139,7 @@ class Schedule:
         self._alone.discard(worker)
 
     def returned(self, worker: str, keys: Iterable[str]) -> None:
-        """Rows that a worker has given up: they are owed again, unless they are no longer needed."""
+        """Rows that a worker has given up: they are pending again, unless they are no longer needed."""
         for key in keys:
             entry = self._held.get(worker, {}).pop(key, None)
             if entry is not None:
@@ -147,34 +147,34 @@ class Schedule:
                 self._ready.appendleft(_Held(entry.line, entry.index))
 
     def held(self, worker: str) -> frozenset[str]:
-        """Keys of the rows that a worker has and that have not landed."""
+        """Keys of the rows that a worker has and that are not written."""
         return frozenset(self._held.get(worker, ()))
 
     def lost(self, worker: str, got_further: Container[str] = ()) -> None:
-        """A worker has died: all it held is owed again. Rows that `got_further` in its life did not kill it."""
+        """A worker has died: all it held is pending again. Rows that `got_further` in its life did not kill it."""
         held = self._held.pop(worker, {})
         self._alone.discard(worker)
         begun = [key for key, entry in held.items() if not entry.finished]
         for key, entry in held.items():
             self._running[entry.row.method] -= not entry.finished
             again = _Held(entry.line, entry.index)
-            if entry.condemned:
-                self._condemned.append(entry)
+            if entry.quarantined:
+                self._quarantined.append(entry)
                 continue
             if entry.finished or key in got_further:
                 self._ready.appendleft(again)
                 continue
             self._deaths[key] += 1
             self._deaths_alone[key] += begun == [key]
-            if self._deaths_alone[key] >= _CONDEMN_AFTER and self._deaths[key] > _SUSPECT_AFTER:
-                self._condemned.append(_Held(entry.line, entry.index, finished=True, condemned=True))
+            if self._deaths_alone[key] >= _QUARANTINE_AFTER and self._deaths[key] > _SUSPECT_AFTER:
+                self._quarantined.append(_Held(entry.line, entry.index, finished=True, quarantined=True))
                 self._next_of(entry)
             elif self._deaths[key] >= _SUSPECT_AFTER:
                 self._suspects.append(again)
             else:
                 self._ready.appendleft(again)
 
-    def unneeded(self) -> frozenset[str]:
+    def skipped(self) -> frozenset[str]:
         """Methods of which enough is accepted: what runs of them may stop."""
         return frozenset(method for method in self._accepted if self._satisfied(method))
 

@@ -1,6 +1,6 @@
 """Finished trajectories in, Parquet parts out: rows land in batches, soon after they finish.
 
-A row that has finished but not landed is lost with its process; what was paid for it stands in the journal, so that
+A row that has finished but not written is lost with its process; what was paid for it stands in the journal, so that
 making it again costs no call. So a part may wait for company.
 """
 
@@ -17,7 +17,7 @@ from fireact_ray.core.utils.failpoints import reach
 PART_ROWS, PART_AGE_S = 2000, 30.0
 
 
-class Lander:
+class Writer:
     """One writer's parts. `label` keeps them apart from those of other writers."""
 
     def __init__(self, folder: Folder, label: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,5 +42,5 @@ class Lander:
         if not rows:
             return []
         await asyncio.to_thread(write_trajectories, self._folder, rows, self._label)
-        reach("part-landed")
+        reach("part-written")
         return [row.trajectory_id for row in rows]

@@ -66,7 +66,7 @@ def _evaluate(
     recording = Folder(recipe.replay) / "evaluations" / system.name if recipe.replay else None
     lines = list(plan_lines(questions, system.planner(backend, None), Policy()))
     size = begin(folder, system.inputs, lines, Policy(), 0 if recording else config.max_retries)
-    if size.owed:
+    if size.pending:
         run_rollouts(
             f"evaluate {system.name}",
             folder,

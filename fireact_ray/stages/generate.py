@@ -19,10 +19,10 @@ from fireact_ray.recipe.loader import to_yaml
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.recipe.teacher import TeacherAgents, running_teacher
-from fireact_ray.rollouts.audit import books
+from fireact_ray.rollouts.audit import audit
 from fireact_ray.rollouts.plan import Line, PlanSize, plan_lines
 from fireact_ray.stages.rollout_workers import run_rollouts
-from fireact_ray.stages.trajectory_folder import begin, merge_parts, report_failures
+from fireact_ray.stages.trajectory_folder import begin, compact_parts, report_failures
 from fireact_ray.tasks import load_questions
 
 logger = logging.getLogger(__name__)
@@ -38,8 +38,8 @@ def generate(recipe: Recipe) -> Folder:
     """
     with prepared(recipe) as generation:
         size = generation.begin()
-        logger.info("generate: %d rows planned, %d already there", size.planned, size.planned - size.owed)
-        if size.owed:
+        logger.info("generate: %d rows planned, %d already there", size.planned, size.planned - size.pending)
+        if size.pending:
             generation.roll_out("generate", size)
     return _close(generation.run, recipe)
 
@@ -104,18 +104,18 @@ def prepared(recipe: Recipe) -> Iterator[Generation]:
 
 
 def _close(run: Folder, recipe: Recipe) -> Folder:
-    """Merge the parts and write the manifest: planned = landed + unneeded, each key once, or DataError."""
+    """Merge the parts and write the manifest: planned = written + skipped, each key once, or DataError."""
     folder = run / "trajectories"
-    found = books(run)
-    if found.owed:
+    found = audit(run)
+    if found.pending:
         raise DataError(
-            f"{folder.uri}: {found.owed} of {found.planned} planned rows did not land. Run the same command again."
+            f"{folder.uri}: {found.pending} of {found.planned} planned rows did not land. Run the same command again."
         )
-    with merge_parts(folder, recipe.ray) as parts:
+    with compact_parts(folder, recipe.ray) as parts:
         folder.write_json("manifest.json", {**found.to_dict(), "parts": parts})
     logger.info(
         "generate: %d rows, %d finished, %d correct -> %s",
-        found.landed,
+        found.written,
         found.by_reason.get(StopReason.FINISHED, 0),
         found.correct,
         folder.uri,

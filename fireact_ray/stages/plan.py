@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 from fireact_ray.agent.quota.budget import Price, Spent
 from fireact_ray.core.storage.folder import read_trajectories
-from fireact_ray.core.storage.inputs import claim
+from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.storage.lease import run_lease
 from fireact_ray.recipe.inputs import NOT_SHAPING
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.teacher import teacher_limits, teacher_price
-from fireact_ray.rollouts.dispatcher import read_landed
+from fireact_ray.rollouts.dispatcher import read_written
 from fireact_ray.rollouts.forecast.amounts import Amounts, Range
 from fireact_ray.rollouts.forecast.budget_fit import Fit, fits
-from fireact_ray.rollouts.forecast.estimate import Estimate, Owed, Pace, ceiling, estimate
+from fireact_ray.rollouts.forecast.estimate import Estimate, Pace, Pending, ceiling, estimate
 from fireact_ray.rollouts.forecast.pilot import Pilot, begun, spread
 from fireact_ray.rollouts.journal import paid_by_row, paid_for
 from fireact_ray.rollouts.plan import Planned, PlanSize
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Forecast:
-    """What `fireact plan` shows. `may_shrink`: owed rows may prove unneeded, but all of them are reckoned with."""
+    """What `fireact plan` shows. `may_shrink`: pending rows may yet be skipped, but all of them are reckoned with."""
 
     run_dir: str
     estimate: Estimate
@@ -53,41 +53,41 @@ def plan_costs(recipe: Recipe, n_pilot: int = 20) -> Forecast:
                 logger.info("pilot: %d rows", len(pilot))
                 generation.roll_out("pilot", PlanSize(len(pilot), len(pilot)), only=pilot)
         elif (there := generation.run / "trajectories").names(".parquet"):
-            claim(there, generation.inputs, is_empty=False, ignored=NOT_SHAPING)
+            lock_inputs(there, generation.inputs, is_empty=False, ignored=NOT_SHAPING)
         return _forecast(generation)
 
 
 def _pilot(generation: Generation, n_pilot: int) -> frozenset[str]:
     chosen = {question.id for question in spread(generation.questions, n_pilot)}
-    owed = _owed(generation) if chosen else []
-    return frozenset(row.trajectory_id for row in owed if row.attempt == 0 and row.question.id in chosen)
+    pending = _pending(generation) if chosen else []
+    return frozenset(row.trajectory_id for row in pending if row.attempt == 0 and row.question.id in chosen)
 
 
-def _owed(generation: Generation) -> list[Planned]:
+def _pending(generation: Generation) -> list[Planned]:
     """Every row that may still have to be run."""
-    landed, _ = read_landed(generation.run / "trajectories")
+    written, _ = read_written(generation.run / "trajectories")
     lines = list(generation.lines)
-    states = iter(landed.find([row.trajectory_id for line in lines for row in line]))
+    states = iter(written.find([row.trajectory_id for line in lines for row in line]))
     found = [(line, [next(states) for _ in line]) for line in lines]
     return [
         row
         for line, of_line in found
-        if not any(of_line)  # what comes behind an accepted row is unneeded
+        if not any(of_line)  # what comes behind an accepted row is skipped
         for row, state in zip(line, of_line, strict=True)
         if state is None
     ]
 
 
 def _forecast(generation: Generation) -> Forecast:
-    recipe, run, owed = generation.recipe, generation.run, _owed(generation)
+    recipe, run, pending = generation.recipe, generation.run, _pending(generation)
     price = teacher_price(generation.builder.recipe)
     paid = paid_by_row(run / "journal")
     planned = {row.trajectory_id for line in generation.lines for row in line}
     there = [row for row in read_trajectories(run / "trajectories") if row.trajectory_id in planned]
-    unfinished = sum((paid.get(row.trajectory_id, Spent()) for row in owed), Spent())
+    unfinished = sum((paid.get(row.trajectory_id, Spent()) for row in pending), Spent())
     found = estimate(
         Pilot.of(there, paid, price),
-        _by_method(owed),
+        _by_method(pending),
         _ceilings(generation, price),
         begun(unfinished, price),
         _pace(generation),
@@ -96,11 +96,11 @@ def _forecast(generation: Generation) -> Forecast:
     return Forecast(run.uri, found, fits(found, recipe.generate.budget.limits, spent, price), _may_shrink(recipe))
 
 
-def _by_method(owed: list[Planned]) -> dict[str, Owed]:
+def _by_method(pending: list[Planned]) -> dict[str, Pending]:
     questions: defaultdict[str, list[str]] = defaultdict(list)
-    for row in owed:
+    for row in pending:
         questions[row.method].append(row.question.id)
-    return {method: Owed(len(ids), len(set(ids))) for method, ids in questions.items()}
+    return {method: Pending(len(ids), len(set(ids))) for method, ids in questions.items()}
 
 
 def _may_shrink(recipe: Recipe) -> bool:

@@ -20,7 +20,7 @@ from ray.exceptions import RayTaskError
 
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.rollouts.plan import PLAN, Landed
+from fireact_ray.rollouts.plan import PLAN, Written
 from fireact_ray.stages.ray_data import ray_data
 from fireact_ray.stages.ray_session import own_error
 
@@ -51,7 +51,7 @@ class Feed:
             ray.get(self._dispatcher.halt.remote(problem))
 
     def _feed(self) -> None:
-        mark = MarkLanded(ray.put(ray.get(self._dispatcher.landed.remote())), self._only)
+        mark = MarkWritten(ray.put(ray.get(self._dispatcher.written.remote())), self._only)
         first, rest_from = first_lines(_first_rows(self._home, _WAITING_ROWS), _WAITING_ROWS)
         for at in range(0, first.num_rows, _BATCH_ROWS):
             ray.get(self._dispatcher.feed.remote(mark(first.slice(at, _BATCH_ROWS))))
@@ -60,7 +60,7 @@ class Feed:
         if not self.stop.is_set():
             ray.get(self._dispatcher.fed.remote())
 
-    def _stream(self, mark: MarkLanded) -> None:
+    def _stream(self, mark: MarkWritten) -> None:
         self.waits_for = "Ray Data to start"
         # A fraction of a CPU each: on a small machine the workers hold the rest.
         plan = (
@@ -91,18 +91,18 @@ def feeding(home: Folder, dispatcher: Any, only: frozenset[str] | None) -> Itera
 
 
 @dataclass(frozen=True)
-class MarkLanded:
-    """Adds to rows of the plan the column `landed`: accepted, not accepted, or null. `landed`: a reference to it."""
+class MarkWritten:
+    """Adds to rows of the plan the column `written`: accepted, not accepted, or null. `written`: a reference to it."""
 
-    landed: Any
+    written: Any
     only: frozenset[str] | None = None
     from_line: int = 0
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         batch = batch.filter(pc.greater_equal(batch["line"], self.from_line))
         keys = batch["trajectory_id"].to_pylist()
-        landed: Landed = ray.get(self.landed)
-        batch = batch.append_column("landed", pa.array(landed.find(keys), pa.bool_()))
+        written: Written = ray.get(self.written)
+        batch = batch.append_column("written", pa.array(written.find(keys), pa.bool_()))
         if self.only is None:
             return batch
         return batch.filter(pa.array([key in self.only for key in keys], pa.bool_()))

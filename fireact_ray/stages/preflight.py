@@ -22,7 +22,7 @@ from fireact_ray.core.errors import SameFailure
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Trajectory, Turn
 from fireact_ray.recipe.teacher import TeacherAgents, teacher_limits
-from fireact_ray.rollouts.dispatcher import read_landed
+from fireact_ray.rollouts.dispatcher import read_written
 from fireact_ray.rollouts.failure_streak import failure_of
 from fireact_ray.rollouts.journal import Journal, paid_for, read_journal
 from fireact_ray.rollouts.plan import PLAN, Planned, planned_row, read_policy
@@ -96,12 +96,12 @@ class _Heard:
 
 def _first_pending(home: Folder, only: frozenset[str] | None) -> Planned | None:
     """Of the rows that no earlier run has tried: one that failed before may fail by its own fault."""
-    landed, accepted = read_landed(home / "trajectories")
+    written, accepted = read_written(home / "trajectories")
     retried, target = read_counts(home), read_policy(home).target_accepted
     rows = (row for batch in home.read_batches(PLAN) for row in batch.to_pylist())
     for _, line in groupby(rows, key=lambda row: row["line"]):
         members = list(line)
-        states = landed.find([row["trajectory_id"] for row in members])
+        states = written.find([row["trajectory_id"] for row in members])
         for row, state in zip(members, states, strict=True):
             key = row["trajectory_id"]
             if any(states) or (target is not None and accepted[row["method"]] >= target):

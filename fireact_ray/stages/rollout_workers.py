@@ -1,6 +1,6 @@
 """Rollouts at scale, shared by generate and evaluate.
 
-The plan goes to a dispatcher (stages.plan_feed), each row marked with what has landed of it; long-lived async workers
+The plan goes to a dispatcher (stages.plan_feed), each row marked with what is written of it; long-lived async workers
 pull rows from there and land what finishes in Parquet. An async UDF of Ray Data is a barrier per block (the block comes
 out when its slowest row is done), so no rollout is one: a slow row here holds no slot but its own.
 """
@@ -66,7 +66,7 @@ def run_rollouts(
     `concurrency`: model calls in flight, over all workers; `open_per_slot`: begun rollouts for each of them.
     `source`: the search as the driver has opened it (see stages.actors.search). `recording`: a folder like `home` whose
     journal answers every call; nothing is asked outside. `only`: these rows.
-    Raises ModelDenied, ToolDenied or BudgetExhausted, once what is under way has landed, when no further call is
+    Raises ModelDenied, ToolDenied or BudgetExhausted, once what is under way is written, when no further call is
     allowed, SameFailure when the teacher's first call or row after row fails alike, and DataError when rows cannot be
     written.
     """
@@ -86,10 +86,10 @@ def run_rollouts(
         ):
             settings = WorkerSettings(builder, backend, home, slots, open_per_slot, offline=recording is not None)
             width = f"{workers} workers, {slots * workers} calls in flight"
-            logger.info("%s: %d rows to %s", label, size.owed, width)
-            progress = LiveProgress(label, home, size.owed, size.planned - size.owed)
+            logger.info("%s: %d rows to %s", label, size.pending, width)
+            progress = LiveProgress(label, home, size.pending, size.planned - size.pending)
             each = {"CPU": _WORKER_CPUS, "GPU": num_gpus}
-            running = [actor.run.remote(settings, f"w{seat}", dispatcher) for seat, actor in enumerate(actors)]
+            running = [actor.run.remote(settings, f"w{worker}", dispatcher) for worker, actor in enumerate(actors)]
             with feeding(home, dispatcher, only) as feed:
                 waiting = Waiting(label, partial(_waited_for, dispatcher, feed, workers, each))
                 _follow(progress, waiting, dispatcher, running)

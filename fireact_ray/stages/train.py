@@ -19,7 +19,7 @@ from ray.util.queue import Queue
 
 from fireact_ray.core.errors import InputError, TrainingError
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.inputs import claim
+from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.storage.lease import leased
 from fireact_ray.core.storage.scratch import scratch_folder
 from fireact_ray.core.utils.progress import Steps
@@ -57,7 +57,7 @@ def train(recipe: Recipe) -> Folder:
     checkpoints = run / "checkpoints"
     started = model.exists("fireact.json") or any(checkpoints.local_path.glob(_REPORTED))
     inputs = {"train": {**config, "base_model": base}, "dataset": dataset.read_json("manifest.json")["fingerprint"]}
-    claim(checkpoints, inputs, is_empty=not started)
+    lock_inputs(checkpoints, inputs, is_empty=not started)
     if model.exists("fireact.json"):
         logger.info("train: already done -> %s", model.uri)
         return model
@@ -154,9 +154,9 @@ def _delivered_to(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Queue]
 
 
 def _resume_from(folder: Path) -> Path | None:
-    """The newest checkpoint of an earlier sitting that can be read.
+    """The newest checkpoint of an earlier session that can be read.
 
-    Ray Train would take what its snapshot names, whole or not, so the snapshot goes; a sitting writes its own. What it
+    Ray Train would take what its snapshot names, whole or not, so the snapshot goes; a session writes its own. What it
     does not name is the half of a checkpoint whose copying was cut short, or a whole one that was to be reported.
     """
     snapshot = folder / _SNAPSHOT
@@ -173,7 +173,7 @@ def _resume_from(folder: Path) -> Path | None:
 
 
 def _drop_old(folder: Path) -> None:
-    """Ray Train knows, and drops, those of its own sitting only."""
+    """Ray Train knows, and drops, those of its own session only."""
     for old in sorted(folder.glob(_REPORTED), key=step_of)[:-_KEEP_CHECKPOINTS]:
         shutil.rmtree(old)
 
@@ -193,7 +193,7 @@ def _train_worker(job: dict[str, Any]) -> None:
         # Every rank reports, or Ray Train waits for ever; rank 0 alone has a folder.
         ray.train.report(metrics, checkpoint=Checkpoint.from_directory(str(path)) if path else None)
 
-    last = ray.train.get_checkpoint()  # of this sitting, where a worker died in it
+    last = ray.train.get_checkpoint()  # of this session, where a worker died in it
     resume = last.as_directory() if last else nullcontext(job["resume_from"])
     # Ray Train copies what is reported into the run folder; the loop's own copies go with the worker.
     with resume as resume_from, scratch_folder(_SCRATCH) as scratch:

@@ -8,20 +8,20 @@ from contextlib import contextmanager
 from typing import Any
 
 from fireact_ray.core.errors import DataError
-from fireact_ray.core.storage.compaction import Merge, drop_merged, plan_merges
+from fireact_ray.core.storage.compaction import Compaction, drop_compacted, plan_compactions
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.inputs import claim
+from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.utils.failpoints import reach
 from fireact_ray.recipe.inputs import NOT_SHAPING
 from fireact_ray.recipe.schema import RayConfig
 from fireact_ray.rollouts.audit import set_aside_broken
-from fireact_ray.rollouts.dispatcher import read_landed
+from fireact_ray.rollouts.dispatcher import read_written
 from fireact_ray.rollouts.plan import Line, PlanSize, Policy, write_plan
 from fireact_ray.rollouts.retries import planned_of, read_failures, take_out
 from fireact_ray.stages.ray_data import ray_data
 from fireact_ray.stages.ray_session import ray_session
 
-_MERGED_HERE_BYTES = 8_000_000
+_COMPACTED_HERE_BYTES = 8_000_000
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +38,13 @@ def begin(
     _drop_damaged_manifest(folder)
     if max_retries != 0:
         _drop_failed_beginning(home)
-    claim(folder, inputs, is_empty=not folder.names(".parquet"), ignored=NOT_SHAPING)
+    lock_inputs(folder, inputs, is_empty=not folder.names(".parquet"), ignored=NOT_SHAPING)
     for name in set_aside_broken(folder):
-        logger.warning("%s/%s cannot be read; it is set aside and its rows are owed again", folder.uri, name)
-    landed, _ = read_landed(folder)
+        logger.warning("%s/%s cannot be read; it is set aside and its rows are pending again", folder.uri, name)
+    written, _ = read_written(folder)
     retried = read_failures(home).retryable(max_retries)
-    size = write_plan(home, lines, policy, landed.without(retried))
-    if size.owed:
+    size = write_plan(home, lines, policy, written.without(retried))
+    if size.pending:
         folder.delete("manifest.json")  # without one the folder counts as unfinished
     if retried := planned_of(home, retried):
         logger.info("%s: %d failed rows are pending again", home.uri, len(retried))
@@ -56,7 +56,7 @@ def _drop_failed_beginning(home: Folder) -> None:
     """Where every row failed from outside there is no result: whatever the recipe needs to be put right may change."""
     try:
         failed = planned_of(home, read_failures(home).retryable(None))
-        n_rows = len(read_landed(home / "trajectories")[0]) if failed else 0
+        n_rows = len(read_written(home / "trajectories")[0]) if failed else 0
     except DataError:  # a broken part, which may hold results
         return
     if failed and len(failed) == n_rows:
@@ -89,7 +89,7 @@ def _drop_damaged_manifest(folder: Folder) -> None:
 
 
 @contextmanager
-def merge_parts(folder: Folder, config: RayConfig) -> Iterator[list[str]]:
+def compact_parts(folder: Folder, config: RayConfig) -> Iterator[list[str]]:
     """Inside, the merged parts stand beside those they were made of; afterwards they stand alone.
 
     A little is merged here; more is a Ray Data job, so that the driver stays small and parts are made side by side.
@@ -98,8 +98,8 @@ def merge_parts(folder: Folder, config: RayConfig) -> Iterator[list[str]]:
     if folder.exists("manifest.json") and folder.read_json("manifest.json").get("parts") == old:
         yield old
         return
-    merges = plan_merges(folder)
-    if sum(map(folder.size, old)) <= _MERGED_HERE_BYTES:
+    merges = plan_compactions(folder)
+    if sum(map(folder.size, old)) <= _COMPACTED_HERE_BYTES:
         parts = sorted(merge.run() for merge in merges)
     else:
         with ray_session(config):
@@ -108,8 +108,8 @@ def merge_parts(folder: Folder, config: RayConfig) -> Iterator[list[str]]:
     reach("before-manifest")
     yield parts
     reach("after-manifest")
-    drop_merged(folder, old, parts)
+    drop_compacted(folder, old, parts)
 
 
-def _run(row: dict[str, Merge]) -> dict[str, str]:
+def _run(row: dict[str, Compaction]) -> dict[str, str]:
     return {"part": row["merge"].run()}

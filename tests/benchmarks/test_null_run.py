@@ -10,7 +10,7 @@ from benchmarks.null_teacher import Meter, Questions, null_agents
 from benchmarks.virtual_clock import VirtualClockLoop
 from fireact_ray.agent.models.slots import Slots
 from fireact_ray.core.storage.folder import Folder, finished_keys
-from fireact_ray.rollouts.dispatcher import read_landed
+from fireact_ray.rollouts.dispatcher import read_written
 from fireact_ray.rollouts.plan import Policy, plan_lines, write_plan
 
 pytestmark = pytest.mark.slow
@@ -20,8 +20,8 @@ WIDTH = Width(workers=2, concurrency=20)
 
 def planned(home: Folder, n: int) -> set[str]:
     lines = list(plan_lines(list(Questions(n)), null_agents(Meter(1), Slots(1)), Policy()))
-    landed, _ = read_landed(home / "trajectories")
-    write_plan(home, lines, Policy(), landed)
+    written, _ = read_written(home / "trajectories")
+    write_plan(home, lines, Policy(), written)
     return {row.trajectory_id for line in lines for row in line}
 
 

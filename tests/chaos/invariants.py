@@ -20,7 +20,7 @@ from urllib.parse import quote, quote_plus
 import pyarrow.parquet as pq
 
 from fireact_ray.core.types import StopReason, Trajectory
-from fireact_ray.rollouts.audit import books
+from fireact_ray.rollouts.audit import audit
 
 from .scene import Scene
 
@@ -33,16 +33,16 @@ def check(scene: Scene, *, extra_calls: int) -> None:
 
 
 def every_row_once(scene: Scene) -> None:
-    """I1 and I2, from the files themselves and from our own reader, manifest and books."""
+    """I1 and I2, from the files themselves and from our own reader, manifest and audit."""
     folder = (scene.run / "trajectories").local_path
     raw = [row for part in folder.glob("*.parquet") for row in pq.read_table(part).to_pylist()]
     assert {row["question_id"] for row in raw} == set(scene.canaries), "I1: rows lost, or rows of nowhere"
     assert {row["stop_reason"] for row in raw} <= {str(reason) for reason in StopReason}, "I2"
     assert sorted(row.question.id for row in scene.rows) == sorted(scene.canaries), "I1: read more than once"
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert (manifest["planned"], manifest["landed"]) == (len(scene.canaries), len(scene.canaries)), "I1: manifest"
-    found = books(scene.run)
-    assert (found.planned, found.landed, found.owed) == (len(scene.canaries), len(scene.canaries), 0), "I1: books"
+    assert (manifest["planned"], manifest["written"]) == (len(scene.canaries), len(scene.canaries)), "I1: manifest"
+    found = audit(scene.run)
+    assert (found.planned, found.written, found.pending) == (len(scene.canaries), len(scene.canaries), 0), "I1: audit"
     assert found.problems == (), "I1: a committed run holds each key once"
 
 

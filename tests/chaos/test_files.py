@@ -39,7 +39,7 @@ CASES = [(what, how) for how in (flipped, truncated, emptied) for what in FILES]
 
 
 def damage(made: Scene, what: str, how, rng) -> Path:
-    """A journal is read for rows that are owed, so the rows go with it."""
+    """A journal is read for rows that are pending, so the rows go with it."""
     run = made.run.local_path
     file = rng.choice([path for path in sorted(run.glob(FILES[what])) if path.stat().st_size])
     file.write_bytes(how(file.read_bytes(), rng))

@@ -71,7 +71,7 @@ def test_a_process_that_dies_between_two_writes_loses_nothing_and_does_nothing_t
     """A worker after a reply is journaled and before it is used; a worker after its part is in place and before it has
     said so; the driver just before the manifest, and just after it."""
     for round_ in range(chaos.either(1, 50)):
-        nth = {"reply-journaled": chaos.rng.randint(1, 6), "part-landed": 1, "before-manifest": 1, "after-manifest": 1}
+        nth = {"reply-journaled": chaos.rng.randint(1, 6), "part-written": 1, "before-manifest": 1, "after-manifest": 1}
         struck = {point: tmp_path / f"{point}-{round_}" for point in nth}
         orders = {"FIREACT_FAILPOINT": ",".join(f"{point}:{nth[point]}:{struck[point]}" for point in nth)}
         # The workers of a Ray that runs already have its environment: a job says what is to be added to it.

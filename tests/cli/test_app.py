@@ -287,7 +287,7 @@ def test_a_plan_without_a_pilot_is_a_bound_and_tells_how_to_go_on(tmp_path):
     settings = ["--set", "generate.n_questions=10", "--set", "generate.budget.max_calls=300"]
     done = fireact("plan", "demo", "--pilot", "0", *settings, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "20 rows planned, 0 there, 20 owed" in done.stdout
+    assert "20 rows planned, 0 done, 20 pending" in done.stdout
     assert "react, reflexion: an upper bound from prompts and limits, NO measurement" in done.stdout
     assert re.search(r"^\| teacher calls +\| +0 \| +<= 160 \| +0 \| +160 \| +<= 160 \|$", done.stdout, re.MULTILINE)
     assert "budget max_calls = 300: suffices" in done.stdout
@@ -303,6 +303,6 @@ def test_status_shows_how_a_run_gets_on_and_doctor_that_it_adds_up(tmp_path):
     (tmp_path / "progress.json").write_text(json.dumps({"label": "generate", **counts, **times}))
     done = fireact("status", run, "--watch")
     assert done.returncode == 0, done.stderr
-    assert "generate: 1 of 4 rows, 1 in this sitting, 1 of them accepted; no sign of life for" in done.stdout
+    assert "generate: 1 of 4 rows, 1 in this session, 1 of them accepted; no sign of life for" in done.stdout
     proof = fireact("doctor", run).stdout.splitlines()[-1]
-    assert proof == "all adds up: 0 planned + 1 others = 1 done + 0 stopped + 0 failed + 0 unneeded + 0 owed"
+    assert proof == "all adds up: 0 planned + 1 others = 1 done + 0 stopped + 0 failed + 0 skipped + 0 pending"

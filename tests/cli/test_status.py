@@ -10,7 +10,7 @@ from rich.console import Console
 
 from fireact_ray.cli.status import (
     Progress,
-    books_text,
+    audit_text,
     progress_text,
     read_progress,
     read_status,
@@ -21,9 +21,9 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.folder import Folder, write_trajectories
 from fireact_ray.core.types import Score, StopReason
 from fireact_ray.recipe.loader import load_recipe, to_yaml
-from fireact_ray.rollouts.audit import books
+from fireact_ray.rollouts.audit import audit
 from fireact_ray.rollouts.journal import Entry, Journal
-from fireact_ray.rollouts.plan import Landed, Planned, Policy, write_plan
+from fireact_ray.rollouts.plan import Planned, Policy, Written, write_plan
 
 PROGRESS = Progress("generate", 1000.0, 2000.0, 100, 20, 30, 25, 61.25, 4980.0, True)
 PRICES = 'as_of: 2026-11-01\nhosts: {"*": {m: {prompt: 1.0, completion: 4.0}}}\n'
@@ -35,10 +35,10 @@ def unfinished(key: str, reason: StopReason, error: str | None = None):
 
 @pytest.fixture
 def run(tmp_path):
-    """Six rows planned, four landed; two replies of a fifth one are paid."""
+    """Six rows planned, four written; two replies of a fifth one are paid."""
     folder = Folder(str(tmp_path))
     lines = [(Planned(key, question(), "react"),) for key in "abcdef"]
-    write_plan(folder, lines, Policy(), Landed.of({}))
+    write_plan(folder, lines, Policy(), Written.of({}))
     write_trajectories(
         folder / "trajectories",
         [
@@ -65,15 +65,15 @@ def priced(run: Folder, tmp_path) -> None:
 
 
 def test_rows_are_done_or_stopped_by_reason_or_failed_by_kind_or_owed(run):
-    found = books(run)
-    assert (found.planned, found.done, found.owed) == (6, 1, 2)
+    found = audit(run)
+    assert (found.planned, found.done, found.pending) == (6, 1, 2)
     assert found.stopped == {"max_steps": 1}
     assert found.failed == {"ModelUnavailable": 1, "tool_error": 1}
-    assert found.planned == found.done + sum(found.stopped.values()) + sum(found.failed.values()) + found.owed
+    assert found.planned == found.done + sum(found.stopped.values()) + sum(found.failed.values()) + found.pending
 
 
-def test_the_books_as_text_name_every_reason_and_kind(run):
-    lines = [line.split() for line in books_text(books(run)).splitlines()]
+def test_the_audit_as_text_name_every_reason_and_kind(run):
+    lines = [line.split() for line in audit_text(audit(run)).splitlines()]
     for line in (
         ["planned", "6"],
         ["done", "1"],
@@ -84,8 +84,8 @@ def test_the_books_as_text_name_every_reason_and_kind(run):
         ["-", "ModelUnavailable", "1"],
         ["-", "tool_error", "1"],
         ["-", "accepted", "1"],
-        ["unneeded", "0"],
-        ["owed", "2"],
+        ["skipped", "0"],
+        ["pending", "2"],
     ):
         assert line in lines
 
@@ -95,7 +95,7 @@ def test_what_is_paid_holds_the_replies_of_rows_that_are_not_whole(run, tmp_path
     status = read_status(run)
     assert (status.paid.calls, status.paid.usage.prompt_tokens, status.paid.usage.completion_tokens) == (2, 3000, 25)
     assert status.paid_usd == pytest.approx(0.0031)
-    assert status.books.cost_usd == 0.5
+    assert status.audit.cost_usd == 0.5
 
 
 def test_without_a_price_money_is_unknown(run):
@@ -112,7 +112,7 @@ def test_progress_is_read_as_it_was_written_and_a_key_more_does_not_matter(run):
 
 def test_a_run_that_goes_on_tells_its_rate_and_what_is_left():
     assert progress_text(PROGRESS, 2004.0) == (
-        "generate: 50 of 100 rows, 30 in this sitting, 25 of them accepted; 61.2 rows/min, 1.4 h to go"
+        "generate: 50 of 100 rows, 30 in this session, 25 of them accepted; 61.2 rows/min, 1.4 h to go"
     )
     assert progress_text(replace(PROGRESS, eta_s=None), 2004.0).endswith("unknown to go")
 
@@ -139,7 +139,7 @@ def test_status_without_progress_has_no_live_part(run):
     show_status(run, page)
     assert "planned                         6" in page.file.getvalue()
     assert "2 calls, 3000 prompt and 25 completion tokens, USD unknown" in page.file.getvalue()
-    assert "sitting" not in page.file.getvalue()
+    assert "session" not in page.file.getvalue()
 
 
 def test_watching_ends_with_the_run_and_shows_its_last_state(run):
@@ -158,7 +158,7 @@ def test_watching_ends_with_the_run_and_shows_its_last_state(run):
     lines = page.file.getvalue().splitlines()
     assert lines[0].startswith("generate: 50 of 100 rows")
     assert next(line for line in lines if "; ended" in line).startswith("generate: 100 of 100 rows")
-    assert "owed                            0" in lines
+    assert f"{'pending':20} {0:>12}" in lines
 
 
 def test_watching_on_a_terminal_is_one_page_that_changes(run):
@@ -167,7 +167,7 @@ def test_watching_on_a_terminal_is_one_page_that_changes(run):
     watch_status(run, page)
     shown = page.file.getvalue()
     assert shown.startswith("\x1b[?25l")  # the cursor is hidden while the page is live
-    assert "owed                            2" in shown
+    assert f"{'pending':20} {2:>12}" in shown
     assert "; ended" in shown
 
 

@@ -10,7 +10,7 @@ from fireact_ray.core.errors import InputError, RecipeError
 from fireact_ray.core.paths import absolute, absolute_model, last_name, named
 from fireact_ray.core.settings import NAMES
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.inputs import claim
+from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.recipe.loader import load_recipe, to_yaml
 
 NANO_IN_A_JOB = "/tmp/ray/session_1/runtime_resources/working_dir_files/_ray_pkg_ab12/fireact_ray/demo/nano/model"
@@ -108,7 +108,7 @@ def test_a_run_folder_in_a_jobs_own_copy_of_the_working_folder_is_refused(tmp_pa
 
 
 def claimed(folder: Folder, model: object) -> None:
-    claim(folder, {"seed": 0, "train": {"base_model": model}}, is_empty=False)
+    lock_inputs(folder, {"seed": 0, "train": {"base_model": model}}, is_empty=False)
 
 
 @pytest.mark.parametrize("other", ["/elsewhere/llama", "/other/name", "llama"])

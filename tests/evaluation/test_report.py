@@ -41,15 +41,15 @@ def test_every_planned_row_is_finished_stopped_or_failed():
 
 
 def test_an_episode_without_an_answer_scores_zero():
-    marks = Report.from_trajectories("base", ROWS).marks
-    assert marks.n == 4
-    assert str(marks.em) == "25.0 [4.6, 69.9]"  # Wilson, 1 of 4
-    assert marks.f1.percent == 37.5  # (1 + 0.5 + 0 + 0) / 4
+    metrics = Report.from_trajectories("base", ROWS).metrics
+    assert metrics.n == 4
+    assert str(metrics.em) == "25.0 [4.6, 69.9]"  # Wilson, 1 of 4
+    assert metrics.f1.percent == 37.5  # (1 + 0.5 + 0 + 0) / 4
 
 
 def test_questions_without_a_known_answer_are_counted_and_not_scored():
     report = Report.from_trajectories("base", [*ROWS, row("e", score=None, answers=())])
-    assert (report.n_planned, report.n_unscored, report.marks.n) == (5, 1, 4)
+    assert (report.n_planned, report.n_unscored, report.metrics.n) == (5, 1, 4)
     unscored = Report.from_trajectories("base", [row("e", score=None, answers=())])
     assert unscored.to_dict()["em"] is None
     assert "| all       |" in unscored.to_markdown()
@@ -76,8 +76,8 @@ def test_time_and_tokens_that_nobody_measured_are_unknown():
 
 
 def test_kinds_have_their_own_marks():
-    by_kind = Report.from_trajectories("base", ROWS).marks_by_kind
-    assert {kind: (marks.n, marks.em.percent) for kind, marks in by_kind.items()} == {
+    by_kind = Report.from_trajectories("base", ROWS).metrics_by_kind
+    assert {kind: (metrics.n, metrics.em.percent) for kind, metrics in by_kind.items()} == {
         "1hop": (2, 50.0),
         "2hop": (2, 0.0),
     }

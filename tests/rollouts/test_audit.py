@@ -6,19 +6,19 @@ from fakes import question
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.folder import Folder, finished_keys, write_trajectories
 from fireact_ray.core.types import Score, StopReason
-from fireact_ray.rollouts.audit import books, set_aside_broken
-from fireact_ray.rollouts.plan import Landed, Planned, Policy, write_plan
+from fireact_ray.rollouts.audit import audit, set_aside_broken
+from fireact_ray.rollouts.plan import Planned, Policy, Written, write_plan
 
 
 def plan(folder, *lines, policy=None):
     """Each line names its rows by one letter each."""
     rows = (tuple(Planned(key, question(), "react") for key in line) for line in lines)
-    return write_plan(folder, rows, policy or Policy(), Landed.of({}))
+    return write_plan(folder, rows, policy or Policy(), Written.of({}))
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Four rows planned, three landed in two parts."""
+    """Four rows planned, three written in two parts."""
     folder = Folder(str(tmp_path))
     plan(folder, "a", "b", "c", "d")
     wrong = trajectory("b", score=Score(0.0, 0.5))
@@ -29,8 +29,8 @@ def run(tmp_path):
 
 
 def test_planned_is_landed_by_reason_plus_owed(run):
-    found = books(run)
-    assert (found.planned, found.landed, found.owed) == (4, 3, 1)
+    found = audit(run)
+    assert (found.planned, found.written, found.pending) == (4, 3, 1)
     assert found.by_reason == {"finished": 2, "max_steps": 1}
     assert (found.correct, found.prompt_tokens, found.completion_tokens) == (1, 21, 9)
     assert found.problems == ()
@@ -41,37 +41,37 @@ def test_rows_behind_an_accepted_one_in_their_line_are_unneeded(tmp_path):
     plan(folder, "abc", "def")
     failed = trajectory("d", stop_reason=StopReason.MAX_STEPS, score=Score(0.0, 0.0))
     write_trajectories(folder / "trajectories", [trajectory("a"), failed], "w")
-    found = books(folder)
-    assert (found.planned, found.landed, found.unneeded, found.owed) == (6, 2, 2, 2)
+    found = audit(folder)
+    assert (found.planned, found.written, found.skipped, found.pending) == (6, 2, 2, 2)
 
 
 def test_rows_of_a_method_that_has_reached_its_target_are_unneeded(tmp_path):
     folder = Folder(str(tmp_path))
     plan(folder, "a", "b", "c", policy=Policy(target_accepted=2))
     write_trajectories(folder / "trajectories", [trajectory("a")], "w")
-    assert (books(folder).owed, books(folder).unneeded) == (2, 0)
+    assert (audit(folder).pending, audit(folder).skipped) == (2, 0)
     write_trajectories(folder / "trajectories", [trajectory("b")], "w")
-    assert (books(folder).owed, books(folder).unneeded) == (0, 1)
-    assert books(folder).accepted == {"react": 2}
+    assert (audit(folder).pending, audit(folder).skipped) == (0, 1)
+    assert audit(folder).accepted == {"react": 2}
 
 
 def test_an_unknown_price_makes_the_whole_cost_unknown(run):
-    assert books(run).cost_usd is None
+    assert audit(run).cost_usd is None
 
 
 def test_a_known_price_adds_up(tmp_path):
     folder = Folder(str(tmp_path))
     rows = [trajectory("a", cost_usd=0.25), trajectory("b", cost_usd=0.5)]
     write_trajectories(folder / "trajectories", rows, "w")
-    assert books(folder).cost_usd == 0.75
+    assert audit(folder).cost_usd == 0.75
 
 
 def test_a_key_that_landed_twice_counts_once_and_is_reported(run):
     write_trajectories(run / "trajectories", [trajectory("a")], "w3")
     write_trajectories(run / "trajectories", [trajectory("d"), trajectory("d"), trajectory("a")], "w4")
-    found = books(run)
-    assert (found.landed, found.owed, found.accepted, found.prompt_tokens) == (4, 0, {"react": 2}, 28)
-    assert found.problems == ("3 rows landed more than once; readers count a key once",)
+    found = audit(run)
+    assert (found.written, found.pending, found.accepted, found.prompt_tokens) == (4, 0, {"react": 2}, 28)
+    assert found.problems == ("3 rows written more than once; readers count a key once",)
 
 
 def test_of_a_part_that_can_be_read_only_in_part_no_row_counts(run, tmp_path):
@@ -84,21 +84,21 @@ def test_of_a_part_that_can_be_read_only_in_part_no_row_counts(run, tmp_path):
     damaged = bytearray(part.read_bytes())
     damaged[at : at + 8] = b"\xff" * 8
     part.write_bytes(damaged)
-    found = books(run)
+    found = audit(run)
     assert found.by_reason == {"finished": 2, "max_steps": 1}
-    assert (found.landed, found.owed, found.unplanned, len(found.problems)) == (3, 1, 0, 1)
+    assert (found.written, found.pending, found.unplanned, len(found.problems)) == (3, 1, 0, 1)
     assert "not a readable Parquet file" in found.problems[0]
 
 
 def test_a_finished_manifest_with_missing_rows_is_a_problem(run):
     (run / "trajectories").write_json("manifest.json", {})
-    assert "1 planned rows are missing" in books(run).problems[0]
+    assert "1 planned rows are missing" in audit(run).problems[0]
 
 
 def test_a_model_that_saw_another_renderer_is_a_problem(run):
     (run / "dataset").write_json("manifest.json", {"renderer_fingerprint": "plain-1"})
     (run / "model").write_json("fireact.json", {"renderer_fingerprint": "llama2-2"})
-    assert books(run).problems == ("the dataset was rendered by plain-1, the model was trained with llama2-2",)
+    assert audit(run).problems == ("the dataset was rendered by plain-1, the model was trained with llama2-2",)
 
 
 @pytest.mark.parametrize("damage", ["empty", "truncated", "flipped", "text"])
@@ -107,13 +107,13 @@ def test_a_broken_part_is_reported_then_set_aside_so_that_its_rows_are_owed_agai
     whole = part.read_bytes()
     damaged = {"empty": b"", "truncated": whole[:-30], "flipped": whole[:-6] + b"\xff" + whole[-5:], "text": b"hello"}
     part.write_bytes(damaged[damage])
-    assert "not a readable Parquet file" in books(run).problems[0]
+    assert "not a readable Parquet file" in audit(run).problems[0]
     assert set_aside_broken(run / "trajectories") == [part.name]
     assert finished_keys(run / "trajectories") == {"c"}
     assert (tmp_path / "trajectories" / "broken" / part.name).read_bytes() == damaged[damage]
-    assert books(run).owed == 3
+    assert audit(run).pending == 3
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match="no run there"):
-        books(Folder(str(tmp_path)))
+        audit(Folder(str(tmp_path)))

@@ -1,4 +1,4 @@
-"""What a dispatcher gives along with a row: what the journals of earlier sittings hold of it."""
+"""What a dispatcher gives along with a row: what the journals of earlier sessions hold of it."""
 
 import pytest
 from fakes import finished_trajectory, question
@@ -24,7 +24,7 @@ def test_a_paid_reply_is_used_whatever_became_of_the_same_call_in_another_sittin
         journal = Journal(folder / "journal", writer)
         journal.put(entry)
         journal.close()
-    dispatch = Dispatch(folder, Policy(), n_seats=1)
+    dispatch = Dispatch(folder, Policy(), n_workers=1)
     dispatch.feed([((Planned("a", question(), "react"),), [None])])
     dispatch.fed()
     dispatch.join("w", "w-2")
@@ -39,7 +39,7 @@ def test_replies_to_rows_that_have_landed_are_not_kept_in_memory(tmp_path):
     for key in "abcdab":  # rollouts write by turns
         journal.put(Entry(key, CALL, {"text": key}))
     journal.close()
-    dispatch = Dispatch(folder, Policy(), n_seats=1)
+    dispatch = Dispatch(folder, Policy(), n_workers=1)
     dispatch.feed([((Planned(key, question(), "react"),), [None]) for key in "abcd"])
     dispatch.join("w", "w-2")
     orders = [dispatch.exchange("w", Report(), 1) for _ in "abcd"]

@@ -3,7 +3,7 @@ from fakes import agent, finished_trajectory, question
 
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Question, Score, StopReason
-from fireact_ray.rollouts.plan import Landed, Policy, accepted, plan_lines, planned_row, read_policy, write_plan
+from fireact_ray.rollouts.plan import Policy, Written, accepted, plan_lines, planned_row, read_policy, write_plan
 
 QUESTIONS = [Question("jsonl", "q1", "first?", ("a",)), Question("jsonl", "q2", "second?", ("b",))]
 AGENTS = {name: agent(method=name, few_shot=True) for name in ("cot", "react")}
@@ -35,32 +35,32 @@ def test_escalation_puts_all_methods_of_a_question_into_one_line_in_the_recipes_
 def test_a_plan_reads_back_as_it_was_written(tmp_path):
     home, policy = Folder(str(tmp_path)), Policy(attempts=2, escalate=True, target_accepted=5)
     lines = list(plan_lines(QUESTIONS, AGENTS, policy))
-    size = write_plan(home, lines, policy, Landed.of({}))
+    size = write_plan(home, lines, policy, Written.of({}))
     rows = pq.read_table(tmp_path / "plan.parquet").to_pylist()
     assert [planned_row(row) for row in rows] == [planned for line in lines for planned in line]
     assert [row["line"] for row in rows] == [0, 0, 0, 0, 1, 1, 1, 1]
     assert read_policy(home) == policy
-    assert (size.planned, size.owed) == (8, 8)
+    assert (size.planned, size.pending) == (8, 8)
 
 
 def test_lines_of_which_a_row_was_accepted_owe_nothing(tmp_path):
     lines = list(plan_lines(QUESTIONS, AGENTS, Policy(escalate=True)))
     (cot_1, _), (cot_2, _) = lines
-    landed = Landed.of({cot_1.trajectory_id: True, cot_2.trajectory_id: False})
-    size = write_plan(Folder(str(tmp_path)), lines, Policy(escalate=True), landed)
-    assert (size.planned, size.owed) == (4, 1)
+    written = Written.of({cot_1.trajectory_id: True, cot_2.trajectory_id: False})
+    size = write_plan(Folder(str(tmp_path)), lines, Policy(escalate=True), written)
+    assert (size.planned, size.pending) == (4, 1)
 
 
 def test_landed_rows_are_found_by_key():
-    landed = Landed.of({"b": True, "d": False, "longer": True})
-    assert landed.find(["a", "b", "c", "d", "e", "longer", "lon"]) == [None, True, None, False, None, True, None]
-    assert Landed.of({}).find(["a"]) == [None]
-    assert [key for key in ("a", "b", "d", "longer", "lon", "longest of all", "") if key in landed] == [
+    written = Written.of({"b": True, "d": False, "longer": True})
+    assert written.find(["a", "b", "c", "d", "e", "longer", "lon"]) == [None, True, None, False, None, True, None]
+    assert Written.of({}).find(["a"]) == [None]
+    assert [key for key in ("a", "b", "d", "longer", "lon", "longest of all", "") if key in written] == [
         "b",
         "d",
         "longer",
     ]
-    assert "a" not in Landed.of({})
+    assert "a" not in Written.of({})
 
 
 def test_accepted_is_finished_and_not_known_to_be_wrong():

@@ -11,23 +11,23 @@ from fireact_ray.core.types import Score, StopReason
 from fireact_ray.rollouts.dispatcher import Dispatch
 from fireact_ray.rollouts.plan import Planned, Policy
 from fireact_ray.rollouts.pool import Assignment, Order, Pool, Report
-from fireact_ray.rollouts.writer import Lander
+from fireact_ray.rollouts.writer import Writer
 
 
 class LocalSource:
     """A dispatcher in the same process."""
 
-    def __init__(self, dispatch: Dispatch, seat: str = "w") -> None:
-        self.dispatch, self.seat = dispatch, seat
+    def __init__(self, dispatch: Dispatch, worker: str = "w") -> None:
+        self.dispatch, self.worker = dispatch, worker
         self.reports: list[Report] = []
 
     async def exchange(self, report: Report, room: int) -> Order:
         self.reports.append(report)
-        return self.dispatch.exchange(self.seat, report, room)
+        return self.dispatch.exchange(self.worker, report, room)
 
 
 def dispatcher(folder: Folder, keys: str, policy: Policy | None = None) -> Dispatch:
-    dispatch = Dispatch(folder, policy or Policy(), n_seats=1)
+    dispatch = Dispatch(folder, policy or Policy(), n_workers=1)
     dispatch.feed([((Planned(key, question(), "react"),), [None]) for key in keys])
     dispatch.fed()
     dispatch.join("w", "w-1")
@@ -36,7 +36,7 @@ def dispatcher(folder: Folder, keys: str, policy: Policy | None = None) -> Dispa
 
 async def run_pool(folder: Folder, dispatch: Dispatch, run_row, admitted: int = 3) -> LocalSource:
     source = LocalSource(dispatch)
-    await asyncio.wait_for(Pool(run_row, Lander(folder / "trajectories", "w-1"), source, admitted).run(), 20)
+    await asyncio.wait_for(Pool(run_row, Writer(folder / "trajectories", "w-1"), source, admitted).run(), 20)
     return source
 
 
@@ -160,10 +160,10 @@ async def test_a_condemned_row_lands_as_crashed(tmp_path):
         async def exchange(self, report: Report, room: int) -> Order:
             first = not self.reports
             self.reports.append(report)
-            return Order(condemned=(Planned("x", question(), "react"),), over=True) if first else Order(over=True)
+            return Order(quarantined=(Planned("x", question(), "react"),), over=True) if first else Order(over=True)
 
     source = Condemning(dispatcher(folder, ""))
-    await Pool(None, Lander(folder / "trajectories", "w-1"), source, 2).run()
+    await Pool(None, Writer(folder / "trajectories", "w-1"), source, 2).run()
     (row,) = read_trajectories(folder / "trajectories")
     assert (row.trajectory_id, row.stop_reason, row.answer) == ("x", StopReason.CRASHED, None)
 
@@ -187,7 +187,7 @@ async def test_what_a_dead_pool_has_paid_for_goes_with_its_rows_to_the_next(tmp_
 
 async def test_a_pool_that_falls_silent_loses_its_rows_to_the_others(tmp_path):
     now = 0.0
-    dispatch = Dispatch(Folder(str(tmp_path)), Policy(), n_seats=2, clock=lambda: now)
+    dispatch = Dispatch(Folder(str(tmp_path)), Policy(), n_workers=2, clock=lambda: now)
     dispatch.feed([((Planned("a", question(), "react"),), [None])])
     dispatch.fed()
     dispatch.join("w1", "w1-x")
@@ -200,12 +200,12 @@ async def test_a_pool_that_falls_silent_loses_its_rows_to_the_others(tmp_path):
 
 
 async def test_no_pool_takes_the_rows_that_another_could_begin(tmp_path):
-    dispatch = Dispatch(Folder(str(tmp_path)), Policy(), n_seats=2)
+    dispatch = Dispatch(Folder(str(tmp_path)), Policy(), n_workers=2)
     dispatch.feed([((Planned(key, question(), "react"),), [None]) for key in "abcdefgh"])
     dispatch.fed()
     dispatch.join("w1", "w1-x")
     dispatch.join("w2", "w2-x")
-    sizes = [len(dispatch.exchange(seat, Report(), 100).assignments) for seat in ("w1", "w2") * 4]
+    sizes = [len(dispatch.exchange(worker, Report(), 100).assignments) for worker in ("w1", "w2") * 4]
     assert sizes == [2, 2, 1, 1, 1, 1, 0, 0]
 
 

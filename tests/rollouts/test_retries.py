@@ -6,8 +6,8 @@ from fakes import finished_trajectory, question
 
 from fireact_ray.core.storage.folder import Folder, read_trajectories, write_trajectories
 from fireact_ray.core.types import StopReason, Trajectory
-from fireact_ray.rollouts.dispatcher import read_landed
-from fireact_ray.rollouts.plan import Landed, Planned, Policy, write_plan
+from fireact_ray.rollouts.dispatcher import read_written
+from fireact_ray.rollouts.plan import Planned, Policy, Written, write_plan
 from fireact_ray.rollouts.retries import planned_of, read_failures, take_out
 
 DOWN = "ModelUnavailable: m: connection refused (127.0.0.1:9)"
@@ -36,7 +36,7 @@ def home(tmp_path):
     ]
     write_trajectories(home / "trajectories", [finished_trajectory("a"), *rows[:3]], "w0")
     write_trajectories(home / "trajectories", [finished_trajectory("b"), *rows[3:]], "w1")
-    write_plan(home, lines_of("abcdefgh"), Policy(), Landed.of({}))
+    write_plan(home, lines_of("abcdefgh"), Policy(), Written.of({}))
     return home
 
 
@@ -61,8 +61,8 @@ def test_rows_that_are_taken_out_are_pending_and_the_others_stay_as_they_are(hom
     after = {row.trajectory_id: row for row in read_trajectories(home / "trajectories")}
     assert after == {key: before[key] for key in "abghi"}
     assert all((home / "trajectories").is_whole(name) for name in (home / "trajectories").names(".parquet"))
-    landed, _ = read_landed(home / "trajectories")
-    assert landed.find(["a", "c"]) == [True, None]
+    written, _ = read_written(home / "trajectories")
+    assert written.find(["a", "c"]) == [True, None]
 
 
 def test_a_part_of_failed_rows_only_goes_and_untouched_parts_keep_their_name(home):
@@ -104,17 +104,17 @@ def test_a_run_begins_with_its_failed_rows_pending(home):
     from fireact_ray.stages.trajectory_folder import begin
 
     size = begin(home, {}, lines_of("abcdefgh"), Policy(), max_retries=1)
-    assert (size.planned, size.owed) == (8, 4)
+    assert (size.planned, size.pending) == (8, 4)
     write_trajectories(home / "trajectories", [failed(key) for key in "cdef"], "again")
     size = begin(home, {}, lines_of("abcdefgh"), Policy(), max_retries=1)
-    assert (size.planned, size.owed) == (8, 0)
+    assert (size.planned, size.pending) == (8, 0)
     assert set(keys_in(home)) == set("abcdefghi")
-    assert begin(home, {}, lines_of("abcdefgh"), Policy(), max_retries=None).owed == 4
+    assert begin(home, {}, lines_of("abcdefgh"), Policy(), max_retries=None).pending == 4
 
 
 @pytest.mark.ray
 def test_a_plan_that_lacks_a_failed_row_leaves_it_alone(home):
     from fireact_ray.stages.trajectory_folder import begin
 
-    assert begin(home, {}, lines_of("abc"), Policy(), max_retries=1).owed == 1
+    assert begin(home, {}, lines_of("abc"), Policy(), max_retries=1).pending == 1
     assert set(keys_in(home)) == set("abdefghi")

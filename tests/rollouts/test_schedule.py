@@ -30,7 +30,7 @@ def taken(made: Schedule, worker: str = "w", n: int = 100) -> str:
 
 def end(made: Schedule, keys: str, accepted: bool, worker: str = "w") -> None:
     made.finished(worker, [Receipt(key, accepted) for key in keys])
-    made.landed(worker, keys)
+    made.written(worker, keys)
 
 
 def test_rows_are_given_out_in_order_each_once():
@@ -53,7 +53,7 @@ def test_it_is_idle_once_everything_has_landed():
     taken(made)
     made.finished("w", [Receipt("a", True)])
     assert not made.is_idle  # finished, not yet on disk
-    made.landed("w", "a")
+    made.written("w", "a")
     assert made.is_idle
 
 
@@ -77,7 +77,7 @@ def test_what_a_dead_worker_held_is_given_out_again_finished_or_not():
     made = schedule("a", "b", "c")
     taken(made, "w1")
     made.finished("w1", [Receipt("a", True), Receipt("b", True)])
-    made.landed("w1", "a")
+    made.written("w1", "a")
     assert made.held("w1") == {"b", "c"}
     made.lost("w1")
     assert sorted(taken(made, "w2")) == ["b", "c"]
@@ -103,7 +103,7 @@ def test_no_more_are_begun_than_a_target_is_likely_to_need():
     end(made, "c", accepted=False)
     assert taken(made) == "ef"
     end(made, "d", accepted=True)
-    assert made.unneeded() == {"react"}
+    assert made.skipped() == {"react"}
     made.returned("w", "ef")
     assert (taken(made), made.is_idle) == ("", True)
 
@@ -129,11 +129,11 @@ def test_a_row_that_kills_its_worker_again_and_again_is_tried_alone_and_then_con
             end(made, held, accepted=True)
     assert deaths == 8  # five in company, three alone
     assert not made.is_idle
-    assert [planned.trajectory_id for planned in made.take_condemned("w1")] == ["x"]
+    assert [planned.trajectory_id for planned in made.take_quarantined("w1")] == ["x"]
     made.lost("w1")  # before it could land it
-    assert [planned.trajectory_id for planned in made.take_condemned("w2")] == ["x"]
+    assert [planned.trajectory_id for planned in made.take_quarantined("w2")] == ["x"]
     assert not made.is_idle
-    made.landed("w2", "x")
+    made.written("w2", "x")
     assert (made.n_finished, made.is_idle) == (3, True)
 
 
@@ -154,7 +154,7 @@ def test_whatever_happens_every_needed_row_lands_once(lengths, seed):
         made.add(tuple(row(key) for key in lines[-1]), [None] * length)
     ok = {key: draw.random() < 0.5 for line in lines for key in line}
     held: dict[str, set[str]] = {"w1": set(), "w2": set()}
-    landed: list[str] = []
+    written: list[str] = []
     for _ in range(10_000):
         if made.is_idle:
             break
@@ -170,13 +170,13 @@ def test_whatever_happens_every_needed_row_lands_once(lengths, seed):
         elif held[worker] and chance < 0.6:
             key = held[worker].pop()
             made.finished(worker, [Receipt(key, ok[key])])
-            made.landed(worker, [key])
-            landed.append(key)
+            made.written(worker, [key])
+            written.append(key)
         else:
             held[worker] |= {planned.trajectory_id for planned in made.take(worker, draw.randint(1, 4))}
-        for planned in made.take_condemned(worker):
-            made.landed(worker, [planned.trajectory_id])
-            landed.append(planned.trajectory_id)
+        for planned in made.take_quarantined(worker):
+            made.written(worker, [planned.trajectory_id])
+            written.append(planned.trajectory_id)
             ok[planned.trajectory_id] = False
     expected = []
     for line in lines:
@@ -184,4 +184,4 @@ def test_whatever_happens_every_needed_row_lands_once(lengths, seed):
             expected.append(key)
             if ok[key]:
                 break
-    assert sorted(landed) == sorted(expected)
+    assert sorted(written) == sorted(expected)

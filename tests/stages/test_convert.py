@@ -146,7 +146,7 @@ def test_changed_inputs_replace_the_dataset(recipe, change):
 
 
 def test_blocks_on_ray_are_what_this_process_makes(recipe, monkeypatch):
-    """By two tasks, of several row groups each: a few rows, some of them landed twice; near duplicates looked for."""
+    """By two tasks, of several row groups each: a few rows, some of them written twice; near duplicates looked for."""
     monkeypatch.setattr(convert_blocks, "_TASKS_PER_CPU", 0.5)
     recipe = recipe.model_copy(update={"convert": recipe.convert.model_copy(update={"near_duplicates": 0.5})})
     source = Folder(recipe.run_dir) / "trajectories"

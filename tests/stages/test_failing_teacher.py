@@ -10,7 +10,7 @@ import pytest
 from fireact_ray.core.errors import DataError, SameFailure
 from fireact_ray.core.storage.folder import Folder, read_trajectories
 from fireact_ray.core.types import StopReason
-from fireact_ray.rollouts.audit import books
+from fireact_ray.rollouts.audit import audit
 from fireact_ray.stages import evaluate as evaluating
 from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
@@ -103,13 +103,13 @@ def test_a_fault_of_every_row_that_the_first_call_does_not_show_stops_the_run_to
     front.refuses = lambda text: front.n_answered == 1
     with pytest.raises(SameFailure, match=r"[56] rows in a row failed in the same way: ModelRefused: .*HTTP 400"):
         generate(recipe)
-    found = books(Folder(recipe.run_dir))
+    found = audit(Folder(recipe.run_dir))
     assert (found.done, found.planned) == (0, 6)
     assert front.n_answered == 1
     front.refuses = lambda text: False
     generate(recipe)
-    found = books(Folder(recipe.run_dir))
-    assert (found.landed, found.owed, found.problems) == (6, 0, ())
+    found = audit(Folder(recipe.run_dir))
+    assert (found.written, found.pending, found.problems) == (6, 0, ())
     assert {row.stop_reason for row in rows_of(recipe)} == {StopReason.FINISHED}
     assert front.n_answered == sum(len(row.steps) for row in rows_of(recipe))  # the first reply is paid once
 

@@ -10,7 +10,7 @@ from fireact_ray.demo.teacher.brain import BrainConfig
 from fireact_ray.demo.teacher.server import ScriptedTeacher
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.recipe.teacher import TeacherAgents
-from fireact_ray.rollouts.audit import books
+from fireact_ray.rollouts.audit import audit
 from fireact_ray.rollouts.plan import Policy, plan_lines
 from fireact_ray.stages.generate import generate
 from fireact_ray.tasks import load_questions
@@ -53,8 +53,8 @@ def test_every_planned_row_lands_once_and_a_second_run_makes_no_call(generated):
     assert (manifest["planned"], sum(manifest["by_reason"].values())) == (48, 48)
     assert manifest["parts"] == folder.names(".parquet")
     assert len(manifest["parts"]) == 1
-    found = books(Folder(recipe.run_dir))
-    assert (found.planned, found.landed, found.owed, found.problems) == (48, 48, 0, ())
+    found = audit(Folder(recipe.run_dir))
+    assert (found.planned, found.written, found.pending, found.problems) == (48, 48, 0, ())
     assert first_calls == all_calls == {"200": sum(len(row.steps) for row in rows)}
 
 
@@ -122,8 +122,8 @@ def test_escalation_asks_the_next_method_only_where_the_former_failed(tmp_path, 
     failed = {question for question, correct in by_method["cot"].items() if not correct}
     assert set(by_method["react"]) == failed
     assert 0 < len(failed) < 24
-    found = books(Folder(recipe.run_dir))
-    assert (found.planned, found.landed, found.unneeded, found.owed) == (48, 24 + len(failed), 24 - len(failed), 0)
+    found = audit(Folder(recipe.run_dir))
+    assert (found.planned, found.written, found.skipped, found.pending) == (48, 24 + len(failed), 24 - len(failed), 0)
     assert found.problems == ()
 
 
@@ -133,8 +133,8 @@ def test_a_target_stops_the_run_once_enough_is_accepted_and_a_higher_one_goes_on
     rows = read_trajectories(generate(recipe))
     accepted = sum(t.score.exact_match == 1 for t in rows)
     assert 10 <= accepted <= 16  # what was running when the tenth came could not all be stopped
-    found = books(Folder(recipe.run_dir))
-    assert (found.owed, found.problems) == (0, ())
+    found = audit(Folder(recipe.run_dir))
+    assert (found.pending, found.problems) == (0, ())
     calls = teacher.stats()["calls"]["200"]
     generate(recipe)
     assert teacher.stats()["calls"]["200"] == calls

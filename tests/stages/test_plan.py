@@ -48,7 +48,7 @@ def test_the_bill_is_within_30_percent_of_the_plan_and_within_its_interval(name,
     after_pilot = bill(teacher)
     generate(recipe)
     whole = bill(teacher)
-    assert planned.n_there + planned.n_owed == len(read_trajectories(Folder(recipe.run_dir) / "trajectories"))
+    assert planned.n_there + planned.n_pending == len(read_trajectories(Folder(recipe.run_dir) / "trajectories"))
     for amount, paid in whole.items():
         taken, in_all = getattr(planned.taken, amount), getattr(planned.in_all, amount)
         assert taken == pytest.approx(after_pilot[amount]), amount
@@ -63,12 +63,12 @@ def test_a_pilot_is_spread_over_the_questions_and_its_rows_are_never_asked_for_a
     rows = read_trajectories(Folder(recipe.run_dir) / "trajectories")
     assert sorted(row.question.id for row in rows) == [f"almanac-train-{n:04}" for n in (0, 10, 20, 30)]
     again = plan_costs(recipe, n_pilot=4)
-    assert (again.estimate.in_all, again.estimate.n_owed) == (first.estimate.in_all, 36)
+    assert (again.estimate.in_all, again.estimate.n_pending) == (first.estimate.in_all, 36)
     assert teacher.stats()["calls"] == {"200": 4}
     generate(recipe)
     assert teacher.stats()["calls"] == {"200": 40}
     whole = plan_costs(recipe, n_pilot=4).estimate
-    assert (whole.n_there, whole.n_owed, whole.to_come.calls.high) == (40, 0, 0)
+    assert (whole.n_there, whole.n_pending, whole.to_come.calls.high) == (40, 0, 0)
     assert teacher.stats()["calls"] == {"200": 40}
 
 

@@ -72,7 +72,7 @@ def test_a_spent_budget_stops_the_run_and_a_higher_one_goes_on_without_paying_tw
             generate(small_recipe(tmp_path, teacher, priced, f"generate.budget.max_cost_usd={cap}"))
         assert 0.8 * cap < bill(teacher) <= cap
 
-        with pytest.raises(BudgetExhausted):  # a cheaper call may still fit, but the cap holds over both sittings
+        with pytest.raises(BudgetExhausted):  # a cheaper call may still fit, but the cap holds over both sessions
             generate(small_recipe(tmp_path, teacher, priced, f"generate.budget.max_cost_usd={cap}"))
         assert bill(teacher) <= cap
 

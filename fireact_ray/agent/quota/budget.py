@@ -25,7 +25,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class BudgetLimits:
-    """None: no limit. Minutes count from the start of this sitting; all else over the whole life of the run."""
+    """None: no limit. Minutes count from the start of this session; all else over the whole life of the run."""
 
     max_cost_usd: float | None = None
     max_tokens: int | None = None
@@ -68,7 +68,7 @@ class Account:
 
 
 class Budget:
-    """`started`: the beginning of the sitting on the clock of `now`. With `max_cost_usd` there must be a price."""
+    """`started`: the beginning of the session on the clock of `now`. With `max_cost_usd` there must be a price."""
 
     def __init__(self, limits: BudgetLimits, price: Price | None, spent: Spent, started: float) -> None:
         if limits.max_cost_usd is not None and price is None:

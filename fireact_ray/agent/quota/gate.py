@@ -44,7 +44,7 @@ class Gate:
         self._announced_until = -math.inf
 
     def open(self, account: Account, spent: Spent) -> None:
-        """Begin, or begin anew, a run that has spent this much; who still waits of an earlier sitting is dead."""
+        """Begin, or begin anew, a run that has spent this much; who still waits of an earlier session is dead."""
         self._dismiss(account.run)
         # The account's start is given in calendar time, because it may have been on another machine.
         started = time.monotonic() - max(0.0, time.time() - account.started_at)

@@ -104,7 +104,7 @@ class Ledger:
         self._concurrency.in_flight = len(self._open)
 
     def open(self, run: str, budget: Budget) -> None:
-        """Begin, or begin anew, to keep a run's budget: who held leases of it in an earlier sitting is dead."""
+        """Begin, or begin anew, to keep a run's budget: who held leases of it in an earlier session is dead."""
         for lease_id in [key for key, lease in self._open.items() if lease.run == run]:
             del self._open[lease_id]
             self._disowned.add(lease_id)

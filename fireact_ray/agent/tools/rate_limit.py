@@ -10,7 +10,7 @@ from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.types import Hit
 
 
-class PacedBackend:
+class RateLimitedBackend:
     """`per_second` in the long run; after a rest, `burst` at once.
 
     Each search takes the next free moment when it arrives and sleeps until then. So there is no queue to be unfair, and

@@ -22,7 +22,7 @@ THRESHOLD = 0.3  # half of the words of two queries of equal length give 0.33
 class ReplayBackend:
     """The recorded query that equals the asked one, else the one most like it, else no hits.
 
-    Queries are compared by their lower-case words; likeness is the Jaccard index (words shared / words in
+    Queries are compared by their lower-case words; similarity is the Jaccard index (words shared / words in
     either) and must reach `threshold`. Ties go to the query recorded first. A query recorded with several
     texts has as many hits.
     """
@@ -54,21 +54,21 @@ class ReplayBackend:
 
     async def search(self, query: str, k: int) -> list[Hit]:
         words = _words(query)
-        likeness, recorded = (1.0, words) if words in self._texts else self._most_alike(words)
-        return [Hit("", text, likeness) for text in self._texts.get(recorded, ())][:k]
+        similarity, recorded = (1.0, words) if words in self._texts else self._most_alike(words)
+        return [Hit("", text, similarity) for text in self._texts.get(recorded, ())][:k]
 
     async def close(self) -> None:
         """Nothing to release."""
 
     def _most_alike(self, words: tuple[str, ...]) -> tuple[float, tuple[str, ...]]:
-        """Likeness and words of the best query that reaches the threshold, or (0, ()) for none."""
+        """Similarity and words of the best query that reaches the threshold, or (0, ()) for none."""
         shared = Counter(position for word in set(words) for position in self._by_word.get(word, ()))
         best: tuple[float, tuple[str, ...]] = (0.0, ())
         for position, n_shared in sorted(shared.items()):
             recorded = self._queries[position]
-            likeness = n_shared / len({*words, *recorded})
-            if likeness >= self._threshold and likeness > best[0]:
-                best = (likeness, recorded)
+            similarity = n_shared / len({*words, *recorded})
+            if similarity >= self._threshold and similarity > best[0]:
+                best = (similarity, recorded)
         return best
 
 

@@ -12,13 +12,13 @@ from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.agent.tools.circuit_breaker import BreakerBackend
 from fireact_ray.agent.tools.config import SearchConfig
 from fireact_ray.agent.tools.faults import FaultyBackend
-from fireact_ray.agent.tools.rate_limit import PacedBackend
+from fireact_ray.agent.tools.rate_limit import RateLimitedBackend
 
 
 def wrapped(backend: SearchBackend, config: SearchConfig, cache_dir: Path, share: float = 1.0) -> SearchBackend:
     """`backend` with what the recipe puts around it. `share`: of the allowed rate, where several processes search."""
     if config.rate.per_second is not None:
-        backend = PacedBackend(backend, config.rate.per_second * share, config.rate.burst)
+        backend = RateLimitedBackend(backend, config.rate.per_second * share, config.rate.burst)
     if config.breaker.failures is not None:
         backend = BreakerBackend(backend, config.breaker.failures, config.breaker.pause_s)
     if config.is_cached:

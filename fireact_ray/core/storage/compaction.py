@@ -1,8 +1,8 @@
 """Many small parts in, few large ones out: each key once, in the order of the keys, at most 128 MB a part.
 
-Parts land by the hundred while rollouts finish. When all have landed they are merged: new parts are renamed into place,
-then the manifest names them, then the old ones go. A death in between leaves rows twice in the folder, never none, and
-readers count a key once.
+Parts are written by the hundred while rollouts finish. At the end they are compacted: new parts are renamed into
+place, then the manifest names them, then the old ones go. A death in between leaves rows twice in the folder, never
+none, and readers count a key once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEYSPACE = 1 << 32  # keys are hashes: their first eight hex digits are spread 
 
 
 @dataclass(frozen=True, slots=True)
-class Merge:
+class Compaction:
     """One new part: all rows of `parts` whose key lies from `first` up to `last` (None: no bound)."""
 
     folder: Folder
@@ -48,16 +48,16 @@ class Merge:
         return table
 
 
-def plan_merges(folder: Folder, max_part_bytes: int = MAX_PART_BYTES) -> list[Merge]:
-    """One merge per new part; none where the folder is empty."""
+def plan_compactions(folder: Folder, max_part_bytes: int = MAX_PART_BYTES) -> list[Compaction]:
+    """One compaction per new part; none where the folder is empty."""
     parts = tuple(folder.names(".parquet"))
     n_bytes = sum(folder.size(part) for part in parts)
     n_parts = -(-n_bytes // max_part_bytes)
     bounds = [None, *(f"{_KEYSPACE * i // n_parts:08x}" for i in range(1, n_parts)), None]
-    return [Merge(folder, parts, first, last) for first, last in pairwise(bounds)] if parts else []
+    return [Compaction(folder, parts, first, last) for first, last in pairwise(bounds)] if parts else []
 
 
-def drop_merged(folder: Folder, merged: Iterable[str], keep: Iterable[str]) -> None:
+def drop_compacted(folder: Folder, merged: Iterable[str], keep: Iterable[str]) -> None:
     """Delete the parts whose rows stand in the new ones."""
     kept = set(keep)
     if not kept and list(merged):

@@ -14,7 +14,9 @@ from fireact_ray.core.paths import last_name
 from fireact_ray.core.storage.folder import Folder
 
 
-def claim(folder: Folder, inputs: dict[str, Any], *, is_empty: bool, ignored: frozenset[str] = frozenset()) -> None:
+def lock_inputs(
+    folder: Folder, inputs: dict[str, Any], *, is_empty: bool, ignored: frozenset[str] = frozenset()
+) -> None:
     """Bind a folder to the inputs that shape its content, before anything else is written there.
 
     `is_empty`: there is no result yet, so that a run that failed at once can be put right and started again.

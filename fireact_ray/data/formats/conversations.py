@@ -37,7 +37,7 @@ Role = Literal["system", "user", "assistant", "observation"]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Message:
     """One turn of a record. An observation comes without its label; a call of a tool reads `Action: tool[argument]`."""
 
     role: Role
@@ -59,7 +59,7 @@ def is_stored(row: Any) -> bool:
     return isinstance(row, dict) and "trajectory_id" in row and "steps" in row
 
 
-def read_turns(row: Any) -> tuple[Said, ...]:
+def read_turns(row: Any) -> tuple[Message, ...]:
     """A row's turns. Raises NoTranscript of kind `unparsable` for a row in none of the formats."""
     read = _format(row)
     if read is None:
@@ -79,7 +79,7 @@ def _check_format(path: str, rows: Sequence[tuple[int, Any]]) -> None:
         )
 
 
-def _format(row: Any) -> Callable[[Any], list[Said]] | None:
+def _format(row: Any) -> Callable[[Any], list[Message]] | None:
     if not isinstance(row, dict):
         return None
     if "messages" in row:
@@ -89,20 +89,20 @@ def _format(row: Any) -> Callable[[Any], list[Said]] | None:
     return _read_alpaca if "instruction" in row and "output" in row else None
 
 
-def _read_alpaca(row: dict[str, Any]) -> list[Said]:
+def _read_alpaca(row: dict[str, Any]) -> list[Message]:
     if not isinstance(row["output"], str):
         raise NoTranscript("unparsable", "'output' is no text")
     parts = [row["instruction"], row.get("input")]
     question = "\n".join(part.strip() for part in parts if isinstance(part, str)).strip()
-    turns = [Said("user", question)]
+    turns = [Message("user", question)]
     for exchange in exchanges(row["output"]):
-        turns.append(Said("assistant", exchange.reply))
+        turns.append(Message("assistant", exchange.reply))
         if exchange.observation is not None:
-            turns.append(Said("observation", exchange.observation))
+            turns.append(Message("observation", exchange.observation))
     return turns
 
 
-def _read_chat(row: dict[str, Any]) -> list[Said]:
+def _read_chat(row: dict[str, Any]) -> list[Message]:
     messages = row["messages"]
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise NoTranscript("unparsable", "'messages' is no list of objects")
@@ -110,7 +110,7 @@ def _read_chat(row: dict[str, Any]) -> list[Said]:
     return [_message(message, has_tools) for message in messages]
 
 
-def _message(message: dict[str, Any], has_tools: bool) -> Said:
+def _message(message: dict[str, Any], has_tools: bool) -> Message:
     role, text, calls = message.get("role"), message.get("content"), message.get("tool_calls") or []
     if text is None and calls:
         text = ""
@@ -120,8 +120,8 @@ def _message(message: dict[str, Any], has_tools: bool) -> Said:
         return _said(role, text)
     actions = [_call(call.get("function") if isinstance(call, dict) else None) for call in calls]
     if has_tools and not calls:
-        return Said("assistant", _final(text))
-    return Said("assistant", "\n".join([text.strip(), *actions]).strip())
+        return Message("assistant", _final(text))
+    return Message("assistant", "\n".join([text.strip(), *actions]).strip())
 
 
 def _final(text: str) -> str:
@@ -152,23 +152,23 @@ def _call(function: Any) -> str:
     return f"{ACTION} {name}[{argument}]"
 
 
-def _read_sharegpt(row: dict[str, Any]) -> list[Said]:
+def _read_sharegpt(row: dict[str, Any]) -> list[Message]:
     turns = row["conversations"]
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         raise NoTranscript("unparsable", "'conversations' is no list of objects")
     system = row.get("system")
-    head = [Said("system", system)] if isinstance(system, str) and system else []
+    head = [Message("system", system)] if isinstance(system, str) and system else []
     has_tools = bool(row.get("tools")) or any(turn.get("from") == "function_call" for turn in turns)
     return head + [_spoken(turn.get("from"), turn.get("value"), has_tools) for turn in turns]
 
 
-def _spoken(speaker: Any, text: Any, has_tools: bool) -> Said:
+def _spoken(speaker: Any, text: Any, has_tools: bool) -> Message:
     if not isinstance(text, str):
         raise NoTranscript("unparsable", f"a turn from {speaker!r} has no text in 'value'")
     if speaker == "function_call":
-        return Said("assistant", _function_call(text))
+        return Message("assistant", _function_call(text))
     said = _said(speaker, text)
-    return Said("assistant", _final(text)) if has_tools and said.role == "assistant" else said
+    return Message("assistant", _final(text)) if has_tools and said.role == "assistant" else said
 
 
 def _function_call(text: str) -> str:
@@ -194,11 +194,11 @@ _SPEAKERS: dict[Any, Role] = {
 }
 
 
-def _said(speaker: Any, text: str) -> Said:
+def _said(speaker: Any, text: str) -> Message:
     role = _SPEAKERS.get(speaker) if isinstance(speaker, str) else None
     if role is None:
         raise NoTranscript("unparsable", f"unknown role {speaker!r}; known: {', '.join(_SPEAKERS)}")
     if role == "user" and text.lstrip().startswith(OBSERVATION):
         role = "observation"
     label = OBSERVATION if role == "observation" else ""
-    return Said(role, text.strip().removeprefix(label).strip())
+    return Message(role, text.strip().removeprefix(label).strip())

@@ -15,7 +15,7 @@ from fireact_ray.core.errors import DataError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.storage.rows import from_row
 from fireact_ray.core.types import Question, Score, Step, StopReason, Trajectory
-from fireact_ray.data.formats.conversations import Said, is_stored, read_rows, read_turns
+from fireact_ray.data.formats.conversations import Message, is_stored, read_rows, read_turns
 from fireact_ray.data.formats.transcript import Exchange, NoTranscript, read_steps
 from fireact_ray.tasks.loading import question_id
 
@@ -75,13 +75,13 @@ def stored(row: dict[str, Any]) -> Trajectory:
         raise NoTranscript("unparsable", f"no whole trajectory ({type(error).__name__}: {error})") from None
 
 
-def read_trajectory(task: str, turns: Sequence[Said]) -> Trajectory:
+def read_trajectory(task: str, turns: Sequence[Message]) -> Trajectory:
     """The trajectory of a row's turns. Raises NoTranscript where it holds no complete one."""
     question, record = _exchanges(turns)
     return _trajectory(task, question, *read_steps(record))
 
 
-def _exchanges(turns: Sequence[Said]) -> tuple[str, list[Exchange]]:
+def _exchanges(turns: Sequence[Message]) -> tuple[str, list[Exchange]]:
     turns = turns[1:] if turns and turns[0].role == "system" else turns
     if not turns or turns[0].role != "user":
         raise NoTranscript("no_question", "the first message is not the user's")

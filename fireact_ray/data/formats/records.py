@@ -15,7 +15,7 @@ from fireact_ray.agent.methods.react import step_text
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder, read_trajectories
 from fireact_ray.core.types import Trajectory
-from fireact_ray.data.formats.conversations import Said, is_stored, read_rows, read_turns
+from fireact_ray.data.formats.conversations import Message, is_stored, read_rows, read_turns
 from fireact_ray.data.formats.files import numbered_rows
 from fireact_ray.data.formats.importers import read_trajectory, stored
 from fireact_ray.data.formats.transcript import NoTranscript
@@ -32,7 +32,7 @@ class Record:
     """
 
     row: int
-    turns: tuple[Said, ...]
+    turns: tuple[Message, ...]
     trajectory: Trajectory | None
     fault: str = ""
 
@@ -85,12 +85,12 @@ def record_of(trajectory: Trajectory, row: int) -> Record:
     return Record(row, tuple(_said(trajectory)), trajectory)
 
 
-def _said(trajectory: Trajectory) -> Iterator[Said]:
-    yield Said("user", trajectory.question.text)
+def _said(trajectory: Trajectory) -> Iterator[Message]:
+    yield Message("user", trajectory.question.text)
     for step in trajectory.steps:
-        yield Said("assistant", step.completion or step_text(step))
+        yield Message("assistant", step.completion or step_text(step))
         if step.observation is not None:
-            yield Said("observation", step.observation.text)
+            yield Message("observation", step.observation.text)
 
 
 def _is_file(path: str) -> bool:
@@ -98,7 +98,7 @@ def _is_file(path: str) -> bool:
 
 
 def _record(number: int, row: Any) -> Record:
-    turns: tuple[Said, ...] = ()
+    turns: tuple[Message, ...] = ()
     try:
         if is_stored(row):
             return record_of(stored(row), number)

@@ -31,8 +31,8 @@ class QuestionIndex:
         """The most alike of the questions that count as the same as this one."""
         words = _words(question)
         places = sorted({place for word in self._rarest(words) for place in self._by_rare_word.get(word, ())})
-        likeness, place = max(((_jaccard(words, self._words[p]), -p) for p in places), default=(0.0, 0))
-        return self._questions[-place] if likeness >= self._threshold else None
+        similarity, place = max(((_jaccard(words, self._words[p]), -p) for p in places), default=(0.0, 0))
+        return self._questions[-place] if similarity >= self._threshold else None
 
     def _rarest(self, words: frozenset[str]) -> Sequence[str]:
         """So many that two sets at the threshold share one: all but those that either could lack."""

@@ -4,7 +4,7 @@
     reading      sentences, then questions about them, answered with or without the way there
     copying      lists repeated, tables looked up, names put into brackets
     numbers      which of two is smaller, sums of two and three
-    likeness     are two names, or two facts, the same?
+    similarity     are two names, or two facts, the same?
     planning     a question taken apart into the facts that it asks for
     log          an assistant's look-ups, in labels and words of its own: see lookups.py
 
@@ -118,7 +118,7 @@ def _which_of_two(scene: Scene, rng: random.Random, form: int) -> Document:
     return [Piece(f"{x} {a}, {y} {b}, {word}? ", given=True), Piece(f"{order(a, b, form)} So {chosen}. ")]
 
 
-def likeness(scene: Scene, rng: random.Random) -> Document:
+def similarity(scene: Scene, rng: random.Random) -> Document:
     pieces, form = [], rng.randrange(len(JUDGEMENTS))
     for _ in range(rng.randint(4, 8)):
         relation, a, b, same = draw_same(scene, rng)
@@ -156,6 +156,6 @@ KINDS: dict[str, tuple[float, Callable[[Scene, random.Random], Document]]] = {
     "reading": (0.09, reading),
     "copying": (0.12, copying),
     "numbers": (0.26, numbers),
-    "likeness": (0.07, likeness),
+    "similarity": (0.07, similarity),
     "planning": (0.07, planning),
 }

@@ -1,12 +1,12 @@
-"""What a generation will take, before it is paid for: rows that are there + rows that are owed -> Estimate.
+"""What a generation will take, before it is paid for: rows that are there + rows that are pending -> Estimate.
 
-A method of which rows are there is measured: its owed rows are expected to take what those took on average. The
-interval is the 95 % prediction interval of their sum. With n questions measured, k questions owed, N rows owed and the
-standard deviation s between questions it is
+A method of which rows are there is measured: its pending rows are expected to take what those took on average. The
+interval is the 95 % prediction interval of their sum. With n questions measured, k questions and N rows
+pending, and the standard deviation s between questions it is
 
     N * mean ± t(n - 1) * N * s * sqrt(1/n + 1/k),     never below 0
 
-whose first term is the doubt about the mean and whose second one the chance in the owed rows themselves. Attempts at
+whose first term is the doubt about the mean and whose second one the chance in the pending rows themselves. Attempts at
 one question are alike, so they count as one measurement, their mean. Low and high ends of methods are added, as if all
 erred in the same direction: a question that is hard for one is hard for the others. What is there already, the pilot's
 own cost included, is part of the bill and has no doubt.

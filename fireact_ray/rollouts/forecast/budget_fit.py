@@ -21,7 +21,7 @@ class Fit:
 
     @property
     def share(self) -> float | None:
-        """Of the owed rows, how many (0 to 1) are likely to be done before this limit stops the run."""
+        """Of the pending rows, how many (0 to 1) are likely to be done before this limit stops the run."""
         if self.spent is None or self.need is None or math.isinf(self.need.likeliest):
             return None
         room = max(0.0, self.limit - self.spent)

@@ -19,7 +19,7 @@ from fireact_ray.rollouts.forecast.pilot import Pilot
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class Pending:
     """Of one method: how many rows, and of how many questions."""
 
     rows: int
@@ -43,15 +43,15 @@ class Estimate:
     """
 
     n_there: int
-    owed: Mapping[str, Owed]
+    pending: Mapping[str, Pending]
     measured: Mapping[str, int]
     taken: Amounts[Known]
     to_come: Amounts[Range | None]
     hours: Mapping[str, Range | None]
 
     @property
-    def n_owed(self) -> int:
-        return sum(owed.rows for owed in self.owed.values())
+    def n_pending(self) -> int:
+        return sum(pending.rows for pending in self.pending.values())
 
     @property
     def in_all(self) -> Amounts[Range | None]:
@@ -61,7 +61,7 @@ class Estimate:
     @property
     def unmeasured(self) -> list[str]:
         """Methods that have a bound only."""
-        return [method for method in self.owed if method not in self.measured]
+        return [method for method in self.pending if method not in self.measured]
 
     @property
     def binding(self) -> str | None:
@@ -74,16 +74,16 @@ class Estimate:
 
 def estimate(
     pilot: Pilot,
-    owed: Mapping[str, Owed],
+    pending: Mapping[str, Pending],
     ceilings: Mapping[str, Amounts[Range | None]],
     begun: Amounts[Known],
     pace: Pace,
 ) -> Estimate:
-    """`ceilings`: one row of each method (see `ceiling`); `begun`: what is paid of rows that are owed."""
-    owed = {method: rows for method, rows in owed.items() if rows.rows}
+    """`ceilings`: one row of each method (see `ceiling`); `begun`: what is paid of rows that are pending."""
+    pending = {method: rows for method, rows in pending.items() if rows.rows}
     whole = [
         _measured(rows, pilot.by_method[method]) if method in pilot.by_method else _bounded(rows, ceilings[method])
-        for method, rows in owed.items()
+        for method, rows in pending.items()
     ]
     nothing = Range(0.0, 0.0, 0.0)
     to_come = combined(
@@ -93,11 +93,11 @@ def estimate(
     )
     return Estimate(
         n_there=pilot.n_rows,
-        owed=owed,
+        pending=pending,
         measured={method: len(questions) for method, questions in pilot.by_method.items()},
         taken=summed([pilot.taken, begun]),
         to_come=to_come,
-        hours=_hours(to_come, sum(rows.rows for rows in owed.values()), pace),
+        hours=_hours(to_come, sum(rows.rows for rows in pending.values()), pace),
     )
 
 
@@ -128,20 +128,20 @@ def ceiling(agent: Agent, longest: Question, max_chars: int, price: Price | None
     return combined(lambda most: Range(0.0, None, most), row)
 
 
-def _measured(owed: Owed, questions: Sequence[Amounts[Known]]) -> Amounts[Range | None]:
-    return combined(lambda *values: _sum_of_owed(owed, values), *questions)
+def _measured(pending: Pending, questions: Sequence[Amounts[Known]]) -> Amounts[Range | None]:
+    return combined(lambda *values: _sum_of_pending(pending, values), *questions)
 
 
-def _bounded(owed: Owed, row: Amounts[Range | None]) -> Amounts[Range | None]:
-    return combined(lambda one: one.each(lambda x: x * owed.rows), row)
+def _bounded(pending: Pending, row: Amounts[Range | None]) -> Amounts[Range | None]:
+    return combined(lambda one: one.each(lambda x: x * pending.rows), row)
 
 
-def _sum_of_owed(owed: Owed, values: Sequence[float]) -> Range:
+def _sum_of_pending(pending: Pending, values: Sequence[float]) -> Range:
     """The 95 % prediction interval of this room's docstring."""
-    n, expected = len(values), owed.rows * float(np.mean(values))
+    n, expected = len(values), pending.rows * float(np.mean(values))
     if n < 2:
         return Range(0.0, expected, math.inf)
-    half = t_95(n - 1) * owed.rows * float(np.std(values, ddof=1)) * math.sqrt(1 / n + 1 / owed.questions)
+    half = t_95(n - 1) * pending.rows * float(np.std(values, ddof=1)) * math.sqrt(1 / n + 1 / pending.questions)
     return Range(max(0.0, expected - half), expected, expected + half)
 
 

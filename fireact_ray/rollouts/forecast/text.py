@@ -17,19 +17,20 @@ _AMOUNTS = {
     "searches": "searches",
     "cost_usd": "cost in USD",
 }
-_HEADER = ("", "there", "to come", "low", "high", "in all")
+_HEADER = ("", "done", "remaining", "low", "high", "total")
 
 
 def forecast_text(estimate: Estimate, fits: Sequence[Fit], *, may_shrink: bool = False) -> str:
-    """`may_shrink`: owed rows may prove unneeded."""
-    shrinking = ["rows that prove unneeded on the way make it cheaper: all are reckoned with"] if may_shrink else []
+    """`may_shrink`: pending rows may yet be skipped."""
+    shrinking = ["rows that need not be run make it cheaper: all are reckoned with"] if may_shrink else []
     return "\n".join(
         [*_about_rows(estimate), *shrinking, "", _table(estimate), *_about_time(estimate), *_about_budget(fits)]
     )
 
 
 def _about_rows(estimate: Estimate) -> list[str]:
-    rows = f"{estimate.n_there + estimate.n_owed} rows planned, {estimate.n_there} there, {estimate.n_owed} owed"
+    n_done, n_pending = estimate.n_there, estimate.n_pending
+    rows = f"{n_done + n_pending} rows planned, {n_done} done, {n_pending} pending"
     measured = ", ".join(f"{method} on {n}" for method, n in estimate.measured.items())
     lines = [rows, f"measured: {measured} questions; low and high: 95 %" if measured else "measured: nothing"]
     if estimate.unmeasured:
@@ -51,7 +52,7 @@ def _table(estimate: Estimate) -> str:
 
 
 def _about_time(estimate: Estimate) -> list[str]:
-    if not estimate.n_owed:
+    if not estimate.n_pending:
         return []
     by_limit = [
         f"- {name}: {known(_span, hours) or UNKNOWN}{', this one binds' if name == estimate.binding else ''}"
@@ -69,7 +70,7 @@ def _verdict(fit: Fit) -> str:
         return "unknown whether it suffices"
     if fit.share < 1:
         least = "at least " if fit.need is not None and fit.need.expected is None else "about "
-        return f"does not suffice, {least}{fit.share:.0%} of the owed rows would be done"
+        return f"does not suffice, {least}{fit.share:.0%} of the pending rows would be done"
     return "suffices" if fit.is_certain else "suffices for what is expected, not for the upper end"
 
 

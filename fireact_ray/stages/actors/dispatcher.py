@@ -27,24 +27,24 @@ _MAX_CONCURRENCY = 10_000
 class DispatchActor:
     """Methods are coroutines, so that they run one at a time on one loop."""
 
-    def __init__(self, home: Folder, policy: Policy, n_seats: int, recording: Folder | None) -> None:
+    def __init__(self, home: Folder, policy: Policy, n_workers: int, recording: Folder | None) -> None:
         forward_warnings()
-        self._dispatch = Dispatch(home, policy, n_seats, recording)
+        self._dispatch = Dispatch(home, policy, n_workers, recording)
         self._line: list[tuple[Planned, bool | None]] = []
         self._number = -1
         spare_collector()
 
-    async def landed(self) -> Any:
-        return self._dispatch.landed
+    async def written(self) -> Any:
+        return self._dispatch.written
 
     async def feed(self, table: pa.Table) -> int:
-        """Rows of plan.parquet with a column `landed`, in the order of the plan; returns how many rows wait."""
+        """Rows of plan.parquet with a column `written`, in the order of the plan; returns how many rows wait."""
         n_waiting = 0
         for row in table.to_pylist():
             if row["line"] != self._number:
                 n_waiting = self._feed_line()
                 self._number = row["line"]
-            self._line.append((planned_row(row), row["landed"]))
+            self._line.append((planned_row(row), row["written"]))
         return n_waiting
 
     async def fed(self) -> None:
@@ -54,11 +54,11 @@ class DispatchActor:
     async def waiting(self) -> int:
         return self._dispatch.feed(())
 
-    async def join(self, seat: str, writer: str) -> None:
-        self._dispatch.join(seat, writer)
+    async def join(self, worker: str, writer: str) -> None:
+        self._dispatch.join(worker, writer)
 
-    async def exchange(self, seat: str, report: Report, room: int) -> Order:
-        return self._dispatch.exchange(seat, report, room)
+    async def exchange(self, worker: str, report: Report, room: int) -> Order:
+        return self._dispatch.exchange(worker, report, room)
 
     async def halt(self, error: FireActError) -> None:
         self._dispatch.halt(error)
@@ -77,20 +77,20 @@ class DispatchActor:
 class ActorSource:
     """The dispatcher as a pool's Source."""
 
-    def __init__(self, dispatcher: Any, seat: str) -> None:
-        self._dispatcher, self._seat = dispatcher, seat
+    def __init__(self, dispatcher: Any, worker: str) -> None:
+        self._dispatcher, self._worker = dispatcher, worker
 
     async def exchange(self, report: Report, room: int) -> Order:
-        order: Order = await self._dispatcher.exchange.remote(self._seat, report, room)
+        order: Order = await self._dispatcher.exchange.remote(self._worker, report, room)
         return order
 
 
 @contextmanager
-def open_dispatcher(home: Folder, n_seats: int, recording: Folder | None) -> Iterator[Any]:
+def open_dispatcher(home: Folder, n_workers: int, recording: Folder | None) -> Iterator[Any]:
     """The handle of the dispatcher of a run whose plan is written."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"num_cpus": 0, "max_concurrency": _MAX_CONCURRENCY, "scheduling_strategy": here}
-    dispatcher = ray.remote(DispatchActor).options(**options).remote(home, read_policy(home), n_seats, recording)
+    dispatcher = ray.remote(DispatchActor).options(**options).remote(home, read_policy(home), n_workers, recording)
     try:
         yield dispatcher
     finally:

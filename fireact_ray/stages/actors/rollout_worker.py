@@ -18,7 +18,7 @@ from fireact_ray.core.utils.gc_tuning import spare_collector
 from fireact_ray.rollouts.journal import Journal
 from fireact_ray.rollouts.pool import Assignment, Pool
 from fireact_ray.rollouts.replay import journaled
-from fireact_ray.rollouts.writer import Lander
+from fireact_ray.rollouts.writer import Writer
 from fireact_ray.stages.actors.dispatcher import ActorSource
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 
@@ -43,9 +43,9 @@ class RolloutWorker:
     def __init__(self) -> None:
         forward_warnings()
 
-    async def run(self, settings: WorkerSettings, seat: str, dispatcher: Any) -> None:
+    async def run(self, settings: WorkerSettings, worker: str, dispatcher: Any) -> None:
         """Until there is nothing left to run. Ray calls it again in a new process when this one dies."""
-        writer = f"{seat}-{uuid.uuid4().hex[:8]}"
+        writer = f"{worker}-{uuid.uuid4().hex[:8]}"
         journal = Journal(settings.home / "journal", writer)
         agents = settings.builder(settings.backend, settings.slots)
         spare_collector()
@@ -55,11 +55,12 @@ class RolloutWorker:
             agent = journaled(agents[row.method], journal, row.trajectory_id, assignment.paid, settings.offline)
             return await agent.run(row.question, row.attempt)
 
-        await dispatcher.join.remote(seat, writer)
-        lander = Lander(settings.home / "trajectories", writer)
+        await dispatcher.join.remote(worker, writer)
+        rows = Writer(settings.home / "trajectories", writer)
         shipping = asyncio.create_task(_ship(journal))
         try:
-            await Pool(run_row, lander, ActorSource(dispatcher, seat), settings.open_per_slot * settings.slots).run()
+            source, n_open = ActorSource(dispatcher, worker), settings.open_per_slot * settings.slots
+            await Pool(run_row, rows, source, n_open).run()
         finally:
             shipping.cancel()
             journal.close()

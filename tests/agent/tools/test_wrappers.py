@@ -12,7 +12,7 @@ from fireact_ray.agent.tools.cache import CachingBackend
 from fireact_ray.agent.tools.circuit_breaker import BreakerBackend
 from fireact_ray.agent.tools.config import SearchConfig
 from fireact_ray.agent.tools.faults import FaultPlan, FaultyBackend
-from fireact_ray.agent.tools.rate_limit import PacedBackend
+from fireact_ray.agent.tools.rate_limit import RateLimitedBackend
 from fireact_ray.agent.tools.stack import wrapped
 from fireact_ray.core.errors import ToolError
 from fireact_ray.core.types import Hit
@@ -178,7 +178,7 @@ async def test_one_search_probes_and_a_cancelled_probe_frees_its_place():
 
 
 async def test_searches_keep_the_pace_in_the_order_in_which_they_came():
-    paced = PacedBackend(inner := DictBackend({}), per_second=100, burst=5)
+    paced = RateLimitedBackend(inner := DictBackend({}), per_second=100, burst=5)
     started = time.monotonic()
     await asyncio.gather(*(paced.search(f"{n}", 1) for n in range(25)))
     assert 0.19 <= time.monotonic() - started < 0.6  # 5 at once, 20 at 100 a second
@@ -187,7 +187,7 @@ async def test_searches_keep_the_pace_in_the_order_in_which_they_came():
 
 async def test_a_rest_allows_a_burst_and_no_more():
     clock = Clock()
-    paced = PacedBackend(DictBackend({}), per_second=10, burst=3, clock=clock)
+    paced = RateLimitedBackend(DictBackend({}), per_second=10, burst=3, clock=clock)
     assert [round(paced._take(), 6) for _ in range(5)] == [-0.2, -0.1, 0.0, 0.1, 0.2]
     clock.now += 100
     assert [round(paced._take(), 6) for _ in range(4)] == [-0.2, -0.1, 0.0, 0.1]

@@ -7,7 +7,7 @@ from fakes import finished_trajectory as trajectory
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import ROWS_PER_GROUP, Folder, finished_keys, read_trajectories, write_trajectories
-from fireact_ray.core.storage.inputs import claim
+from fireact_ray.core.storage.inputs import lock_inputs
 
 
 def test_trajectories_read_back_as_they_were_written_in_the_order_of_their_keys(tmp_path):
@@ -85,16 +85,16 @@ def test_nothing_half_written_is_visible(tmp_path):
 def test_other_inputs_in_an_old_folder_are_refused_by_field_name(tmp_path):
     folder = Folder(str(tmp_path / "t"))
     inputs = {"seed": 0, "teacher": {"sampling": {"temperature": 0.0}}}
-    claim(folder, inputs, is_empty=True)
-    claim(folder, inputs, is_empty=False)
+    lock_inputs(folder, inputs, is_empty=True)
+    lock_inputs(folder, inputs, is_empty=False)
     with pytest.raises(InputError, match=r"teacher\.sampling\.temperature: was 0\.0, now 0\.7"):
-        claim(folder, {"seed": 0, "teacher": {"sampling": {"temperature": 0.7}}}, is_empty=False)
+        lock_inputs(folder, {"seed": 0, "teacher": {"sampling": {"temperature": 0.7}}}, is_empty=False)
 
 
 def test_a_folder_in_which_nothing_landed_takes_other_inputs(tmp_path):
     folder = Folder(str(tmp_path / "t"))
-    claim(folder, {"model": "a typo"}, is_empty=True)
-    claim(folder, {"model": "right"}, is_empty=True)
+    lock_inputs(folder, {"model": "a typo"}, is_empty=True)
+    lock_inputs(folder, {"model": "right"}, is_empty=True)
     assert folder.read_json("inputs.json") == {"model": "right"}
 
 

@@ -173,7 +173,7 @@ COMMANDS = {
     "export": (["export", "runs/x", "--format=chat", "--out=y"], "fireact_ray.stages.export_file.export"),
     "show": (["show", "runs/x"], "fireact_ray.cli.show.show"),
     "status": (["status", "runs/x", "--watch"], "fireact_ray.cli.status.watch_status"),
-    "doctor": (["doctor", "runs/x"], "fireact_ray.rollouts.audit.books"),
+    "doctor": (["doctor", "runs/x"], "fireact_ray.rollouts.audit.audit"),
     "import": (["import", "demo", "rows.json"], "fireact_ray.stages.import_file.import_file"),
     "plan": (["plan", "demo"], "fireact_ray.stages.plan.plan_costs"),
     "convert": (["convert", "demo"], "fireact_ray.stages.convert._choose"),

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from fireact_ray.core.types import Action, Observation
-from fireact_ray.data.formats.conversations import Said, read_rows, read_turns
+from fireact_ray.data.formats.conversations import Message, read_rows, read_turns
 from fireact_ray.data.formats.files import numbered_rows
 from fireact_ray.data.formats.importers import import_trajectories
 from fireact_ray.data.formats.transcript import NoTranscript
@@ -13,7 +13,12 @@ SEARCH = "Thought: I look it up.\nAction: search[Lake Tarn depth]"
 FOUND = "Lake Tarn is 410 m deep."
 FINISH = "Thought: I have it.\nAction: finish[410 m]"
 
-TURNS = (Said("user", ASK), Said("assistant", SEARCH), Said("observation", FOUND), Said("assistant", FINISH))
+TURNS = (
+    Message("user", ASK),
+    Message("assistant", SEARCH),
+    Message("observation", FOUND),
+    Message("assistant", FINISH),
+)
 
 
 def tool_call(name: str, arguments: str) -> dict:
@@ -85,11 +90,11 @@ def test_with_tools_a_plain_reply_is_the_answer_and_arguments_stay_what_they_are
         ]
     }
     assert read_turns(row) == (
-        Said("system", "Use tools."),
-        Said("user", ASK),
-        Said("assistant", 'Action: search[{"query": "a", "k": 3}]\nAction: search[no json]'),
-        Said("observation", FOUND),
-        Said("assistant", "Action: finish[410 m]"),
+        Message("system", "Use tools."),
+        Message("user", ASK),
+        Message("assistant", 'Action: search[{"query": "a", "k": 3}]\nAction: search[no json]'),
+        Message("observation", FOUND),
+        Message("assistant", "Action: finish[410 m]"),
     )
 
 
@@ -102,9 +107,9 @@ def test_sharegpt_has_calls_of_its_own_and_a_system_field():
         ],
     }
     assert read_turns(row) == (
-        Said("system", "Use tools."),
-        Said("user", ASK),
-        Said("assistant", "Action: search[Lake Tarn]"),
+        Message("system", "Use tools."),
+        Message("user", ASK),
+        Message("assistant", "Action: search[Lake Tarn]"),
     )
 
 

@@ -39,11 +39,11 @@ def test_at_1_the_words_must_be_the_same():
 def test_the_index_finds_what_comparing_with_all_finds(questions, asked, threshold):
     words = set(asked.split())
 
-    def likeness(question: str) -> float:
+    def similarity(question: str) -> float:
         other = set(question.split())
         return len(words & other) / len(words | other) if words else 0.0
 
-    best = max(map(likeness, questions), default=0.0)
+    best = max(map(similarity, questions), default=0.0)
     found = QuestionIndex(questions, threshold).find(asked)
     assert (found is not None) == (best >= threshold)
-    assert found is None or likeness(found) == best
+    assert found is None or similarity(found) == best

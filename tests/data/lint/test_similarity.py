@@ -11,7 +11,7 @@ WORDS = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=0, max_size=9).
 
 
 def by_comparing_all(texts: list[str], threshold: float) -> dict[int, float]:
-    """Places that are not kept, with the greatest likeness to a kept one before."""
+    """Places that are not kept, with the greatest similarity to a kept one before."""
     kept: list[int] = []
     dropped = {}
     sets = [shingles(text) for text in texts]

@@ -4,7 +4,7 @@ from fireact_ray.agent.quota.budget import BudgetLimits, Price, Spent
 from fireact_ray.core.types import Usage
 from fireact_ray.rollouts.forecast.amounts import Amounts, Range
 from fireact_ray.rollouts.forecast.budget_fit import fits
-from fireact_ray.rollouts.forecast.estimate import Estimate, Owed
+from fireact_ray.rollouts.forecast.estimate import Estimate, Pending
 
 SPENT = Spent(20, Usage(900, 100))  # $ 0.001 at PRICE
 PRICE = Price(1.0, 1.0)
@@ -13,7 +13,8 @@ PRICE = Price(1.0, 1.0)
 def to_come(need: Range | None, hours: Range | None = None) -> Estimate:
     """`need` of each amount; tokens are prompt and completion tokens together."""
     amounts = Amounts.all(need)
-    return Estimate(5, {"react": Owed(10, 10)}, {"react": 5}, Amounts.all(0), amounts, {"generate.concurrency": hours})
+    pending, hours_by_limit = {"react": Pending(10, 10)}, {"generate.concurrency": hours}
+    return Estimate(5, pending, {"react": 5}, Amounts.all(0), amounts, hours_by_limit)
 
 
 def test_without_a_budget_there_is_nothing_to_fit():

@@ -47,7 +47,7 @@ class Slots:
         """How many tokens of a prompt need not be computed; always less than all."""
         return self._longest_known(torch.tensor(prompt_ids))[0]
 
-    def claim(self, prompt_ids: Sequence[int], busy: Collection[int]) -> tuple[int, int]:
+    def lock_inputs(self, prompt_ids: Sequence[int], busy: Collection[int]) -> tuple[int, int]:
         """A slot that is not `busy`, and how many tokens of the prompt it now holds: fewer than all."""
         known, source = self._longest_known(torch.tensor(prompt_ids))
         slot = source
