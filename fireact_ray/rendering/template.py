@@ -5,6 +5,16 @@ The template is filled with numbered marks instead of texts, up to each turn: fi
 Marks are then replaced by texts that are encoded as plain text, while the template's own text keeps its special
 tokens: no text can forge one. The layout depends on the shape of a conversation alone, so it is computed once.
 
+With ChatML, a question and its answer as the marks M0 and M1 give the text
+
+    <|im_start|>user\\nM0<|im_end|>\\n<|im_start|>assistant\\nM1<|im_end|>\\n
+
+which is known without M1 first (asked for the reply), so the turns and their layout are
+
+    user       [<|im_start|>] "user\\n" text 0 [<|im_end|>] "\\n" [<|im_start|>] "assistant\\n"      mask 0
+    assistant  text 1 [<|im_end|>]                                                               mask 1
+               "\\n"                                                                             mask 0
+
 A template that rewrites what it was given, or changes earlier turns later, is refused: a prompt would then differ from
 the training row.
 """

@@ -4,6 +4,13 @@ Lines of rows come in, with what is written of them; workers take rows and repor
 it is driven by an actor (stages.actors.dispatcher), and in the same way by a loop on a virtual clock.
 
     planned = written + pending + skipped, and a row is held by one worker at a time.
+
+    ready -> held by a worker -> finished -> written
+      ^           |
+      +-----------+  given up, or its worker died or fell silent
+                  |  the 5th death in which it got no further: it is tried alone
+                  |  the 3rd death in which it was alone: quarantined -> written as failed, by whoever asks first
+    ready, held -> skipped, once an earlier row of its line or enough rows of its method are accepted
 """
 
 from __future__ import annotations

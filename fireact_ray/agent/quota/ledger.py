@@ -2,6 +2,16 @@
 
 Rates, concurrency and pauses belong to the model and are shared by all runs; a budget belongs to one run. Nothing here
 waits or looks at a clock: `now` is an argument, and who wants to wait does so outside (see gate).
+
+A call asks for a lease, and says later how it ended:
+
+    lease -> Wait    ask again after so many seconds, or when another lease is settled
+          -> Denied  never: the budget is spent, or the provider refuses everything
+          -> Grant   open: a slot is taken, its most expensive outcome is reserved in the budget
+                       settle             -> slot free, the reservation becomes what was spent
+                       `lease_s` passed   -> expired: the caller must have died. Slot free; the call counts as paid,
+                                             until a late settle says what it really took
+                       the run began anew -> disowned: slot free; a late settle adds what was spent
 """
 
 from __future__ import annotations

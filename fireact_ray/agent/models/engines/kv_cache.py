@@ -3,6 +3,12 @@
 One slot holds one conversation, also after its reply: the next prompt of an agent is its last prompt, the reply
 and an observation. So a new prompt takes over what some slot already holds of it, and only the rest is
 computed.
+
+    slot 2 holds      question, thought 1, action 1                    (its last prompt and its reply)
+    the next prompt   question, thought 1, action 1, observation 1
+    computed                                         observation 1
+
+Where a prompt and a slot part earlier, what they share is kept and the rest of the slot is written over.
 """
 
 from __future__ import annotations
@@ -47,7 +53,7 @@ class Slots:
         """How many tokens of a prompt need not be computed; always less than all."""
         return self._longest_known(torch.tensor(prompt_ids))[0]
 
-    def lock_inputs(self, prompt_ids: Sequence[int], busy: Collection[int]) -> tuple[int, int]:
+    def claim(self, prompt_ids: Sequence[int], busy: Collection[int]) -> tuple[int, int]:
         """A slot that is not `busy`, and how many tokens of the prompt it now holds: fewer than all."""
         known, source = self._longest_known(torch.tensor(prompt_ids))
         slot = source
