@@ -12,9 +12,10 @@ Only text that the model has just written is ever parsed, and only its first act
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fireact_ray.core.types import Action
+from fireact_ray.core.types import Action, Question, Step, Turn
 
 THOUGHT, ACTION, OBSERVATION = "Thought:", "Action:", "Observation:"
 STOP = (f"\n{OBSERVATION}",)
@@ -115,3 +116,22 @@ def _balanced(text: str) -> str | None:
         if depth == 0:
             return text[:i]
     return None
+
+
+def episode(question: Question, steps: Sequence[Step], trained: bool = False) -> tuple[Turn, ...]:
+    """Question and steps as a conversation: what an agent is prompted with and what a student is trained on.
+
+    `trained` marks the assistant's turns. A step without a usable action shows the reply's thought alone.
+    """
+    turns = [Turn("user", question.text)]
+    for step in steps:
+        turns.append(Turn("assistant", step_text(step), trained))
+        if step.observation is not None:
+            turns.append(Turn("user", f"{OBSERVATION} {step.observation.text}"))
+    return tuple(turns)
+
+
+def step_text(step: Step) -> str:
+    if step.action is None:
+        return f"{THOUGHT} {step.thought}"
+    return render(step.thought, step.action)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from fireact_ray.agent.methods.react import episode
 from fireact_ray.core.errors import DataError
+from fireact_ray.core.grammar import episode
 from fireact_ray.core.types import Score, Step, StopReason, Trajectory, Turn
 from fireact_ray.data.traces import has_trace, plain_thought
 

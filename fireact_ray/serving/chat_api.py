@@ -14,8 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fireact_ray.agent.methods.react import step_text
-from fireact_ray.core.grammar import OBSERVATION
+from fireact_ray.core.grammar import OBSERVATION, step_text
 from fireact_ray.core.types import Step, StopReason, Trajectory, Usage
 
 MAX_QUESTION_CHARS = 8_000

@@ -51,6 +51,7 @@ from fireact_ray.stages.convert_blocks import IN_PROCESS, PrepareRows, prepared
 from fireact_ray.tasks import load_questions
 
 _LINTED = 1_000  # rows, for the card
+_SHAPING_ROOMS = ("core", "tasks", "rendering", "data")
 _LATER = {"output_dir", "replay", "ray", "train", "evaluate", "serve"}  # what they say makes no other dataset
 _TOKENIZER_FILES = (".json", ".jinja", ".model", ".txt")
 
@@ -140,8 +141,16 @@ def _inputs(recipe: Recipe, source: Folder, questions: Sequence[str]) -> str:
     base_dir = base_model_dir(recipe.student.base_model)
     is_folder = Path(base_dir).is_dir()
     tokenizer = Folder(base_dir).digest(_TOKENIZER_FILES) if is_folder else HubTokenizer.load(base_dir).fingerprint
-    code = [file.read_text(encoding="utf-8") for file in sorted(Path(fireact_ray.__file__).parent.rglob("*.py"))]
+    code = [file.read_text(encoding="utf-8") for file in shaping_code()]
     return content_hash([source.digest((".parquet",)), settings, tokenizer, questions, code])
+
+
+def shaping_code() -> list[Path]:
+    """The files of this package that decide what a dataset holds: the rooms below `data`, but for those that make
+    trajectories, and this stage."""
+    home = Path(fireact_ray.__file__).parent
+    rooms = (file for room in _SHAPING_ROOMS for file in (home / room).rglob("*.py"))
+    return sorted([*rooms, *(home / "stages").glob("convert*.py")])
 
 
 def _passed(rows: pa.Table, names: Sequence[str]) -> DropReport:

@@ -3,8 +3,8 @@ from fakes import ByteTokenizer, question
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fireact_ray.agent.methods.react import episode
 from fireact_ray.core.errors import DataError
+from fireact_ray.core.grammar import episode
 from fireact_ray.core.types import Action, Observation, Step, Turn
 from fireact_ray.rendering import make_renderer
 

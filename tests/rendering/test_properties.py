@@ -9,8 +9,7 @@ from fakes import question
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fireact_ray.agent.methods.react import episode
-from fireact_ray.core.grammar import canonical_argument, canonical_line
+from fireact_ray.core.grammar import canonical_argument, canonical_line, episode
 from fireact_ray.core.types import Action, Observation, Step, Turn
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Renderer

@@ -5,8 +5,8 @@ import torch
 from fakes import question
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fireact_ray.agent.methods.react import episode
 from fireact_ray.agent.models.base import Sampling
+from fireact_ray.core.grammar import episode
 from fireact_ray.core.types import Action, Observation, Step, Turn
 from fireact_ray.recipe.schema import StudentConfig
 from fireact_ray.recipe.student import open_student

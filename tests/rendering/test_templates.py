@@ -3,8 +3,8 @@
 import pytest
 from fakes import question
 
-from fireact_ray.agent.methods.react import episode
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.grammar import episode
 from fireact_ray.core.types import Action, Observation, ObservationStatus, Step, Turn
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer

@@ -1,11 +1,13 @@
 import json
 import shutil
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import fireact_ray
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder, read_trajectories, write_trajectories
 from fireact_ray.data.examples import to_example
@@ -16,7 +18,7 @@ from fireact_ray.recipe.student import base_model_dir
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.stages import convert_blocks
-from fireact_ray.stages.convert import convert
+from fireact_ray.stages.convert import convert, shaping_code
 from fireact_ray.stages.convert_blocks import PrepareRows
 from fireact_ray.stages.export_file import export
 from fireact_ray.stages.generate import generate
@@ -236,3 +238,12 @@ def test_nothing_to_train_on_stops_with_the_reason(recipe):
 def test_a_run_without_trajectories_says_what_to_run_first(tmp_path):
     with pytest.raises(InputError, match="Run `fireact generate` or `fireact import` first"):
         convert(small_recipe(tmp_path))
+
+
+def test_a_change_of_code_that_shapes_no_row_converts_nothing_anew():
+    home = Path(fireact_ray.__file__).parent
+    shaping = {file.relative_to(home).as_posix() for file in shaping_code()}
+    assert {"rendering/plain.py", "data/selection/filters.py", "core/grammar.py", "stages/convert.py"} <= shaping
+    rooms = {name.split("/")[0] for name in shaping}
+    assert rooms == {"core", "tasks", "rendering", "data", "stages"}
+    assert {name for name in shaping if name.startswith("stages/")} == {"stages/convert.py", "stages/convert_blocks.py"}

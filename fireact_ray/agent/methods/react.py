@@ -48,7 +48,7 @@ class Acting:
         return content_hash("".join(turn.content for turn in self._system) + reflect)
 
     def turns(self, question: Question, steps: Sequence[Step]) -> tuple[Turn, ...]:
-        conversation = list(self._system + episode(question, steps))
+        conversation = list(self._system + grammar.episode(question, steps))
         if self.reflect_every and steps and len(steps) % self.reflect_every == 0:
             request = REFLECT.format(n=len(steps))
             conversation[-1] = Turn("user", f"{conversation[-1].content}\n{request}")
@@ -56,22 +56,3 @@ class Acting:
 
     def parse(self, text: str) -> grammar.Parsed:
         return grammar.parse(text)
-
-
-def episode(question: Question, steps: Sequence[Step], trained: bool = False) -> tuple[Turn, ...]:
-    """Question and steps as a conversation: what an agent is prompted with and what a student is trained on.
-
-    `trained` marks the assistant's turns. A step without a usable action shows the reply's thought alone.
-    """
-    turns = [Turn("user", question.text)]
-    for step in steps:
-        turns.append(Turn("assistant", step_text(step), trained))
-        if step.observation is not None:
-            turns.append(Turn("user", f"{grammar.OBSERVATION} {step.observation.text}"))
-    return tuple(turns)
-
-
-def step_text(step: Step) -> str:
-    if step.action is None:
-        return f"{grammar.THOUGHT} {step.thought}"
-    return grammar.render(step.thought, step.action)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fireact_ray.agent.methods.react import step_text
 from fireact_ray.core.errors import DataError, InputError
+from fireact_ray.core.grammar import step_text
 from fireact_ray.core.storage.folder import Folder, read_trajectories
 from fireact_ray.core.types import Trajectory
 from fireact_ray.data.formats.conversations import Message, is_stored, read_rows, read_turns
