@@ -104,7 +104,9 @@ def _shuffled(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
 def _in_steps(lengths: Sequence[int], pack_tokens: int | None) -> float:
     """As training cuts its steps; without packing a line holds one example and lines of like length stand together."""
     rows = [Row(str(i), np.zeros(n, np.int32), np.ones(n, np.int8)) for i, n in enumerate(lengths)]
-    config = TrainConfig("nano", epochs=1, global_batch_size=32, micro_batch_tokens=8192, pack_tokens=pack_tokens)
+    config = TrainConfig(
+        base_model="nano", epochs=1, global_batch_size=32, micro_batch_tokens=8192, pack_tokens=pack_tokens
+    )
     steps = list(plan_steps(rows, config))
     return sum(step.tokens for step in steps) / sum(step.computed_tokens for step in steps)
 
@@ -121,9 +123,7 @@ def _speed(rows: Sequence[Trajectory]) -> str:
         dataset, out = convert(recipe).local_path, Path(scratch) / "model"
         table = []
         for pack_tokens in (None, 2048, 4096):
-            config = TrainConfig(
-                base_model_dir("nano"), "full", epochs=1, global_batch_size=32, pack_tokens=pack_tokens
-            )
+            config = TrainConfig(base_model=base_model_dir("nano"), tuning="full", epochs=1, pack_tokens=pack_tokens)
             best = min((train(config, dataset, out, device="cpu") for _ in range(2)), key=lambda run: run.seconds)
             label = f"packs of {pack_tokens}" if pack_tokens else "sorted, padded"
             speed = f"{best.tokens_seen / best.seconds:.0f}"

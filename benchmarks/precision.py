@@ -16,7 +16,6 @@ import random
 import subprocess
 import tempfile
 import time
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -83,8 +82,10 @@ def _rows(folder: Path, n: int) -> Path:
 
 def _train_s(base: Path, dataset: Path, out: Path, precision: str) -> float:
     """Of one step: the least of two runs."""
-    config = TrainConfig(str(base), "full", epochs=1, global_batch_size=_BATCH, micro_batch_tokens=1024)
-    config = replace(config, precision=precision)
+    config = TrainConfig(
+        base_model=str(base), tuning="full", epochs=1, global_batch_size=_BATCH, micro_batch_tokens=1024
+    )
+    config = config.changed(precision=precision)
     runs = [train(config, dataset, out, device="cpu") for _ in range(2)]
     return min(run.seconds / run.steps for run in runs)
 

@@ -20,7 +20,7 @@ from fireact_ray.core.utils.itinerary import demo_itinerary, demo_plan
 from fireact_ray.recipe.loader import load_recipe, to_yaml
 from fireact_ray.recipe.schema import Recipe
 
-logger = logging.getLogger("fireact_ray.cli.app")  # also as `python -m fireact_ray.cli.app`
+logger = logging.getLogger("fireact_ray.cli.app")  # also as `python -m fireact_ray.cli`
 
 app = typer.Typer(
     help="From a teacher model, tools and questions to a fine-tuned, evaluated, served agent, on a Ray cluster.",

@@ -39,6 +39,7 @@ def _stays(path: str) -> str:
 NAMES = "names"  # context of a dump for others, in which places are given by their last names
 
 Rate = Annotated[float, Field(ge=0, le=1)]  # a share or a probability
+Share = Annotated[float, Field(ge=0, lt=1)]  # of which something is left
 BaseUrl = Annotated[str, AfterValidator(_plain_url)]
 _as_place = PlainSerializer(_place_or_name)
 Place = Annotated[str, AfterValidator(absolute), _as_place]  # a path, made absolute, or a URL

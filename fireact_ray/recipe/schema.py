@@ -29,6 +29,7 @@ from fireact_ray.data.selection.config import ConvertConfig
 from fireact_ray.rendering import RENDERERS
 from fireact_ray.rollouts.plan import Policy
 from fireact_ray.tasks import TASKS
+from fireact_ray.training.config import TrainSettings
 
 
 def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -154,38 +155,12 @@ class GenerateConfig(Section):
         return Policy(attempts, self.max_attempts_per_question is not None, self.escalate, self.target_accepted)
 
 
-class LoraConfig(Section):
-    """`target_modules` null: every linear layer."""
+class TrainSection(TrainSettings):
+    """How a training is spread, beside what shapes it (training.config.TrainSettings)."""
 
-    rank: PositiveInt = 8
-    alpha: PositiveInt = 16
-    dropout: Rate = 0.05
-    target_modules: tuple[str, ...] | None = None
-
-
-class TrainSection(Section):
-    """`global_batch_size`: examples per optimizer step over all workers; `micro_batch_tokens`: one forward pass.
-
-    `pack_tokens`: examples stand behind one another in lines of so many tokens, and see nothing of each other; null:
-    one a line, padded, which is faster on a CPU. It changes no step.
-    """
-
-    tuning: Literal["lora", "full"] = "lora"
-    sharding: Literal["ddp"] = "ddp"
-    lora: LoraConfig = LoraConfig()
     workers: PositiveInt = 1
     use_gpu: bool = False
     threads_per_worker: PositiveInt | None = None
-    epochs: PositiveInt = 3
-    learning_rate: PositiveFloat = 3e-4
-    warmup_ratio: Rate = 0.03
-    weight_decay: NonNegativeFloat = 0.0
-    global_batch_size: PositiveInt = 32
-    micro_batch_tokens: PositiveInt = 8192
-    pack_tokens: PositiveInt | None = None
-    max_grad_norm: PositiveFloat = 1.0
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    checkpoint_every_steps: PositiveInt = 100
     max_failures: NonNegativeInt = 3
 
 

@@ -32,6 +32,7 @@ from fireact_ray.stages.ray_session import own_error, ray_session
 from fireact_ray.stages.shared_folder import demand_shared
 from fireact_ray.stages.trainer import InterruptibleTrainer
 from fireact_ray.training.checkpoint import damage_of, newest_whole, step_of
+from fireact_ray.training.config import TrainConfig, TrainSettings
 
 logger = logging.getLogger(__name__)
 
@@ -70,12 +71,11 @@ def train(recipe: Recipe) -> Folder:
 
 def train_config(recipe: Recipe) -> dict[str, Any]:
     """The settings of the training room (training.config.TrainConfig as a dict)."""
-    section = recipe.train
-    shared = section.model_dump(
-        exclude={"lora", "workers", "use_gpu", "threads_per_worker", "max_failures"}, mode="json"
-    )
-    lora = {f"lora_{name}": value for name, value in section.lora.model_dump(mode="json").items()}
-    return {"base_model": recipe.student.base_model, "seed": recipe.seed, **shared, **lora}
+    shared = recipe.train.model_dump(include=set(TrainSettings.model_fields))
+    config = TrainConfig(base_model=recipe.student.base_model, seed=recipe.seed, **shared)
+    return {
+        name: value for name, value in config.to_dict().items() if name != "log_every_steps"
+    }  # which shapes nothing
 
 
 def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: Path) -> None:
@@ -182,7 +182,6 @@ def _train_worker(job: dict[str, Any]) -> None:
     """One Ray Train worker: the training room's loop, with checkpoints reported to Ray by every rank."""
     import torch
 
-    from fireact_ray.training.config import TrainConfig
     from fireact_ray.training.loop import train as train_loop
 
     forward_warnings()

@@ -1,93 +1,110 @@
-"""What one training run is told: which base, how to tune it, for how long, with how much memory at a time."""
+"""What one training run is told: how to tune its base, for how long, with how much memory at a time.
+
+One schema for a recipe's `train` section and for plain torchrun. What is stored beside a model or a checkpoint is flat:
+`lora_rank` instead of `lora.rank`; both spellings are read.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from fireact_ray.core.errors import TrainingError
+from fireact_ray.core.settings import Section, Share
 
-TUNINGS = ("lora", "full")
-SHARDINGS = ("ddp",)
-PRECISIONS = ("auto", "fp32", "bf16")
-_TYPES: dict[str, Any] = {
-    "str": str,
-    "int": int,
-    "int | None": (int, type(None)),
-    "float": (float, int),
-    "tuple[str, ...] | None": (tuple, type(None)),
-}
+_LORA = "lora_"
 
 
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """Raises TrainingError, with all problems at once, when a value is unknown or out of range."""
+class LoraConfig(Section):
+    """`target_modules`: names such as "q_proj"; null: every linear layer but the head."""
 
-    base_model: str  # a folder, or the id of a model on the Hugging Face hub
-    tuning: str = "lora"
-    sharding: str = "ddp"
-    lora_rank: int = 8
-    lora_alpha: float = 16.0
-    lora_dropout: float = 0.05
-    lora_target_modules: tuple[str, ...] | None = None  # names such as "q_proj"; None = every linear layer but the head
-    epochs: int = 3
-    learning_rate: float = 3e-4  # the peak; a cosine leads from there to a tenth of it
-    warmup_ratio: float = 0.03  # share of all steps
-    weight_decay: float = 0.0  # on matrices only
-    global_batch_size: int = 16  # examples per optimizer step, over all workers
-    micro_batch_tokens: int = 8192  # at most so many tokens, padding included, in one forward pass of one worker
-    pack_tokens: int | None = None  # examples stand behind one another in lines of so many tokens; None: one a line
-    max_grad_norm: float = 1.0
+    rank: PositiveInt = 8
+    alpha: PositiveFloat = 16.0
+    dropout: Share = 0.05
+    target_modules: tuple[str, ...] | None = None
+
+
+class TrainSettings(Section):
+    """What shapes a training, wherever it runs.
+
+    `learning_rate`: the peak; a cosine leads from there to a tenth of it. `warmup_ratio`: share of all steps.
+    `weight_decay`: on matrices only. `global_batch_size`: examples per optimizer step over all workers;
+    `micro_batch_tokens`: at most so many tokens, padding included, in one forward pass of one worker. `pack_tokens`:
+    examples stand behind one another in lines of so many tokens, and see nothing of each other; null: one a line,
+    padded, which is faster on a CPU. It changes no step. `precision` auto: what this hardware does fast
+    (training.precision). `checkpoint_every_steps` 0: none on the way.
+    """
+
+    tuning: Literal["lora", "full"] = "lora"
+    sharding: Literal["ddp"] = "ddp"
+    lora: LoraConfig = LoraConfig()
+    epochs: PositiveInt = 3
+    learning_rate: PositiveFloat = 3e-4
+    warmup_ratio: Share = 0.03
+    weight_decay: NonNegativeFloat = 0.0
+    global_batch_size: PositiveInt = 32
+    micro_batch_tokens: PositiveInt = 8192
+    pack_tokens: PositiveInt | None = None
+    max_grad_norm: PositiveFloat = 1.0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    checkpoint_every_steps: NonNegativeInt = 100
+
+    @field_validator("tuning", mode="before")
+    @classmethod
+    def _is_built(cls, tuning: Any) -> Any:
+        if tuning == "qlora":
+            raise ValueError("'qlora' is not built yet; known: lora, full")
+        return tuning
+
+    @model_validator(mode="after")
+    def _packs_fit(self) -> TrainSettings:
+        if self.pack_tokens is not None and self.pack_tokens > self.micro_batch_tokens:
+            raise ValueError(f"pack_tokens may be at most micro_batch_tokens ({self.micro_batch_tokens})")
+        return self
+
+
+class TrainConfig(TrainSettings):
+    """The settings of one run. `base_model`: a folder, or the id of a model on the Hugging Face hub."""
+
+    base_model: str
     seed: int = 0
-    precision: str = "auto"  # auto: what this hardware does fast (training.precision)
-    checkpoint_every_steps: int = 0  # 0: none on the way
-    log_every_steps: int = 10
+    log_every_steps: PositiveInt = 10
 
-    def __post_init__(self) -> None:
-        if problems := list(self._problems()):
-            raise TrainingError("\n".join(problems))
+    @model_validator(mode="before")
+    @classmethod
+    def _nested(cls, row: Any) -> Any:
+        if not isinstance(row, dict):
+            return row
+        flat = {name.removeprefix(_LORA): value for name, value in row.items() if name.startswith(_LORA)}
+        kept = {name: value for name, value in row.items() if not name.startswith(_LORA)}
+        return {**kept, "lora": flat} if flat else kept
 
     def to_dict(self) -> dict[str, Any]:
-        row = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {**row, "lora_target_modules": self.lora_target_modules and list(self.lora_target_modules)}
+        """Flat and of plain types, as it is stored."""
+        row = self.model_dump(mode="json")
+        return {**row, **{f"{_LORA}{name}": value for name, value in row.pop("lora").items()}}
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> TrainConfig:
-        known = [field.name for field in dataclasses.fields(cls)]
-        if unknown := sorted(set(row) - set(known)):
-            raise TrainingError(f"Unknown training settings {unknown}. Known: {', '.join(known)}.")
-        modules = row.get("lora_target_modules")
-        return cls(**{**row, "lora_target_modules": None if modules is None else tuple(modules)})
+        """Raises TrainingError, with all problems at once, when a setting is unknown or its value out of range."""
+        try:
+            return cls.model_validate(row)
+        except ValidationError as error:
+            problems = [
+                f"{'.'.join(map(str, problem['loc'])) or 'train'}: {problem['msg']}, found {problem['input']!r}"
+                for problem in error.errors(include_url=False)
+            ]
+            raise TrainingError("\n".join(problems)) from None
 
-    def _problems(self) -> Iterator[str]:
-        wrong = [f for f in dataclasses.fields(self) if not isinstance(getattr(self, f.name), _TYPES[str(f.type)])]
-        for field in wrong:
-            yield f"{field.name} is {getattr(self, field.name)!r}; it must be of type {field.type}."
-        if not wrong:
-            yield from self._bad_values()
-
-    def _bad_values(self) -> Iterator[str]:
-        if self.tuning == "qlora":
-            yield "tuning 'qlora' needs the gpu extra and is not built yet. Known: lora, full."
-        elif self.tuning not in TUNINGS:
-            yield f"tuning '{self.tuning}' is not known. Known: {', '.join(TUNINGS)}."
-        if self.sharding not in SHARDINGS:
-            yield f"sharding '{self.sharding}' is not known here. Known: {', '.join(SHARDINGS)}."
-        if self.precision not in PRECISIONS:
-            yield f"precision '{self.precision}' is not known. Known: {', '.join(PRECISIONS)}."
-        for name in ("lora_rank", "epochs", "global_batch_size", "micro_batch_tokens", "log_every_steps"):
-            if getattr(self, name) < 1:
-                yield f"{name} is {getattr(self, name)}; it must be 1 or more."
-        if self.pack_tokens is not None and not 1 <= self.pack_tokens <= self.micro_batch_tokens:
-            yield f"pack_tokens is {self.pack_tokens}; it must be 1 to micro_batch_tokens ({self.micro_batch_tokens})."
-        for name in ("learning_rate", "lora_alpha", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                yield f"{name} is {getattr(self, name)}; it must be above 0."
-        for name in ("lora_dropout", "warmup_ratio"):
-            if not 0 <= getattr(self, name) < 1:
-                yield f"{name} is {getattr(self, name)}; it must be at least 0 and below 1."
-        for name in ("weight_decay", "checkpoint_every_steps"):
-            if getattr(self, name) < 0:
-                yield f"{name} is {getattr(self, name)}; it must not be negative."
+    def changed(self, **settings: Any) -> TrainConfig:
+        """With other values, checked as all are."""
+        return TrainConfig.from_dict({**self.to_dict(), **settings})

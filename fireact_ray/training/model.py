@@ -66,7 +66,7 @@ def prepare(model: Any, config: TrainConfig) -> Prepared:
 
 
 def _lora(model: nn.Module, config: TrainConfig) -> peft.LoraConfig:
-    targets = config.lora_target_modules
+    targets = config.lora.target_modules
     names = [name for name, _ in model.named_modules()]
     # PEFT itself only complains when none of them exists.
     if absent := [t for t in targets or () if not any(f".{name}".endswith(f".{t}") for name in names)]:
@@ -74,8 +74,8 @@ def _lora(model: nn.Module, config: TrainConfig) -> peft.LoraConfig:
         raise TrainingError(f"No module {absent} in this model. Its linear ones: {', '.join(sorted(linear))}.")
     return peft.LoraConfig(
         task_type=peft.TaskType.CAUSAL_LM,
-        r=config.lora_rank,
-        lora_alpha=config.lora_alpha,
-        lora_dropout=config.lora_dropout,
+        r=config.lora.rank,
+        lora_alpha=config.lora.alpha,
+        lora_dropout=config.lora.dropout,
         target_modules="all-linear" if targets is None else list(targets),
     )

@@ -1,6 +1,5 @@
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,7 @@ def trained_in_memory(monkeypatch: pytest.MonkeyPatch) -> list:
 def test_a_model_read_back_gives_the_logits_it_gave_in_memory(
     config, dataset_dir: Path, tmp_path: Path, trained_in_memory: list, tuning: str
 ):
-    train(replace(config, tuning=tuning), dataset_dir, tmp_path / "model")
+    train(config.changed(tuning=tuning), dataset_dir, tmp_path / "model")
     read = load_trained(tmp_path / "model")
     assert (read.tuning, read.renderer, read.renderer_fingerprint) == (tuning, "plain", "f00d")
     with torch.inference_mode():
@@ -50,7 +49,7 @@ def test_lora_leaves_the_base_as_it_was(
     config, dataset_dir: Path, tmp_path: Path, trained_in_memory: list, base_dir: Path
 ):
     on_disk = (base_dir / "model.safetensors").read_bytes()
-    train(replace(config, tuning="lora"), dataset_dir, tmp_path / "model")
+    train(config.changed(tuning="lora"), dataset_dir, tmp_path / "model")
     assert (base_dir / "model.safetensors").read_bytes() == on_disk
     before = load_file(base_dir / "model.safetensors")
     after = trained_in_memory[0].unload().state_dict()
@@ -59,7 +58,7 @@ def test_lora_leaves_the_base_as_it_was(
 
 
 def test_the_card_says_what_was_trained_on_what(config, dataset_dir: Path, tmp_path: Path, base_dir: Path):
-    result = train(replace(config, tuning="lora"), dataset_dir, tmp_path / "model")
+    result = train(config.changed(tuning="lora"), dataset_dir, tmp_path / "model")
     card = json.loads((tmp_path / "model" / "fireact.json").read_text())
     assert card["schema_version"] == 1
     assert card["base_model"] == str(base_dir.resolve())
@@ -77,7 +76,7 @@ def test_a_plain_base_loads_as_nobodys_student(base_dir: Path):
 
 
 def test_an_adapter_refuses_another_base(config, dataset_dir: Path, tmp_path: Path, base_dir: Path):
-    train(replace(config, tuning="lora"), dataset_dir, tmp_path / "model")
+    train(config.changed(tuning="lora"), dataset_dir, tmp_path / "model")
     moved = Path(shutil.copytree(base_dir, tmp_path / "moved"))
     assert load_trained(tmp_path / "model", base_model=str(moved)).tuning == "lora"
     weights = load_file(moved / "model.safetensors")
@@ -88,7 +87,7 @@ def test_an_adapter_refuses_another_base(config, dataset_dir: Path, tmp_path: Pa
 
 
 def test_an_adapter_without_its_card_is_refused(config, dataset_dir: Path, tmp_path: Path):
-    train(replace(config, tuning="lora"), dataset_dir, tmp_path / "model")
+    train(config.changed(tuning="lora"), dataset_dir, tmp_path / "model")
     (tmp_path / "model" / "fireact.json").unlink()
     with pytest.raises(InputError, match=r"holds an adapter without fireact\.json"):
         load_trained(tmp_path / "model")
@@ -96,8 +95,8 @@ def test_an_adapter_without_its_card_is_refused(config, dataset_dir: Path, tmp_p
 
 def test_a_model_folder_is_replaced_whole_or_not_at_all(config, dataset_dir: Path, tmp_path: Path):
     folder = tmp_path / "model"
-    train(replace(config, tuning="lora"), dataset_dir, folder)
-    train(replace(config, tuning="full"), dataset_dir, folder)
+    train(config.changed(tuning="lora"), dataset_dir, folder)
+    train(config.changed(tuning="full"), dataset_dir, folder)
     assert not (folder / "adapter_config.json").exists()
     assert load_trained(folder).tuning == "full"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

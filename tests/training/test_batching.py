@@ -1,5 +1,4 @@
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,23 +77,23 @@ def test_a_resumed_plan_is_the_rest_of_the_whole_one():
 
 
 def test_another_seed_gives_another_order():
-    (one,), (other,) = plan(), plan(config=replace(CONFIG, seed=4))
+    (one,), (other,) = plan(), plan(config=CONFIG.changed(seed=4))
     assert Counter(map(str, one)) != Counter(map(str, other))
 
 
 def test_an_example_that_fits_no_micro_batch_stops_the_run():
     with pytest.raises(TrainingError, match="longest example has 12 tokens, micro_batch_tokens allows 10"):
-        plan(config=replace(CONFIG, micro_batch_tokens=10))
+        plan(config=CONFIG.changed(micro_batch_tokens=10))
 
 
 def test_an_example_that_fits_no_pack_stops_the_run():
     with pytest.raises(TrainingError, match="longest example has 12 tokens, pack_tokens allows 11"):
-        plan(config=replace(CONFIG, pack_tokens=11))
+        plan(config=CONFIG.changed(pack_tokens=11))
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_packing_changes_where_examples_stand_and_not_which_are_in_a_step(world_size: int):
-    packed = list(zip(*plan(world_size, config=replace(CONFIG, pack_tokens=16)), strict=True))
+    packed = list(zip(*plan(world_size, config=CONFIG.changed(pack_tokens=16)), strict=True))
     (alone,) = plan()
     assert [examples(ranks) for ranks in packed] == [examples([step]) for step in alone]
     for step, ranks in zip(alone, packed, strict=True):
@@ -106,7 +105,7 @@ def test_packing_changes_where_examples_stand_and_not_which_are_in_a_step(world_
 
 
 def test_packs_hold_several_examples_and_less_padding():
-    (apart,), (packed,) = plan(), plan(config=replace(CONFIG, pack_tokens=24))
+    (apart,), (packed,) = plan(), plan(config=CONFIG.changed(pack_tokens=24))
     assert max(len(rows) for step in packed for batch in step.share.micro_batches for rows in batch) == 3
     assert sum(step.computed_tokens for step in packed) == sum(step.tokens for step in packed) == 130
     assert sum(step.computed_tokens for step in apart) > 130

@@ -3,7 +3,6 @@
 import json
 import logging
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,7 +98,7 @@ def test_a_run_that_goes_on_from_the_one_before_ends_with_the_weights_of_an_unin
     truncate(max(checkpoints.iterdir()) / "weights.safetensors")
     steps: list[int] = []
     train(
-        replace(config, log_every_steps=1), dataset_dir, tmp_path / "m",
+        config.changed(log_every_steps=1), dataset_dir, tmp_path / "m",
         on_log=lambda entry: steps.append(entry["step"]), resume_from=latest_checkpoint(checkpoints),
     )  # fmt: skip
     assert steps == list(range(3, steps[-1] + 1))

@@ -1,7 +1,8 @@
 import pytest
 
 from fireact_ray.core.errors import TrainingError
-from fireact_ray.training.config import TrainConfig
+from fireact_ray.recipe.loader import load_recipe
+from fireact_ray.training.config import TrainConfig, TrainSettings
 
 pytestmark = pytest.mark.torch
 
@@ -14,20 +15,36 @@ def test_a_configuration_survives_the_round_trip_through_plain_types():
 
 def test_all_problems_are_named_at_once():
     with pytest.raises(TrainingError) as caught:
-        TrainConfig(base_model="b", tuning="qlora", sharding="fsdp2", epochs=0, warmup_ratio=1.0)
+        TrainConfig.from_dict(
+            {"base_model": "b", "tuning": "qlora", "sharding": "fsdp2", "epochs": 0, "warmup_ratio": 1.0}
+        )
     assert str(caught.value).splitlines() == [
-        "tuning 'qlora' needs the gpu extra and is not built yet. Known: lora, full.",
-        "sharding 'fsdp2' is not known here. Known: ddp.",
-        "epochs is 0; it must be 1 or more.",
-        "warmup_ratio is 1.0; it must be at least 0 and below 1.",
+        "tuning: Value error, 'qlora' is not built yet; known: lora, full, found 'qlora'",
+        "sharding: Input should be 'ddp', found 'fsdp2'",
+        "epochs: Input should be greater than 0, found 0",
+        "warmup_ratio: Input should be less than 1, found 1.0",
     ]
 
 
 def test_a_value_of_another_type_is_refused_by_name():
-    with pytest.raises(TrainingError, match="epochs is 'three'; it must be of type int"):
-        TrainConfig(base_model="b", epochs="three")  # type: ignore[arg-type]
+    with pytest.raises(TrainingError, match=r"epochs: Input should be a valid integer.*, found 'three'"):
+        TrainConfig.from_dict({"base_model": "b", "epochs": "three"})
 
 
 def test_an_unknown_setting_is_refused_by_name():
-    with pytest.raises(TrainingError, match=r"Unknown training settings \['batch_size'\]"):
+    with pytest.raises(TrainingError, match=r"batch_size: Extra inputs are not permitted, found 4"):
         TrainConfig.from_dict({"base_model": "b", "batch_size": 4})
+
+
+def test_a_recipe_and_torchrun_have_the_same_defaults():
+    section, config = load_recipe("demo").train, TrainConfig(base_model="b")
+    shared = TrainSettings.model_fields
+    assert set(shared) == set(type(section).model_fields) & set(type(config).model_fields)
+    assert {name: type(section).model_fields[name].default for name in shared} == {
+        name: getattr(config, name) for name in shared
+    }
+
+
+def test_lora_settings_may_be_flat_as_they_are_stored_or_nested_as_in_a_recipe():
+    assert TrainConfig(base_model="b", lora_rank=4).lora.rank == 4
+    assert TrainConfig(base_model="b", lora={"rank": 4}) == TrainConfig(base_model="b", lora_rank=4)

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,7 +37,7 @@ def test_two_workers_take_the_steps_of_one(config, tmp_path: Path, write_dataset
         "log_every_steps": 1,
         "checkpoint_every_steps": 4,
     }
-    config = replace(config, **settings)
+    config = config.changed(**settings)
     settings |= packing  # one process trains them one by one
     alone: list[dict] = []
     train(config, data, tmp_path / "alone", on_log=alone.append)

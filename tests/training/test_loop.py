@@ -1,5 +1,4 @@
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ def losses(log: list[dict]) -> list[float]:
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 def test_the_loss_falls(config, dataset_dir: Path, tmp_path: Path, tuning: str):
     log: list[dict] = []
-    config = replace(config, tuning=tuning, epochs=6, learning_rate=2e-2, lora_dropout=0.0)
+    config = config.changed(tuning=tuning, epochs=6, learning_rate=2e-2, lora_dropout=0.0)
     result = train(config, dataset_dir, tmp_path / "model", on_log=log.append)
     assert result.steps == 18
     assert log[0]["loss"] == pytest.approx(4.029, abs=0.001)
@@ -35,7 +34,7 @@ def test_the_loss_falls(config, dataset_dir: Path, tmp_path: Path, tuning: str):
 
 def test_a_log_entry_says_where_the_run_is_and_how_fast(config, dataset_dir: Path, tmp_path: Path):
     log: list[dict] = []
-    train(replace(config, log_every_steps=4), dataset_dir, tmp_path / "model", on_log=log.append)
+    train(config.changed(log_every_steps=4), dataset_dir, tmp_path / "model", on_log=log.append)
     assert [(entry["step"], entry["of"], entry["epoch"]) for entry in log] == [(4, 6, 2), (6, 6, 2)]
     assert log[1]["learning_rate"] == pytest.approx(5e-4)  # a tenth of the peak
     assert log[0]["trained_tokens_per_s"] > 0
@@ -46,7 +45,7 @@ def test_micro_batches_do_not_change_the_result(config, dataset_dir: Path, tmp_p
     runs: list[list[dict]] = [[], []]
     for run, tokens in zip(runs, (25, 1000), strict=True):
         train(
-            replace(config, micro_batch_tokens=tokens),
+            config.changed(micro_batch_tokens=tokens),
             dataset_dir,
             tmp_path / str(tokens),
             on_log=run.append,
@@ -56,9 +55,9 @@ def test_micro_batches_do_not_change_the_result(config, dataset_dir: Path, tmp_p
 
 def test_a_packed_run_takes_the_steps_of_an_unpacked_one_without_padding(config, dataset_dir: Path, tmp_path: Path):
     runs: list[list[dict]] = [[], []]
-    config = replace(config, lora_dropout=0.0, micro_batch_tokens=256)
+    config = config.changed(lora_dropout=0.0, micro_batch_tokens=256)
     apart = train(config, dataset_dir, tmp_path / "apart", on_log=runs[0].append)
-    packed = train(replace(config, pack_tokens=256), dataset_dir, tmp_path / "packed", on_log=runs[1].append)
+    packed = train(config.changed(pack_tokens=256), dataset_dir, tmp_path / "packed", on_log=runs[1].append)
     assert losses(runs[1]) == pytest.approx(losses(runs[0]), rel=1e-5)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("apart", "packed"))
     assert max(float((two[key] - one[key]).abs().max()) for key in one) < 1e-5
@@ -68,7 +67,7 @@ def test_a_packed_run_takes_the_steps_of_an_unpacked_one_without_padding(config,
 
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 def test_a_resumed_run_equals_an_uninterrupted_one(config, dataset_dir: Path, tmp_path: Path, tuning: str):
-    config = replace(config, tuning=tuning)  # with dropout
+    config = config.changed(tuning=tuning)  # with dropout
     whole: list[dict] = []
     train(config, dataset_dir, tmp_path / "whole", on_log=whole.append)
 
@@ -76,7 +75,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(config, dataset_dir: Path, tm
         if metrics["step"] == 4:
             raise Crash
 
-    config = replace(config, checkpoint_every_steps=2)
+    config = config.changed(checkpoint_every_steps=2)
     first: list[dict] = []
     with pytest.raises(Crash):
         train(config, dataset_dir, tmp_path / "m", on_log=first.append, on_checkpoint=crash_at_4)
@@ -97,7 +96,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(config, dataset_dir: Path, tm
 def test_the_newest_two_checkpoints_are_kept(config, dataset_dir: Path, tmp_path: Path):
     seen: list[tuple[Path | None, int]] = []
     train(
-        replace(config, checkpoint_every_steps=1),
+        config.changed(checkpoint_every_steps=1),
         dataset_dir,
         tmp_path / "model",
         on_checkpoint=lambda path, metrics: seen.append((path, metrics["step"])),
@@ -111,12 +110,12 @@ def test_the_newest_two_checkpoints_are_kept(config, dataset_dir: Path, tmp_path
 
 
 def test_a_checkpoint_of_another_run_is_refused_by_field(config, dataset_dir: Path, tmp_path: Path):
-    config = replace(config, checkpoint_every_steps=4)
+    config = config.changed(checkpoint_every_steps=4)
     train(config, dataset_dir, tmp_path / "model")
     checkpoint = latest_checkpoint(tmp_path / "model.checkpoints")
     with pytest.raises(TrainingError, match=r"learning_rate was 0.005, is 0.1; seed was 0, is 1\. Start anew"):
         train(
-            replace(config, learning_rate=0.1, seed=1),
+            config.changed(learning_rate=0.1, seed=1),
             dataset_dir,
             tmp_path / "other",
             resume_from=checkpoint,
@@ -124,7 +123,7 @@ def test_a_checkpoint_of_another_run_is_refused_by_field(config, dataset_dir: Pa
 
 
 def test_an_unfinished_checkpoint_is_never_used(config, dataset_dir: Path, tmp_path: Path):
-    train(replace(config, checkpoint_every_steps=2), dataset_dir, tmp_path / "model")
+    train(config.changed(checkpoint_every_steps=2), dataset_dir, tmp_path / "model")
     newest = latest_checkpoint(tmp_path / "model.checkpoints")
     assert newest is not None
     torn = Path(shutil.copytree(newest, newest.with_name("step-00000009")))
@@ -136,7 +135,7 @@ def test_an_unfinished_checkpoint_is_never_used(config, dataset_dir: Path, tmp_p
 
 def test_a_loss_that_is_not_finite_stops_the_run_before_anything_is_saved(config, dataset_dir: Path, tmp_path: Path):
     with pytest.raises(TrainingError, match=r"The loss is nan\. Lower learning_rate"):
-        train(replace(config, learning_rate=1e30), dataset_dir, tmp_path / "model")
+        train(config.changed(learning_rate=1e30), dataset_dir, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -147,12 +146,12 @@ def test_ids_beyond_the_vocabulary_are_refused(config, tmp_path: Path, write_dat
 
 
 def test_bf16_trains_on_a_cpu_when_asked(config, dataset_dir: Path, tmp_path: Path):
-    result = train(replace(config, precision="bf16", tuning="lora", epochs=1), dataset_dir, tmp_path / "model")
+    result = train(config.changed(precision="bf16", tuning="lora", epochs=1), dataset_dir, tmp_path / "model")
     assert result.final_loss == pytest.approx(3.48, abs=0.05)
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_tenth(config):
-    config = replace(config, learning_rate=1.0, warmup_ratio=0.1)
+    config = config.changed(learning_rate=1.0, warmup_ratio=0.1)
     rates = [learning_rate(config, step, 40) for step in range(40)]
     assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
     assert rates[4:] == sorted(rates[4:], reverse=True)

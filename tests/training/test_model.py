@@ -1,5 +1,4 @@
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,14 +63,14 @@ def test_full_tuning_trains_every_parameter(base_dir: Path, config):
 
 
 def test_lora_trains_its_adapter_only(base_dir: Path, config):
-    lora = replace(config, tuning="lora", lora_rank=2, lora_target_modules=("q_proj", "v_proj"))
+    lora = config.changed(tuning="lora", lora_rank=2, lora_target_modules=("q_proj", "v_proj"))
     prepared = prepare(load_base(base_dir), lora)
     # 2 layers x 2 projections x (24 x 2 + 2 x 24)
     assert (prepared.trainable_parameters, prepared.total_parameters) == (384, 12408 + 384)
 
 
 def test_one_unknown_target_module_among_known_ones_is_refused(base_dir: Path, config):
-    lora = replace(config, tuning="lora", lora_target_modules=("q_proj", "qkv"))
+    lora = config.changed(tuning="lora", lora_target_modules=("q_proj", "qkv"))
     with pytest.raises(
         TrainingError, match=r"No module \['qkv'\] in this model. Its linear ones: down_proj, gate_proj"
     ):
