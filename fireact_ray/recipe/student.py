@@ -18,14 +18,13 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.paths import NANO, NANO_DIR, named
 from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.names import MODEL_CARD
 from fireact_ray.recipe.schema import Recipe, StudentConfig, limits_of, sampling_of
 from fireact_ray.recipe.search import search_tools
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.tasks import TASKS
-
-_CARD = "fireact.json"
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +73,7 @@ def student_name(model_dir: str) -> str:
 
 
 def _card(model_dir: str) -> dict:
-    file = Path(model_dir) / _CARD
+    file = Path(model_dir) / MODEL_CARD
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
@@ -127,6 +126,6 @@ def student_dir(recipe: Recipe, system: str) -> str:
     if system == "base":
         return base_model_dir(recipe.student.base_model)
     model = Folder(recipe.run_dir) / "model"
-    if not model.exists("fireact.json"):
+    if not model.exists(MODEL_CARD):
         raise InputError(f"{model.uri}: no fine-tuned model there. Run `fireact train` first.")
     return str(model.local_path)

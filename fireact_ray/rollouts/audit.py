@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.names import MANIFEST, MODEL_CARD
 from fireact_ray.core.storage.rows import is_accepted, row_keys
 from fireact_ray.core.types import FAILURES, StopReason
 from fireact_ray.rollouts.plan import PLAN, Policy, Written, read_policy
@@ -81,7 +82,7 @@ def audit(run: Folder) -> Audit:
         raise InputError(f"{run.uri}: no run there. Give a run folder, such as runs/demo.")
     written, rows, problems = _written(run / "trajectories")
     plan = _planned(run, written, rows.accepted)
-    if plan.pending and (run / "trajectories").exists("manifest.json"):
+    if plan.pending and (run / "trajectories").exists(MANIFEST):
         problems.append(
             f"the manifest is written, but {plan.pending} planned rows are missing: run `fireact generate` again"
         )
@@ -245,8 +246,8 @@ def _strange(by_reason: dict[str, int]) -> list[str]:
 
 def _chain(run: Folder) -> list[str]:
     """The renderer of the dataset is the renderer of the model."""
-    if not (run / "dataset").exists("manifest.json") or not (run / "model").exists("fireact.json"):
+    if not (run / "dataset").exists(MANIFEST) or not (run / "model").exists(MODEL_CARD):
         return []
-    made = (run / "dataset").read_json("manifest.json")["renderer_fingerprint"]
-    trained = (run / "model").read_json("fireact.json")["renderer_fingerprint"]
+    made = (run / "dataset").read_json(MANIFEST)["renderer_fingerprint"]
+    trained = (run / "model").read_json(MODEL_CARD)["renderer_fingerprint"]
     return [] if made == trained else [f"the dataset was rendered by {made}, the model was trained with {trained}"]

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.names import MANIFEST
 from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA
 from fireact_ray.core.types import FAILURES
 from fireact_ray.rollouts.plan import PLAN
@@ -58,7 +59,7 @@ def take_out(home: Folder, keys: frozenset[str]) -> None:
     columns = [list(counts), list(counts.values())]
     home.write_table(FILE, pa.table(columns, schema=_SCHEMA))
     folder, wanted = home / "trajectories", pa.array(sorted(keys))
-    folder.delete("manifest.json")  # without one the folder counts as unfinished
+    folder.delete(MANIFEST)  # without one the folder counts as unfinished
     for name, table in list(_tables(home)):
         gone = _gone(table, wanted)
         if not pc.any(gone).as_py():

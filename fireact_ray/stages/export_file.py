@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.names import MANIFEST
 from fireact_ray.core.storage.rows import to_table
 from fireact_ray.core.types import Trajectory
 from fireact_ray.data.dataset.card import Dataset, dataset_card, lint_training_rows, total_usd
@@ -61,7 +62,7 @@ def read_dataset(path: str) -> tuple[list[Trajectory], Dataset]:
         rows=rows.append_column("length", pa.array([lengths[row.trajectory_id] for row in kept])),
         paid_usd=total_usd([row.cost_usd for row in everything]),
         drops=folder.read_json("drops.json"),
-        manifest=folder.read_json("manifest.json"),
+        manifest=folder.read_json(MANIFEST),
         lint=lint_training_rows(kept),
         recipe=to_yaml(recipe, places=False),
     )
@@ -77,7 +78,7 @@ def _run_of(path: str) -> Folder:
     bare = path.rstrip("/")
     candidates = [bare, bare.removesuffix("/dataset")]
     for run in map(Folder, candidates):
-        if (run / "dataset").exists("manifest.json"):
+        if (run / "dataset").exists(MANIFEST):
             return run
     raise InputError(
         f"{path}: no dataset there. What is exported are the rows that convert selected: give the folder of a run in "

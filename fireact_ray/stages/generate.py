@@ -13,6 +13,7 @@ from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import leased
+from fireact_ray.core.storage.names import MANIFEST
 from fireact_ray.core.types import Question, StopReason
 from fireact_ray.recipe.inputs import generate_inputs
 from fireact_ray.recipe.loader import to_yaml
@@ -112,7 +113,7 @@ def _close(run: Folder, recipe: Recipe) -> Folder:
             f"{folder.uri}: {found.pending} of {found.planned} planned rows did not land. Run the same command again."
         )
     with compact_parts(folder, recipe.ray) as parts:
-        folder.write_json("manifest.json", {**found.to_dict(), "parts": parts})
+        folder.write_json(MANIFEST, {**found.to_dict(), "parts": parts})
     logger.info(
         "generate: %d rows, %d finished, %d correct -> %s",
         found.written,

@@ -21,6 +21,7 @@ from fireact_ray.core.errors import InputError, TrainingError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.storage.lease import leased
+from fireact_ray.core.storage.names import MANIFEST, MODEL_CARD
 from fireact_ray.core.storage.scratch import scratch_folder
 from fireact_ray.core.utils.progress import Steps
 from fireact_ray.core.utils.waiting import said_while_waiting
@@ -51,15 +52,15 @@ def train(recipe: Recipe) -> Folder:
     """
     run = Folder(recipe.run_dir)
     dataset, model = run / "dataset", run / "model"
-    if not dataset.exists("manifest.json"):
+    if not dataset.exists(MANIFEST):
         raise InputError(f"{dataset.uri}: no dataset there. Run `fireact convert` first.")
     config = train_config(recipe)
     base = named_base(recipe)  # an incomplete model is found here, not in a worker
     checkpoints = run / "checkpoints"
-    started = model.exists("fireact.json") or any(checkpoints.local_path.glob(_REPORTED))
-    inputs = {"train": {**config, "base_model": base}, "dataset": dataset.read_json("manifest.json")["fingerprint"]}
+    started = model.exists(MODEL_CARD) or any(checkpoints.local_path.glob(_REPORTED))
+    inputs = {"train": {**config, "base_model": base}, "dataset": dataset.read_json(MANIFEST)["fingerprint"]}
     lock_inputs(checkpoints, inputs, is_empty=not started)
-    if model.exists("fireact.json"):
+    if model.exists(MODEL_CARD):
         logger.info("train: already done -> %s", model.uri)
         return model
     with ray_session(recipe.ray):

@@ -11,6 +11,7 @@ from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.compaction import Compaction, drop_compacted, plan_compactions
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.inputs import lock_inputs
+from fireact_ray.core.storage.names import MANIFEST
 from fireact_ray.core.utils.failpoints import reach
 from fireact_ray.recipe.inputs import NOT_SHAPING
 from fireact_ray.recipe.schema import RayConfig
@@ -45,7 +46,7 @@ def begin(
     retried = read_failures(home).retryable(max_retries)
     size = write_plan(home, lines, policy, written.without(retried))
     if size.pending:
-        folder.delete("manifest.json")  # without one the folder counts as unfinished
+        folder.delete(MANIFEST)  # without one the folder counts as unfinished
     if retried := planned_of(home, retried):
         logger.info("%s: %d failed rows are pending again", home.uri, len(retried))
         take_out(home, retried)
@@ -81,11 +82,11 @@ def report_failures(label: str, home: Folder, max_retries: int | None) -> None:
 def _drop_damaged_manifest(folder: Folder) -> None:
     """All that it says follows from the parts."""
     try:
-        if folder.exists("manifest.json"):
-            folder.read_json("manifest.json")
+        if folder.exists(MANIFEST):
+            folder.read_json(MANIFEST)
     except DataError as error:
         logger.warning("%s It is written anew.", error)
-        folder.delete("manifest.json")
+        folder.delete(MANIFEST)
 
 
 @contextmanager
@@ -95,7 +96,7 @@ def compact_parts(folder: Folder, config: RayConfig) -> Iterator[list[str]]:
     A little is merged here; more is a Ray Data job, so that the driver stays small and parts are made side by side.
     """
     old = folder.names(".parquet")
-    if folder.exists("manifest.json") and folder.read_json("manifest.json").get("parts") == old:
+    if folder.exists(MANIFEST) and folder.read_json(MANIFEST).get("parts") == old:
         yield old
         return
     merges = plan_compactions(folder)

@@ -18,6 +18,7 @@ import torch
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.paths import NANO
+from fireact_ray.core.storage.names import MODEL_CARD
 from fireact_ray.core.types import SCHEMA_VERSION
 from fireact_ray.training.base import base_fingerprint, find_base
 from fireact_ray.training.config import TrainConfig
@@ -25,7 +26,6 @@ from fireact_ray.training.data import TokenDataset
 from fireact_ray.training.files import whole_folder
 from fireact_ray.training.model import load_base
 
-CARD = "fireact.json"
 _TOKENIZER_PARTS = (
     "tokenizer.json",
     "tokenizer.model",
@@ -77,7 +77,7 @@ def write_model(
         for name in _TOKENIZER_PARTS:
             if (base / name).is_file():
                 shutil.copyfile(base / name, temporary / name)
-        (temporary / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        (temporary / MODEL_CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
 def load_trained(
@@ -96,11 +96,11 @@ def load_trained(
     trained on.
     """
     folder = Path(folder)
-    if not (folder / CARD).is_file():
+    if not (folder / MODEL_CARD).is_file():
         if (folder / "adapter_config.json").is_file():
-            raise InputError(f"{folder} holds an adapter without {CARD}: its renderer is unknown. Train it here.")
+            raise InputError(f"{folder} holds an adapter without {MODEL_CARD}: its renderer is unknown. Train it here.")
         return TrainedModel(load_base(folder, dtype).to(device).eval(), folder, "base")
-    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    card = json.loads((folder / MODEL_CARD).read_text(encoding="utf-8"))
     if card["tuning"] == "lora":
         model = _with_adapter(folder, find_base(base_model or card["base_model"]), card, dtype)
         model = model.merge_and_unload() if merge else model

@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from fireact_ray.core.errors import DataError
+from fireact_ray.core.storage.names import MANIFEST
 from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
 
-CARD = "manifest.json"
 Ids = np.ndarray[tuple[int], np.dtype[np.int32]]
 Mask = np.ndarray[tuple[int], np.dtype[np.int8]]
 
@@ -69,9 +69,9 @@ def load_dataset(folder: str | Path) -> TokenDataset:
 
 
 def _read_card(folder: Path) -> tuple[str, str]:
-    file = folder / CARD
+    file = folder / MANIFEST
     if not file.is_file():
-        raise DataError(f"{folder}: no {CARD}, so this dataset is unfinished. Convert the trajectories again.")
+        raise DataError(f"{folder}: no {MANIFEST}, so this dataset is unfinished. Convert the trajectories again.")
     card = json.loads(file.read_text(encoding="utf-8"))
     missing = [key for key in ("renderer", "renderer_fingerprint") if not card.get(key)]
     if missing:

@@ -12,6 +12,7 @@ from typing import Any
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.paths import last_name
 from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.names import INPUTS
 
 
 def lock_inputs(
@@ -23,10 +24,10 @@ def lock_inputs(
     `ignored`: dotted fields that older versions remember though they shape nothing.
     Raises InputError naming every field that differs from the inputs of an earlier run.
     """
-    if is_empty or not folder.exists("inputs.json"):
-        folder.write_json("inputs.json", inputs)
+    if is_empty or not folder.exists(INPUTS):
+        folder.write_json(INPUTS, inputs)
         return
-    before, now = folder.read_json("inputs.json"), json.loads(json.dumps(inputs))
+    before, now = folder.read_json(INPUTS), json.loads(json.dumps(inputs))
     old, new = _flatten(before), _flatten(now)
     changed = sorted(key for key in (old.keys() | new.keys()) - ignored if not _agree(old.get(key), new.get(key)))
     if changed:
@@ -36,7 +37,7 @@ def lock_inputs(
             "Use another recipe name, restore the settings, or delete the folder."
         )
     if old.keys() == new.keys() and old != new:  # it held a path: from now on it holds the content's fingerprint
-        folder.write_json("inputs.json", inputs)
+        folder.write_json(INPUTS, inputs)
 
 
 def _agree(old: Any, new: Any) -> bool:

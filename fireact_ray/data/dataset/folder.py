@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.names import MANIFEST
 from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
 from fireact_ray.data.dataset.card import Dataset, dataset_card
 from fireact_ray.data.dataset.prepare import TOO_LONG, prepared_schema
@@ -53,7 +54,7 @@ def write_rows(folder: Folder, blocks: Sequence[Block], masks: Sequence[Mask]) -
 
     Until `write_about` has run, the folder has no manifest and counts as unfinished.
     """
-    for name in ("manifest.json", *folder.names(".parquet")):
+    for name in (MANIFEST, *folder.names(".parquet")):
         folder.delete(name)
 
     def write(number: int, part: slice) -> None:
@@ -75,14 +76,14 @@ def _parts(sizes: Sequence[int]) -> list[slice]:
 def write_about(folder: Folder, dataset: Dataset, inputs: str) -> None:
     folder.write_json("drops.json", dataset.drops)
     folder.write("README.md", dataset_card(dataset))
-    folder.write_json("manifest.json", {**dataset.manifest, "inputs": inputs, "bytes": _sizes(folder)})
+    folder.write_json(MANIFEST, {**dataset.manifest, "inputs": inputs, "bytes": _sizes(folder)})
 
 
 def is_made_of(folder: Folder, inputs: str) -> bool:
     """A whole dataset that was made of the same."""
-    if not (folder.exists("manifest.json") and folder.exists("drops.json")):
+    if not (folder.exists(MANIFEST) and folder.exists("drops.json")):
         return False
-    manifest = folder.read_json("manifest.json")
+    manifest = folder.read_json(MANIFEST)
     return bool(manifest.get("inputs") == inputs and manifest["bytes"] == _sizes(folder))
 
 
