@@ -43,7 +43,6 @@ def test_the_demo_does_the_whole_job_and_leaves_nothing_running(tmp_path):
     )
     assert re.search(shares, done.stderr.splitlines()[-1])
     assert re.search(r"Question: .+\nThought: .+\nAction: ", done.stdout)
-    assert re.search(r"\| base +\|.+\| +4 \|", done.stdout)
     assert re.search(r"\| finetuned +\|.+\| +4 \|", done.stdout)
     for name in ("trajectories", "dataset", "model", "evaluations"):
         assert f"{tmp_path}/demo/{name}" in done.stdout

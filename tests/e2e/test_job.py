@@ -16,7 +16,7 @@ from .conftest import SMALL
 
 pytestmark = pytest.mark.e2e
 
-SMALLER = ["--set=train.workers=1", "--set=evaluate.systems=[finetuned]"]
+SMALLER = ["--set=train.workers=1"]
 ROOT = Path(__file__).parents[2]
 
 
