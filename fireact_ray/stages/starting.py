@@ -57,6 +57,8 @@ def _session_folder(env: Mapping[str, str]) -> tuple[str, str]:
 
 def _demand_session_folder(env: Mapping[str, str]) -> None:
     name, folder = _session_folder(env)
+    if not Path(folder).is_absolute():  # Ray's processes have other working folders, and would wait for each other
+        raise InputError(f"{name}={folder} is a relative path. Set RAY_TMPDIR to an absolute one, such as /tmp.")
     n_bytes = len(os.fsencode(str(Path(folder, _SOCKET.format(pid=os.getpid())))))
     if n_bytes > _MAX_SOCKET_BYTES:
         raise InputError(

@@ -33,6 +33,7 @@ BAD = {
     "bytes count, not characters": ({"RAY_TMPDIR": f"/tmp/{'ü' * 30}"}, r"^RAY_TMPDIR=.* bytes too long"),
     "the folder of all programs": ({"TMPDIR": f"/tmp/{'x' * 60}"}, r"^TMPDIR=.* Set RAY_TMPDIR to a shorter folder"),
     "a folder that cannot be made": ({"RAY_TMPDIR": "/proc/none"}, r"^RAY_TMPDIR=/proc/none cannot be written \(.*\)"),
+    "a relative folder": ({"RAY_TMPDIR": "./r"}, r"^RAY_TMPDIR=\./r is a relative path\. .* /tmp\.$"),
     "a file": ({"RAY_TMPDIR": "/etc/hostname"}, r"^RAY_TMPDIR=/etc/hostname cannot be written \(.*\)"),
     "a home that cannot be written": (
         {"HOME": "/proc/nohome"},
