@@ -4,8 +4,8 @@
     python -m benchmarks.scale --sizes --kills 100
     python -m benchmarks.scale --sizes --simulate 10000000
 
-Rollouts of a null teacher on a virtual clock, through the real plan, dispatcher, pools, journals, Parquet parts, merge
-and books (see null_run). Each size runs in a process of its own. At 99 % everything is killed, and the run is resumed.
+Rollouts of a null teacher on a virtual clock, through the real plan, dispatcher, pools, journals, parts, compaction and
+audit (see null_run). Each size runs in a process of its own. At 99 % everything is killed, and the run is resumed.
 A million takes about half an hour and 4 GB of disk. A size that is named again is measured again, and its least cost
 counts: other jobs can only add to it, and name the small sizes before and after the large one to see how much.
 `--simulate` drives the schedule's state machine alone, without rollouts or files.
@@ -44,7 +44,7 @@ from fireact_ray.rollouts.plan import Policy, plan_lines
 from fireact_ray.stages.trajectory_folder import begin
 
 _STOP_AT = 0.99
-_PHASES = ("plan", "run", "resume", "merge", "books")
+_PHASES = ("plan", "run", "resume", "compaction", "audit")
 
 
 @dataclass(frozen=True)
@@ -116,14 +116,14 @@ def _whole_run(home: Folder, size: Size, width: Width) -> None:
         _on_virtual_clock(open_dispatch(home, width))
     with _phase(size, "rest"):
         _on_virtual_clock(_sitting(home, width, None))
-    with _phase(size, "merge"):
+    with _phase(size, "compaction"):
         old = parts.names(".parquet")
         with ProcessPoolExecutor(
             1, mp_context=multiprocessing.get_context("spawn")
         ) as task:  # as in a task of Ray Data
             merged = list(task.map(Compaction.run, plan_compactions(parts)))
         drop_compacted(parts, old, merged)
-    with _phase(size, "books"):
+    with _phase(size, "audit"):
         found = audit(home)
         parts.write_json("manifest.json", {**found.to_dict(), "parts": merged})
     size.n_bytes = sum(parts.size(name) for name in merged)
@@ -179,7 +179,7 @@ def _print_sizes(sizes: list[Size], width: Width) -> None:
                 f"{size.share_in_use:.4f}",
                 *(f"{size.phases[name].peak_rss_mb:.0f}" for name in _PHASES),
                 f"{size.phases['resume'].wall_s:.1f}",
-                f"{size.phases['plan'].wall_s:.1f} / {size.phases['merge'].wall_s:.1f}",
+                f"{size.phases['plan'].wall_s:.1f} / {size.phases['compaction'].wall_s:.1f}",
                 f"{size.n_parts_landed} -> {size.n_parts_merged} ({allowed})",
                 f"{size.n_bytes / size.n:.0f} / {size.journal_bytes / size.n:.0f}",
                 f"{size.pending} {'; '.join(size.problems)}",

@@ -197,7 +197,7 @@ def status(
 
 @app.command()
 def doctor(path: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
-    """Prove that a run adds up: planned = written + pending, no key twice, no broken file, one renderer throughout."""
+    """Prove that a run adds up: planned = written + skipped + pending, no key twice, no broken file, one renderer."""
     from fireact_ray.cli.status import audit_text
     from fireact_ray.core.errors import DataError
     from fireact_ray.core.storage.folder import Folder

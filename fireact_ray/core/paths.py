@@ -35,7 +35,7 @@ def last_name(path: str) -> str:
 
 
 def named(path: str | None, fingerprint: str | None = None) -> dict[str, str | None] | None:
-    """A file, folder or model as what a run remembers names it. Fingerprint None: its name has to do."""
+    """Name and content of a file, folder or model, as a run folder remembers them. Fingerprint None: not known."""
     return None if path is None else {"name": last_name(path), "fingerprint": fingerprint}
 
 

@@ -37,7 +37,7 @@ class Metrics:
         return {"n": self.n, "em": self.em.to_dict(), "f1": self.f1.to_dict()}
 
 
-def marks_of(scores: Sequence[Score]) -> Metrics | None:
+def metrics_of(scores: Sequence[Score]) -> Metrics | None:
     """None where there is no score."""
     if not scores:
         return None

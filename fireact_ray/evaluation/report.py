@@ -16,7 +16,7 @@ from typing import Any
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.types import Outcome, Score, StopReason, Trajectory
 from fireact_ray.core.utils.markdown import UNKNOWN, markdown_table, shown
-from fireact_ray.evaluation.metrics import Metrics, marks_of, mean, mean_score
+from fireact_ray.evaluation.metrics import Metrics, mean, mean_score, metrics_of
 from fireact_ray.evaluation.paired import Paired, compare_paired
 
 REPORT_VERSION = 1
@@ -70,8 +70,8 @@ class Report:
             stopped={str(reason): n for reason, n in reasons.items() if reason.outcome is Outcome.STOPPED},
             failed=_failed(rows),
             n_unscored=len(rows) - len(scored),
-            metrics=marks_of([score for _, score in scored]),
-            metrics_by_kind={kind: metrics for kind in kinds if (metrics := marks_of(by_kind[kind]))},
+            metrics=metrics_of([score for _, score in scored]),
+            metrics_by_kind={kind: metrics for kind in kinds if (metrics := metrics_of(by_kind[kind]))},
             searches_per_question=mean([row.n_searches for row in rows]),
             steps_per_question=mean([len(row.steps) for row in rows]),
             # Rows that nobody timed or counted hold zeros, and a mean of nothing but those is unknown.

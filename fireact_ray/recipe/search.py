@@ -13,8 +13,10 @@ from fireact_ray.agent.tools.search import SearchTool
 
 
 def open_backend(config: SearchConfig, share: float = 1.0, *, offline: bool = False) -> SearchBackend:
-    """The backend with its cache, pace, breaker and faults. `share`: of the allowed rate, for one of several actors;
-    `offline`: it only has to name what would be searched, so it needs no key.
+    """The backend with its cache, rate limit, circuit breaker and faults.
+
+    `share`: of the allowed rate, for one of several actors; `offline`: it only has to name what would be searched, so
+    it needs no key.
 
     Raises InputError for a missing or unreadable corpus or recording, and for a missing key.
     """

@@ -115,7 +115,7 @@ def base_model_dir(base_model: str) -> str:
 
 
 def named_base(recipe: Recipe) -> dict[str, str | None] | None:
-    """The student's base model as a claim knows it. Raises InputError where it is incomplete."""
+    """The student's base model as a run folder remembers it. Raises InputError where it is incomplete."""
     from fireact_ray.training.base import base_fingerprint, find_base
 
     return named(recipe.student.base_model, base_fingerprint(find_base(recipe.student.base_model)))

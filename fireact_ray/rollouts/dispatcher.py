@@ -54,7 +54,7 @@ class Dispatch:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.written, accepted = read_written(home / "trajectories")
-        self._journal, self._n_seats, self._clock = home / "journal", n_workers, clock
+        self._journal, self._n_workers, self._clock = home / "journal", n_workers, clock
         self._schedule = Schedule(policy, accepted)
         # A recording repeats its failures.
         self._streak = Streak(is_first=not len(self.written)) if recording is None else None
@@ -108,7 +108,7 @@ class Dispatch:
             return Order(halt=True, give_up=self._gives_up)
         self._lose_the_silent()
         # No pool takes more than half of its share of what waits, so that all end at about the same time.
-        share = -(-schedule.n_ready // (2 * self._n_seats))
+        share = -(-schedule.n_ready // (2 * self._n_workers))
         rows = schedule.take(worker, max(1, min(room, share))) if room > 0 else []
         return Order(
             tuple(Assignment(row, self._paid.get(row.trajectory_id, {})) for row in rows),

@@ -9,7 +9,7 @@ it is driven by an actor (stages.actors.dispatcher), and in the same way by a lo
       ^           |
       +-----------+  given up, or its worker died or fell silent
                   |  the 5th death in which it got no further: it is tried alone
-                  |  the 3rd death in which it was alone: quarantined -> written as failed, by whoever asks first
+                  |  from the 6th on, once 3 were alone: quarantined -> written as failed, by whoever asks first
     ready, held -> skipped, once an earlier row of its line or enough rows of its method are accepted
 """
 

@@ -1,7 +1,7 @@
 """Finished trajectories in, Parquet parts out: rows land in batches, soon after they finish.
 
-A row that has finished but not written is lost with its process; what was paid for it stands in the journal, so that
-making it again costs no call. So a part may wait for company.
+A row that has finished and is not written yet is lost with its process; what was paid for it stands in the journal, so
+that making it again costs no call. So a part may wait for company.
 """
 
 from __future__ import annotations

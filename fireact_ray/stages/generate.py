@@ -110,7 +110,7 @@ def _close(run: Folder, recipe: Recipe) -> Folder:
     found = audit(run)
     if found.pending:
         raise DataError(
-            f"{folder.uri}: {found.pending} of {found.planned} planned rows did not land. Run the same command again."
+            f"{folder.uri}: {found.pending} of {found.planned} planned rows are pending. Run the same command again."
         )
     with compact_parts(folder, recipe.ray) as parts:
         folder.write_json(MANIFEST, {**found.to_dict(), "parts": parts})

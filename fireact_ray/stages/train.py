@@ -74,9 +74,9 @@ def train_config(recipe: Recipe) -> dict[str, Any]:
     """The settings of the training room (training.config.TrainConfig as a dict)."""
     shared = recipe.train.model_dump(include=set(TrainSettings.model_fields))
     config = TrainConfig(base_model=recipe.student.base_model, seed=recipe.seed, **shared)
-    return {
-        name: value for name, value in config.to_dict().items() if name != "log_every_steps"
-    }  # which shapes nothing
+    row = config.to_dict()
+    del row["log_every_steps"]  # which shapes nothing
+    return row
 
 
 def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: Path) -> None:
@@ -201,7 +201,8 @@ def _train_worker(job: dict[str, Any]) -> None:
             TrainConfig.from_dict(job["config"]),
             job["dataset_dir"],
             job["model_dir"],
-            on_log=job["events"].put_nowait,
+            # Not Queue.put_nowait, which waits for an answer: a training outlives the queue of its log lines.
+            on_log=lambda event: job["events"].actor.put_nowait.remote(event),
             on_checkpoint=on_checkpoint,
             resume_from=resume_from,
             checkpoint_dir=scratch,

@@ -85,13 +85,16 @@ class TrainConfig(TrainSettings):
         if not isinstance(row, dict):
             return row
         flat = {name.removeprefix(_LORA): value for name, value in row.items() if name.startswith(_LORA)}
+        if flat and "lora" in row:
+            raise ValueError("give `lora` or `lora_...`, not both")
         kept = {name: value for name, value in row.items() if not name.startswith(_LORA)}
         return {**kept, "lora": flat} if flat else kept
 
     def to_dict(self) -> dict[str, Any]:
         """Flat and of plain types, as it is stored."""
         row = self.model_dump(mode="json")
-        return {**row, **{f"{_LORA}{name}": value for name, value in row.pop("lora").items()}}
+        lora = row.pop("lora")
+        return row | {f"{_LORA}{name}": value for name, value in lora.items()}
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> TrainConfig:
@@ -99,12 +102,15 @@ class TrainConfig(TrainSettings):
         try:
             return cls.model_validate(row)
         except ValidationError as error:
-            problems = [
-                f"{'.'.join(map(str, problem['loc'])) or 'train'}: {problem['msg']}, found {problem['input']!r}"
-                for problem in error.errors(include_url=False)
-            ]
-            raise TrainingError("\n".join(problems)) from None
+            raise TrainingError("\n".join(map(_described, error.errors(include_url=False)))) from None
 
     def changed(self, **settings: Any) -> TrainConfig:
-        """With other values, checked as all are."""
+        """With other values, checked as all are; those of LoRA are flat."""
         return TrainConfig.from_dict({**self.to_dict(), **settings})
+
+
+def _described(problem: Any) -> str:
+    """The setting, what is wrong, and what was found, unless that is the whole configuration."""
+    name, message = ".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")
+    found = "" if isinstance(problem["input"], dict) else f", found {problem['input']!r}"
+    return f"{name}: {message}{found}" if name else f"{message}{found}"

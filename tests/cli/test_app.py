@@ -30,7 +30,7 @@ def loaded():
 
 
 def fireact(*arguments: str, cwd=None) -> subprocess.CompletedProcess:
-    """`fireact ...` in a fork of this process, which has no thread of its own and runs no Ray."""
+    """`fireact ...` in a fork of this process, in which no Ray runs."""
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
         if (pid := os.fork()) == 0:
             os._exit(_run_command(arguments, cwd, stdout.fileno(), stderr.fileno()))

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -247,3 +248,15 @@ def test_a_change_of_code_that_shapes_no_row_converts_nothing_anew():
     rooms = {name.split("/")[0] for name in shaping}
     assert rooms == {"core", "tasks", "rendering", "data", "stages"}
     assert {name for name in shaping if name.startswith("stages/")} == {"stages/convert.py", "stages/convert_blocks.py"}
+
+
+def test_rooms_that_shape_rows_import_no_code_that_is_not_hashed():
+    """But for the names of methods, which a setting is checked against."""
+    home = Path(fireact_ray.__file__).parent
+    rooms = {"core", "tasks", "rendering", "data"}
+    code = "\n".join(
+        file.read_text(encoding="utf-8") for file in shaping_code() if file.relative_to(home).parts[0] in rooms
+    )
+    code = re.sub(r"(?m)^if TYPE_CHECKING:.*\n(?: +.*\n)+", "", code)
+    imported = set(re.findall(r"(?m)^\s*from fireact_ray\.([\w.]+) import", code))
+    assert {module for module in imported if module.split(".")[0] not in rooms} == {"agent.methods"}

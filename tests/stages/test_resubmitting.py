@@ -17,7 +17,9 @@ from fireact_ray.training.base import base_fingerprint, find_base
 
 pytestmark = pytest.mark.torch
 
-NANO_IN_A_JOB = "/tmp/ray/session_1/runtime_resources/working_dir_files/_ray_pkg_ab12/fireact_ray/demo/nano/model"
+NANO_IN_A_JOB = (
+    "/tmp/ray/session_1/runtime_resources/working_dir_files/_ray_pkg_ab12/fireact_ray/nano/model"  # where it was
+)
 
 
 def recipe_at(place, *overrides):
@@ -90,3 +92,11 @@ def test_questions_and_corpus_may_move_but_not_change(tmp_path):
     (two / "c.jsonl").write_text('{"title": "t", "text": "He did."}\n')
     with pytest.raises(InputError, match=r"search\.backend\.corpus: was 'c.jsonl' \(content"):
         planned_from(two)
+
+
+def test_a_run_remembers_its_training_by_the_names_that_older_folders_hold():
+    assert sorted(train_config(load_recipe("demo"))) == [
+        *("base_model", "checkpoint_every_steps", "epochs", "global_batch_size", "learning_rate", "lora_alpha"),
+        *("lora_dropout", "lora_rank", "lora_target_modules", "max_grad_norm", "micro_batch_tokens", "pack_tokens"),
+        *("precision", "seed", "sharding", "tuning", "warmup_ratio", "weight_decay"),
+    ]

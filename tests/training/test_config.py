@@ -9,7 +9,13 @@ pytestmark = pytest.mark.torch
 
 def test_a_configuration_survives_the_round_trip_through_plain_types():
     config = TrainConfig(base_model="org/model", lora_target_modules=("q_proj", "v_proj"), epochs=30)
-    assert config.to_dict()["lora_target_modules"] == ["q_proj", "v_proj"]
+    stored = config.to_dict()
+    assert {name: stored[name] for name in stored if "lora" in name} == {
+        "lora_rank": 8,
+        "lora_alpha": 16.0,
+        "lora_dropout": 0.05,
+        "lora_target_modules": ["q_proj", "v_proj"],
+    }
     assert TrainConfig.from_dict(config.to_dict()) == config
 
 
@@ -19,7 +25,7 @@ def test_all_problems_are_named_at_once():
             {"base_model": "b", "tuning": "qlora", "sharding": "fsdp2", "epochs": 0, "warmup_ratio": 1.0}
         )
     assert str(caught.value).splitlines() == [
-        "tuning: Value error, 'qlora' is not built yet; known: lora, full, found 'qlora'",
+        "tuning: 'qlora' is not built yet; known: lora, full, found 'qlora'",
         "sharding: Input should be 'ddp', found 'fsdp2'",
         "epochs: Input should be greater than 0, found 0",
         "warmup_ratio: Input should be less than 1, found 1.0",
@@ -48,3 +54,16 @@ def test_a_recipe_and_torchrun_have_the_same_defaults():
 def test_lora_settings_may_be_flat_as_they_are_stored_or_nested_as_in_a_recipe():
     assert TrainConfig(base_model="b", lora_rank=4).lora.rank == 4
     assert TrainConfig(base_model="b", lora={"rank": 4}) == TrainConfig(base_model="b", lora_rank=4)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({}, "^base_model: Field required$"),
+        ({"base_model": "b", "pack_tokens": 9000}, r"^pack_tokens may be at most micro_batch_tokens \(8192\)$"),
+        ({"base_model": "b", "lora_rank": 4, "lora": {"rank": 8}}, "^give `lora` or `lora_...`, not both$"),
+    ],
+)
+def test_what_is_wrong_with_the_whole_is_said_without_showing_all_of_it(row, message):
+    with pytest.raises(TrainingError, match=message):
+        TrainConfig.from_dict(row)

@@ -2,7 +2,7 @@
 
     runs/<name>/recipe.yaml          resolved
                 plan.parquet         every row that is planned
-                progress.json        how the session that runs now is getting on
+                progress.json        progress of the current session
                 trajectories/        part-*.parquet, inputs.json, manifest.json
                 journal/             every paid reply, before it is used
                 dataset/             tokenized Parquet, drops.json, README.md (the card), manifest.json

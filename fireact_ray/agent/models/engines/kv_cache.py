@@ -8,7 +8,8 @@ computed.
     the next prompt   question, thought 1, action 1, observation 1
     computed                                         observation 1
 
-Where a prompt and a slot part earlier, what they share is kept and the rest of the slot is written over.
+A prompt that only begins like another conversation (the same instructions) does not take its slot: that beginning is
+copied into the idle slot that was used longest ago.
 """
 
 from __future__ import annotations
