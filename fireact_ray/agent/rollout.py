@@ -104,6 +104,8 @@ async def _step(
         usage=completion.usage,
         model_latency_s=replied - asked if completion.latency_s is None else completion.latency_s,
         tool_latency_s=(observation.latency_s or 0.0) if observation else 0.0,
+        reasoning=completion.reasoning,
+        repairs=parsed.repairs,
     )
 
 

@@ -29,10 +29,11 @@ _LINE_LABEL = re.compile(r"(?:(?:Thought|Action|Observation):\s*)+")
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A reply taken apart. `action` is None where there was no usable one."""
+    """A reply taken apart. `action` is None where there was no usable one; `repairs` as in Step."""
 
     thought: str
     action: Action | None
+    repairs: tuple[str, ...] = ()
 
 
 def render(thought: str, action: Action) -> str:

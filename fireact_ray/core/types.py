@@ -76,7 +76,9 @@ class Step:
     """One reply of the model and what came of it.
 
     `action` is None where the reply held no usable action; `observation` is None after `finish`.
-    `completion` is the reply as received: kept for inspection, never rendered into a prompt or a training row.
+    `completion` is the reply as received, `reasoning` what the model thought outside of it or hid in it: both are kept
+    for inspection, never rendered into a prompt or a training row. `repairs` names the variants of the grammar in which
+    the reply was written (see core.dialect), in the order of their names.
     """
 
     thought: str
@@ -86,6 +88,8 @@ class Step:
     usage: Usage = field(default_factory=Usage)
     model_latency_s: float = 0.0
     tool_latency_s: float = 0.0
+    reasoning: str = ""
+    repairs: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         action, observation = self.action, self.observation
@@ -94,6 +98,7 @@ class Step:
             "action": {"tool": action.tool, "argument": action.argument} if action else None,
             "observation": {"text": observation.text, "status": str(observation.status)} if observation else None,
             "usage": _shallow_dict(self.usage),
+            "repairs": list(self.repairs),
         }
 
     @classmethod
@@ -107,6 +112,7 @@ class Step:
                 if observation
                 else None,
                 "usage": Usage(**row["usage"]),
+                "repairs": tuple(row.get("repairs") or ()),  # rows of earlier versions have none
             }
         )
 

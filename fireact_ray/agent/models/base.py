@@ -23,6 +23,7 @@ class Completion:
     """`finish_reason`: "stop" (end token or stop string) or "length" (cut by max_new_tokens).
 
     `latency_s`: how long the reply took when it was paid for; None lets the rollout measure it.
+    `reasoning`: what the model thought outside of its text, or hid in it; never obeyed, prompted or trained.
     `notice`: what the provider said of its limits on the way; for the quota (see agent.models.metered), dropped there.
     """
 
@@ -31,6 +32,7 @@ class Completion:
     usage: Usage = field(default_factory=Usage)
     latency_s: float | None = None
     notice: RateNotice | None = None
+    reasoning: str = ""
 
 
 class ChatModel(Protocol):

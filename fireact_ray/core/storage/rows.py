@@ -34,6 +34,8 @@ _STEP = pa.struct(
         ("usage", pa.struct([("prompt_tokens", pa.int64()), ("completion_tokens", pa.int64())])),
         ("model_latency_s", pa.float64()),
         ("tool_latency_s", pa.float64()),
+        ("reasoning", pa.string()),
+        ("repairs", pa.list_(pa.string())),
     ]
 )
 
@@ -134,6 +136,8 @@ def _step(row: dict[str, Any]) -> Step:
         Usage(usage["prompt_tokens"], usage["completion_tokens"]),
         row["model_latency_s"],
         row["tool_latency_s"],
+        row.get("reasoning") or "",  # parts of earlier versions have neither
+        tuple(row.get("repairs") or ()),
     )
 
 
