@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -120,6 +120,10 @@ def _walk(path: Sequence[str]) -> tuple[str, Any]:
     annotation: Any = Recipe
     parts: list[str] = []
     for part in path:
+        if get_origin(annotation) is tuple:  # a list of sections: the part is a place in it
+            parts.append(part)
+            annotation = annotation.__args__[0]
+            continue
         if members := _union_members(annotation):
             annotation = next((m for m in members if part in m.model_fields["kind"].annotation.__args__), None)
             continue

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
 
 from fireact_ray.agent.methods import METHODS
-from fireact_ray.core.settings import Rate, Section, check_name, one_of
+from fireact_ray.core.settings import Place, Rate, Section, check_name, one_of
 from fireact_ray.data.selection import mixing
 from fireact_ray.tasks import TASKS
 
@@ -40,6 +40,13 @@ def _is_mix(mix: dict[str, float | None]) -> dict[str, float | None]:
     return mix if mixing.is_shares(mix) else {name: most and int(most) for name, most in mix.items()}
 
 
+def _likeness(value: Any) -> Any:
+    """`false` turns a comparison off, as null does; read as a number it would be a threshold of 0."""
+    if value is True:
+        raise ValueError("give how alike, a number above 0 and at most 1, such as 0.9; null or false: not compared")
+    return None if value is False else value
+
+
 def _keys_of(what: str, known: Container[str]) -> AfterValidator:
     check = check_name(what, known)
 
@@ -51,7 +58,16 @@ def _keys_of(what: str, known: Container[str]) -> AfterValidator:
 
 MethodMix = Annotated[dict[str, float | None], BeforeValidator(_as_mix), _keys_of("method", METHODS)]
 TaskMix = Annotated[dict[str, float | None], BeforeValidator(_as_mix), _keys_of("task", TASKS)]
+Likeness = Annotated[Annotated[float, Field(gt=0, le=1)] | None, BeforeValidator(_likeness)]
 RuleCode = Annotated[str, one_of("lint rule to drop rows by", DROPPABLE)]
+
+
+class QuestionSet(Section):
+    """A task's questions: those of `split` in the file or folder `path`."""
+
+    task: Annotated[str, one_of("task", TASKS)]
+    path: Place | None = None
+    split: str = "dev"
 
 
 class ConvertConfig(Section):
@@ -60,7 +76,8 @@ class ConvertConfig(Section):
 
     `min_f1`: right is an F1 of at least this, null: an exact match. `keep_unscored`: rows whose answer nobody knows.
     `drop`: lint rules (docs/data.md) whose rows are left out. `decontaminate`: how alike a question may not be to one
-    of evaluate.split (Jaccard index of words; 1: the same words; null: not compared).
+    of evaluate.split or `decontaminate_against` (Jaccard index of words; 1: the same words; null: not compared); nor
+    may one of them stand inside it.
 
     Rows longer than `max_length` tokens are dropped and counted, never cut; what follows chooses among the rest.
     `near_duplicates`: how alike a row may not be to another (Jaccard index of its runs of three words; null: equal rows
@@ -74,9 +91,10 @@ class ConvertConfig(Section):
     drop: tuple[RuleCode, ...] = ("error_observation", "no_thought")
     min_steps: PositiveInt = 1
     max_steps: PositiveInt | None = None
-    decontaminate: Rate | None = 0.9
+    decontaminate: Likeness = 0.9
+    decontaminate_against: tuple[QuestionSet, ...] = ()
     max_length: PositiveInt = 2048
-    near_duplicates: Rate | None = None
+    near_duplicates: Likeness = None
     per_question: Literal["all", "first", "shortest"] = "all"
     methods: MethodMix | None = None
     tasks: TaskMix | None = None
