@@ -13,7 +13,7 @@ GRAPH = {
     "born_links": [{"text": "Dunmore", "link": "https://a.example"}],
     "image": "https://a.example/i.png",
 }
-SHOWN_GRAPH = "Ines Park: Ines Park was a botanist born in Dunmore.; born: 1933, Dunmore"
+SHOWN_GRAPH = "Ines Park: Ines Park was a botanist born in Dunmore. born: 1933, Dunmore"
 PAGE = {"title": "Ines Park - Lives", "link": "https://a.example", "snippet": "A botanist."}
 
 
@@ -125,7 +125,7 @@ async def test_tavily(reply, shown):
                     }
                 }
             },
-            ["Ines Park: A botanist.; Born: 1933"],
+            ["Ines Park: A botanist. Born: 1933"],
         ),
         (
             {"faq": {"results": [{"question": "Born where?", "answer": "Dunmore"}]}, "web": None},

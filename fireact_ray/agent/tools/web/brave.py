@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fireact_ray.agent.tools.web.http import Request
-from fireact_ray.agent.tools.web.reading import at, facts, rows, text
+from fireact_ray.agent.tools.web.reading import at, facts, joined, rows, text
 from fireact_ray.core.types import Hit
 
 _EMPTY_KEYS = {"type", "query", "mixed"}  # of a reply in which no page was found
@@ -58,7 +58,7 @@ def _entity(row: Any) -> str:
     pairs = at(row, "attributes")  # [["Born", "1933"], ...]
     named = [": ".join(map(str, pair)) for pair in pairs if isinstance(pair, list)] if isinstance(pairs, list) else []
     told = text(row, "long_desc") or text(row, "description") or facts(at(row, "category"))
-    return "; ".join(part for part in (told, *named) if part)
+    return joined(told, *named)
 
 
 def _hit(row: Any, told: str) -> Hit:

@@ -95,6 +95,11 @@ def facts(value: Any, *, without: Sequence[str] = (), depth: int = _MAX_DEPTH) -
     return "; ".join(f"{name.replace('_', ' ')}: {what}" for name, what in named if what)[:_MAX_CHARS]
 
 
+def joined(*parts: str) -> str:
+    """Several things told of one: `A botanist. born: 1933`."""
+    return "; ".join(part for part in parts if part).replace(".; ", ". ")
+
+
 def number(value: Any, *path: str | int) -> float:
     """The finite number at `path`, or 0."""
     found = at(value, *path)

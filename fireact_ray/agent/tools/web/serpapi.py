@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fireact_ray.agent.tools.web.http import Request
-from fireact_ray.agent.tools.web.reading import at, facts, rows, text, texts
+from fireact_ray.agent.tools.web.reading import at, facts, joined, rows, text, texts
 from fireact_ray.core.types import Hit
 
 # In this order, the first that is there: FireAct's rule, then what it did not read (a calculator's result, a list).
@@ -86,4 +86,4 @@ def _known(section: Any) -> Iterator[Hit]:
     elif isinstance(section, dict):
         told = text(section, "description") or text(section, "type") or text(section, "entity_type")
         rest = facts(section, without=("title", "type", "entity_type", "description"))
-        yield Hit(text(section, "title"), "; ".join(part for part in (told, rest) if part))
+        yield Hit(text(section, "title"), joined(told, rest))

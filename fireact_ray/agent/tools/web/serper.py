@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fireact_ray.agent.tools.web.http import Request
-from fireact_ray.agent.tools.web.reading import at, facts, rows, text, texts
+from fireact_ray.agent.tools.web.reading import at, facts, joined, rows, text, texts
 from fireact_ray.core.types import Hit
 
 
@@ -26,10 +26,10 @@ class Serper:
     def hits(self, reply: dict[str, Any]) -> list[Hit]:
         """The answer box, the knowledge graph, then the organic results, top stories and related questions."""
         box, graph = at(reply, "answerBox"), at(reply, "knowledgeGraph")
-        told = [text(graph, "description") or text(graph, "type"), facts(at(graph, "attributes"))]
+        told = text(graph, "description") or text(graph, "type")
         return [
             Hit("", text(box, "answer") or text(box, "snippet") or ", ".join(texts(box, "snippetHighlighted"))),
-            Hit(text(graph, "title"), "; ".join(part for part in told if part)),
+            Hit(text(graph, "title"), joined(told, facts(at(graph, "attributes")))),
             *(Hit(text(row, "title"), _snippet(row)) for row in rows(reply, "organic")),
             *(Hit(text(row, "source"), text(row, "title")) for row in rows(reply, "topStories")),
             *(Hit(text(row, "question"), text(row, "snippet")) for row in rows(reply, "peopleAlsoAsk")),
