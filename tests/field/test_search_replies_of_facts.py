@@ -60,6 +60,13 @@ PAGE = {"title": "Ines Park - Lives", "link": "https://a.example", "snippet": "A
             {"top_stories": [{"title": "Park turns 90", "source": "x", "date": "1 day ago"}]},
             ["title: Park turns 90; date: 1 day ago"],
         ),
+        ({"ai_overview": {"text_blocks": [{"snippet": "In Dunmore."}]}}, ["text blocks: snippet: In Dunmore."]),
+        ({"local_results": {"places": [{"title": "Dunmore Hall"}]}}, ["places: title: Dunmore Hall"]),
+        ({"questions_and_answers": [{"question": "Born where?", "answer": "Dunmore"}]}, ["Born where?: Dunmore"]),
+        *(
+            ({name: [{"title": "Ines Park", "snippet": "In Dunmore."}]}, ["Ines Park: In Dunmore."])
+            for name in ("news_results", "events_results", "discussions_and_forums")
+        ),
         # told beside proper results, by mistake
         ({"error": "Google hasn't returned any results for this query.", "organic_results": [PAGE]}, ["A botanist."]),
     ],
@@ -131,6 +138,7 @@ async def test_tavily(reply, shown):
             {"faq": {"results": [{"question": "Born where?", "answer": "Dunmore"}]}, "web": None},
             ["Born where?: Dunmore"],
         ),
+        ({"news": {"results": [{"title": "Park", "description": "Turns 90."}]}}, ["Park: Turns 90."]),
         ({"web": {"results": [{"title": "Ines Park, of Dunmore"}]}}, ["Ines Park, of Dunmore"]),
     ],
 )
@@ -201,6 +209,16 @@ SHOWN = ["Lake Tarn: It is 410 m deep."]
 )
 async def test_retrieve(reply, shown):
     assert (await searched("retrieve", reply)).texts == shown
+
+
+@pytest.mark.parametrize("name", ["docs", "passages", "hits", "retrieved_documents", "data"])
+async def test_a_retrieval_servers_list_goes_by_many_names(name):
+    assert (await searched("retrieve", {name: [{"doc": DOCUMENT}]})).texts == SHOWN
+
+
+@pytest.mark.parametrize("name", ["contents", "content", "text", "passage", "body", "snippet", "long_text"])
+async def test_a_documents_text_goes_by_many_names(name):
+    assert (await searched("retrieve", {"result": [{"title": "Lake Tarn", name: "It is 410 m deep."}]})).texts == SHOWN
 
 
 async def test_a_retrieval_servers_scores_are_kept():

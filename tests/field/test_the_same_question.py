@@ -144,6 +144,11 @@ def test_a_recipe_keeps_the_questions_of_several_sets_out(tmp_path, monkeypatch)
     assert evaluation_questions(loaded) == ["Who is older?", SKY, "Who is older?"]
 
 
+def test_the_recipe_for_fireacts_data_keeps_strategyqas_dev_questions_out():
+    (one,) = load_recipe("released").convert.decontaminate_against
+    assert (one.task, one.split) == ("strategyqa", "dev")
+
+
 def test_a_set_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"Task 'strategyqa': .*nowhere\.json does not exist"):
