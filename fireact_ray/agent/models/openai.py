@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from fireact_ray.agent.models.base import Completion, Sampling
+from fireact_ray.agent.models.base import Completion, Sampling, spoken
 from fireact_ray.agent.models.openai_reply import read_completion
 from fireact_ray.agent.quota.rate_headers import read_notice
 from fireact_ray.core.errors import ModelUnavailable
@@ -61,7 +61,7 @@ class OpenAIChat:
             raise ModelUnavailable(f"{self._label}: {reply.problem}", cause=reply.problem)
         completion = read_completion(reply, self._label, self._host)
         if "stop" in self._leave_out:
-            completion = _cut(completion, sampling.stop)
+            completion = spoken(completion, sampling.stop)
         return replace(completion, notice=read_notice(reply.headers))
 
     async def close(self) -> None:
@@ -79,12 +79,6 @@ class OpenAIChat:
         if sampling.seed is not None:
             request["seed"] = sampling.seed
         return {name: value for name, value in request.items() if name not in self._leave_out}
-
-
-def _cut(completion: Completion, stop: Sequence[str]) -> Completion:
-    """Before the first of `stop`, as a provider does that is told of them."""
-    end = min((at for word in stop if (at := completion.text.find(word)) >= 0), default=None)
-    return completion if end is None else replace(completion, text=completion.text[:end], finish_reason="stop")
 
 
 def token_limit_field(host: str) -> str:
