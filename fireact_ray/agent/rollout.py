@@ -94,7 +94,8 @@ async def _step(
     replied = time.monotonic()
     parsed = method.parse(completion.text)
     if parsed.action is None and completion.finish_reason == "length":
-        raise TokenLimit(f"a reply reached {sampling.max_new_tokens} tokens without an action")
+        spent = "without an action" if completion.text.strip() else "of hidden reasoning; raise max_new_tokens"
+        raise TokenLimit(f"a reply reached {sampling.max_new_tokens} tokens {spent}")
     observation = await _observe(parsed.action, method, tools)
     return Step(
         thought=parsed.thought,

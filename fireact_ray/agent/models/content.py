@@ -31,7 +31,7 @@ def read_content(message: dict[str, Any]) -> Content:
     content = message.get("content")
     said: list[str] = []
     thought: list[str] = []
-    refusals = [message["refusal"]] if isinstance(message.get("refusal"), str) else []
+    refusals = [refusal] if isinstance(refusal := message.get("refusal"), str) else []
     unread = ""
     for part in [content] if isinstance(content, dict) else content if isinstance(content, list) else ():
         match part:
@@ -39,10 +39,10 @@ def read_content(message: dict[str, Any]) -> Content:
                 said.append(part)
             case {"type": str(kind), **fields} if kind in _THOUGHT:
                 thought += _texts(fields)
-            case {"type": str(kind), "text": str(text)} if kind in _SAID:
-                said.append(text)
-            case {"type": "refusal", "refusal": str(text)}:
-                refusals.append(text)
+            case {"type": str(kind), "text": str(words)} if kind in _SAID:
+                said.append(words)
+            case {"type": "refusal", "refusal": str(refused)}:
+                refusals.append(refused)
             case {"type": str(kind)} if kind in _NEITHER:
                 continue
             case _:
@@ -61,9 +61,7 @@ def _told(message: dict[str, Any]) -> list[str]:
         if isinstance(told := message.get(name), str) and told:
             return [told]
     for name in _LISTS:
-        if isinstance(parts := message.get(name), list) and (
-            texts := [text for part in parts for text in _texts(part)]
-        ):
+        if texts := list(_texts(message.get(name))):
             return texts
     return []
 

@@ -90,6 +90,8 @@ def words_of(found: Any) -> ProviderWords:
             return _from_fields({**found, **first, "message": error})
         case [_, *_]:
             return _from_fields({**found, "message": error})
+    if isinstance(error, dict) and (inside := _object_in(_text(error.get("message")))) is not None:
+        return words_of(inside)
     outer = _from_fields(found)
     inner = _from_fields(error) if isinstance(error, dict) else outer
     return inner if inner.message or not outer.message else outer  # {"error": true, "message": ...}
