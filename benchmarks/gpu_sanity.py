@@ -13,9 +13,10 @@ from fireact_ray.training.model import prepare
 from fireact_ray.training.precision import has_bf16
 from fireact_ray.training.stepping import Here, Stepper
 
-_STEPS, _ROWS_PER_STEP = 20, 4
+_STEPS, _ROWS_PER_STEP = 20, 4  # the same rows each time, so that what an optimizer does wrong shows
 # Of a loss of about 6 nats. fp32 differs by the order of sums; bf16 has three digits.
-_ALLOWED = {"fp32": 2e-3, "bf16": 5e-2}
+_ALLOWED = {"fp32": 2e-3, "bf16": 1e-1}
+_RATES = {"full": 3e-3, "lora": 1e-2}  # twice as high, and bf16's rounding takes another way down
 _CPU = torch.device("cpu")
 
 
@@ -53,8 +54,8 @@ def _losses(
         {
             "base_model": "made-up",
             "tuning": tuning,
-            "epochs": 1,
-            "learning_rate": 2e-3,
+            "epochs": _STEPS,
+            "learning_rate": _RATES[tuning],
             "lora_dropout": 0.0,
             "global_batch_size": _ROWS_PER_STEP,
             "micro_batch_tokens": 2048,
@@ -68,7 +69,7 @@ def _losses(
         base.activation_checkpointing_enable()
     torch.manual_seed(1)
     model = prepare(base, config).model.to(device)
-    rows = make_rows(_STEPS * _ROWS_PER_STEP, TINY.vocabulary)
+    rows = make_rows(_ROWS_PER_STEP, TINY.vocabulary)
     stepper = Stepper(model, rows, config, Here(0, 1, device))
     return [
         float(stepper.take(step, config.learning_rate, bf16)) / step.trained_tokens for step in plan_steps(rows, config)
