@@ -17,8 +17,9 @@ from typing import Any, Protocol
 from fireact_ray.agent.models.slots import begun
 from fireact_ray.core.errors import BudgetExhausted, DataError, FireActError, ModelDenied, ToolDenied, WriteFailed
 from fireact_ray.core.types import StopReason, Trajectory
+from fireact_ray.rollouts.completed import is_accepted
 from fireact_ray.rollouts.failure_streak import failure_of
-from fireact_ray.rollouts.plan import Planned, accepted
+from fireact_ray.rollouts.plan import Planned
 from fireact_ray.rollouts.schedule import Receipt
 from fireact_ray.rollouts.writer import Writer
 
@@ -131,7 +132,7 @@ class Pool:
         if error is None:
             trajectory = task.result()
             self._writer.add(trajectory)
-            receipt = Receipt(trajectory.trajectory_id, accepted(trajectory), failure_of(trajectory))
+            receipt = Receipt(trajectory.trajectory_id, is_accepted(trajectory), failure_of(trajectory))
             self._report.finished.append(receipt)
             return
         self._report.returned.append(row.trajectory_id)

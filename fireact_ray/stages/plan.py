@@ -17,7 +17,7 @@ from fireact_ray.core.storage.lease import run_lease
 from fireact_ray.recipe.inputs import NOT_SHAPING
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.teacher import teacher_limits, teacher_price
-from fireact_ray.rollouts.dispatcher import read_written
+from fireact_ray.rollouts.completed import read_written
 from fireact_ray.rollouts.forecast.amounts import Amounts, Range
 from fireact_ray.rollouts.forecast.budget_fit import Fit, fits
 from fireact_ray.rollouts.forecast.estimate import Estimate, Pace, Pending, ceiling, estimate

@@ -16,7 +16,7 @@ from fireact_ray.core.utils.failpoints import reach
 from fireact_ray.recipe.inputs import NOT_SHAPING
 from fireact_ray.recipe.schema import RayConfig
 from fireact_ray.rollouts.audit import set_aside_broken
-from fireact_ray.rollouts.dispatcher import read_written
+from fireact_ray.rollouts.completed import read_written
 from fireact_ray.rollouts.plan import Line, PlanSize, Policy, write_plan
 from fireact_ray.rollouts.retries import planned_of, read_failures, take_out
 from fireact_ray.stages.ray_data import ray_data

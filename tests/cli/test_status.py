@@ -22,8 +22,9 @@ from fireact_ray.core.storage.folder import Folder, write_trajectories
 from fireact_ray.core.types import Score, StopReason
 from fireact_ray.recipe.loader import load_recipe, to_yaml
 from fireact_ray.rollouts.audit import audit
+from fireact_ray.rollouts.completed import Written
 from fireact_ray.rollouts.journal import Entry, Journal
-from fireact_ray.rollouts.plan import Planned, Policy, Written, write_plan
+from fireact_ray.rollouts.plan import Planned, Policy, write_plan
 
 PROGRESS = Progress("generate", 1000.0, 2000.0, 100, 20, 30, 25, 61.25, 4980.0, True)
 PRICES = 'as_of: 2026-11-01\nhosts: {"*": {m: {prompt: 1.0, completion: 4.0}}}\n'
