@@ -37,7 +37,8 @@ from benchmarks.simulated_schedule import simulate
 from benchmarks.virtual_clock import VirtualClockLoop
 from fireact_ray.agent.models.slots import Slots
 from fireact_ray.core.storage.compaction import MAX_PART_BYTES, Compaction, drop_compacted, plan_compactions
-from fireact_ray.core.storage.folder import Folder, finished_keys
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import finished_keys
 from fireact_ray.core.utils.gc_tuning import spare_collector
 from fireact_ray.rollouts.audit import audit
 from fireact_ray.rollouts.plan import Policy, plan_lines

@@ -83,16 +83,6 @@ def audit(run: Folder) -> Audit:
     )
 
 
-def set_aside_broken(folder: Folder) -> list[str]:
-    """Move parts that cannot be read into broken/, so that their rows are pending again. Returns their names."""
-    broken = []
-    for name in folder.names(".parquet"):
-        if not folder.is_whole(name):
-            folder.move(name, "broken")
-            broken.append(name)
-    return broken
-
-
 @dataclass(slots=True)
 class _Plan:
     planned: int = 0

@@ -10,7 +10,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Trajectory
 from fireact_ray.core.utils.failpoints import reach
 

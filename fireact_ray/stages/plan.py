@@ -11,9 +11,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from fireact_ray.agent.quota.budget import Price, Spent
-from fireact_ray.core.storage.folder import read_trajectories
 from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.storage.lease import run_lease
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.recipe.inputs import NOT_SHAPING
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.teacher import teacher_limits, teacher_price

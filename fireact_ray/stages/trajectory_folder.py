@@ -12,10 +12,10 @@ from fireact_ray.core.storage.compaction import Compaction, drop_compacted, plan
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.storage.names import MANIFEST
+from fireact_ray.core.storage.trajectories import set_aside_broken
 from fireact_ray.core.utils.failpoints import reach
 from fireact_ray.recipe.inputs import NOT_SHAPING
 from fireact_ray.recipe.schema import RayConfig
-from fireact_ray.rollouts.audit import set_aside_broken
 from fireact_ray.rollouts.completed import read_written
 from fireact_ray.rollouts.plan import Line, PlanSize, Policy, write_plan
 from fireact_ray.rollouts.retries import planned_of, read_failures, take_out

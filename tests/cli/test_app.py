@@ -15,7 +15,8 @@ import pytest
 from fakes import question
 
 from fireact_ray.cli import app as cli
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Action, Observation, Score, Step, StopReason, Trajectory
 
 pytestmark = pytest.mark.torch

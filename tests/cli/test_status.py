@@ -18,7 +18,8 @@ from fireact_ray.cli.status import (
     watch_status,
 )
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Score, StopReason
 from fireact_ray.recipe.loader import load_recipe, to_yaml
 from fireact_ray.rollouts.audit import audit

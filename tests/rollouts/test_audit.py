@@ -4,9 +4,10 @@ from fakes import finished_trajectory as trajectory
 from fakes import question
 
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.storage.folder import Folder, finished_keys, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import finished_keys, set_aside_broken, write_trajectories
 from fireact_ray.core.types import Score, StopReason
-from fireact_ray.rollouts.audit import audit, set_aside_broken
+from fireact_ray.rollouts.audit import audit
 from fireact_ray.rollouts.completed import Written
 from fireact_ray.rollouts.plan import Planned, Policy, write_plan
 

@@ -2,8 +2,9 @@ import pytest
 from fakes import finished_trajectory, question
 
 from fireact_ray.core.errors import DataError
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import to_table
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Score, StopReason
 from fireact_ray.rollouts.completed import Written, accepted_rows, is_accepted, read_totals, read_written
 

@@ -3,7 +3,8 @@
 import pytest
 from fakes import finished_trajectory, question
 
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.rollouts.dispatcher import Dispatch
 from fireact_ray.rollouts.journal import Entry, Journal
 from fireact_ray.rollouts.plan import Planned, Policy

@@ -6,7 +6,8 @@ import pytest
 from fakes import finished_trajectory, question
 
 from fireact_ray.core.errors import BudgetExhausted, DataError
-from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Score, StopReason
 from fireact_ray.rollouts.dispatcher import Dispatch
 from fireact_ray.rollouts.plan import Planned, Policy

@@ -4,7 +4,8 @@ import pyarrow.parquet as pq
 import pytest
 from fakes import finished_trajectory, question
 
-from fireact_ray.core.storage.folder import Folder, read_trajectories, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories, write_trajectories
 from fireact_ray.core.types import StopReason, Trajectory
 from fireact_ray.rollouts.completed import Written, read_written
 from fireact_ray.rollouts.plan import Planned, Policy, write_plan

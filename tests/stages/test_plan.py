@@ -3,7 +3,8 @@
 import pytest
 
 from fireact_ray.core.errors import BudgetExhausted, InputError
-from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.plan import plan_costs
 

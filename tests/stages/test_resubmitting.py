@@ -8,7 +8,8 @@ from fakes import finished_trajectory
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.paths import NANO_DIR
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.plan import plan_costs

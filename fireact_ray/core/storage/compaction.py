@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fireact_ray.core.errors import DataError
-from fireact_ray.core.storage.folder import ROWS_PER_GROUP, Folder
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA, row_keys
+from fireact_ray.core.storage.trajectories import ROWS_PER_GROUP
 
 MAX_PART_BYTES = 128_000_000
 _KEYSPACE = 1 << 32  # keys are hashes: their first eight hex digits are spread evenly

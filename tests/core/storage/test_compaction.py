@@ -1,7 +1,8 @@
 from fakes import finished_trajectory as trajectory
 
 from fireact_ray.core.storage.compaction import drop_compacted, plan_compactions
-from fireact_ray.core.storage.folder import Folder, read_trajectories, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories, write_trajectories
 
 KEYS = [f"{i:02x}{'0' * 14}" for i in range(0, 256, 4)]
 

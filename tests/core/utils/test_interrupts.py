@@ -12,7 +12,8 @@ from fakes import question
 from fireact_ray.cli.app import app
 from fireact_ray.cli.main import run_guarded
 from fireact_ray.core.errors import DataError
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Score, StopReason, Trajectory
 from fireact_ray.core.utils.interrupts import interrupts_heeded, interrupts_wait
 
