@@ -53,7 +53,7 @@ def prepared(
 
 @dataclass(frozen=True)
 class PrepareRows:
-    """`preparing.prepare` of row groups. Holds texts only; each process opens its tokenizer once.
+    """`prepare` of row groups. Holds texts only; each process opens its tokenizer once.
 
     Raises DataError where a worker finds another tokenizer than the driver.
     """

@@ -41,14 +41,6 @@ def read_facts(blocks: Sequence[Block]) -> list[pa.Table]:
     return [(rows := block().select(names)).take(pa.array(range(rows.num_rows))) for block in blocks]
 
 
-def last_of_each_key(rows: pa.Table) -> Mask:
-    """A key occurs twice where a worker died between writing a part and reporting it; both rows are equal work."""
-    last = {key: place for place, key in enumerate(rows["trajectory_id"].to_pylist())}
-    mask = np.zeros(rows.num_rows, dtype=np.bool_)
-    mask[list(last.values())] = True
-    return mask
-
-
 def write_rows(folder: Folder, blocks: Sequence[Block], masks: Sequence[Mask]) -> None:
     """The rows that the mask of their block picks, in their order. Parts are written side by side.
 

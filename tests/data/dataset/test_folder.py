@@ -6,7 +6,7 @@ import pyarrow as pa
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
 from fireact_ray.data.dataset import folder as dataset
-from fireact_ray.data.dataset.folder import histograms, last_of_each_key, read_facts, write_rows
+from fireact_ray.data.dataset.folder import histograms, read_facts, write_rows
 from fireact_ray.data.dataset.prepare import prepared_schema
 
 
@@ -20,11 +20,6 @@ def block(*keys: str, dropped: str | None = None) -> pa.Table:
 
 def of(*tables: pa.Table):
     return [lambda table=table: table for table in tables]
-
-
-def test_of_a_key_that_landed_twice_the_last_row_counts():
-    rows = pa.concat_tables([block("a", "b"), block("b", "c"), block("a")])
-    assert last_of_each_key(rows).tolist() == [False, False, True, True, True]
 
 
 def test_facts_are_everything_but_ids_and_masks():
