@@ -9,10 +9,8 @@ from fakes import question
 from rich.console import Console
 
 from fireact_ray.cli.status import (
-    Progress,
     audit_text,
     progress_text,
-    read_progress,
     read_status,
     show_status,
     watch_status,
@@ -26,6 +24,7 @@ from fireact_ray.rollouts.audit import audit
 from fireact_ray.rollouts.completed import Written
 from fireact_ray.rollouts.journal import Entry, Journal
 from fireact_ray.rollouts.plan import Planned, Policy, write_plan
+from fireact_ray.rollouts.progress import Progress, read_progress
 
 PROGRESS = Progress("generate", 1000.0, 2000.0, 100, 20, 30, 25, 61.25, 4980.0, True)
 PRICES = 'as_of: 2026-11-01\nhosts: {"*": {m: {prompt: 1.0, completion: 4.0}}}\n'
