@@ -14,8 +14,8 @@ from itertools import groupby
 from typing import Any
 
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.storage.artifacts import MANIFEST, MODEL_CARD, read_dataset_manifest, read_model_card
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.names import MANIFEST, MODEL_CARD
 from fireact_ray.core.types import FAILURES, StopReason
 from fireact_ray.rollouts.completed import Written, read_totals
 from fireact_ray.rollouts.plan import PLAN, Policy, read_policy
@@ -133,6 +133,6 @@ def _chain(run: Folder) -> list[str]:
     """The renderer of the dataset is the renderer of the model."""
     if not (run / "dataset").exists(MANIFEST) or not (run / "model").exists(MODEL_CARD):
         return []
-    made = (run / "dataset").read_json(MANIFEST)["renderer_fingerprint"]
-    trained = (run / "model").read_json(MODEL_CARD)["renderer_fingerprint"]
+    made = read_dataset_manifest(run / "dataset", "renderer_fingerprint")["renderer_fingerprint"]
+    trained = read_model_card(run / "model")["renderer_fingerprint"]
     return [] if made == trained else [f"the dataset was rendered by {made}, the model was trained with {trained}"]

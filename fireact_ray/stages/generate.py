@@ -11,9 +11,9 @@ from typing import Any
 from fireact_ray.agent.agent import Agent
 from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import DataError
+from fireact_ray.core.storage.artifacts import MANIFEST
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import leased
-from fireact_ray.core.storage.names import MANIFEST
 from fireact_ray.core.types import Question, StopReason
 from fireact_ray.recipe.inputs import generate_inputs
 from fireact_ray.recipe.loader import to_yaml

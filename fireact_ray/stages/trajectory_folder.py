@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from fireact_ray.core.errors import DataError
+from fireact_ray.core.storage.artifacts import MANIFEST
 from fireact_ray.core.storage.compaction import Compaction, drop_compacted, plan_compactions
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.inputs import lock_inputs
-from fireact_ray.core.storage.names import MANIFEST
 from fireact_ray.core.storage.trajectories import set_aside_broken
 from fireact_ray.core.utils.failpoints import reach
 from fireact_ray.recipe.inputs import NOT_SHAPING

@@ -80,7 +80,10 @@ def train(
     prepared = _prepare(config, data, here, precision)
     optimizer = _optimizer(prepared.model, config)
     fingerprints = {"dataset": data.fingerprint, "base": base_fingerprint(find_base(config.base_model))}
-    start = resume(resume_from, prepared.model, optimizer, config, fingerprints) if resume_from else 0
+    start = 0
+    if resume_from:
+        earlier = {"dataset": data.earlier_of_rows}
+        start = resume(resume_from, prepared.model, optimizer, config, fingerprints, earlier)
     compute_loss = _shared(TrainedTokenLoss(prepared.model).train(), here)
     first = next(plan_steps(data.rows, config, here.rank, here.world_size, start))
     precision = confirmed(

@@ -19,9 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.storage.artifacts import MANIFEST
+from fireact_ray.core.storage.fingerprint import dataset_fingerprint
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.names import MANIFEST
 from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
 from fireact_ray.data.dataset.card import Dataset, dataset_card
 from fireact_ray.data.dataset.prepare import TOO_LONG, prepared_schema
@@ -87,7 +87,7 @@ def manifest(rows: pa.Table, renderer: Renderer) -> dict[str, Any]:
         "trained_tokens": pc.sum(rows["n_trained"]).as_py(),
         "renderer": renderer.name,
         "renderer_fingerprint": renderer.fingerprint,
-        "fingerprint": content_hash([sorted(rows["trajectory_id"].to_pylist()), renderer.fingerprint]),
+        "fingerprint": dataset_fingerprint(rows["row_digest"].to_pylist(), renderer.fingerprint),
     }
 
 
