@@ -23,10 +23,10 @@ DIGEST_BYTES = 16  # that two of a billion rows share one by chance is less like
 
 
 def row_digest(key: str, ids: Ids, mask: Mask) -> bytes:
-    """`ids`, `mask`: (T,), contiguous."""
+    """`ids`, `mask`: (T,)."""
     digest = hashlib.blake2b(f"{key} {len(ids)} ".encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES)
-    digest.update(ids)
-    digest.update(mask)
+    digest.update(ids.tobytes())
+    digest.update(mask.tobytes())
     return digest.digest()
 
 
@@ -47,6 +47,6 @@ def earlier_of_rows(rows: Iterable[tuple[str, Ids, Mask]], renderer_fingerprint:
     digest = hashlib.sha256(renderer_fingerprint.encode())
     for key, ids, mask in rows:
         digest.update(f"{key} {len(ids)}".encode())
-        digest.update(ids)
-        digest.update(mask)
+        digest.update(ids.tobytes())
+        digest.update(mask.tobytes())
     return digest.hexdigest()[:16]
