@@ -93,13 +93,13 @@ def audit_text(found: Audit) -> str:
 
 
 def progress_text(progress: Progress, now: float) -> str:
-    there = f"{progress.label}: {progress.before + progress.done} of {progress.planned} rows"
+    done = f"{progress.label}: {progress.before + progress.done} of {progress.planned} rows"
     since = f"{progress.done} in this session, {progress.accepted} of them accepted"
     if not progress.running:
-        return f"{there}, {since}; ended"
+        return f"{done}, {since}; ended"
     if (silent_s := progress.silent_for_s(now)) is not None:
-        return f"{there}, {since}; no sign of life for {silent_s:.0f} s: interrupted? run the same command again"
-    return f"{there}, {since}; {progress.rows_per_minute:.1f} rows/min, {duration_text(progress.eta_s)} to go"
+        return f"{done}, {since}; no sign of life for {silent_s:.0f} s: interrupted? run the same command again"
+    return f"{done}, {since}; {progress.rows_per_minute:.1f} rows/min, {duration_text(progress.eta_s)} to go"
 
 
 class _Looks:

@@ -79,21 +79,21 @@ def audit(run: Folder) -> Audit:
         pending=plan.pending,
         skipped=plan.skipped,
         unplanned=len(written) - plan.written,
-        problems=(*problems, *_strange(rows.by_reason), *_chain(run)),
+        problems=(*problems, *_unknown_reasons(rows.by_reason), *_renderers_differ(run)),
     )
 
 
 @dataclass(slots=True)
-class _Plan:
+class _PlanCounts:
     planned: int = 0
     written: int = 0
     pending: int = 0
     skipped: int = 0
 
 
-def _planned(run: Folder, written: Written, accepted: dict[str, int]) -> _Plan:
+def _planned(run: Folder, written: Written, accepted: dict[str, int]) -> _PlanCounts:
     """What became of each row of the plan."""
-    plan = _Plan()
+    plan = _PlanCounts()
     if not run.exists(PLAN):
         return plan
     policy = read_policy(run)
@@ -124,13 +124,13 @@ def _satisfied(policy: Policy, n_accepted: int) -> bool:
     return policy.target_accepted is not None and n_accepted >= policy.target_accepted
 
 
-def _strange(by_reason: dict[str, int]) -> list[str]:
+def _unknown_reasons(by_reason: dict[str, int]) -> list[str]:
     known = {str(reason) for reason in StopReason}
     return [f"{n} rows end with the unknown reason '{name}'" for name, n in by_reason.items() if name not in known]
 
 
-def _chain(run: Folder) -> list[str]:
-    """The renderer of the dataset is the renderer of the model."""
+def _renderers_differ(run: Folder) -> list[str]:
+    """A problem, where the renderer of the dataset is not that of the model."""
     if not (run / "dataset").exists(MANIFEST) or not (run / "model").exists(MODEL_CARD):
         return []
     made = read_dataset_manifest(run / "dataset", "renderer_fingerprint")["renderer_fingerprint"]

@@ -80,7 +80,7 @@ class Dispatch:
         self._error = self._error or error
 
     def give_up(self) -> None:
-        """Let nothing go on: only what has finished still lands."""
+        """Let nothing go on: only what has finished is still written."""
         self._gives_up = True
 
     def join(self, worker: str, writer: str) -> None:

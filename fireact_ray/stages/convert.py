@@ -37,7 +37,7 @@ from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import base_model_dir
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
-from fireact_ray.stages.convert_blocks import IN_PROCESS, PrepareRows, prepared
+from fireact_ray.stages.convert_blocks import IN_PROCESS, PrepareRows, prepared_blocks
 from fireact_ray.tasks import load_questions
 
 _LINTED = 1_000  # rows, for the card
@@ -68,7 +68,7 @@ def convert(recipe: Recipe, source: Folder | None = None, *, in_process: int = I
     base_dir = base_model_dir(recipe.student.base_model)
     renderer = make_renderer(recipe.student.renderer, HubTokenizer.load(base_dir))
     job = PrepareRows(recipe.convert.model_dump_json(), questions, renderer.name, base_dir, renderer.fingerprint)
-    with prepared(source, job, renderer, recipe.ray, in_process) as blocks:
+    with prepared_blocks(source, job, renderer, recipe.ray, in_process) as blocks:
         facts = read_facts(blocks)
         with uncollected():
             choice = choose_rows(pa.concat_tables(facts), recipe.convert, recipe.seed, source.uri)

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def prepared(
+def prepared_blocks(
     source: Folder, job: PrepareRows, renderer: Renderer, config: RayConfig, in_process: int = IN_PROCESS
 ) -> Iterator[list[Block]]:
     """The blocks, in the order of the rows; those on Ray are there as long as the context is. `renderer`: the job's."""

@@ -37,9 +37,9 @@ def generate(recipe: Recipe) -> Folder:
     refuses every call, SameFailure when every row fails alike for a reason outside the agent, and BudgetExhausted when
     the budget is spent (what was paid for until then is kept).
     """
-    with prepared(recipe) as generation:
+    with open_generation(recipe) as generation:
         size = generation.begin()
-        logger.info("generate: %d rows planned, %d already there", size.planned, size.planned - size.pending)
+        logger.info("generate: %d rows planned, %d already done", size.planned, size.planned - size.pending)
         if size.pending:
             generation.roll_out("generate", size)
     return _close(generation.run, recipe)
@@ -94,7 +94,7 @@ class Generation:
 
 
 @contextmanager
-def prepared(recipe: Recipe) -> Iterator[Generation]:
+def open_generation(recipe: Recipe) -> Iterator[Generation]:
     """Raises InputError for a missing file or key. A scripted teacher runs until the end."""
     config, recording = recipe.generate, Folder(recipe.replay) if recipe.replay else None
     questions = load_questions(recipe.task.name, recipe.task.path, config.split, config.n_questions)

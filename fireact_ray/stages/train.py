@@ -88,8 +88,9 @@ def _is_known_otherwise(run: Folder, fingerprint: str) -> bool:
     if remembered in (None, fingerprint):
         return False
     data = load_dataset((run / "dataset").local_path)
-    trained_on = read_model_card(run / "model").get("dataset_fingerprint", data.earlier_of_rows)
-    return bool(remembered == data.earlier_of_keys and trained_on == data.earlier_of_rows)
+    # A model is of the version that ended its training.
+    trained_on = read_model_card(run / "model").get("dataset_fingerprint", fingerprint)
+    return remembered == data.earlier_of_keys and trained_on in (fingerprint, data.earlier_of_rows)
 
 
 def train_config(recipe: Recipe) -> dict[str, Any]:

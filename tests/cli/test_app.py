@@ -27,7 +27,7 @@ def loaded():
     """What commands load, once for all of them."""
     import transformers  # noqa: F401
 
-    from fireact_ray.stages import convert, evaluate, generate, plan, serve, train  # noqa: F401
+    from fireact_ray.stages import convert, evaluate, forecast, generate, serve, train  # noqa: F401
 
 
 def fireact(*arguments: str, cwd=None) -> subprocess.CompletedProcess:

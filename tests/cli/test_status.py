@@ -65,7 +65,7 @@ def priced(run: Folder, tmp_path) -> None:
     run.write("recipe.yaml", to_yaml(load_recipe("demo", [model, prices, "generate.budget.max_cost_usd=1"])))
 
 
-def test_rows_are_done_or_stopped_by_reason_or_failed_by_kind_or_owed(run):
+def test_rows_are_done_or_stopped_by_reason_or_failed_by_kind_or_pending(run):
     found = audit(run)
     assert (found.planned, found.done, found.pending) == (6, 1, 2)
     assert found.stopped == {"max_steps": 1}

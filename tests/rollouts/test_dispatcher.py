@@ -33,7 +33,7 @@ def test_a_paid_reply_is_used_whatever_became_of_the_same_call_in_another_sittin
     assert assignment.paid == {CALL: paid}
 
 
-def test_replies_to_rows_that_have_landed_are_not_kept_in_memory(tmp_path):
+def test_replies_to_rows_that_are_written_are_not_kept_in_memory(tmp_path):
     folder = Folder(str(tmp_path))
     write_trajectories(folder / "trajectories", [finished_trajectory("b"), finished_trajectory("d")], "w0")
     journal = Journal(folder / "journal", "w0")

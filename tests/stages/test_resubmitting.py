@@ -14,7 +14,7 @@ from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
 from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.stages.convert import convert
-from fireact_ray.stages.plan import plan_costs
+from fireact_ray.stages.forecast import forecast_costs
 from fireact_ray.stages.train import train, train_config
 from fireact_ray.training.base import base_fingerprint, find_base
 
@@ -62,9 +62,10 @@ def converted_again(run: Folder, keys: str, rows: str) -> None:
     (run / "checkpoints").write_json("inputs.json", {**inputs, "dataset": keys})
 
 
-def test_a_model_that_an_earlier_version_trained_on_the_same_rows_is_found_done(tmp_path):
+@pytest.mark.parametrize("rows", ["1e4356e03ae8073e", "7fd877c0e16fffd7"], ids=["ended then", "ended by this version"])
+def test_a_training_that_an_earlier_version_began_on_the_same_rows_is_found_done(tmp_path, rows):
     run = trained_by_an_earlier_version(tmp_path)
-    converted_again(run, "4a9225d93793217b", "1e4356e03ae8073e")
+    converted_again(run, "4a9225d93793217b", rows)
     assert train(recipe_at(tmp_path)) == run / "model"
     assert train(recipe_at(tmp_path)) == run / "model"
 
@@ -110,7 +111,7 @@ def test_questions_and_corpus_may_move_but_not_change(tmp_path):
     def planned_from(place):
         files = f"task={{name: jsonl, path: {place}/q.jsonl}}", f"search.backend.corpus={place}/c.jsonl"
         teacher = "teacher.model={kind: openai, name: m, base_url: 'http://127.0.0.1:9/v1', api_key_env: null}"
-        return plan_costs(recipe_at(tmp_path, *files, teacher, "teacher.methods=[react]"), 0)
+        return forecast_costs(recipe_at(tmp_path, *files, teacher, "teacher.methods=[react]"), 0)
 
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()

@@ -176,7 +176,7 @@ COMMANDS = {
     "status": (["status", "runs/x", "--watch"], "fireact_ray.cli.status.watch_status"),
     "doctor": (["doctor", "runs/x"], "fireact_ray.rollouts.audit.audit"),
     "import": (["import", "demo", "rows.json"], "fireact_ray.stages.import_file.import_file"),
-    "plan": (["plan", "demo"], "fireact_ray.stages.plan.plan_costs"),
+    "plan": (["plan", "demo"], "fireact_ray.stages.forecast.forecast_costs"),
     "convert": (["convert", "demo"], "fireact_ray.stages.convert._choose"),
 }
 
