@@ -107,7 +107,7 @@ def is_shares(mix: Mix) -> bool:
 
 def _one_per_question(rows: Sequence[Candidate], rank: Callable[[Candidate], object]) -> list[Candidate]:
     best: dict[tuple[str, str], Candidate] = {}
-    for row in sorted(rows, key=lambda row: (rank(row), row.trajectory_id)):  # type: ignore[arg-type,return-value]
+    for row in sorted(rows, key=lambda row: (rank(row), row.trajectory_id)):
         best.setdefault((row.task, row.question_id), row)
     chosen = {id(row) for row in best.values()}
     return [row for row in rows if id(row) in chosen]
