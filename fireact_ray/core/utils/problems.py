@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Sequence
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -25,6 +25,9 @@ def _described(problem: Any, settings: type[BaseModel], whole: str) -> str:
         return f"{key}: unknown key.{_did_you_mean(path[-1], known)} Known: {', '.join(known)}."
     if kind == "missing":
         return f"{key}: required, but missing."
+    if kind == "union_tag_not_found":
+        kinds = [name for member in _members(_walk(path, settings)[1]) for name in _kinds(member)]
+        return f"{key}.kind: required, but missing; expected one of {', '.join(kinds)}."
     if kind == "value_error" and "known: " in message:
         return f"{key}: {message}; found {found!r}.{_did_you_mean(str(found), message.split('known: ')[1].split(', '))}"
     if kind in ("literal_error", "union_tag_invalid"):
@@ -49,28 +52,37 @@ def _walk(path: Sequence[str], settings: type[BaseModel]) -> tuple[str, Any]:
     annotation: Any = settings
     parts: list[str] = []
     for part in path:
-        if len(members := _union_members(annotation)) > 1:
-            annotation = next((m for m in members if part in get_args(m.model_fields["kind"].annotation)), None)
+        if len(members := _members(annotation)) > 1:
+            annotation = next((member for member in members if part in _kinds(member)), None)
             continue
-        annotation = members[0] if members else annotation
         parts.append(part)
-        fields = annotation.model_fields if _is_section(annotation) else {}
-        annotation = fields[part].annotation if part in fields else None
+        annotation = _inside(members[0] if members else annotation, part)
     return ".".join(parts), annotation
 
 
 def _known_keys(path: Sequence[str], settings: type[BaseModel]) -> list[str]:
     _, annotation = _walk(path, settings)
-    if len(members := _union_members(annotation)) == 1:
-        annotation = members[0]
-    return sorted(annotation.model_fields) if _is_section(annotation) else []
+    members = _members(annotation)
+    return sorted(members[0].model_fields) if len(members) == 1 else []
 
 
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def _union_members(annotation: Any) -> list[Any]:
-    """Sections among the members of a union: several are told apart by their kind, one is a section or null."""
+def _members(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that may stand there: several are told apart by their kind; one alone may be null as well."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     is_union = get_origin(annotation) in (Union, types.UnionType)
-    return [member for member in get_args(annotation) if _is_section(member)] if is_union else []
+    found = get_args(annotation) if is_union else (annotation,)
+    return [member for member in found if isinstance(member, type) and issubclass(member, BaseModel)]
+
+
+def _kinds(section: type[BaseModel]) -> tuple[str, ...]:
+    return get_args(section.model_fields["kind"].annotation)
+
+
+def _inside(annotation: Any, part: str) -> Any:
+    """The annotation of a section's field, of a list's place or of a mapping's value; None where it is unknown."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation.model_fields[part].annotation if part in annotation.model_fields else None
+    if get_origin(annotation) in (list, tuple):
+        return get_args(annotation)[0]
+    return get_args(annotation)[1] if get_origin(annotation) is dict else None

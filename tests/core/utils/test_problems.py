@@ -20,6 +20,7 @@ class Dog(Section):
 class Home(Section):
     pet: Annotated[Cat | Dog, Field(discriminator="kind")] = Cat()
     other: Cat | None = None
+    guests: tuple[Annotated[Cat | Dog, Field(discriminator="kind")], ...] = ()
     rooms: PositiveInt
     tone: Literal["soft", "loud"] = "soft"
 
@@ -35,7 +36,7 @@ class Home(Section):
     [
         ({}, ["rooms: required, but missing."]),
         ({"rooms": 0}, ["rooms: input should be greater than 0; found 0."]),
-        ({"rooms": 1, "roms": 2}, ["roms: unknown key. Did you mean 'rooms'? Known: other, pet, rooms, tone."]),
+        ({"rooms": 1, "roms": 2}, ["roms: unknown key. Did you mean 'rooms'? Known: guests, other, pet, rooms, tone."]),
         ({"rooms": 1, "tone": "lout"}, ["tone: expected one of soft, loud; found 'lout'. Did you mean 'loud'?"]),
         ({"rooms": 1, "tone": "loud"}, ["too loud for the rooms."]),
         ({"rooms": 1, "pet": {"kind": "cow"}}, ["pet: expected one of cat, dog; found 'cow'."]),
@@ -47,6 +48,14 @@ class Home(Section):
         ),
         ({"rooms": 1, "other": {"lives": -1}}, ["other.lives: input should be greater than 0; found -1."]),
         ({"rooms": 1, "other": {"lifes": 1}}, ["other.lifes: unknown key. Did you mean 'lives'? Known: kind, lives."]),
+        ({"rooms": 1, "pet": {"lives": 1}}, ["pet.kind: required, but missing; expected one of cat, dog."]),
+        (
+            {"rooms": 1, "guests": [{"kind": "dog"}, {"kind": "cat", "lives": 0}, {"kind": "dog", "trick": {}}]},
+            [
+                "guests.1.lives: input should be greater than 0; found 0.",
+                "guests.2.trick: unknown key. Did you mean 'tricks'? Known: kind, tricks.",
+            ],
+        ),
         ([], ["the home: input should be a valid dictionary or instance of Home; found []."]),
     ],
 )
