@@ -14,7 +14,7 @@ from typing import NamedTuple
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.grammar import episode
 from fireact_ray.core.types import Score, Step, StopReason, Trajectory, Turn
-from fireact_ray.data.traces import has_hidden_reasoning, has_trace, plain_thought
+from fireact_ray.data.leakage import has_hidden_reasoning, leaks, plain_thought
 
 
 class Fault(NamedTuple):
@@ -72,7 +72,7 @@ def _no_action(trajectory: Trajectory, min_f1: float | None) -> bool:
 
 
 def _trace(trajectory: Trajectory, min_f1: float | None) -> bool:
-    return has_trace(trajectory.steps)
+    return leaks(trajectory.steps)
 
 
 def _hidden_reasoning(trajectory: Trajectory, min_f1: float | None) -> bool:

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from fireact_ray.core.errors import DataError, InputError
-from fireact_ray.core.storage.folder import Folder, read_trajectories
-from fireact_ray.core.storage.names import MANIFEST
+from fireact_ray.core.storage.artifacts import MANIFEST
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import to_table
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Trajectory
 from fireact_ray.data.dataset.card import Dataset, dataset_card, lint_training_rows, total_usd
 from fireact_ray.data.formats.exporters import FORMATS, Format

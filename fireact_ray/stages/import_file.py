@@ -7,8 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 from fireact_ray.core.hashing import content_hash
-from fireact_ray.core.storage.folder import Folder, finished_keys, write_trajectories
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import leased
+from fireact_ray.core.storage.trajectories import finished_keys, write_trajectories
 from fireact_ray.data.formats.importers import import_trajectories
 from fireact_ray.recipe.loader import to_yaml
 from fireact_ray.recipe.schema import Recipe

@@ -18,7 +18,7 @@ import torch
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.paths import NANO
-from fireact_ray.core.storage.names import MODEL_CARD
+from fireact_ray.core.storage.artifacts import MODEL_CARD
 from fireact_ray.core.types import SCHEMA_VERSION
 from fireact_ray.training.base import base_fingerprint, find_base
 from fireact_ray.training.config import TrainConfig

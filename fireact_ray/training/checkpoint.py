@@ -14,7 +14,7 @@ import math
 import pickle
 import shutil
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -106,9 +106,11 @@ def resume(
     optimizer: torch.optim.Optimizer,
     config: TrainConfig,
     fingerprints: dict[str, str],
+    earlier: Mapping[str, str],
 ) -> int:
     """Put a checkpoint's state into model and optimizer. Returns the number of steps already taken.
 
+    `earlier`: by which other fingerprints versions before this one knew the same.
     Raises TrainingError when the checkpoint is damaged or belongs to another configuration, dataset or base.
     """
     folder = Path(checkpoint)
@@ -116,7 +118,11 @@ def resume(
         raise TrainingError(f"{folder} is no whole checkpoint: {damage}. Name another, or start anew.")
     card = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
     before, now = {**card["config"], **card["fingerprints"]}, {**config.to_dict(), **fingerprints}
-    if changed := [name for name in now if name not in _FREE and before.get(name) != now[name]]:
+
+    def known(name: str) -> tuple[Any, ...]:
+        return (now[name], earlier[name]) if name in earlier else (now[name],)
+
+    if changed := [name for name in now if name not in _FREE and before.get(name) not in known(name)]:
         details = "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in changed)
         raise TrainingError(f"{folder} belongs to another run: {details}. Start anew, or restore these.")
     weights, state = _load(folder)

@@ -76,7 +76,10 @@ def train(
     prepared = _prepare(config, data, here, precision)
     stepper = Stepper(prepared.model, data.rows, config, here)
     fingerprints = {"dataset": data.fingerprint, "base": base_fingerprint(find_base(config.base_model))}
-    start = resume(resume_from, prepared.model, stepper.optimizer, config, fingerprints) if resume_from else 0
+    start = 0
+    if resume_from:
+        earlier = {"dataset": data.earlier_of_rows}
+        start = resume(resume_from, prepared.model, stepper.optimizer, config, fingerprints, earlier)
     first = next(plan_steps(data.rows, config, here.rank, here.world_size, start))
     precision = confirmed(precision, config.precision, here.device, lambda bf16: stepper.seconds(first, bf16))
     log.info("precision: %s", precision)

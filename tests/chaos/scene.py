@@ -21,7 +21,8 @@ from urllib.parse import parse_qs, urlsplit
 from commands import Command
 
 from fireact_ray.core.errors import FireActError
-from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Trajectory
 from fireact_ray.demo.teacher.server import ScriptedTeacher
 from fireact_ray.recipe.loader import load_recipe, to_yaml

@@ -6,7 +6,8 @@ import sys
 import pytest
 from commands import Command, until
 
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.demo.teacher.server import ScriptedTeacher
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.recipe.search import open_backend

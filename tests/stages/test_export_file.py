@@ -8,8 +8,9 @@ import pytest
 from fakes import finished_trajectory
 
 from fireact_ray.core.errors import DataError, InputError
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.data.formats.exporters import FORMATS
 from fireact_ray.data.formats.importers import import_trajectories
 from fireact_ray.stages.export_file import export, read_dataset

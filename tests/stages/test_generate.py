@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 
 from fireact_ray.core.errors import InputError, ModelDenied, ModelUnknown
-from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Trajectory
 from fireact_ray.demo.teacher.brain import BrainConfig
 from fireact_ray.demo.teacher.server import ScriptedTeacher

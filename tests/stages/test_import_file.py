@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from fakes import finished_trajectory
 
-from fireact_ray.core.storage.folder import read_trajectories
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.data.formats.exporters import FORMATS
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.stages.import_file import import_file

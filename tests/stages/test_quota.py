@@ -15,7 +15,8 @@ from ray.exceptions import RayActorError
 from fireact_ray.agent.quota.budget import Account, BudgetLimits
 from fireact_ray.agent.quota.ledger import Outcome, QuotaLimits, Settlement
 from fireact_ray.core.errors import BudgetExhausted, InputError
-from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Usage
 from fireact_ray.demo.teacher.brain import BrainConfig
 from fireact_ray.demo.teacher.faults import Latency

@@ -17,7 +17,8 @@ import pytest
 from safetensors.torch import load_file
 
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.demo.teacher.server import ScriptedTeacher
 from fireact_ray.evaluation.report import Report
 from fireact_ray.recipe.schema import Recipe

@@ -13,7 +13,8 @@ from typing import Any
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.grammar import step_text
-from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Trajectory
 from fireact_ray.data.formats.conversations import Message, is_stored, read_rows, read_turns
 from fireact_ray.data.formats.files import numbered_rows

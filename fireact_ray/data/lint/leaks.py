@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from fireact_ray.data import traces
+from fireact_ray.data import leakage
 from fireact_ray.data.formats.records import Record
 from fireact_ray.data.lint.base import ASK, FINISH, FOUND, RIGHT, SEARCH, Rule, each
 
 
 def leaked_reward(record: Record) -> bool:
-    rewarded = any(traces.is_reward(text) for text in record.observations)
-    return rewarded or any(traces.names_reward(reply) for reply in record.replies)
+    rewarded = any(leakage.is_reward(text) for text in record.observations)
+    return rewarded or any(leakage.names_reward(reply) for reply in record.replies)
 
 
 def leaked_method(record: Record) -> bool:
-    return any(traces.names_method(reply) for reply in record.replies)
+    return any(leakage.names_method(reply) for reply in record.replies)
 
 
 RULES = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from fireact_ray.core.types import StopReason
-from fireact_ray.data import traces
+from fireact_ray.data import leakage
 from fireact_ray.data.formats.records import Record
 from fireact_ray.data.lint.base import ASK, FINISH, FOUND, SEARCH, Rule, each
 from fireact_ray.tasks.scoring import normalise
@@ -34,7 +34,7 @@ def unfinished(record: Record) -> bool:
 def wrong_answer(record: Record) -> bool:
     """By the score, or, where no trajectory could be read, by the recorded reward."""
     if record.trajectory is None:
-        return any(text.lower().endswith(_FALSE) for text in record.observations if traces.is_reward(text))
+        return any(text.lower().endswith(_FALSE) for text in record.observations if leakage.is_reward(text))
     return record.trajectory.score is not None and record.trajectory.score.exact_match < 1.0
 
 

@@ -7,8 +7,8 @@ import re
 from fireact_ray.core import grammar, observations
 from fireact_ray.core.types import ObservationStatus
 from fireact_ray.data.formats.records import Record
+from fireact_ray.data.leakage import holds_hidden_reasoning, plain_thought
 from fireact_ray.data.lint.base import ASK, FINISH, FOUND, SEARCH, Rule, each
-from fireact_ray.data.traces import holds_hidden_reasoning, plain_thought
 from fireact_ray.tasks.scoring import normalise
 
 _ACTION = re.compile(r"\bAction:[ \t]*\w+[ \t]*\[")

@@ -1,4 +1,4 @@
-"""The `convert` section of a recipe. Its lines are applied from top to bottom; `selection` makes sieves of them."""
+"""The `convert` section of a recipe. Its lines are applied from top to bottom; `selection` makes filters of them."""
 
 from __future__ import annotations
 

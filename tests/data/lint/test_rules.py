@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Action, Observation, ObservationStatus, Question, Score, Step, StopReason, Trajectory
 from fireact_ray.data.formats.records import Record, read_questions, read_records, record_of
 from fireact_ray.data.lint import RULES
