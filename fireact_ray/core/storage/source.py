@@ -83,7 +83,7 @@ def decoded(place: str, data: bytes) -> str:
         return data.decode(encoding_of(data))
     except UnicodeDecodeError as error:
         name = error.encoding.upper()
-        raise InputError(f"{place}: not {name} text (byte {error.start}). Write it as UTF-8.") from None
+        raise InputError(f"{place} is not {name} text (byte {error.start}). Write it as UTF-8.") from None
 
 
 def encoding_of(head: bytes) -> str:
