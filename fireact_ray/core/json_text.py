@@ -25,8 +25,9 @@ class NotJson(ValueError):
         self.reason, self.line, self.column = reason, line, column
 
     def __str__(self) -> str:
-        place = "" if self.line is None else f" in line {self.line}, column {self.column}"
-        return f"{self.reason}{place}"
+        line = "" if self.line is None else f" in line {self.line}"
+        column = "" if self.column is None else f", column {self.column}"
+        return f"{self.reason}{line}{column}"
 
 
 def parse(text: str | bytes, *, strict: bool = True, on_half: Callable[[], object] | None = None) -> Any:

@@ -120,13 +120,13 @@ def _lined(place: str, stream: io.BufferedReader, head: bytes, halves: _Halves) 
     is_utf8 = encoding_of(head).startswith("utf-8")
     lines = stream if is_utf8 else io.BytesIO(decoded(place, stream.read()).encode())
     begun = list(_until(lines, 2))
-    first = next(_parsed(begun, halves), None)
+    first = next(_parsed(begun, _Halves()), None)
     if first is None or (isinstance(first[1], dict) and sum(map(_is_row, begun)) > 1):
         yield from _parsed(itertools.chain(begun, lines), halves)
         return
     whole = [*begun, *lines]
     try:
-        found = parse(b"".join(whole))
+        found = parse(b"".join(whole), on_half=halves)
     except NotJson:
         yield from _parsed(whole, halves)
         return
@@ -151,6 +151,6 @@ def _parsed(lines: Iterable[bytes], halves: _Halves) -> Rows:
     for number, line in enumerate(lines, start=1):
         if _is_row(line):
             try:
-                yield number, parse(line, on_half=halves)
+                yield number, parse(line.rstrip(b"\r\n"), on_half=halves)
             except NotJson as error:
                 yield number, NotJson(error.reason, number, error.column)
