@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+import os
+import threading
 import zipfile
 
 import pyarrow as pa
@@ -62,6 +64,14 @@ PACKED = {
 def test_the_same_rows_come_out_of_every_container_and_address(name, scheme, tmp_path):
     (tmp_path / name).write_bytes(PACKED[name])
     assert numbered_rows(f"{scheme}{tmp_path}/{name}") == list(enumerate(ROWS, start=1))
+
+
+def test_what_a_shell_pipes_in_is_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writing = threading.Thread(target=(tmp_path / "pipe").write_text, args=(LINES,))
+    writing.start()
+    assert numbered_rows(str(tmp_path / "pipe")) == list(enumerate(ROWS, start=1))
+    writing.join()
 
 
 def saved(folder, names=("data-00000-of-00002.arrow", "data-00001-of-00002.arrow"), **more):
