@@ -69,6 +69,22 @@ def test_llama_factory_is_told_of_the_file_and_its_columns(name, run, tmp_path):
     assert set(entry[1]["columns"].values()) == set(row)
 
 
+def test_a_readme_of_others_is_kept_and_nothing_is_written_beside_it(run, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("# my project\n")
+    with pytest.raises(InputError, match=r"README\.md there: not written by an export"):
+        export(run.uri, "alpaca", str(tmp_path / "mine"))
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["README.md"]
+
+
+def test_exports_of_several_formats_share_a_folder_and_are_written_again(run, tmp_path):
+    for name in ("alpaca", "sharegpt", "chat", "alpaca"):
+        export(run.uri, name, str(tmp_path / "out"))
+    (tmp_path / "out" / "README.md").write_text("edited")
+    with pytest.raises(InputError, match=r"README\.md there: not written by an export, or edited since"):
+        export(run.uri, "alpaca", str(tmp_path / "out"))
+
+
 def test_an_unknown_format_and_a_run_without_a_dataset_are_refused_and_nothing_is_written(run, tmp_path):
     with pytest.raises(InputError, match=r"unknown format 'json'\. Known: alpaca, chat, tools, sharegpt, parquet"):
         export(run.uri, "json", str(tmp_path / "out"))

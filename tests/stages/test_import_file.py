@@ -39,7 +39,8 @@ def test_our_own_rows_keep_their_keys_and_their_task(recipe, tmp_path):
 
 def test_a_row_of_ours_that_lacks_something_is_rejected_with_its_number(recipe, tmp_path):
     rows = [{"trajectory_id": "b", "steps": []}, {"messages": []}]
-    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    whole = FORMATS["chat"].encode([ROW]).decode()
+    (tmp_path / "x.jsonl").write_text("\n".join([*map(json.dumps, rows), whole]))
     rejected = import_file(recipe, tmp_path / "x.jsonl").read_json("rejections-x.json")
     assert [(row["row"], row["kind"]) for row in rejected] == [(1, "unparsable"), (2, "no_question")]
     assert "KeyError" in rejected[0]["detail"]

@@ -33,6 +33,7 @@ from pyarrow import fs
 
 from fireact_ray.core.errors import DataError, InputError, WriteFailed
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.json_text import NotJson, parse
 
 _CHUNK_BYTES = 1 << 23
 _CHECKSUM = re.compile(r"^part-.*-([0-9a-f]{8})\.parquet$")
@@ -77,8 +78,8 @@ class Folder:
     def read_json(self, name: str) -> Any:
         """Raises DataError where the file is damaged."""
         try:
-            return json.loads(self.read(name))
-        except ValueError as error:
+            return parse(self.read(name))
+        except NotJson as error:
             raise DataError(
                 f"{self.uri}/{name}: damaged, not valid JSON ({error}). Restore it, or delete it."
             ) from None

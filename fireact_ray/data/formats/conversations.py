@@ -26,11 +26,11 @@ from typing import Any, Literal
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.grammar import ACTION, OBSERVATION, THOUGHT
-from fireact_ray.data.formats.files import NOT_JSON, numbered_rows
+from fireact_ray.core.json_text import NotJson, parse
+from fireact_ray.data.formats.files import numbered_rows
 from fireact_ray.data.formats.transcript import NoTranscript, exchanges
 from fireact_ray.tasks.loading import quoted
 
-_CALL = re.compile(r"(.*?)<tool_call>(.*)</tool_call>\s*", re.DOTALL)
 _ANSWER = re.compile(r"(?:(.*)\n)?Answer:[ \t]*([^\n]+)", re.DOTALL)
 
 Role = Literal["system", "user", "assistant", "observation"]
@@ -45,9 +45,9 @@ class Message:
 
 
 def read_rows(path: str) -> list[tuple[int, Any]]:
-    """Numbered rows; NOT_JSON for a line that is no JSON. A number counts from 1, and is a line's in JSON lines.
+    """Numbered rows; a NotJson for one that cannot be read. A number counts from 1, and is a line's in JSON lines.
 
-    Raises InputError for a file that cannot be read, or whose first row is in none of the formats.
+    Raises InputError for a file that cannot be read, or of which no row is in any of the formats.
     """
     rows = numbered_rows(path)
     _check_format(path, rows)
@@ -61,17 +61,22 @@ def is_stored(row: Any) -> bool:
 
 def read_turns(row: Any) -> tuple[Message, ...]:
     """A row's turns. Raises NoTranscript of kind `unparsable` for a row in none of the formats."""
+    if isinstance(row, NotJson):
+        raise NoTranscript("unparsable", f"no JSON: {row}")
     read = _format(row)
     if read is None:
         raise NoTranscript("unparsable", "expected 'messages', 'conversations', or 'instruction' and 'output'")
-    return tuple(read(row))
+    try:
+        return tuple(read(row))
+    except RecursionError:
+        raise NoTranscript("unparsable", "lists or objects are nested too deeply") from None
 
 
 def _check_format(path: str, rows: Sequence[tuple[int, Any]]) -> None:
-    """Raises InputError where the first row is in none of the formats: then no row will be."""
-    first = rows[0][1] if rows else None
-    if not is_stored(first) and _format(first) is None:
-        found = "no row" if first is None else "no JSON" if first is NOT_JSON else quoted(first)
+    """Raises InputError where no row is in any of the formats."""
+    if not any(is_stored(row) or _format(row) is not None for _, row in rows):
+        first = rows[0][1] if rows else None
+        found = "no row" if not rows else f"no JSON: {first}," if isinstance(first, NotJson) else quoted(first)
         raise InputError(
             f"{path}: expected rows with 'messages' (OpenAI chat), 'conversations' (ShareGPT), 'instruction' and "
             f"'output' (Alpaca) or 'trajectory_id' and 'steps' (our own), found {found} in the first one. "
@@ -143,8 +148,8 @@ def _call(function: Any) -> str:
     values = function.get("arguments", "")
     if isinstance(values, str):
         try:
-            values = json.loads(values)
-        except json.JSONDecodeError:
+            values = parse(values)
+        except NotJson:
             return f"{ACTION} {name}[{values}]"
     if isinstance(values, dict) and len(values) == 1:
         (values,) = values.values()
@@ -173,11 +178,13 @@ def _spoken(speaker: Any, text: Any, has_tools: bool) -> Message:
 
 def _function_call(text: str) -> str:
     """JSON alone, or between <tool_call> tags after a thought."""
-    match = _CALL.fullmatch(text)
-    thought, call = match.groups() if match else ("", text)
+    before, opening, rest = text.partition("<tool_call>")
+    call, closing, after = rest.rpartition("</tool_call>")
+    is_tagged = opening and closing and not after.strip()
+    thought, call = (before, call) if is_tagged else ("", text)
     try:
-        return f"{thought.strip()}\n{_call(json.loads(call))}".strip()
-    except json.JSONDecodeError:
+        return f"{thought.strip()}\n{_call(parse(call))}".strip()
+    except NotJson:
         raise NoTranscript("unparsable", "a turn from 'function_call' is no JSON") from None
 
 
