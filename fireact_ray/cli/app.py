@@ -243,7 +243,9 @@ def lint(
 @app.command("import")
 def import_(
     recipe: RecipeArgument,
-    path: Annotated[Path, typer.Argument(help="Alpaca, OpenAI chat (with tools, too), ShareGPT, or our Parquet.")],
+    path: Annotated[
+        str, typer.Argument(help="A file, folder or URL: Alpaca, OpenAI chat (with tools, too), ShareGPT, our Parquet.")
+    ],
     overrides: SetOption = None,
 ) -> None:
     """Bring foreign trajectories into the recipe's run folder."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +72,8 @@ def student_name(model_dir: str) -> str:
 
 
 def _card(model_dir: str) -> dict:
-    file = Path(model_dir) / MODEL_CARD
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    folder = Folder(model_dir)
+    return folder.read_json(MODEL_CARD) if folder.exists(MODEL_CARD) else {}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from fireact_ray.agent.agent import Agent
+from fireact_ray.core.json_text import parse
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Question, StopReason, Trajectory
 
@@ -161,12 +162,12 @@ def _pending(states: Sequence[bool | None]) -> int:
 
 def read_policy(home: Folder) -> Policy:
     metadata = home.read_schema(PLAN).metadata or {}
-    return Policy(**json.loads(metadata.get(_POLICY, b"{}")))
+    return Policy(**parse(metadata.get(_POLICY, b"{}")))
 
 
 def planned_row(row: Mapping[str, object]) -> Planned:
     """A row of plan.parquet."""
-    question = Question.from_dict(json.loads(str(row["question"])))
+    question = Question.from_dict(parse(str(row["question"])))
     return Planned(str(row["trajectory_id"]), question, str(row["method"]), int(str(row["attempt"])))
 
 

@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fireact_ray.core.errors import TrainingError
+from fireact_ray.core.json_text import parse
 from fireact_ray.core.types import SCHEMA_VERSION
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.files import whole_folder
@@ -86,7 +87,7 @@ def newest_whole(checkpoints: Iterable[Path]) -> Path | None:
 def damage_of(checkpoint: Path) -> str | None:
     """Why it cannot be read; None where it can. Older ones, which hold no checksums, are loaded to find out."""
     try:
-        card = json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
+        card = parse((checkpoint / "checkpoint.json").read_bytes())
         int(card["step"])
         if "files" not in card:
             _load(checkpoint)
@@ -114,7 +115,7 @@ def resume(
     folder = Path(checkpoint)
     if (damage := damage_of(folder)) is not None:
         raise TrainingError(f"{folder} is no whole checkpoint: {damage}. Name another, or start anew.")
-    card = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    card = parse((folder / "checkpoint.json").read_bytes())
     before, now = {**card["config"], **card["fingerprints"]}, {**config.to_dict(), **fingerprints}
     if changed := [name for name in now if name not in _FREE and before.get(name) != now[name]]:
         details = "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in changed)
@@ -133,7 +134,7 @@ def _load(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def step_of(checkpoint: Path) -> tuple[float, str]:
     """To order checkpoints by. One that cannot tell its step counts as the newest, to be found and set aside."""
     try:
-        return float(json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))["step"]), checkpoint.name
+        return float(parse((checkpoint / "checkpoint.json").read_bytes())["step"]), checkpoint.name
     except _UNREADABLE:
         return math.inf, checkpoint.name
 

@@ -8,7 +8,6 @@ served with, so name and fingerprint travel on into the model's own folder.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from fireact_ray.core.errors import DataError
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.names import MANIFEST
 from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
 
@@ -72,7 +72,7 @@ def _read_card(folder: Path) -> tuple[str, str]:
     file = folder / MANIFEST
     if not file.is_file():
         raise DataError(f"{folder}: no {MANIFEST}, so this dataset is unfinished. Convert the trajectories again.")
-    card = json.loads(file.read_text(encoding="utf-8"))
+    card = Folder(str(folder)).read_json(MANIFEST)
     missing = [key for key in ("renderer", "renderer_fingerprint") if not card.get(key)]
     if missing:
         raise DataError(f"{file}: no value for {missing}. Convert the trajectories again.")

@@ -33,6 +33,7 @@ from pyarrow import fs
 
 from fireact_ray.core.errors import DataError, InputError, WriteFailed
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA, from_row, to_table
 from fireact_ray.core.types import Trajectory
 
@@ -80,8 +81,8 @@ class Folder:
     def read_json(self, name: str) -> Any:
         """Raises DataError where the file is damaged."""
         try:
-            return json.loads(self.read(name))
-        except ValueError as error:
+            return parse(self.read(name))
+        except NotJson as error:
             raise DataError(
                 f"{self.uri}/{name}: damaged, not valid JSON ({error}). Restore it, or delete it."
             ) from None

@@ -15,6 +15,7 @@ import json
 from typing import Any
 
 from fireact_ray.core.grammar import canonical_argument
+from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.core.types import Action
 from fireact_ray.data.formats.transcript import NoTranscript
 
@@ -33,13 +34,10 @@ def call(function: Any) -> Action:
     values = next((function[key] for key in _ARGUMENTS if function.get(key) is not None), "")
     if isinstance(values, str):
         try:
-            values = json.loads(values)
-        except _BAD_JSON:
+            values = parse(values)
+        except NotJson:
             return Action(name, canonical_argument(values))
-    try:
-        return Action(name, canonical_argument(_argument(_without_nulls(values))))
-    except RecursionError:
-        raise NoTranscript("unparsable", f"the arguments of a call of {name} are nested too deeply") from None
+    return Action(name, canonical_argument(_argument(_without_nulls(values))))
 
 
 def written_calls(text: str) -> tuple[str, tuple[Action, ...]] | None:
@@ -113,15 +111,16 @@ def _is_call(found: Any) -> bool:
         return bool(found) and all(map(_is_call, found))
     if not isinstance(found, dict):
         return False
-    function = found.get("function") if isinstance(found.get("function"), dict) else found
+    inner = found.get("function")
+    function = inner if isinstance(inner, dict) else found
     return isinstance(function.get("name"), str) and any(key in function for key in _ARGUMENTS)
 
 
 def _json(text: str) -> Any:
     """None for what is no JSON."""
     try:
-        return json.loads(text)
-    except _BAD_JSON:
+        return parse(text)
+    except NotJson:
         return None
 
 

@@ -111,7 +111,7 @@ def _text(number: int, content: Any) -> tuple[str, str]:
         return content, ""
     if not isinstance(content, list):
         raise NoTranscript("unparsable", f"message {number} has no text")
-    texts, thoughts = [], []
+    texts, thoughts = list[str](), list[str]()
     for part in content:
         kind = part.get("type") if isinstance(part, dict) else None
         found = part if isinstance(part, str) else _first(part, ("text", *_THOUGHT_PARTS)) if part else None

@@ -22,11 +22,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.json_text import NotJson
 from fireact_ray.core.reasoning import split_reasoning
 from fireact_ray.data.formats.chat import read_chat
 from fireact_ray.data.formats.choices import are_choices, before_label
 from fireact_ray.data.formats.fields import LABELS, check_row, unread
-from fireact_ray.data.formats.files import NOT_JSON, numbered_rows
+from fireact_ray.data.formats.files import numbered_rows
 from fireact_ray.data.formats.messages import Conversation, Message
 from fireact_ray.data.formats.transcript import NoTranscript, exchanges
 from fireact_ray.tasks.loading import quoted
@@ -36,9 +37,9 @@ _ALPACA = {"instruction", "input", "output", *LABELS}
 
 
 def read_rows(path: str) -> list[tuple[int, Any]]:
-    """Numbered rows; NOT_JSON for a line that is no JSON. A number counts from 1, and is a line's in JSON lines.
+    """Numbered rows; a NotJson for one that cannot be read. A number counts from 1, and is a line's in JSON lines.
 
-    Raises InputError for a file that cannot be read, or whose first row is in none of the formats.
+    Raises InputError for a file that cannot be read, or of which no row is in any of the formats.
     """
     rows = numbered_rows(path)
     _check_format(path, rows)
@@ -55,19 +56,24 @@ def read_conversation(row: Any) -> Conversation:
 
     Raises NoTranscript: `unparsable` for a row in none of the formats, and what `fields`, `chat` and `calls` say.
     """
+    if isinstance(row, NotJson):
+        raise NoTranscript("unparsable", f"no JSON: {row}")
     if isinstance(row, dict):
         check_row(row)
     read = _format(row)
     if read is None:
         raise NoTranscript("unparsable", "expected 'messages', 'conversations', or 'instruction' and 'output'")
-    return read(row)
+    try:
+        return read(row)
+    except RecursionError:
+        raise NoTranscript("unparsable", "lists or objects are nested too deeply") from None
 
 
 def _check_format(path: str, rows: Sequence[tuple[int, Any]]) -> None:
-    """Raises InputError where the first row is in none of the formats: then no row will be."""
-    first = rows[0][1] if rows else None
-    if not is_stored(first) and _format(first) is None:
-        found = "no row" if first is None else "no JSON" if first is NOT_JSON else quoted(first)
+    """Raises InputError where no row is in any of the formats."""
+    if not any(is_stored(row) or _format(row) is not None for _, row in rows):
+        first = rows[0][1] if rows else None
+        found = "no row" if not rows else f"no JSON: {first}," if isinstance(first, NotJson) else quoted(first)
         raise InputError(
             f"{path}: expected rows with 'messages' (OpenAI chat), 'conversations' (ShareGPT), 'instruction' and "
             f"'output' (Alpaca) or 'trajectory_id' and 'steps' (our own), found {found} in the first one. "

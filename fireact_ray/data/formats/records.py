@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.grammar import step_text
 from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.source import kind_of
 from fireact_ray.core.types import Trajectory
 from fireact_ray.data.formats.conversations import is_stored, read_conversation, read_rows
 from fireact_ray.data.formats.files import numbered_rows
@@ -56,12 +58,9 @@ def read_records(path: str) -> list[Record]:
 
     Rows of a folder are in the order of their keys, as `fireact show` counts them. Raises InputError for anything else.
     """
-    if _is_file(path):
-        return [_record(number, row) for number, row in read_rows(path)]
-    folders = (Folder(path) / "trajectories", Folder(path))
-    folder = next((folder for folder in folders if folder.names(".parquet")), None)
+    folder = _stored_in(path)
     if folder is None:
-        raise InputError(f"{path}: no such file, and no run folder with trajectories. Give one of these.")
+        return [_record(number, row) for number, row in read_rows(path)]
     try:
         trajectories = read_trajectories(folder)
     except (DataError, KeyError) as error:
@@ -74,7 +73,7 @@ def read_questions(path: str) -> list[str]:
 
     Raises InputError.
     """
-    if _is_file(path):
+    if _stored_in(path) is None:
         rows = [row for _, row in numbered_rows(path)]
         if rows and all(isinstance(row, dict) and isinstance(row.get("question"), str) for row in rows):
             return [row["question"] for row in rows]
@@ -94,8 +93,21 @@ def _said(trajectory: Trajectory) -> Iterator[Message]:
             yield Message("observation", step.observation.text)
 
 
-def _is_file(path: str) -> bool:
-    return path.endswith(".parquet") or ("://" not in path and Path(path).expanduser().is_file())
+def _stored_in(path: str) -> Folder | None:
+    """The folder of trajectories that is meant; None for a file, and for a folder of anything else."""
+    found = kind_of(path)
+    if found is None:
+        raise InputError(f"{path}: no such file, and no run folder with trajectories. Give one of these.")
+    folders = (Folder(path) / "trajectories", Folder(path)) if found == "folder" else ()
+    return next((folder for folder in folders if _is_ours(folder)), None)
+
+
+def _is_ours(folder: Folder) -> bool:
+    parts = folder.names(".parquet")
+    try:
+        return bool(parts) and {"trajectory_id", "steps"} <= set(folder.read_schema(parts[0]).names)
+    except (pa.ArrowException, OSError):
+        return True  # a damaged part, of which reading it says more
 
 
 def _record(number: int, row: Any) -> Record:
