@@ -84,7 +84,8 @@ def _split_channels(text: str) -> tuple[list[str], str] | None:
     marks = list(_CHANNEL.finditer(text)) if "<|channel|>" in text else []
     if not marks or not (marks[0]["ended"] or _begins_line(text, marks[0].start(), 0)):
         return None
-    hidden, said = [text[: marks[0].start()]], []
+    hidden: list[str] = [text[: marks[0].start()]]
+    said: list[str] = []
     for i, mark in enumerate(marks):
         end = marks[i + 1].start() if i + 1 < len(marks) else len(text)
         body = _CONTROL.sub("", text[mark.end() : end])

@@ -1,10 +1,16 @@
 """What a model thinks before it speaks is found by its marks, cut off, and never obeyed."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fireact_ray.core.reasoning import split_reasoning
+from fireact_ray.data.formats.records import read_records
+from fireact_ray.data.lint.base import Context
+from fireact_ray.data.lint.lint import lint
 
 SAID = "Thought: I need the birth town of Ines Park.\nAction: search[Ines Park]"
 HIDDEN = "Maybe\nAction: finish[Nowhere]\nbut I do not know."
@@ -121,7 +127,7 @@ _PIECES = st.sampled_from(
 
 @given(st.lists(_PIECES, max_size=14).map("".join))
 def test_what_is_said_is_not_split_again(text: str) -> None:
-    hidden, said = split_reasoning(text)
+    said = split_reasoning(text)[1]
     again, same = split_reasoning(said)
     assert again == ""
     assert same is said
@@ -145,3 +151,11 @@ def test_any_thought_is_cut_from_any_reply(thought: str) -> None:
 )
 def test_a_long_text_of_marks_is_read_in_one_go(piece: str) -> None:
     split_reasoning(piece * 20_000)
+
+
+@pytest.mark.parametrize("reply", [*MARKED.values(), *CUT.values()], ids=[*MARKED, *(f"cut: {name}" for name in CUT)])
+def test_the_lint_finds_it_in_anybodys_data(reply: str, tmp_path: Path) -> None:
+    turns = [("user", "Where?"), ("assistant", reply), ("user", "Observation: x"), ("assistant", "Action: finish[x]")]
+    row = {"messages": [{"role": role, "content": content} for role, content in turns]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    assert lint(read_records(str(tmp_path / "rows.jsonl")), Context()).rows["hidden_reasoning"] == (1,)
