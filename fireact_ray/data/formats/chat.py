@@ -88,10 +88,10 @@ def _turn(number: int, message: dict[str, Any], asked: bool) -> Message:
         raise NoTranscript(
             "untrained_turn", f"message {number} is marked as not to be learnt ({mark}), and rows are trained whole"
         )
-    hidden, text = split_reasoning(text)
+    hidden, rest = split_reasoning(text)
     apart = [message[key].strip() for key in REASONING if isinstance(message.get(key), str)]
     reasoning = "\n\n".join(dict.fromkeys(part for part in (*apart, thinking, hidden) if part))
-    return Message("assistant", text.strip(), structured, reasoning)
+    return Message("assistant", rest.strip(), structured, reasoning, "" if rest is text else text)
 
 
 def _shown(role: Role, text: str, asked: bool) -> Message:

@@ -24,7 +24,7 @@ from typing import Any
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.json_text import NotJson
 from fireact_ray.core.reasoning import split_reasoning
-from fireact_ray.data.formats.chat import read_chat
+from fireact_ray.data.formats.chat import HIDDEN, read_chat
 from fireact_ray.data.formats.choices import are_choices, before_label
 from fireact_ray.data.formats.fields import LABELS, check_row, unread
 from fireact_ray.data.formats.files import numbered_rows
@@ -101,14 +101,17 @@ def _read_alpaca(row: dict[str, Any]) -> Conversation:
     turns = [Message("user", question)]
     for exchange in exchanges(row["output"]):
         reasoning, reply = split_reasoning(exchange.reply)
+        received = "" if reply is exchange.reply else exchange.reply
         if len(turns) == 1:
             choices, reply = _choices(reply)
             if choices:
                 turns[0] = Message("user", f"{question}\n{choices}")
                 notes.append(CHOICES)
-        turns.append(Message("assistant", reply, reasoning=reasoning))
+        turns.append(Message("assistant", reply, (), reasoning, received))
         if exchange.observation is not None:
             turns.append(Message("observation", exchange.observation))
+    if any(turn.reasoning for turn in turns):
+        notes.append(HIDDEN)
     return Conversation(tuple(turns), tuple(notes))
 
 

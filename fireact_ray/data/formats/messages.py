@@ -20,13 +20,15 @@ class Message:
     """One turn. An observation comes without its label.
 
     `actions`: the calls of an assistant's turn, arguments canonical; `text` is then its thought. Without any, `text`
-    is a reply in the grammar. `reasoning`: what the model thought outside of `text`, or hid in it.
+    is a reply in the grammar. `reasoning`: what the model thought outside of `text`, or hid in it; where it was cut off
+    `text`, `received` is the text with it.
     """
 
     role: Role
     text: str
     actions: tuple[Action, ...] = ()
     reasoning: str = ""
+    received: str = ""
 
     @property
     def written(self) -> str:

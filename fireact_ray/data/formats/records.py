@@ -48,6 +48,11 @@ class Record:
         return tuple(turn.written for turn in self.turns if turn.role == "assistant")
 
     @property
+    def received(self) -> tuple[str, ...]:
+        """The replies with the hidden reasoning that was cut off them."""
+        return tuple(turn.received or turn.written for turn in self.turns if turn.role == "assistant")
+
+    @property
     def observations(self) -> tuple[str, ...]:
         return tuple(turn.text for turn in self.turns if turn.role == "observation")
 
