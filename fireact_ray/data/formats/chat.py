@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from fireact_ray.agent.models.content import Content, read_content
 from fireact_ray.core.grammar import OBSERVATION, THOUGHT, canonical_argument
 from fireact_ray.core.reasoning import split_reasoning
 from fireact_ray.core.types import Action
 from fireact_ray.data.formats import calls, final
-from fireact_ray.data.formats.fields import LABELS, REASONING, ROLE, TEXT, is_untrained, unread, unread_in
+from fireact_ray.data.formats.fields import LABELS, ROLE, TEXT, is_untrained, unread, unread_in
 from fireact_ray.data.formats.messages import Conversation, Message, Role
 from fireact_ray.data.formats.transcript import NoTranscript
 
@@ -29,6 +30,8 @@ _ROLES: dict[Any, Role] = {
     "assistant": "assistant",
     "gpt": "assistant",
     "model": "assistant",
+    "function_call": "assistant",
+    "tool_call": "assistant",
     "tool": "observation",
     "function": "observation",
     "observation": "observation",
@@ -37,8 +40,6 @@ _ROLES: dict[Any, Role] = {
     "tool_response": "observation",
 }
 _RESPONSE, _RESPONSE_END = "<tool_response>", "</tool_response>"
-_TEXT_PARTS = ("text", "input_text", "output_text", None)
-_THOUGHT_PARTS = ("thinking", "reasoning")
 _NO_TOOLS = ("", "[]", "{}", "null")
 
 
@@ -72,13 +73,9 @@ def read_chat(row: dict[str, Any], key: str) -> Conversation:
 
 def _turn(number: int, message: dict[str, Any], asked: bool) -> Message:
     """A message as it stands there. `asked`: the question is known, so that `Observation:` begins an observation."""
-    speaker = _first(message, ROLE)
-    structured = _structured(message)
-    content = _first(message, TEXT)
-    text, thinking = _text(number, "" if content is None and structured else content)
-    if speaker in _CALL:
-        thought, actions = calls.function_call(text)
-        return Message("assistant", thought, actions)
+    speaker, structured = _first(message, ROLE), _structured(message)
+    content = _content(number, message, bool(structured))
+    text = content.text or ""
     role = _ROLES.get(speaker) if isinstance(speaker, str) else None
     if role is None:
         raise NoTranscript("unparsable", f"unknown role {speaker!r}; known: {', '.join(_ROLES)}")
@@ -88,9 +85,10 @@ def _turn(number: int, message: dict[str, Any], asked: bool) -> Message:
         raise NoTranscript(
             "untrained_turn", f"message {number} is marked as not to be learnt ({mark}), and rows are trained whole"
         )
+    if speaker in _CALL:
+        text, structured = calls.function_call(text)
     hidden, rest = split_reasoning(text)
-    apart = [message[key].strip() for key in REASONING if isinstance(message.get(key), str)]
-    reasoning = "\n\n".join(dict.fromkeys(part for part in (*apart, thinking, hidden) if part))
+    reasoning = "\n\n".join(part for part in (content.reasoning.strip(), hidden) if part)
     return Message("assistant", rest.strip(), structured, reasoning, "" if rest is text else text)
 
 
@@ -105,20 +103,14 @@ def _first(message: dict[str, Any], keys: tuple[str, ...]) -> Any:
     return next((message[key] for key in keys if message.get(key) is not None), None)
 
 
-def _text(number: int, content: Any) -> tuple[str, str]:
-    """The text of a message's content and what it holds of thinking: a text, or a list of parts."""
-    if isinstance(content, str):
-        return content, ""
-    if not isinstance(content, list):
+def _content(number: int, message: dict[str, Any], is_called: bool) -> Content:
+    """What a message says and what it holds of thinking. A call needs no text beside it."""
+    content = read_content({**message, "content": _first(message, TEXT)})
+    if content.unread:
+        raise NoTranscript("unparsable", f"message {number} holds {content.unread}, which is no text")
+    if content.text is None and not is_called:
         raise NoTranscript("unparsable", f"message {number} has no text")
-    texts, thoughts = list[str](), list[str]()
-    for part in content:
-        kind = part.get("type") if isinstance(part, dict) else None
-        found = part if isinstance(part, str) else _first(part, ("text", *_THOUGHT_PARTS)) if part else None
-        if not isinstance(found, str) or kind not in (*_TEXT_PARTS, *_THOUGHT_PARTS):
-            raise NoTranscript("unparsable", f"message {number} holds a part that is no text ({kind or part!r})")
-        (thoughts if kind in _THOUGHT_PARTS else texts).append(found)
-    return "\n".join(texts), "\n\n".join(thoughts)
+    return content
 
 
 def _structured(message: dict[str, Any]) -> tuple[Action, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 from fireact_ray.data.formats.transcript import NoTranscript
 
 ROLE, TEXT = ("role", "from"), ("content", "value")
-REASONING = ("reasoning_content", "reasoning", "thinking")
+REASONING = ("reasoning_content", "reasoning", "thinking", "thoughts", "reasoning_details", "thinking_blocks")
 CALLS = ("tool_calls", "function_call")
 LABELS = ("label", "kto_tag")
 _TRAINED = ("weight", "loss", "train", "training", "trainable", "loss_mask")  # false or 0: not to be learnt
