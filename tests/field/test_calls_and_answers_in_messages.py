@@ -61,6 +61,7 @@ ONE_CALL = {
     "Llama's parameters": message(
         "assistant", 'I look. <|python_tag|>{"name": "search", "parameters": {"query": "deepest lake"}}'
     ),
+    "arguments in a text of their own": message("assistant", "I look.", tool_calls=called("search", "deepest lake")),
     "the thought labelled": message("assistant", "Thought: I look.", tool_calls=called("search", SEARCH)),
     "the action written too": message(
         "assistant", "Thought: I look.\nAction: search[deepest lake]", tool_calls=called("search", SEARCH)
@@ -78,8 +79,9 @@ def test_a_call_is_read_in_every_spelling(name, tmp_path):
 
 
 def test_json_alone_is_a_call_without_a_thought(tmp_path):
-    (trajectory,) = imported(tmp_path, episode(message("assistant", JSON_CALL))).trajectories
-    assert (trajectory.steps[0].thought, trajectory.steps[0].action) == ("", Action("search", "deepest lake"))
+    for text in (JSON_CALL, f"```json\n{JSON_CALL}\n```", f"[{JSON_CALL}]"):
+        (trajectory,) = imported(tmp_path, episode(message("assistant", text))).trajectories
+        assert (trajectory.steps[0].thought, trajectory.steps[0].action) == ("", Action("search", "deepest lake"))
 
 
 def test_a_reply_between_tags_is_an_observation_where_calls_are_text(tmp_path):
@@ -192,6 +194,22 @@ def test_a_long_row_of_tags_is_read_in_linear_time():
     thought, actions = written_calls(f"<tool_call>{JSON_CALL}</tool_call>\n" * 5_000)
     assert (thought, len(actions)) == ("", 5_000)
     assert thought_and_answer("<answer>" * 200_000 + "\\boxed{" * 1000)[0] == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<tool_call>\n<function=search>\n<parameter=query>\nVell\n</parameter>\n</function>\n</tool_call>",
+        '<function=search>{"query": "Vell"}</function>',
+        '<function_calls><invoke name="search"></invoke></function_calls>',
+        '<function_call> {"query": "Vell"} </function_call>',
+        "<\uff5ctool\u2581calls\u2581begin\uff5c>search",
+        "<|tool_call|>search(Vell)",
+        "[TOOL_CALLS] search{Vell}",
+    ],
+)
+def test_a_call_in_a_form_that_is_not_read_is_never_the_answer(text, tmp_path):
+    assert imported(tmp_path, episode(CALL, text)).rejected == {"unreadable_call": 1}
 
 
 @given(st.lists(st.sampled_from(["<tool_call>", "</tool_call>", "{", "}", '"name"', ":", "[", "]", "a", "\n", "'"])))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from typing import Any
 
 from fireact_ray.core.grammar import canonical_argument
@@ -21,6 +22,11 @@ from fireact_ray.data.formats.transcript import NoTranscript
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _MARKS = ("[TOOL_CALLS]", "<|python_tag|>")
+_OTHERS = re.compile(
+    r"<\|?(?:tool_calls?|function_calls?|tool_use|function=|invoke\b)|\[TOOL_CALLS\]|<\|python_tag\|>|<\uff5ctool",
+    re.IGNORECASE,
+)
+_FENCE = re.compile(r"```(?:json|tool_call)?\s*\n(.*)\n```", re.DOTALL)
 _ARGUMENTS = ("arguments", "parameters", "input", "args")
 _BAD_JSON = (ValueError, RecursionError)
 _BAD_LITERAL = (ValueError, SyntaxError, RecursionError, MemoryError, TypeError)
@@ -52,10 +58,20 @@ def written_calls(text: str) -> tuple[str, tuple[Action, ...]] | None:
         if mark in body:
             thought, _, body = (part.strip() for part in body.partition(mark))
             return thought, _calls(_json(body), f"what stands after {mark}")
+    if body.startswith("```") and (fenced := _FENCE.fullmatch(body)) is not None:
+        body = fenced[1].strip()
     if body[:1] not in ("{", "[") or '"name"' not in body:
         return None
     found = _json(body)
     return (thought, _calls(found, "")) if _is_call(found) else None
+
+
+def check_no_call(text: str) -> None:
+    """Raises NoTranscript for text that is to be an answer and holds the mark of a call in a form that is not read."""
+    if ("<" in text or "[" in text) and (mark := _OTHERS.search(text)) is not None:
+        raise NoTranscript(
+            "unreadable_call", f"a reply holds {mark[0]!r}, the mark of a call, and no call that is read"
+        )
 
 
 def function_call(text: str) -> tuple[str, tuple[Action, ...]]:

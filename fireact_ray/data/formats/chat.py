@@ -138,8 +138,7 @@ def _final(turn: Message) -> Message:
     if found is None:
         if final.is_in_grammar(turn.text):
             return turn
-        if calls.OPEN in turn.text:
-            raise NoTranscript("unreadable_call", f"what stands in {calls.OPEN} is no call with a name and arguments")
+        calls.check_no_call(turn.text)
         found = final.thought_and_answer(turn.text)
     thought, answer = found
     finish = Action("finish", canonical_argument(answer))
