@@ -48,6 +48,8 @@ def import_file(recipe: Recipe, path: str | Path) -> Folder:
         imported.rejected or "",
         len(new),
     )
+    for sentence in imported.said:
+        logger.info("import: %s", sentence)
     if not imported.trajectories:
         kinds = ", ".join(f"{kind} {n}" for kind, n in imported.rejected.items())
         raise DataError(f"{path}: no row is a trajectory ({kinds}). {folder.uri}/{listed} says why of each.")

@@ -44,3 +44,11 @@ def test_a_row_of_ours_that_lacks_something_is_rejected_with_its_number(recipe, 
     rejected = import_file(recipe, tmp_path / "x.jsonl").read_json("rejections-x.json")
     assert [(row["row"], row["kind"]) for row in rejected] == [(1, "unparsable"), (2, "no_question")]
     assert "KeyError" in rejected[0]["detail"]
+
+
+def test_an_import_says_what_it_did_not_read(recipe, tmp_path, caplog):
+    row = {"instruction": "Who?", "input": "", "output": "Thought: Bo.\nAction: finish[Bo]", "history": [["a", "b"]]}
+    (tmp_path / "x.jsonl").write_text(json.dumps(row))
+    caplog.set_level("INFO")
+    import_file(recipe, tmp_path / "x.jsonl")
+    assert "import: 1 row holds `history`, which is not read" in caplog.messages

@@ -1,13 +1,14 @@
 """Files of recorded trajectories in, Trajectories and typed rejections out; every row is one or the other.
 
-`recorded` says which formats there are and reads a row's turns, `transcript` makes steps of them.
+`conversations` says which formats there are and reads a row's turns, `transcript` makes steps of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import dropwhile, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from fireact_ray.core.errors import DataError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.storage.rows import from_row
 from fireact_ray.core.types import Question, Score, Step, StopReason, Trajectory
-from fireact_ray.data.formats.conversations import Message, is_stored, read_rows, read_turns
+from fireact_ray.data.formats.conversations import is_stored, read_conversation, read_rows
+from fireact_ray.data.formats.messages import Message
 from fireact_ray.data.formats.transcript import Exchange, NoTranscript, read_steps
 from fireact_ray.tasks.loading import question_id
 
 MODEL = "imported"  # such files do not say which model wrote them
+ONLY_HIDDEN = "a reply without a thought but for hidden reasoning, which is never trained (`no_thought`)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,15 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of the rows of one file: rows_in = trajectories + rejections."""
+    """What became of the rows of one file: rows_in = trajectories + rejections.
+
+    `notes`: of so many trajectories the row holds this, which is not read or is read as something else.
+    """
 
     rows_in: int
     trajectories: tuple[Trajectory, ...]
     rejections: tuple[Rejection, ...]
+    notes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         out = len(self.trajectories) + len(self.rejections)
@@ -49,6 +56,11 @@ class Imported:
         """Rejections by kind."""
         return dict(sorted(Counter(rejection.kind for rejection in self.rejections).items()))
 
+    @property
+    def said(self) -> list[str]:
+        """The notes as sentences."""
+        return [f"{n} rows hold {what}" if n > 1 else f"1 row holds {what}" for what, n in sorted(self.notes.items())]
+
 
 def import_trajectories(path: str | Path, task: str = "hotpotqa") -> Imported:
     """Read recorded trajectories as answers to questions of `task`.
@@ -58,13 +70,21 @@ def import_trajectories(path: str | Path, task: str = "hotpotqa") -> Imported:
     Raises InputError for a file in none of the formats.
     """
     rows = read_rows(str(path))
-    trajectories, rejections = [], []
+    trajectories, rejections, notes = list[Trajectory](), [], Counter[str]()
     for number, row in rows:
         try:
-            trajectories.append(stored(row) if is_stored(row) else read_trajectory(task, read_turns(row)))
+            if is_stored(row):
+                trajectories.append(stored(row))
+                continue
+            conversation = read_conversation(row)
+            trajectory = read_trajectory(task, conversation.turns)
         except NoTranscript as found:
             rejections.append(Rejection(number, found.kind, found.detail))
-    return Imported(len(rows), tuple(trajectories), tuple(rejections))
+            continue
+        trajectories.append(trajectory)
+        notes.update(conversation.notes)
+        notes[ONLY_HIDDEN] += any(step.reasoning and not step.thought for step in trajectory.steps)
+    return Imported(len(rows), tuple(trajectories), tuple(rejections), +notes)
 
 
 def stored(row: dict[str, Any]) -> Trajectory:
@@ -82,17 +102,29 @@ def read_trajectory(task: str, turns: Sequence[Message]) -> Trajectory:
 
 
 def _exchanges(turns: Sequence[Message]) -> tuple[str, list[Exchange]]:
-    turns = turns[1:] if turns and turns[0].role == "system" else turns
+    turns = tuple(dropwhile(lambda turn: turn.role == "system", turns))
     if not turns or turns[0].role != "user":
         raise NoTranscript("no_question", "the first message is not the user's")
     replies, observations = turns[1::2], turns[2::2]
     replied = all(turn.role == "assistant" for turn in replies)
     observed = all(turn.role == "observation" for turn in observations)
+    for number, turn in enumerate((turn for turn in turns if turn.role == "assistant"), start=1):
+        if len(set(turn.actions)) > 1:
+            called = ", ".join(f"{action.tool}[{action.argument}]" for action in turn.actions)
+            raise NoTranscript("several_calls", f"reply {number} calls several tools at once: {called[:200]}")
     if not (replied and observed):
+        for number, (before, turn) in enumerate(pairwise(turns), start=2):
+            if before.role == turn.role:
+                raise NoTranscript("same_role_twice", f"turns {number - 1} and {number} are both of role {turn.role}")
         raise NoTranscript("bad_turns", "replies and observations do not alternate")
     shown: list[str | None] = [turn.text for turn in observations]
     shown += [None] * (len(replies) - len(shown))
-    return turns[0].text, [Exchange(turn.text, text) for turn, text in zip(replies, shown, strict=True)]
+    return turns[0].text, [_exchange(turn, text) for turn, text in zip(replies, shown, strict=True)]
+
+
+def _exchange(turn: Message, shown: str | None) -> Exchange:
+    call = (turn.text, turn.actions[0]) if turn.actions else None
+    return Exchange(turn.written, shown, call, turn.reasoning)
 
 
 def _trajectory(task: str, text: str, steps: tuple[Step, ...], reward: bool | None) -> Trajectory:

@@ -18,9 +18,10 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.source import kind_of
 from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Trajectory
-from fireact_ray.data.formats.conversations import Message, is_stored, read_rows, read_turns
+from fireact_ray.data.formats.conversations import is_stored, read_conversation, read_rows
 from fireact_ray.data.formats.files import numbered_rows
 from fireact_ray.data.formats.importers import read_trajectory, stored
+from fireact_ray.data.formats.messages import Message
 from fireact_ray.data.formats.transcript import NoTranscript
 
 _NO_TASK = ""  # a file does not say
@@ -45,7 +46,12 @@ class Record:
 
     @property
     def replies(self) -> tuple[str, ...]:
-        return tuple(turn.text for turn in self.turns if turn.role == "assistant")
+        return tuple(turn.written for turn in self.turns if turn.role == "assistant")
+
+    @property
+    def received(self) -> tuple[str, ...]:
+        """The replies with the hidden reasoning that was cut off them."""
+        return tuple(turn.received or turn.written for turn in self.turns if turn.role == "assistant")
 
     @property
     def observations(self) -> tuple[str, ...]:
@@ -53,8 +59,8 @@ class Record:
 
 
 def read_records(path: str) -> list[Record]:
-    """Every row of a run folder, a folder of its Parquet parts, or a file: one such part, or rows that `recorded` reads
-    as JSON or as Parquet.
+    """Every row of a run folder, a folder of its Parquet parts, or a file: one such part, or rows that `conversations`
+    reads as JSON or as Parquet.
 
     Rows of a folder are in the order of their keys, as `fireact show` counts them. Raises InputError for anything else.
     """
@@ -115,7 +121,7 @@ def _record(number: int, row: Any) -> Record:
     try:
         if is_stored(row):
             return record_of(stored(row), number)
-        turns = read_turns(row)
+        turns = read_conversation(row).turns
         return Record(number, turns, read_trajectory(_NO_TASK, turns))
     except NoTranscript as found:
         return Record(number, turns, None, f"{found.kind}: {found.detail}")

@@ -15,25 +15,33 @@ observation, and a bare `None` is a search that found nothing.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fireact_ray.core import grammar, observations
-from fireact_ray.core.types import Observation, ObservationStatus, Step
+from fireact_ray.core.types import Action, Observation, ObservationStatus, Step
 
 _ACTION = re.compile(r"\bAction:[ \t]*\w+[ \t]*\[")
 _THOUGHT = re.compile(r"\bThought:\s*")
 _REWARD = re.compile(r"Episode finished, reward = (\w+)")
 _REWARDS = {"True": True, "1": True, "False": False, "0": False}
-_MAX_CHARS = 20_000  # recorded observations are kept whole; this only stops a corrupt row
+_LINE_THOUGHT = re.compile(r"^[ \t]*Thought:\s*", re.MULTILINE)
+_TOOL = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One reply and the observation recorded after it, without its label; None where the record ends."""
+    """One reply and the observation recorded after it, without its label; None where the record ends.
+
+    `call`: where the record tells it apart from the thought, (thought, action): then `reply` is not read. `reasoning`
+    as in Step.
+    """
 
     reply: str
     observation: str | None
+    call: tuple[str, Action] | None = None
+    reasoning: str = ""
 
 
 class NoTranscript(Exception):
@@ -61,14 +69,15 @@ def read_steps(record: Sequence[Exchange]) -> tuple[tuple[Step, ...], bool | Non
         raise NoTranscript("no_steps", "no reply follows the question")
     *earlier, last = record
     steps = [_step(number, exchange) for number, exchange in enumerate(earlier, start=1)]
-    parsed = _parse(len(record), last.reply)
+    parsed = _parse(len(record), last)
     if parsed.action is None or parsed.action.tool != "finish":
         raise NoTranscript("no_finish", f"the last reply is {last.reply[-80:]!r}")
-    return (*steps, Step(parsed.thought, parsed.action, None, last.reply)), _reward(last.observation)
+    step = Step(parsed.thought, parsed.action, None, last.reply, reasoning=last.reasoning)
+    return (*steps, step), _reward(last.observation)
 
 
 def _step(number: int, exchange: Exchange) -> Step:
-    parsed = _parse(number, exchange.reply)
+    parsed = _parse(number, exchange)
     if parsed.action is not None and parsed.action.tool == "finish":
         raise NoTranscript("after_finish", f"reply {number} finishes, and the record goes on")
     if exchange.observation is None:
@@ -78,21 +87,42 @@ def _step(number: int, exchange: Exchange) -> Step:
     observation = _observation(exchange.observation)
     if parsed.action is None and observation.status is not ObservationStatus.ERROR:
         raise NoTranscript("no_action", f"reply {number} has no usable action: {exchange.reply[-80:]!r}")
-    return Step(parsed.thought, parsed.action, observation, exchange.reply)
+    return Step(parsed.thought, parsed.action, observation, exchange.reply, reasoning=exchange.reasoning)
 
 
-def _parse(number: int, reply: str) -> grammar.Parsed:
+def _parse(number: int, exchange: Exchange) -> grammar.Parsed:
+    if exchange.call is not None:
+        return _parse_call(number, *exchange.call)
+    return _parse_reply(number, exchange.reply)
+
+
+def _parse_call(number: int, text: str, action: Action) -> grammar.Parsed:
+    """A call beside a thought, which may write the same action once more."""
+    if _TOOL.fullmatch(action.tool) is None:
+        raise NoTranscript("tool_name", f"reply {number} calls {action.tool!r}: a name has letters, digits and _ only")
+    if "\n" in text:
+        again = grammar.parse(text)
+        if again.action not in (None, action):
+            raise NoTranscript("two_actions", f"reply {number} asks for different actions: {text[-80:]!r} and a call")
+        text = _LINE_THOUGHT.sub("", text if again.action is None else again.thought)
+    return grammar.Parsed(grammar.canonical_line(text), action if action.argument else None)
+
+
+def _parse_reply(number: int, reply: str) -> grammar.Parsed:
     """The parts of a reply. Within one `Action:` line the grammar's rule holds: its first action counts."""
     starts = [match.start() for match in _ACTION.finditer(reply)]
     actions = {grammar.parse(reply[start:]).action for start in starts}
     if len(actions) > 1:
+        parsed = grammar.parse(reply)
+        if parsed.action and grammar.render(parsed.thought, parsed.action) == reply:
+            return parsed  # one action, and a thought or an argument that quotes another
         raise NoTranscript("two_actions", f"reply {number} asks for different actions: {reply[starts[0] :]!r}")
     before = reply[: starts[0]] if starts else reply
     return grammar.Parsed(grammar.canonical_line(_THOUGHT.sub("", before)), actions.pop() if actions else None)
 
 
 def _observation(text: str) -> Observation:
-    line = grammar.neutralise(text, _MAX_CHARS)
+    line = grammar.neutralise(text, sys.maxsize)  # rows that are too long are dropped whole, and counted
     if line in ("", "None"):
         line = observations.NO_RESULTS
     return observations.recorded(line)

@@ -46,7 +46,7 @@ def invented_observation(record: Record) -> bool:
 
 
 def hidden_reasoning(record: Record) -> bool:
-    return any(holds_hidden_reasoning(reply) for reply in record.replies)
+    return any(holds_hidden_reasoning(reply) for reply in record.received)
 
 
 def repeated_query(record: Record) -> bool:
