@@ -22,7 +22,7 @@ def import_file(recipe: Recipe, path: Path) -> Folder:
 
     Importing a file again adds nothing. Raises InputError for a missing file or an unknown format.
     """
-    imported = import_trajectories(path, recipe.task.name)
+    imported = import_trajectories(path, recipe.task.name, recipe.search.names)
     run = Folder(recipe.run_dir)
     folder = run / "trajectories"
     there = finished_keys(folder)

@@ -20,10 +20,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fireact_ray.core import dialect
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.grammar import ACTION, OBSERVATION, THOUGHT
 from fireact_ray.data.formats.files import NOT_JSON, numbered_rows
@@ -64,7 +65,16 @@ def read_turns(row: Any) -> tuple[Message, ...]:
     read = _format(row)
     if read is None:
         raise NoTranscript("unparsable", "expected 'messages', 'conversations', or 'instruction' and 'output'")
-    return tuple(read(row))
+    return tuple(_shown(read(row)))
+
+
+def _shown(turns: Sequence[Message]) -> Iterator[Message]:
+    """The turns, where what a user says to a reply under an observation's label in another form is an observation."""
+    before = None
+    for turn in turns:
+        label = dialect.observation_label(turn.text) if (turn.role, before) == ("user", "assistant") else None
+        before = turn.role
+        yield turn if label is None else Message("observation", turn.text[label.end() :].strip())
 
 
 def _check_format(path: str, rows: Sequence[tuple[int, Any]]) -> None:

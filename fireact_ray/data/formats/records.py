@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fireact_ray.core.calls import TOOLS, Names
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.grammar import step_text
 from fireact_ray.core.storage.folder import Folder, read_trajectories
@@ -49,14 +50,14 @@ class Record:
         return tuple(turn.text for turn in self.turns if turn.role == "observation")
 
 
-def read_records(path: str) -> list[Record]:
+def read_records(path: str, names: Names = TOOLS) -> list[Record]:
     """Every row of a run folder, a folder of its Parquet parts, or a file: one such part, or rows that `recorded` reads
-    as JSON or as Parquet.
+    as JSON or as Parquet. `names`: what the tools are called in a file.
 
     Rows of a folder are in the order of their keys, as `fireact show` counts them. Raises InputError for anything else.
     """
     if _is_file(path):
-        return [_record(number, row) for number, row in read_rows(path)]
+        return [_record(number, row, names) for number, row in read_rows(path)]
     folders = (Folder(path) / "trajectories", Folder(path))
     folder = next((folder for folder in folders if folder.names(".parquet")), None)
     if folder is None:
@@ -97,12 +98,12 @@ def _is_file(path: str) -> bool:
     return path.endswith(".parquet") or ("://" not in path and Path(path).expanduser().is_file())
 
 
-def _record(number: int, row: Any) -> Record:
+def _record(number: int, row: Any, names: Names) -> Record:
     turns: tuple[Message, ...] = ()
     try:
         if is_stored(row):
             return record_of(stored(row), number)
         turns = read_turns(row)
-        return Record(number, turns, read_trajectory(_NO_TASK, turns))
+        return Record(number, turns, read_trajectory(_NO_TASK, turns, names))
     except NoTranscript as found:
         return Record(number, turns, None, f"{found.kind}: {found.detail}")
