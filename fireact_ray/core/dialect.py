@@ -31,6 +31,7 @@ _LABEL = re.compile(
     re.MULTILINE | re.IGNORECASE | re.ASCII,
 )
 _FENCE = re.compile(r"^[ \t]*```[\w-]*[ \t]*(?:\n|\Z)", re.MULTILINE)
+_LONE_FENCE = re.compile(r"\s*```[\w-]*[ \t]*\nAction:[^`]*\Z")  # it is all of the thought, and closed by nothing
 _INLINE = re.compile(
     r"(?<=[.!?。！？…)\"”])(?P<gap>[ \t]+)(?P<open>\*{0,2})Action(?P<number>[ \t]*\d{1,3})?"
     r"(?P<close>\*{0,2})(?P<colon>[:：])(?P<after>\*{0,2})",
@@ -122,7 +123,7 @@ def _rewrite(text: str, names: Names) -> _Rewritten:
     observed = next((label for label in _LABEL.finditer(text) if _kind(label) == "observation"), None)
     own, rest = (text, "") if observed is None else (text[: observed.start()], text[observed.end() :])
     repairs = set[str]()
-    if "```" in own and (unfenced := _FENCE.sub("", own)) != own:
+    if "```" in own and _LONE_FENCE.match(own) is None and (unfenced := _FENCE.sub("", own)) != own:
         own, repairs = unfenced, {"code_fence"}
     turn = _Turn(own, names, repairs)
     if not turn.actions:
