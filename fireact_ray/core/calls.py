@@ -93,9 +93,10 @@ def read_json_call(text: str, names: Names) -> Call | None:
     return call if call is not None and not text[call.end :].strip(" \t\n`") else None
 
 
-def read_answer(text: str) -> str:
-    """What stands behind an answer's label: its first paragraph, without marks around the whole of it, canonical."""
-    answer = _PARAGRAPH_END.split(text.strip(), maxsplit=1)[0].strip()
+def read_answer(text: str, opened: str = "") -> str:
+    """What stands behind an answer's label: its first paragraph, without marks around the whole of it, canonical.
+    `opened`: the mark before the label that was not closed behind it."""
+    answer = _PARAGRAPH_END.split(text.strip(), maxsplit=1)[0].strip().removesuffix(opened).strip()
     for mark in ("**", "__", "`", "*"):
         if answer.startswith(mark) and answer.endswith(mark) and len(answer) > 2 * len(mark):
             answer = answer[len(mark) : -len(mark)].strip()

@@ -167,7 +167,9 @@ class _Turn:
             return False
         if kind == "final_answer":
             call = read_call(body, self._names)
-            answer = call.argument if call is not None and call.tool == "finish" else read_answer(body)
+            answer = (
+                call.argument if call is not None and call.tool == "finish" else read_answer(body, opened_by(label))
+            )
             self._act(label, Call("finish", answer, len(body), ("final_answer",)) if answer else None, body)
             return False
         if kind == "action":
@@ -187,9 +189,8 @@ class _Turn:
             self._raw(label, body)
         else:
             self._repairs |= repairs
-            if label["open"] and not (label["close"] or label["after"]):
-                ended = body.rstrip()
-                body = ended.removesuffix(label["open"]) + body[len(ended) :]
+            ended = body.rstrip()
+            body = ended.removesuffix(opened_by(label)) + body[len(ended) :]
             # A second label joins its thought to the first.
             self.add(body if self._has_thought else f"{grammar.THOUGHT} {body.lstrip(' ')}")
         self._has_thought = True
@@ -239,6 +240,11 @@ class _Turn:
         if before.strip():
             self.pieces.append(before.rstrip())
         self.add(f"{grammar.ACTION} {call.tool}[{call.argument}]")
+
+
+def opened_by(label: re.Match[str]) -> str:
+    """The mark before a label that is not closed behind it."""
+    return "" if label["close"] or label["after"] else label["open"]
 
 
 def _kind(label: re.Match[str]) -> str:

@@ -16,6 +16,7 @@ from fireact_ray.core.grammar import Parsed, canonical_argument, canonical_line,
 from fireact_ray.core.types import Action, StopReason, Usage
 
 WANTED = Action("search", "Ines Park")
+FENCED_JSON = "code_fence json_action"
 VARIANTS = {
     "Thought: I look.\n**Action:** search[Ines Park]": "bold_label",
     "**Thought:** I look.\n\n**Action:** search[Ines Park]": "bold_label",
@@ -40,10 +41,10 @@ VARIANTS = {
     'Thought: I look.\nAction: {"name": "search", "arguments": {"query": "Ines Park"}}': "json_action",
     'Thought: I look.\nAction: {"name": "search", "arguments": "{\\"query\\": \\"Ines Park\\"}"}': "json_action",
     "Thought: I look.\nAction: {'action': 'search', 'action_input': 'Ines Park'}": "json_action",
-    'Thought: I look.\nAction:\n```json\n{"action": "search", "action_input": "Ines Park"}\n```': "code_fence json_action",
-    'Thought: I look.\n```json\n{"name": "search", "parameters": {"q": "Ines Park", "k": 3}}\n```': "code_fence json_action",
+    'Thought: I look.\nAction:\n```json\n{"action": "search", "action_input": "Ines Park"}\n```': FENCED_JSON,
+    'Thought: I look.\n```json\n{"name": "search", "parameters": {"q": "Ines Park", "k": 3}}\n```': FENCED_JSON,
     '{"thought": "I look.", "action": "search", "action_input": "Ines Park"}': "json_action",
-    'Thought: I look.\nAction: {"tool_call": {"Action": "search", "Action_Input": {"query": "Ines Park"}}}': "json_action",
+    'Thought: I look.\nAction: {"tool_call": {"Tool": "search", "Tool_Input": {"query": "Ines Park"}}}': "json_action",
     "Thought：I look.\nAction：search[Ines Park]": "full_width",
     "Thought: I look.\nAction: search【Ines Park】": "full_width",
     "Thought: I look.\nAction: search「Ines Park」": "full_width",
@@ -147,7 +148,7 @@ MAKERS = [
 ]
 PIECES = [
     *("Thought:", "**Action:**", "Action 1:", "Action Input:", "Final Answer:", "Observation:", "search", "[", "]"),
-    *("(", ")", '"', "'", "{", "}", "```", "\n", "\n", " ", "*", "- ", "a", "：", "【", "x.", ": ", ","),  # noqa: RUF001
+    *("(", ")", '"', "'", "{", "}", "```", "\n", "\n", " ", "*", "- ", "a", "：", "【", "x.", ": ", ","),
 ]
 FREE = st.one_of(
     st.text(max_size=40),

@@ -40,7 +40,8 @@ def read_answered(text: str) -> Answered:
     labels = list(_LABEL.finditer(text))
     if labels:
         starts = [label.start() for label in labels[1:]]
-        answers = {read_answer(text[a.end() : end]) for a, end in zip(labels, [*starts, len(text)], strict=True)}
+        blocks = zip(labels, [*starts, len(text)], strict=True)
+        answers = {read_answer(text[label.end() : end], dialect.opened_by(label)) for label, end in blocks}
         if len(answers) == 1:
             return _answered(text[: labels[0].start()], answers.pop(), _repairs(labels[0]))
         return _answered(text, "", set())
