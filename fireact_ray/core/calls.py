@@ -35,6 +35,7 @@ _ANOTHER_KEY = re.compile(r",[ \t]*\w+[ \t]*=")
 _PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
 _BOXED = re.compile(r"\$*\\boxed\{(?:\\text\{)?([^{}]*)\}?\}\$*")
 
+_MOST_LEVELS = 8  # of objects in one another
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
 _NO_TOOL = {"none", "n/a", "null", "no_action", "no"}
 _NAME_KEYS = ("action", "tool", "tool_name", "name", "function")
@@ -208,8 +209,8 @@ def _unquoted(text: str) -> str | None:
             return None
         return found if isinstance(found, str) else None
     if opening == "'":
-        inner = inner.replace("\\'", "’")
-        return None if re.search(r"'\s*[,=]|,\s*'", inner) else inner.replace("’", "'")
+        inner = inner.replace("\\'", "\0")  # so that none is left that could end the text
+        return None if re.search(r"'\s*[,=]|,\s*'", inner) else inner.replace("\0", "'")
     return None if opening in inner or closing in inner else inner
 
 
@@ -246,7 +247,7 @@ def _of_json(body: str, names: Names) -> Call | None:
     return call._replace(thought=thought) if call is not None else None
 
 
-def _said(value: dict[str, Any]) -> tuple[str, str, str] | None:
+def _said(value: dict[str, Any], depth: int = 0) -> tuple[str, str, str] | None:
     """Name, argument and thought of an object that says a call."""
     keys = {folded(key): item for key, item in value.items()}
     thought = keys.get("thought")
@@ -254,7 +255,8 @@ def _said(value: dict[str, Any]) -> tuple[str, str, str] | None:
     wrapped = [keys[key] for key in _WRAPPERS if isinstance(keys.get(key), (dict, list))]
     if len(wrapped) == 1 and not any(key in keys for key in _VALUE_KEYS):
         inner = wrapped[0][0] if isinstance(wrapped[0], list) and len(wrapped[0]) == 1 else wrapped[0]
-        said = _said(inner) if isinstance(inner, dict) and len(keys) <= 1 + bool(thought) else None
+        is_all = isinstance(inner, dict) and len(keys) <= 1 + bool(thought) and depth < _MOST_LEVELS
+        said = _said(inner, depth + 1) if is_all else None
         return None if said is None else (said[0], said[1], said[2] or thought)
     named = [keys[key] for key in _NAME_KEYS if isinstance(keys.get(key), str)]
     given = [keys[key] for key in _VALUE_KEYS if keys.get(key) is not None]
@@ -266,17 +268,19 @@ def _said(value: dict[str, Any]) -> tuple[str, str, str] | None:
     return None
 
 
-def _value(value: Any) -> str | None:
+def _value(value: Any, depth: int = 0) -> str | None:
     """The one argument that a call's arguments hold."""
+    if depth > _MOST_LEVELS:
+        return None
     if isinstance(value, str):
         inner = _object(value.strip()) if value.lstrip().startswith("{") else None
-        return value if inner is None or value.strip()[inner[1] :] else _value(inner[0])
+        return value if inner is None or value.strip()[inner[1] :] else _value(inner[0], depth + 1)
     if isinstance(value, list) and len(value) == 1:
-        return _value(value[0])
+        return _value(value[0], depth + 1)
     if isinstance(value, dict):
         told = {folded(key): item for key, item in value.items() if item is not None}
         if len(told) == 1:
-            return _value(next(iter(told.values())))
+            return _value(next(iter(told.values())), depth + 1)
         known = [key for key in _ARGUMENT_KEYS if isinstance(told.get(key), str)]
         plain = all(isinstance(item, (int, float)) for key, item in told.items() if key not in known)
         return told[known[0]] if len(known) == 1 and plain else None

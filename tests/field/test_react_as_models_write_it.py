@@ -198,6 +198,28 @@ def test_long_replies_are_read_in_no_time(head, piece, labelled):
     assert normalise(text)[0]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "[" * 900 + "]" * 900,
+        "[" * 90_000,
+        '{"q":' * 900 + "1" + "}" * 900,
+        "9" * 5000,
+        '{"function":' * 900 + "1" + "}" * 900,
+    ],
+)
+def test_json_that_no_reader_takes_says_no_action(arguments):
+    assert read(f'Action: {{"name": "search", "arguments": {arguments}}}').action is None
+    assert read(f"Action: {arguments}").action is None
+
+
+def test_an_arguments_own_quotes_stay_as_they_are():
+    for argument in ("O’Neil's", "O'Neil", "l’été"):
+        assert read(f"Action: search('{argument}')").action == Action("search", argument)
+        assert read(f'Action: search("{argument}")').action == Action("search", argument)
+    assert read(r"Action: search('O\'Neil')").action == Action("search", "O'Neil")
+
+
 def test_tools_by_other_names_are_told_by_the_recipe_alone():
     names = tool_names({"web_search": "search", "mcp__my_server__search": "search", "Submit Answer": "finish"})
     for name in ("web_search", "web-search", "Web-Search", "WEB_SEARCH", "mcp__my-server__search"):
