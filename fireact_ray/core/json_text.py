@@ -15,6 +15,7 @@ from typing import Any
 _FIRST_CHARS = re.compile(r"[ \t\n\r]*")
 _MARKS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{},]', re.DOTALL)  # a text without an end goes on to the end: linear
 _DECODER = json.JSONDecoder()
+_LENIENT = json.JSONDecoder(strict=False)
 
 
 class NotJson(ValueError):
@@ -41,6 +42,16 @@ def parse(text: str | bytes, *, strict: bool = True, on_half: Callable[[], objec
         value = json.loads(decoded) if strict else json.loads(decoded, strict=False)
         halves = _has_escapes(decoded) or not (decoded is not text or _is_utf8(decoded))
         return _whole(value, on_half) if halves else value
+    except (ValueError, RecursionError) as error:
+        raise _not_json(error) from None
+
+
+def parse_head(text: str, start: int = 0, *, strict: bool = True) -> tuple[Any, int]:
+    """The value that begins at `start` of a text that may go on behind it, and where it ends. Raises NotJson."""
+    try:
+        value, end = (_DECODER if strict else _LENIENT).raw_decode(text, start)
+        read = text[start:end]
+        return (_whole(value, None) if _has_escapes(read) or not _is_utf8(read) else value), end
     except (ValueError, RecursionError) as error:
         raise _not_json(error) from None
 

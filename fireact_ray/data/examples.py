@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.grammar import episode
+from fireact_ray.core.tool_specs import ARGUMENTS
 from fireact_ray.core.types import Score, Step, StopReason, Trajectory, Turn
 from fireact_ray.data.leakage import has_hidden_reasoning, leaks, plain_thought
 
@@ -71,6 +72,10 @@ def _no_action(trajectory: Trajectory, min_f1: float | None) -> bool:
     return any(step.action is None for step in trajectory.steps)
 
 
+def _unknown_tool(trajectory: Trajectory, min_f1: float | None) -> bool:
+    return any(step.action is not None and step.action.tool not in ARGUMENTS for step in trajectory.steps)
+
+
 def _trace(trajectory: Trajectory, min_f1: float | None) -> bool:
     return leaks(trajectory.steps)
 
@@ -83,6 +88,7 @@ FAULTS = {
     "unfinished": Fault("it has no answer", _unfinished),
     "wrong_answer": Fault("its answer is wrong", _wrong_answer),
     "no_action": Fault("a reply holds no usable action", _no_action),
+    "unknown_tool": Fault("it calls a tool that the student will not have", _unknown_tool),
     "trace": Fault("it names its method or its reward", _trace),
     "hidden_reasoning": Fault("hidden reasoning was read as what its model said", _hidden_reasoning),
 }

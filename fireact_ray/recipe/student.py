@@ -94,7 +94,7 @@ class StudentAgents:
 def student_agent(recipe: Recipe, model: ChatModel, backend: SearchBackend, *, few_shot: bool = False) -> Agent:
     """The agent that is evaluated and served: ReAct over `model`, with the recipe's tools and limits."""
     return Agent(
-        method=make_method("react", recipe.task.name, few_shot=few_shot),
+        method=make_method("react", recipe.task.name, few_shot=few_shot, names=recipe.search.names),
         model=model,
         tools=search_tools(recipe.search, backend),
         sampling=sampling_of(recipe.student.sampling),

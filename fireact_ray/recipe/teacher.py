@@ -115,7 +115,9 @@ class TeacherAgents:
             model = open_teacher(teacher.model, self.quota or LocalQuota(teacher_limits(recipe)), slots)
         return {
             name: Agent(
-                method=make_method(name, recipe.task.name, reflect_every=teacher.reflect_every),
+                method=make_method(
+                    name, recipe.task.name, reflect_every=teacher.reflect_every, names=recipe.search.names
+                ),
                 model=model,
                 tools=search_tools(recipe.search, backend),
                 sampling=sampling_of(teacher.sampling),

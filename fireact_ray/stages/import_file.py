@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,6 +14,8 @@ from fireact_ray.core.paths import absolute
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import leased
 from fireact_ray.core.storage.trajectories import finished_keys, write_trajectories
+from fireact_ray.core.tool_specs import ARGUMENTS
+from fireact_ray.core.types import Trajectory
 from fireact_ray.data.formats.importers import import_trajectories
 from fireact_ray.recipe.loader import to_yaml
 from fireact_ray.recipe.schema import Recipe
@@ -30,7 +33,7 @@ def import_file(recipe: Recipe, path: str | Path) -> Folder:
     """
     place = absolute(str(path))
     name = PurePosixPath(place).name
-    imported = import_trajectories(str(path), recipe.task.name)
+    imported = import_trajectories(str(path), recipe.task.name, recipe.search.names)
     run = Folder(recipe.run_dir)
     folder = run / "trajectories"
     there = finished_keys(folder)
@@ -48,6 +51,7 @@ def import_file(recipe: Recipe, path: str | Path) -> Folder:
         imported.rejected or "",
         len(new),
     )
+    _say_what_was_read(imported.trajectories)
     for sentence in imported.said:
         logger.info("import: %s", sentence)
     if not imported.trajectories:
@@ -62,3 +66,22 @@ def _of_namesakes(folder: Folder, listed: str, place: str, now: Sequence[dict[st
     before = folder.read_json(listed) if folder.exists(listed) else []
     again = [{key: value for key, value in row.items() if key != "file"} for row in now]
     return [row for row in before if row.get("file") != place and row not in again]
+
+
+def _say_what_was_read(trajectories: Sequence[Trajectory]) -> None:
+    """How often a reply had to be repaired, and which tools no student will have."""
+    steps = [step for trajectory in trajectories for step in trajectory.steps]
+    repairs = Counter(name for step in steps for name in step.repairs)
+    unknown = Counter(step.action.tool for step in steps if step.action and step.action.tool not in ARGUMENTS)
+    if repairs:
+        logger.info("import: replies read in another form: %s", _counts(repairs))
+    if unknown:
+        logger.info(
+            "import: calls of tools that no student has: %s; rows with one are never trained. What is another name of "
+            "the search is told by search.aliases, and the file imported again",
+            _counts(unknown),
+        )
+
+
+def _counts(found: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(found.items()))

@@ -16,7 +16,7 @@ import re
 from typing import Any
 
 from fireact_ray.core.grammar import canonical_argument
-from fireact_ray.core.json_text import NotJson, parse
+from fireact_ray.core.json_text import NotJson, parse, parse_head
 from fireact_ray.core.types import Action
 from fireact_ray.data.formats.transcript import NoTranscript
 
@@ -28,7 +28,6 @@ _OTHERS = re.compile(
 )
 _FENCE = re.compile(r"```(?:json|tool_call)?\s*\n(.*)\n```", re.DOTALL)
 _ARGUMENTS = ("arguments", "parameters", "input", "args")
-_BAD_JSON = (ValueError, RecursionError)
 _BAD_LITERAL = (ValueError, SyntaxError, RecursionError, MemoryError, TypeError)
 
 
@@ -105,8 +104,8 @@ def _tagged(text: str) -> tuple[str, tuple[Action, ...]]:
 def _decode(text: str, start: int) -> tuple[Any, int]:
     """JSON, or a dict as Python prints it, and where it ends; None where it is neither."""
     try:
-        return json.JSONDecoder().raw_decode(text, start)
-    except _BAD_JSON:
+        return parse_head(text, start)
+    except NotJson:
         end = text.find(CLOSE, start)
         if not text.startswith("{'", start) or end < 0:
             return None, start

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from fireact_ray.agent.models.content import Content, read_content
+from fireact_ray.core import dialect
 from fireact_ray.core.grammar import OBSERVATION, THOUGHT, canonical_argument
 from fireact_ray.core.reasoning import split_reasoning
 from fireact_ray.core.types import Action
@@ -93,10 +94,15 @@ def _turn(number: int, message: dict[str, Any], asked: bool) -> Message:
 
 
 def _shown(role: Role, text: str, asked: bool) -> Message:
-    if role == "user" and asked and text.startswith((OBSERVATION, _RESPONSE)):
-        role = "observation"
-    label = OBSERVATION if role == "observation" else ""
-    return Message(role, text.removeprefix(label).strip())
+    """A user answers a reply with an observation where its label, in any form, begins the text."""
+    if role == "observation":
+        return Message(role, text.removeprefix(OBSERVATION).strip())
+    if role == "user" and asked:
+        if text.startswith(_RESPONSE):
+            return Message("observation", text)
+        if (label := dialect.observation_label(text)) is not None:
+            return Message("observation", text[label.end() :].strip())
+    return Message(role, text)
 
 
 def _first(message: dict[str, Any], keys: tuple[str, ...]) -> Any:

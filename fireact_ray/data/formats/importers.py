@@ -12,6 +12,7 @@ from itertools import dropwhile, pairwise
 from pathlib import Path
 from typing import Any
 
+from fireact_ray.core.calls import TOOLS, Names
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.storage.rows import from_row
@@ -62,8 +63,8 @@ class Imported:
         return [f"{n} rows hold {what}" if n > 1 else f"1 row holds {what}" for what, n in sorted(self.notes.items())]
 
 
-def import_trajectories(path: str | Path, task: str = "hotpotqa") -> Imported:
-    """Read recorded trajectories as answers to questions of `task`.
+def import_trajectories(path: str | Path, task: str = "hotpotqa", names: Names = TOOLS) -> Imported:
+    """Read recorded trajectories as answers to questions of `task`. `names`: what the tools are called in them.
 
     A row's reward becomes its score (1 or 0, for exact match and F1 alike; None where none was recorded), and
     only a rewarded answer is known to be one of the question's. Rows of our own are taken whole, task included.
@@ -77,7 +78,7 @@ def import_trajectories(path: str | Path, task: str = "hotpotqa") -> Imported:
                 trajectories.append(stored(row))
                 continue
             conversation = read_conversation(row)
-            trajectory = read_trajectory(task, conversation.turns)
+            trajectory = read_trajectory(task, conversation.turns, names)
         except NoTranscript as found:
             rejections.append(Rejection(number, found.kind, found.detail))
             continue
@@ -95,10 +96,10 @@ def stored(row: dict[str, Any]) -> Trajectory:
         raise NoTranscript("unparsable", f"no whole trajectory ({type(error).__name__}: {error})") from None
 
 
-def read_trajectory(task: str, turns: Sequence[Message]) -> Trajectory:
+def read_trajectory(task: str, turns: Sequence[Message], names: Names = TOOLS) -> Trajectory:
     """The trajectory of a row's turns. Raises NoTranscript where it holds no complete one."""
     question, record = _exchanges(turns)
-    return _trajectory(task, question, *read_steps(record))
+    return _trajectory(task, question, *read_steps(record, names))
 
 
 def _exchanges(turns: Sequence[Message]) -> tuple[str, list[Exchange]]:
@@ -133,6 +134,8 @@ def _trajectory(task: str, text: str, steps: tuple[Step, ...], reward: bool | No
     method = _method(steps)
     row_id = question_id(task, text)
     recorded = [[step.completion, step.observation.text if step.observation else None] for step in steps]
+    if any("tool_name" in step.repairs for step in steps):  # another row than the same one read without these names
+        recorded.append([step.action.tool if step.action else None for step in steps])
     last = steps[-1].action
     answers = (last.argument,) if reward and last else ()
     return Trajectory(
@@ -148,7 +151,7 @@ def _trajectory(task: str, text: str, steps: tuple[Step, ...], reward: bool | No
 
 
 def _method(steps: tuple[Step, ...]) -> str:
-    """Which prompting method wrote these steps: CoT never searches, Reflexion announces its reflection."""
-    if all(step.action is None or step.action.tool != "search" for step in steps):
+    """Which prompting method wrote these steps: CoT uses no tool, Reflexion announces its reflection."""
+    if all(step.action is None or step.action.tool == "finish" for step in steps):
         return "cot"
     return "reflexion" if any("do a reflection" in step.thought for step in steps) else "react"

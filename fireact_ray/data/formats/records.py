@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from fireact_ray.core.calls import TOOLS, Names
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.grammar import step_text
 from fireact_ray.core.storage.folder import Folder
@@ -58,15 +59,15 @@ class Record:
         return tuple(turn.text for turn in self.turns if turn.role == "observation")
 
 
-def read_records(path: str) -> list[Record]:
+def read_records(path: str, names: Names = TOOLS) -> list[Record]:
     """Every row of a run folder, a folder of its Parquet parts, or a file: one such part, or rows that `conversations`
-    reads as JSON or as Parquet.
+    reads as JSON or as Parquet. `names`: what the tools are called in a file.
 
     Rows of a folder are in the order of their keys, as `fireact show` counts them. Raises InputError for anything else.
     """
     folder = _stored_in(path)
     if folder is None:
-        return [_record(number, row) for number, row in read_rows(path)]
+        return [_record(number, row, names) for number, row in read_rows(path)]
     try:
         trajectories = read_trajectories(folder)
     except (DataError, KeyError) as error:
@@ -116,12 +117,12 @@ def _is_ours(folder: Folder) -> bool:
         return True  # a damaged part, of which reading it says more
 
 
-def _record(number: int, row: Any) -> Record:
+def _record(number: int, row: Any, names: Names) -> Record:
     turns: tuple[Message, ...] = ()
     try:
         if is_stored(row):
             return record_of(stored(row), number)
         turns = read_conversation(row).turns
-        return Record(number, turns, read_trajectory(_NO_TASK, turns))
+        return Record(number, turns, read_trajectory(_NO_TASK, turns, names))
     except NoTranscript as found:
         return Record(number, turns, None, f"{found.kind}: {found.detail}")

@@ -136,7 +136,7 @@ def test_a_row_counts_for_the_first_line_that_drops_it():
     wrong_and_unfinished = replace(GOOD, score=Score(0.0, 0.0), stop_reason=StopReason.MAX_STEPS, steps=(ERROR,))
     assert dropped([wrong_and_unfinished]) == {"unfinished": 1}
     assert list(lines(ConvertConfig())) == [
-        *("unfinished", "wrong_answer", "no_action", "trace", "hidden_reasoning", "unscored"),
+        *("unfinished", "wrong_answer", "no_action", "unknown_tool", "trace", "hidden_reasoning", "unscored"),
         *("error_observation", "no_thought", "min_steps", "contaminated"),
     ]
 
