@@ -36,8 +36,9 @@ from typing import Any
 import datasets
 import ray
 
-from fireact_ray.core.storage.folder import Folder, read_trajectories, write_trajectories
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA, from_row
+from fireact_ray.core.storage.trajectories import read_trajectories, write_trajectories
 from fireact_ray.core.types import Trajectory
 from fireact_ray.core.utils.markdown import markdown_table
 from fireact_ray.data.examples import conversation

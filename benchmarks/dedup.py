@@ -47,7 +47,7 @@ def main() -> None:
 
 def _base(path: str | None, rng: random.Random) -> list[str]:
     if path:
-        return ["\n".join(turn.text for turn in record.turns) for record in read_records(path)]
+        return ["\n".join(turn.written for turn in record.turns) for record in read_records(path)]
     vocabulary = [f"w{i}" for i in range(20_000)]
     return [" ".join(rng.choices(vocabulary, k=_N_WORDS)) for _ in range(_N_INVENTED)]
 

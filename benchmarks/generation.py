@@ -30,7 +30,8 @@ from benchmarks.lockstep import run_lockstep
 from benchmarks.plain_asyncio import run_plain
 from benchmarks.schedules import Chain
 from benchmarks.served_teacher import ServedTeacher, served_teacher
-from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.demo.teacher.calls import SeenCall
 from fireact_ray.demo.teacher.protocol import MODEL_NAME
 from fireact_ray.recipe.loader import load_recipe

@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Trajectory
 from fireact_ray.core.utils.markdown import markdown_table
 from fireact_ray.data.dataset.tokenize_rows import tokenize

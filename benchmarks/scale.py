@@ -36,8 +36,9 @@ from benchmarks.null_teacher import Meter, Questions, null_agents
 from benchmarks.simulated_schedule import simulate
 from benchmarks.virtual_clock import VirtualClockLoop
 from fireact_ray.agent.models.slots import Slots
-from fireact_ray.core.storage.compaction import MAX_PART_BYTES, Compaction, drop_compacted, plan_compactions
-from fireact_ray.core.storage.folder import Folder, finished_keys
+from fireact_ray.core.storage.compaction import MAX_PART_BYTES, Compaction, compactions_of, drop_compacted
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import finished_keys
 from fireact_ray.core.utils.gc_tuning import spare_collector
 from fireact_ray.rollouts.audit import audit
 from fireact_ray.rollouts.plan import Policy, plan_lines
@@ -62,8 +63,8 @@ class Size:
     phases: dict[str, Phase] = field(default_factory=dict)
     share_in_use: float = 0.0
     n_bytes: int = 0
-    n_parts_landed: int = 0
-    n_parts_merged: int = 0
+    n_parts_written: int = 0
+    n_parts_compacted: int = 0
     journal_bytes: int = 0
     pending: int = 0
     problems: tuple[str, ...] = ()
@@ -110,7 +111,7 @@ def _whole_run(home: Folder, size: Size, width: Width) -> None:
         state = _on_virtual_clock(_sitting(home, width, int(_STOP_AT * size.n)))
     size.share_in_use = state.meter.share_in_use
     parts = home / "trajectories"
-    size.n_parts_landed = len(parts.names(".parquet"))
+    size.n_parts_written = len(parts.names(".parquet"))
     with _phase(size, "resume"):
         _begin(home, size.n)
         _on_virtual_clock(open_dispatch(home, width))
@@ -121,13 +122,13 @@ def _whole_run(home: Folder, size: Size, width: Width) -> None:
         with ProcessPoolExecutor(
             1, mp_context=multiprocessing.get_context("spawn")
         ) as task:  # as in a task of Ray Data
-            merged = list(task.map(Compaction.run, plan_compactions(parts)))
-        drop_compacted(parts, old, merged)
+            compacted = list(task.map(Compaction.run, compactions_of(parts)))
+        drop_compacted(parts, old, compacted)
     with _phase(size, "audit"):
         found = audit(home)
-        parts.write_json("manifest.json", {**found.to_dict(), "parts": merged})
-    size.n_bytes = sum(parts.size(name) for name in merged)
-    size.n_parts_merged = len(merged)
+        parts.write_json("manifest.json", {**found.to_dict(), "parts": compacted})
+    size.n_bytes = sum(parts.size(name) for name in compacted)
+    size.n_parts_compacted = len(compacted)
     size.journal_bytes = sum(path.stat().st_size for path in (home / "journal").local_path.glob("*"))
     size.pending, size.problems = found.pending, found.problems
 
@@ -180,13 +181,19 @@ def _print_sizes(sizes: list[Size], width: Width) -> None:
                 *(f"{size.phases[name].peak_rss_mb:.0f}" for name in _PHASES),
                 f"{size.phases['resume'].wall_s:.1f}",
                 f"{size.phases['plan'].wall_s:.1f} / {size.phases['compaction'].wall_s:.1f}",
-                f"{size.n_parts_landed} -> {size.n_parts_merged} ({allowed})",
+                f"{size.n_parts_written} -> {size.n_parts_compacted} ({allowed})",
                 f"{size.n_bytes / size.n:.0f} / {size.journal_bytes / size.n:.0f}",
                 f"{size.pending} {'; '.join(size.problems)}",
             ]
         )
     columns = ["rollouts", "CPU ms each", "slots in use", *(f"{name}: peak RSS MB" for name in _PHASES)]
-    columns += ["resume s", "plan / merge s", "parts -> merged (allowed)", "bytes each: Parquet / journal", "pending"]
+    columns += [
+        "resume s",
+        "plan / compact s",
+        "parts -> compacted (allowed)",
+        "bytes each: Parquet / journal",
+        "pending",
+    ]
     print(f"\nC = {width.concurrency}, {width.workers} workers, one process.")
     print_table(columns, rows)
     costs = _least_costs(sizes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fireact_ray.agent.agent import Agent
-    from fireact_ray.core.storage.folder import read_trajectories
+    from fireact_ray.core.storage.trajectories import read_trajectories
     from fireact_ray.core.types import Question, Step, Trajectory
     from fireact_ray.recipe.ask import ask
     from fireact_ray.recipe.loader import load_recipe
@@ -25,7 +25,7 @@ _HOME = {
     "Trajectory": "core.types",
     "ask": "recipe.ask",
     "load_recipe": "recipe.loader",
-    "read_trajectories": "core.storage.folder",
+    "read_trajectories": "core.storage.trajectories",
     "student_agent": "recipe.student",
 }
 

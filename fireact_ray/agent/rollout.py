@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 
 from fireact_ray.agent.methods.base import Method
-from fireact_ray.agent.models.base import ChatModel, Sampling
+from fireact_ray.agent.models.base import ChatModel, Sampling, spoken
 from fireact_ray.agent.tools.base import Tool
+from fireact_ray.core.dialect import OPEN_ENDED
 from fireact_ray.core.errors import ModelDenied, ModelError, TokenLimit
 from fireact_ray.core.observations import INVALID_ACTION, UNKNOWN_TOOL
 from fireact_ray.core.types import Action, Observation, ObservationStatus, Question, Step, StopReason
@@ -90,11 +91,13 @@ async def _step(
     sampling: Sampling,
 ) -> Step:
     asked = time.monotonic()
-    completion = await model.complete(method.turns(question, steps), sampling)
+    completion = spoken(await model.complete(method.turns(question, steps), sampling))
     replied = time.monotonic()
     parsed = method.parse(completion.text)
-    if parsed.action is None and completion.finish_reason == "length":
-        raise TokenLimit(f"a reply reached {sampling.max_new_tokens} tokens without an action")
+    if completion.finish_reason == "length" and (parsed.action is None or not OPEN_ENDED.isdisjoint(parsed.repairs)):
+        is_said = bool(completion.text.strip())
+        spent = "without the end of an action" if is_said else "of hidden reasoning; raise max_new_tokens"
+        raise TokenLimit(f"a reply reached {sampling.max_new_tokens} tokens {spent}")
     observation = await _observe(parsed.action, method, tools)
     return Step(
         thought=parsed.thought,

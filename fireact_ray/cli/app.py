@@ -70,9 +70,9 @@ def plan(
 ) -> None:
     """What generating will take (calls, tokens, $, hours), from a measured pilot, before it is paid for."""
     from fireact_ray.rollouts.forecast.text import forecast_text
-    from fireact_ray.stages.plan import plan_costs
+    from fireact_ray.stages.forecast import forecast_costs
 
-    forecast = plan_costs(_load(recipe, overrides, max_cost_usd), pilot)
+    forecast = forecast_costs(_load(recipe, overrides, max_cost_usd), pilot)
     print(forecast_text(forecast.estimate, forecast.fits, may_shrink=forecast.may_shrink))
     settings = [f"--set={override}" for override in overrides or []]
     settings += [] if max_cost_usd is None else [f"--max-cost-usd={max_cost_usd:g}"]
@@ -243,7 +243,9 @@ def lint(
 @app.command("import")
 def import_(
     recipe: RecipeArgument,
-    path: Annotated[Path, typer.Argument(help="Alpaca, OpenAI chat (with tools, too), ShareGPT, or our Parquet.")],
+    path: Annotated[
+        str, typer.Argument(help="A file, folder or URL: Alpaca, OpenAI chat (with tools, too), ShareGPT, our Parquet.")
+    ],
     overrides: SetOption = None,
 ) -> None:
     """Bring foreign trajectories into the recipe's run folder."""

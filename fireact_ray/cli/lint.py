@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from fireact_ray.core.calls import TOOLS
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.utils.text import nearest
 from fireact_ray.data.formats.records import read_questions, read_records
@@ -15,6 +16,7 @@ from fireact_ray.data.lint.base import CHARS_PER_TOKEN, Context, estimated_token
 from fireact_ray.data.lint.lint import LintReport, lint
 from fireact_ray.recipe.evaluation_questions import evaluation_questions
 from fireact_ray.recipe.loader import load_recipe
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import base_model_dir
 
 _SHOWN_ROWS = 8
@@ -32,12 +34,14 @@ def lint_path(
     """What is wrong with the rows of a file or run folder.
 
     `against`: a file or folder of evaluation questions, or of trajectories that hold them; `recipe`: one whose
-    evaluation questions count, too. `tokenizer`: a model's folder or id; None estimates tokens by characters.
+    evaluation questions count, too, and whose `search.aliases` name the tools. `tokenizer`: a model's folder or id;
+    None estimates tokens by characters.
     Raises InputError for what cannot be read.
     """
-    records = read_records(path)
+    loaded = load_recipe(recipe) if recipe is not None else None
+    records = read_records(path, loaded.search.names if loaded else TOOLS)
     count = _token_counter(tokenizer) if tokenizer else estimated_tokens
-    return lint(records, Context(max_tokens, count, near_duplicate, questions=_questions(against, recipe)))
+    return lint(records, Context(max_tokens, count, near_duplicate, questions=_questions(against, loaded)))
 
 
 def check_codes(codes: Sequence[str], *, with_questions: bool) -> None:
@@ -77,12 +81,12 @@ def _share(count: int, n_rows: int) -> str:
     return f"{100 * count / n_rows:.1f} %" if n_rows else "-"
 
 
-def _questions(against: str | None, recipe: str | None) -> list[str] | None:
+def _questions(against: str | None, recipe: Recipe | None) -> list[str] | None:
     if against is None and recipe is None:
         return None
     texts = read_questions(against) if against is not None else []
     if recipe is not None:
-        texts += evaluation_questions(load_recipe(recipe))
+        texts += evaluation_questions(recipe)
     return texts
 
 

@@ -47,7 +47,7 @@ def print_record(record: Record, console: Console) -> None:
     if trajectory is None:
         _line(console, "Unreadable:", record.fault, "bold red")
         for turn in record.turns:
-            _line(console, f"{turn.role}:", turn.text, "")
+            _line(console, f"{turn.role}:", turn.written, "")
         return
     _print_header(trajectory, console)
     _line(console, "Question:", trajectory.question.text, "bold")

@@ -1,14 +1,14 @@
 """How a run stands: its audit, what is paid, and, while it goes on, how fast it goes. Reads only.
 
-A run that is going on writes progress.json every few seconds and once at its end (see Progress). What is paid comes
-from the journals, so replies of rows that are not whole yet are counted too.
+A run that is going on writes progress.json every few seconds and once at its end (rollouts.progress). What is paid
+comes from the journals, so replies of rows that are not whole yet are counted too.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.live import Live
@@ -22,36 +22,10 @@ from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.teacher import teacher_price
 from fireact_ray.rollouts.audit import Audit, audit
 from fireact_ray.rollouts.journal import paid_for
-from fireact_ray.rollouts.progress import FILE
+from fireact_ray.rollouts.progress import Progress, read_progress
 from fireact_ray.rollouts.retries import planned_of, read_failures
 
-_SILENT_S = 60.0
 _READING_SHARE = 0.1  # of the time of watching: a large run takes a while to read
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Of this session of the run: `before` rows were there at its start, `done` were written since, `accepted` of those
-    are worth training on. Times are seconds since the epoch; `rows_per_minute` is over the last minute."""
-
-    label: str
-    started_at: float
-    updated_at: float
-    planned: int
-    before: int
-    done: int
-    accepted: int
-    rows_per_minute: float
-    eta_s: float | None
-    running: bool
-
-    def silent_for_s(self, now: float) -> float | None:
-        """None where the run gives signs of life, or has ended in order."""
-        silent_s = now - self.updated_at
-        return silent_s if self.running and silent_s > _SILENT_S else None
-
-    def is_live(self, now: float) -> bool:
-        return self.running and self.silent_for_s(now) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +65,6 @@ def read_status(run: Folder) -> Status:
     return Status(found, paid, paid_usd, len(planned_of(run, retried)))
 
 
-def read_progress(run: Folder) -> Progress | None:
-    """None where the run never said how it gets on."""
-    if not run.exists(FILE):
-        return None
-    found = run.read_json(FILE)
-    return Progress(**{field.name: found[field.name] for field in fields(Progress)})
-
-
 def status_text(status: Status, progress: Progress | None, now: float) -> str:
     parts = [audit_text(status.audit), _paid_text(status)]
     if status.n_retried:
@@ -127,13 +93,13 @@ def audit_text(found: Audit) -> str:
 
 
 def progress_text(progress: Progress, now: float) -> str:
-    there = f"{progress.label}: {progress.before + progress.done} of {progress.planned} rows"
+    done = f"{progress.label}: {progress.before + progress.done} of {progress.planned} rows"
     since = f"{progress.done} in this session, {progress.accepted} of them accepted"
     if not progress.running:
-        return f"{there}, {since}; ended"
+        return f"{done}, {since}; ended"
     if (silent_s := progress.silent_for_s(now)) is not None:
-        return f"{there}, {since}; no sign of life for {silent_s:.0f} s: interrupted? run the same command again"
-    return f"{there}, {since}; {progress.rows_per_minute:.1f} rows/min, {duration_text(progress.eta_s)} to go"
+        return f"{done}, {since}; no sign of life for {silent_s:.0f} s: interrupted? run the same command again"
+    return f"{done}, {since}; {progress.rows_per_minute:.1f} rows/min, {duration_text(progress.eta_s)} to go"
 
 
 class _Looks:

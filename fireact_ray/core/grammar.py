@@ -20,7 +20,8 @@ from fireact_ray.core.types import Action, Question, Step, Turn
 THOUGHT, ACTION, OBSERVATION = "Thought:", "Action:", "Observation:"
 STOP = (f"\n{OBSERVATION}",)
 
-_ACTION_LINE = re.compile(r"^Action:[ \t]*(\w+)[ \t]*\[", re.MULTILINE)
+TOOL = r"\w[\w.-]*"  # a tool's name
+_ACTION_LINE = re.compile(rf"^Action:[ \t]*({TOOL})[ \t]*\[", re.MULTILINE)
 _LABEL = re.compile(r"\b(Thought|Action|Observation|Question|Answer)(\s*):", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u202a-\u202e\u2066-\u2069\u200b\u200e\u200f\u2060\ufeff]")  # direction overrides, no width
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # categories Cc, Zl, Zp and Cs
@@ -50,7 +51,7 @@ def parse(text: str) -> Parsed:
     if match is None:
         return Parsed(_thought_of(text), None)
     thought = _thought_of(text[: match.start()])
-    argument = canonical_argument(_balanced(text[match.end() :]) or "")
+    argument = canonical_argument(balanced(text[match.end() :]) or "")
     return Parsed(thought, Action(match.group(1), argument) if argument else None)
 
 
@@ -107,7 +108,7 @@ def _thought_of(text: str) -> str:
     return canonical_line(text.strip().removeprefix(THOUGHT))
 
 
-def _balanced(text: str) -> str | None:
+def balanced(text: str) -> str | None:
     """The text before the bracket that closes an already opened one, or None where the line ends first."""
     depth = 1
     for i, char in enumerate(text):

@@ -17,7 +17,7 @@ _JOB_PACKAGES = ("runtime_resources", "working_dir_files")  # where Ray unpacks 
 
 def absolute(path: str) -> str:
     """A URL as it is. `~` is the user's home; what is relative lies in the current folder."""
-    return path if "://" in path else os.path.abspath(Path(path).expanduser())  # noqa: PTH100 (links stay links)
+    return path if "://" in path or path.startswith("file:/") else os.path.abspath(Path(path).expanduser())  # noqa: PTH100 (links stay links)
 
 
 def absolute_model(name: str) -> str:

@@ -1,10 +1,22 @@
 """What every section of a recipe is: frozen, and strict about its keys. And the types that several sections use."""
 
-from collections.abc import Callable, Container
-from typing import Annotated
+from collections.abc import Callable, Container, Hashable
+from functools import cache
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializationInfo,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails
 
 from fireact_ray.core.paths import absolute, absolute_model, goes_with_a_job, last_name
 
@@ -36,6 +48,7 @@ def _stays(path: str) -> str:
     return path
 
 
+_NULLS = ("null", "none", "nil", "nan", "undefined")
 NAMES = "names"  # context of a dump for others, in which places are given by their last names
 
 Rate = Annotated[float, Field(ge=0, le=1)]  # a share or a probability
@@ -49,7 +62,47 @@ ModelPlace = Annotated[str, AfterValidator(absolute_model), _as_place]  # a fold
 
 
 class Section(BaseModel):
+    """Refuses what pydantic would turn into a value that nobody meant: `false` is no 0, and "none" is a text."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_is_meant(cls, given: Any) -> Any:
+        fields = cls.model_fields
+        known = given.items() if isinstance(given, dict) else ()
+        found = [(name, value, _misfit(value, fields[name].annotation)) for name, value in known if name in fields]
+        problems = [_problem(name, value, reason) for name, value, reason in found if reason is not None]
+        if problems:
+            raise ValidationError.from_exception_data(cls.__name__, problems)
+        return given
+
+
+def _problem(name: str, value: Any, reason: str) -> InitErrorDetails:
+    return {"type": "value_error", "loc": (name,), "input": value, "ctx": {"error": ValueError(reason)}}
+
+
+def _misfit(value: Any, annotation: Any) -> str | None:
+    """Why a value is not what a field of this annotation means, though pydantic would take it."""
+    kinds = _kinds(annotation)
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else (value,)
+    if bool not in kinds and not kinds.isdisjoint((int, float)) and any(isinstance(item, bool) for item in items):
+        return "expected a number; null switches it off" if NoneType in kinds else "expected a number"
+    if NoneType in kinds and isinstance(value, str) and value.strip().lower() in _NULLS:
+        return "this is a text; for no value write null, without quotes"
+    return None
+
+
+@cache
+def _kinds(annotation: Hashable) -> frozenset[Any]:
+    """The plain types that an annotation is made of, such as float and NoneType of `Rate | None`. Those of a section
+    within are its own."""
+    inner = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        inner = inner[:1]
+    elif get_origin(annotation) is Literal:
+        return frozenset(map(type, inner))
+    return frozenset({annotation}).union(*map(_kinds, inner)) if inner else frozenset({annotation})
 
 
 def one_of(what: str, known: Container[str]) -> AfterValidator:

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.grammar import episode
+from fireact_ray.core.tool_specs import ARGUMENTS
 from fireact_ray.core.types import Score, Step, StopReason, Trajectory, Turn
-from fireact_ray.data.traces import has_trace, plain_thought
+from fireact_ray.data.leakage import has_hidden_reasoning, leaks, plain_thought
 
 
 class Fault(NamedTuple):
@@ -71,13 +72,23 @@ def _no_action(trajectory: Trajectory, min_f1: float | None) -> bool:
     return any(step.action is None for step in trajectory.steps)
 
 
+def _unknown_tool(trajectory: Trajectory, min_f1: float | None) -> bool:
+    return any(step.action is not None and step.action.tool not in ARGUMENTS for step in trajectory.steps)
+
+
 def _trace(trajectory: Trajectory, min_f1: float | None) -> bool:
-    return has_trace(trajectory.steps)
+    return leaks(trajectory.steps)
+
+
+def _hidden_reasoning(trajectory: Trajectory, min_f1: float | None) -> bool:
+    return has_hidden_reasoning(trajectory.steps)
 
 
 FAULTS = {
     "unfinished": Fault("it has no answer", _unfinished),
     "wrong_answer": Fault("its answer is wrong", _wrong_answer),
     "no_action": Fault("a reply holds no usable action", _no_action),
+    "unknown_tool": Fault("it calls a tool that the student will not have", _unknown_tool),
     "trace": Fault("it names its method or its reward", _trace),
+    "hidden_reasoning": Fault("hidden reasoning was read as what its model said", _hidden_reasoning),
 }

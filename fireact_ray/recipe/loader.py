@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from fireact_ray.core.errors import InputError, RecipeError
 from fireact_ray.core.secrets import redact
 from fireact_ray.core.settings import NAMES
+from fireact_ray.core.utils.problems import problems_of
 from fireact_ray.core.utils.text import nearest
 from fireact_ray.recipe.schema import Recipe
 
@@ -39,7 +40,7 @@ def parse_recipe(label: str, text: str, overrides: Sequence[str] = ()) -> Recipe
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
-        problems = [f"{label}: {_describe(problem)}" for problem in error.errors(include_url=False)]
+        problems = [f"{label}: {problem}" for problem in problems_of(error, Recipe, "recipe")]
         raise RecipeError(redact("\n".join(problems))) from None  # a key may stand where only its name may
 
 
@@ -84,63 +85,3 @@ def _override(data: dict[str, Any], override: str) -> None:
             raise InputError(f"--set {override}: '{parent}' holds the value {child!r}, it has no keys.")
         node = child
     node[last] = yaml.safe_load(value)
-
-
-def _describe(problem: Any) -> str:
-    """Key, value, what is wrong and what is allowed, in one line."""
-    path = [str(part) for part in problem["loc"]]
-    key, found = _walk(path)[0], problem["input"]
-    kind, message = problem["type"], problem["msg"].removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        known = _known_keys(path[:-1])
-        return f"{key}: unknown key.{_did_you_mean(path[-1], known)} Known: {', '.join(known)}."
-    if kind == "missing":
-        return f"{key}: required, but missing."
-    if kind == "value_error" and "known: " in message:
-        return f"{key}: {message}; found {found!r}.{_did_you_mean(str(found), message.split('known: ')[1].split(', '))}"
-    if kind in ("literal_error", "union_tag_invalid"):
-        allowed = problem["ctx"].get("expected") or problem["ctx"]["expected_tags"]
-        tag = found if kind == "literal_error" else problem["ctx"]["tag"]
-        names = [name.strip(" '") for name in allowed.replace(" or ", ", ").split(",")]
-        return f"{key}: expected one of {', '.join(names)}; found {tag!r}.{_did_you_mean(str(tag), names)}"
-    if kind == "value_error" and isinstance(found, dict):  # a rule over a whole section, or over the recipe
-        return f"{key}: {message}." if path else f"{message}."
-    return f"{key}: {message[0].lower()}{message[1:]}; found {found!r}."
-
-
-def _did_you_mean(word: str, known: Sequence[str]) -> str:
-    return f" Did you mean '{near}'?" if (near := nearest(word, known)) else ""
-
-
-def _walk(path: Sequence[str]) -> tuple[str, Any]:
-    """The key as it stands in the file and the annotation found there.
-
-    pydantic puts the tag of a union into its path (`model.openai.name`); the file has no such key.
-    """
-    annotation: Any = Recipe
-    parts: list[str] = []
-    for part in path:
-        if get_origin(annotation) is tuple:  # a list of sections: the part is a place in it
-            parts.append(part)
-            annotation = annotation.__args__[0]
-            continue
-        if members := _union_members(annotation):
-            annotation = next((m for m in members if part in m.model_fields["kind"].annotation.__args__), None)
-            continue
-        parts.append(part)
-        fields = annotation.model_fields if _is_section(annotation) else {}
-        annotation = fields[part].annotation if part in fields else None
-    return ".".join(parts) or "recipe", annotation
-
-
-def _known_keys(path: Sequence[str]) -> list[str]:
-    _, annotation = _walk(path)
-    return sorted(annotation.model_fields) if _is_section(annotation) else []
-
-
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def _union_members(annotation: Any) -> list[Any]:
-    return [member for member in getattr(annotation, "__args__", ()) if _is_section(member)]

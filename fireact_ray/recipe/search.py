@@ -10,6 +10,7 @@ from pathlib import Path
 from fireact_ray.agent.tools.base import SearchBackend, Tool
 from fireact_ray.agent.tools.config import IndexSearchConfig, ReplaySearchConfig, SearchBackendConfig, SearchConfig
 from fireact_ray.agent.tools.search import SearchTool
+from fireact_ray.core.calls import TOOLS, Names
 
 
 def open_backend(config: SearchConfig, share: float = 1.0, *, offline: bool = False) -> SearchBackend:
@@ -23,10 +24,10 @@ def open_backend(config: SearchConfig, share: float = 1.0, *, offline: bool = Fa
     from fireact_ray.agent.tools.index import default_cache_dir
     from fireact_ray.agent.tools.stack import wrapped
 
-    return wrapped(_open_source(config.backend, offline), config, default_cache_dir(), share)
+    return wrapped(_open_source(config.backend, config.names, offline), config, default_cache_dir(), share)
 
 
-def _open_source(config: SearchBackendConfig, offline: bool) -> SearchBackend:
+def _open_source(config: SearchBackendConfig, names: Names, offline: bool) -> SearchBackend:
     if isinstance(config, IndexSearchConfig):
         from fireact_ray.agent.tools.corpus import corpus_key, read_corpus
         from fireact_ray.agent.tools.index import build_index, default_cache_dir
@@ -39,20 +40,23 @@ def _open_source(config: SearchBackendConfig, offline: bool) -> SearchBackend:
         cache_dir = default_cache_dir()
         return build_index(read_corpus(path), cache_dir, corpus_key(path, cache_dir))
     if isinstance(config, ReplaySearchConfig):
-        return open_recording(Path(config.path))
+        return open_recording(Path(config.path), names)
     from fireact_ray.agent.tools.web.opening import open_web
 
     return open_web(config, with_key=not offline)
 
 
-def open_recording(path: Path) -> SearchBackend:
-    """Either kind of recording, told apart by the first line. Raises InputError."""
+def open_recording(path: Path, names: Names = TOOLS) -> SearchBackend:
+    """Either kind of recording, told apart by the first line. `names`: what the tools are called in it.
+
+    Raises InputError.
+    """
     from fireact_ray.agent.tools.replay import ReplayBackend, is_recording
     from fireact_ray.data.formats.importers import import_trajectories
 
     if is_recording(path):
         return ReplayBackend.from_jsonl(path)
-    return ReplayBackend.from_trajectories(import_trajectories(path).trajectories)
+    return ReplayBackend.from_trajectories(import_trajectories(path, names=names).trajectories)
 
 
 def search_tools(config: SearchConfig, backend: SearchBackend) -> dict[str, Tool]:

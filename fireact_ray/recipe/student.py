@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.paths import NANO, NANO_DIR, named
+from fireact_ray.core.storage.artifacts import MODEL_CARD, read_model_card
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.names import MODEL_CARD
 from fireact_ray.recipe.schema import Recipe, StudentConfig, limits_of, sampling_of
 from fireact_ray.recipe.search import search_tools
 from fireact_ray.rendering import make_renderer
@@ -56,7 +55,7 @@ def open_student(model_dir: str, config: StudentConfig, *, on_gpu: bool) -> Loca
 def open_renderer(model_dir: str, config: StudentConfig) -> Renderer:
     """The renderer of a model. Raises InputError when it is not the one that the model was trained with."""
     renderer = make_renderer(config.renderer, HubTokenizer.load(model_dir))
-    trained_with = _card(model_dir).get("renderer_fingerprint")
+    trained_with = read_model_card(Folder(model_dir)).get("renderer_fingerprint")
     if trained_with is not None and trained_with != renderer.fingerprint:
         raise InputError(
             f"{model_dir} was trained with renderer {trained_with}, the recipe asks for {renderer.fingerprint}. "
@@ -67,14 +66,9 @@ def open_renderer(model_dir: str, config: StudentConfig) -> Renderer:
 
 def student_name(model_dir: str) -> str:
     """Names the weights: part of every row key, so that another model never passes for this one."""
-    card = _card(model_dir)
+    card = read_model_card(Folder(model_dir))
     name = Path(card.get("base_model", model_dir)).name
     return f"{name}+{card['tuning']}-{content_hash(card, 8)}" if card else f"{name}-base"
-
-
-def _card(model_dir: str) -> dict:
-    file = Path(model_dir) / MODEL_CARD
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 @dataclass(frozen=True)
@@ -100,7 +94,7 @@ class StudentAgents:
 def student_agent(recipe: Recipe, model: ChatModel, backend: SearchBackend, *, few_shot: bool = False) -> Agent:
     """The agent that is evaluated and served: ReAct over `model`, with the recipe's tools and limits."""
     return Agent(
-        method=make_method("react", recipe.task.name, few_shot=few_shot),
+        method=make_method("react", recipe.task.name, few_shot=few_shot, names=recipe.search.names),
         model=model,
         tools=search_tools(recipe.search, backend),
         sampling=sampling_of(recipe.student.sampling),

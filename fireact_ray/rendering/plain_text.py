@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from fireact_ray.core.json_text import parse
 from fireact_ray.rendering.base import Follows
 
 
@@ -26,7 +27,7 @@ def plain_encoders(definition: str, control_tokens: Collection[str]) -> dict[Fol
 
 
 def _state(definition: str, control_tokens: Collection[str], follows: str) -> str:
-    state = json.loads(definition)
+    state = parse(definition)
     state["truncation"] = state["padding"] = None  # left over from whoever used it before
     for token in state["added_tokens"]:
         token["special"] = token["content"] in control_tokens

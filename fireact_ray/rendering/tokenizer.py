@@ -45,9 +45,10 @@ class HubTokenizer:
             )
         try:
             return cls(AutoTokenizer.from_pretrained(folder))
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"Tokenizer of '{folder}' could not be loaded: {reason}") from None
+        except InputError:
+            raise
+        except Exception as error:  # noqa: BLE001 (`tokenizers` raises plain Exception for a file it does not know)
+            raise InputError(f"Tokenizer of '{folder}' could not be loaded: {_reason(error)}") from None
 
     @property
     def fingerprint(self) -> str:
@@ -118,8 +119,6 @@ class HubTokenizer:
 
     def fill_template(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None, ask: bool) -> str:
         """`ask`: end with what asks for the assistant's reply. Raises InputError where the template refuses."""
-        from jinja2 import TemplateError
-
         try:
             text: str = self._tokenizer.apply_chat_template(
                 messages,
@@ -128,10 +127,10 @@ class HubTokenizer:
                 tokenize=False,
                 strftime_now=None,  # a template that asks what day it is fails here
             )
-        except (TemplateError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001 (a template calls what it likes, and raises what that raises)
             dated = "strftime_now" in self.chat_template(tools)
             hint = " It writes today's date: put a fixed one into its chat_template.jinja." if dated else ""
-            raise InputError(f"The chat template of {self.name} failed: {error}.{hint}") from None
+            raise InputError(f"The chat template of {self.name} failed: {_reason(error)}.{hint}") from None
         return text
 
     @cached_property
@@ -165,6 +164,12 @@ class HubTokenizer:
         added = {token.content: token for token in self._tokenizer.added_tokens_decoder.values()}
         names = sorted(self.control_tokens, key=len, reverse=True)  # the longest first, as one may contain another
         return re.compile(f"({'|'.join(_pattern(name, added.get(name)) for name in names)})" if names else "(?!)")
+
+
+def _reason(error: Exception) -> str:
+    """One line; an error without words by its name."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def _pattern(name: str, token: Any) -> str:

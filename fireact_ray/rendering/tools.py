@@ -11,7 +11,6 @@ this: the structure is read out of the grammar, and a generated call is written 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from fireact_ray.core import grammar
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.core.tool_specs import ARGUMENTS, FINISH, SEARCH, UNKNOWN
 from fireact_ray.core.types import Action, Turn
 from fireact_ray.rendering.base import Piece, Segment
@@ -145,8 +145,8 @@ def _texts(match: re.Match[str], slots: Sequence[Slot]) -> list[str] | None:
     texts = [""] * len(slots)
     for text, slot in zip(match.groups(), slots, strict=True):
         try:
-            texts[slot.index] = json.loads(f'"{text}"', strict=False) if slot.in_json else text
-        except ValueError:
+            texts[slot.index] = parse(f'"{text}"', strict=False) if slot.in_json else text
+        except NotJson:
             return None
     return texts if re.fullmatch(r"\w+", texts[-2]) else None
 

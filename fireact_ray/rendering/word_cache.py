@@ -9,12 +9,12 @@ of spaces, so what happens on one side of it does not depend on the other.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Collection, Sequence
 from itertools import chain
 from typing import Any, get_args
 
+from fireact_ray.core.json_text import parse
 from fireact_ray.rendering.base import Follows
 
 Encode = Callable[[Sequence[str], Follows], list[list[int]]]
@@ -58,7 +58,7 @@ class WordEncoder:
 
 def is_cut_by_spaces(definition: str, control_tokens: Collection[str]) -> bool:
     """Whether a WordEncoder gives the ids of the tokenizer with this definition (the JSON of `tokenizers`)."""
-    state = json.loads(definition)
+    state = parse(definition)
     parts = [*_parts(state["normalizer"]), *_parts(state["pre_tokenizer"])]
     return (
         all(map(_only_marks_spaces, parts))

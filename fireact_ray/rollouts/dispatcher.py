@@ -8,24 +8,20 @@ new writer's name, and one that falls silent loses its rows to the others.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
-
 from fireact_ray.core.errors import FireActError
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.rows import is_accepted, row_keys
 from fireact_ray.core.types import ObservationStatus
+from fireact_ray.rollouts.completed import read_written
 from fireact_ray.rollouts.failure_streak import Streak
 from fireact_ray.rollouts.journal import Entry, read_journal
-from fireact_ray.rollouts.plan import Line, Policy, Written
+from fireact_ray.rollouts.plan import Line, Policy
 from fireact_ray.rollouts.pool import Assignment, Order, Report
 from fireact_ray.rollouts.schedule import Receipt, Schedule
 
-_NO_KEYS = np.array([], dtype=np.bytes_)
 _OPEN_ROWS = 10_000  # the lines of a rollout stand among those of the rollouts that were open with it
 _SILENT_S = 30.0  # a pool reports every half second
 
@@ -84,7 +80,7 @@ class Dispatch:
         self._error = self._error or error
 
     def give_up(self) -> None:
-        """Let nothing go on: only what has finished still lands."""
+        """Let nothing go on: only what has finished is still written."""
         self._gives_up = True
 
     def join(self, worker: str, writer: str) -> None:
@@ -158,17 +154,3 @@ class Dispatch:
 def _serves(entry: Entry) -> bool:
     """A call that failed in one session and was answered in another stands in two files, which have no order."""
     return entry.reply is not None and entry.reply.get("status") != ObservationStatus.ERROR
-
-
-def read_written(folder: Folder) -> tuple[Written, Counter[str]]:
-    """The rows that a folder holds, each once, and how many are accepted by method."""
-    ids, states, methods = [_NO_KEYS], [np.array([], dtype=np.bool_)], [_NO_KEYS]
-    for table in folder.read_tables(["trajectory_id", "method", "stop_reason", "exact_match"]):
-        ids.append(row_keys(table))
-        methods.append(np.array(table["method"].to_pylist(), dtype=np.bytes_))
-        states.append(is_accepted(table).to_numpy(zero_copy_only=False))
-    keys, first = np.unique(np.concatenate(ids), return_index=True)
-    accepted = np.concatenate(states)[first]
-    names, counts = np.unique(np.concatenate(methods)[first][accepted], return_counts=True)
-    by_method = {name.decode(): int(n) for name, n in zip(names.tolist(), counts, strict=True)}
-    return Written(keys, accepted), Counter(by_method)

@@ -26,6 +26,7 @@ from typing import Any
 
 from fireact_ray.agent.quota.budget import Spent
 from fireact_ray.core.errors import WriteFailed
+from fireact_ray.core.json_text import parse
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Usage
 from fireact_ray.core.utils.failpoints import reach
@@ -129,6 +130,6 @@ def _entry(line: bytes) -> Entry | None:
     body = line[_CRC_CHARS:]
     if line[: _CRC_CHARS - 1] != b"%08x" % zlib.crc32(body):
         return None
-    row = json.loads(body)
+    row = parse(body)
     error = row.get("error")
     return Entry(row["id"], row["call"], row.get("reply"), None if error is None else (error[0], error[1]))

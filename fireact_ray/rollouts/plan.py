@@ -10,16 +10,17 @@ before it was not accepted. Independent rows are lines of one. Escalation puts a
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 
-import numpy as np
 import pyarrow as pa
 
 from fireact_ray.agent.agent import Agent
+from fireact_ray.core.json_text import parse
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.types import Question, StopReason, Trajectory
+from fireact_ray.core.types import Question
+from fireact_ray.rollouts.completed import Written
 
 PLAN = "plan.parquet"
 _LINES_PER_GROUP = 10_000
@@ -58,53 +59,6 @@ class Policy:
     until_accepted: bool = False
     escalate: bool = False
     target_accepted: int | None = None
-
-
-@dataclass(frozen=True)
-class Written:
-    """Rows that a run already holds, compactly: 17 bytes a row."""
-
-    ids: np.ndarray  # (N,) bytes, sorted
-    accepted: np.ndarray  # (N,) bool
-
-    @classmethod
-    def of(cls, rows: Mapping[str, bool]) -> Written:
-        """From key -> accepted."""
-        ids = np.array([key.encode() for key in rows], dtype=np.bytes_)
-        order = np.argsort(ids)
-        return cls(ids[order], np.fromiter(rows.values(), dtype=np.bool_, count=len(rows))[order])
-
-    def find(self, keys: Sequence[str]) -> list[bool | None]:
-        """Per key: accepted, not accepted, or None where it is not written."""
-        if not len(self.ids) or not keys:
-            return [None] * len(keys)
-        asked = np.array([key.encode() for key in keys], dtype=np.bytes_)
-        at = np.minimum(np.searchsorted(self.ids, asked), len(self.ids) - 1)
-        there = self.ids[at] == asked
-        return [bool(self.accepted[i]) if found else None for i, found in zip(at, there, strict=True)]
-
-    def without(self, keys: Collection[str]) -> Written:
-        """The others."""
-        if not keys:
-            return self
-        kept = ~np.isin(self.ids, np.array(sorted(key.encode() for key in keys), dtype=np.bytes_))
-        return Written(self.ids[kept], self.accepted[kept])
-
-    def __contains__(self, key: str) -> bool:
-        asked = np.bytes_(key.encode())
-        if asked.itemsize > self.ids.itemsize:
-            return False  # to compare it, numpy would widen all ids
-        at = self.ids.searchsorted(asked)
-        return bool(at < len(self.ids) and self.ids[at] == asked)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-def accepted(trajectory: Trajectory) -> bool:
-    """It finished, and its answer is not known to be wrong."""
-    finished = trajectory.stop_reason is StopReason.FINISHED
-    return finished and (trajectory.score is None or trajectory.score.exact_match == 1.0)
 
 
 def plan_lines(questions: Sequence[Question], agents: Mapping[str, Agent], policy: Policy) -> Iterator[Line]:
@@ -161,12 +115,12 @@ def _pending(states: Sequence[bool | None]) -> int:
 
 def read_policy(home: Folder) -> Policy:
     metadata = home.read_schema(PLAN).metadata or {}
-    return Policy(**json.loads(metadata.get(_POLICY, b"{}")))
+    return Policy(**parse(metadata.get(_POLICY, b"{}")))
 
 
 def planned_row(row: Mapping[str, object]) -> Planned:
     """A row of plan.parquet."""
-    question = Question.from_dict(json.loads(str(row["question"])))
+    question = Question.from_dict(parse(str(row["question"])))
     return Planned(str(row["trajectory_id"]), question, str(row["method"]), int(str(row["attempt"])))
 
 

@@ -1,6 +1,6 @@
 """One process' rollouts: admits more of them than it may make calls, so that no slot waits for a search.
 
-A pool asks its source for rows whenever it has room, runs each at its own pace, lands what finishes, and reports. The
+A pool asks its source for rows whenever it has room, runs each on its own, writes what finishes, and reports. The
 slots themselves stand around the model (agent.models.slots): a rollout that searches, backs off or waits holds none.
 """
 
@@ -17,8 +17,9 @@ from typing import Any, Protocol
 from fireact_ray.agent.models.slots import begun
 from fireact_ray.core.errors import BudgetExhausted, DataError, FireActError, ModelDenied, ToolDenied, WriteFailed
 from fireact_ray.core.types import StopReason, Trajectory
+from fireact_ray.rollouts.completed import is_accepted
 from fireact_ray.rollouts.failure_streak import failure_of
-from fireact_ray.rollouts.plan import Planned, accepted
+from fireact_ray.rollouts.plan import Planned
 from fireact_ray.rollouts.schedule import Receipt
 from fireact_ray.rollouts.writer import Writer
 
@@ -41,7 +42,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a source answers. `quarantined`: rows to land as failed; `skipped`: methods whose rollouts may stop;
+    """What a source answers. `quarantined`: rows to write as failed; `skipped`: methods whose rollouts may stop;
     `halt`: begin nothing more; `give_up`: nor finish what is under way; `over`: everything is written."""
 
     assignments: tuple[Assignment, ...] = ()
@@ -99,8 +100,8 @@ class Pool:
                 break
             await self._next_event()
             if self._writer.is_due or self._halted or not self._running:
-                await self._land()
-        await self._land()
+                await self._write()
+        await self._write()
         await self._source.exchange(self._report, 0)
 
     def _room(self) -> int:
@@ -131,7 +132,7 @@ class Pool:
         if error is None:
             trajectory = task.result()
             self._writer.add(trajectory)
-            receipt = Receipt(trajectory.trajectory_id, accepted(trajectory), failure_of(trajectory))
+            receipt = Receipt(trajectory.trajectory_id, is_accepted(trajectory), failure_of(trajectory))
             self._report.finished.append(receipt)
             return
         self._report.returned.append(row.trajectory_id)
@@ -150,9 +151,9 @@ class Pool:
             pass
         self._something_ended.clear()
 
-    async def _land(self) -> None:
+    async def _write(self) -> None:
         try:
-            self._report.written += await self._writer.land()
+            self._report.written += await self._writer.write()
         except WriteFailed as error:
             self._report.error = self._report.error or error
             self._halted = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import asdict, dataclass, fields
 from types import TracebackType
 
 from fireact_ray.core.storage.folder import Folder
@@ -12,6 +13,32 @@ from fireact_ray.core.utils.progress import Steps
 FILE = "progress.json"
 _WRITE_EVERY_S = 5.0
 _RATE_OVER_S = 60.0
+_SILENT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Of this session of the run: `before` rows were written before it, `done` since, `accepted` of those are worth
+    training on. Times are seconds since the epoch; `rows_per_minute` is over the last minute."""
+
+    label: str
+    started_at: float
+    updated_at: float
+    planned: int
+    before: int
+    done: int
+    accepted: int
+    rows_per_minute: float
+    eta_s: float | None
+    running: bool
+
+    def silent_for_s(self, now: float) -> float | None:
+        """None where the run gives signs of life, or has ended in order."""
+        silent_s = now - self.updated_at
+        return silent_s if self.running and silent_s > _SILENT_S else None
+
+    def is_live(self, now: float) -> bool:
+        return self.running and self.silent_for_s(now) is None
 
 
 class LiveProgress:
@@ -48,18 +75,24 @@ class LiveProgress:
         now = self._written = time.time()
         since, then = self._seen[0]
         per_minute = 60 * (self._done - then) / max(now - since, 1e-9)
-        self._home.write_json(
-            FILE,
-            {
-                "label": self._label,
-                "started_at": self._started,
-                "updated_at": now,
-                "planned": self._n_before + self._n_rows,
-                "before": self._n_before,
-                "done": self._done,
-                "accepted": self._accepted,
-                "rows_per_minute": per_minute,
-                "eta_s": 60 * (self._n_rows - self._done) / per_minute if running and per_minute else None,
-                "running": running,
-            },
+        progress = Progress(
+            label=self._label,
+            started_at=self._started,
+            updated_at=now,
+            planned=self._n_before + self._n_rows,
+            before=self._n_before,
+            done=self._done,
+            accepted=self._accepted,
+            rows_per_minute=per_minute,
+            eta_s=60 * (self._n_rows - self._done) / per_minute if running and per_minute else None,
+            running=running,
         )
+        self._home.write_json(FILE, asdict(progress))
+
+
+def read_progress(run: Folder) -> Progress | None:
+    """None where the run wrote no progress."""
+    if not run.exists(FILE):
+        return None
+    found = run.read_json(FILE)
+    return Progress(**{field.name: found[field.name] for field in fields(Progress)})

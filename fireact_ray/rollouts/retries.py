@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fireact_ray.core.storage.artifacts import MANIFEST
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.names import MANIFEST
 from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA
 from fireact_ray.core.types import FAILURES
 from fireact_ray.rollouts.plan import PLAN

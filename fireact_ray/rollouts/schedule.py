@@ -83,7 +83,7 @@ class Schedule:
     @property
     def is_idle(self) -> bool:
         """Nothing is held and nothing could be given out."""
-        self._drop_unneeded()
+        self._drop_skipped()
         return not (self._ready or self._suspects or self._quarantined or any(self._held.values()))
 
     def take(self, worker: str, n: int) -> list[Planned]:
@@ -201,6 +201,6 @@ class Schedule:
         if entry.index + 1 < len(entry.line):
             self._ready.appendleft(_Held(entry.line, entry.index + 1))
 
-    def _drop_unneeded(self) -> None:
+    def _drop_skipped(self) -> None:
         while self._ready and self._satisfied(self._ready[0].row.method):
             self._next_of(self._ready.popleft())

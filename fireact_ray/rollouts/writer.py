@@ -1,4 +1,4 @@
-"""Finished trajectories in, Parquet parts out: rows land in batches, soon after they finish.
+"""Finished trajectories in, Parquet parts out: rows are written in batches, soon after they finish.
 
 A row that has finished and is not written yet is lost with its process; what was paid for it stands in the journal, so
 that making it again costs no call. So a part may wait for company.
@@ -10,7 +10,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Trajectory
 from fireact_ray.core.utils.failpoints import reach
 
@@ -36,7 +37,7 @@ class Writer:
         full = len(self._rows) >= PART_ROWS
         return full or (bool(self._rows) and self._clock() - self._oldest >= PART_AGE_S)
 
-    async def land(self) -> list[str]:
+    async def write(self) -> list[str]:
         """Write what waits as one part; returns its keys, once they are on disk. Raises WriteFailed."""
         rows, self._rows = self._rows, []
         if not rows:

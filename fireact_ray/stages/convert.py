@@ -1,54 +1,44 @@
 """Convert: correct trajectories -> one ReAct grammar -> token ids and loss mask, in Parquet.
 
-`preparing.prepare` does nearly all the work, a block of rows at a time: up to `in_process` trajectories in this
-process, whose tokenizer uses all cores; above that on Ray Data. What looks at all rows, `selection.choose`, needs few
-facts of each and runs here.
+`data.dataset.prepare` does nearly all the work, a block of rows at a time: up to `in_process` trajectories in this
+process, whose tokenizer uses all cores; above that on Ray Data. `data.dataset.choose` looks at all rows, needs few
+facts of each, and runs here.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 import fireact_ray
-from fireact_ray.core.errors import DataError, InputError
+from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.settings import NAMES
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import leased
-from fireact_ray.core.storage.rows import from_row
-from fireact_ray.core.types import Trajectory
 from fireact_ray.core.utils.gc_tuning import uncollected
 from fireact_ray.data.dataset.card import Dataset, lint_training_rows, total_usd
+from fireact_ray.data.dataset.choose import choose_rows, read_picked
 from fireact_ray.data.dataset.folder import (
-    Mask,
     histograms,
     is_made_of,
-    last_of_each_key,
     manifest,
     read_facts,
     write_about,
     write_rows,
 )
-from fireact_ray.data.dataset.prepare import TOO_LONG
-from fireact_ray.data.selection.candidates import candidates
-from fireact_ray.data.selection.filters import DropReport
-from fireact_ray.data.selection.selection import choose, lines
 from fireact_ray.recipe.evaluation_questions import evaluation_questions
 from fireact_ray.recipe.loader import to_yaml
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import base_model_dir
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
-from fireact_ray.stages.convert_blocks import IN_PROCESS, PrepareRows, prepared
+from fireact_ray.stages.convert_blocks import IN_PROCESS, PrepareRows, prepared_blocks
 
 _LINTED = 1_000  # rows, for the card
 _SHAPING_ROOMS = ("core", "tasks", "rendering", "data")
@@ -78,13 +68,13 @@ def convert(recipe: Recipe, source: Folder | None = None, *, in_process: int = I
     base_dir = base_model_dir(recipe.student.base_model)
     renderer = make_renderer(recipe.student.renderer, HubTokenizer.load(base_dir))
     job = PrepareRows(recipe.convert.model_dump_json(), questions, renderer.name, base_dir, renderer.fingerprint)
-    with prepared(source, job, renderer, recipe.ray, in_process) as blocks:
+    with prepared_blocks(source, job, renderer, recipe.ray, in_process) as blocks:
         facts = read_facts(blocks)
         with uncollected():
-            choice = _choose(recipe, source, pa.concat_tables(facts))
+            choice = choose_rows(pa.concat_tables(facts), recipe.convert, recipe.seed, source.uri)
         write_rows(folder, blocks, np.split(choice.picked, np.cumsum([table.num_rows for table in facts])[:-1]))
     with uncollected():
-        found = lint_training_rows(islice(_trajectories(source, choice.picked), _LINTED))
+        found = lint_training_rows(islice(read_picked(source, choice.picked), _LINTED))
     dataset = Dataset(
         name=recipe.name,
         rows=choice.kept,
@@ -98,27 +88,6 @@ def convert(recipe: Recipe, source: Folder | None = None, *, in_process: int = I
     logger.info("convert: %d of %d rows kept -> %s", choice.report.n_kept, choice.report.n_in, folder.uri)
     logger.info("convert: dropped %s", choice.report)
     return folder
-
-
-class _Choice(NamedTuple):
-    """`rows`: the facts of each key once, `kept`: of those in the dataset; `picked`: these among all facts."""
-
-    report: DropReport
-    rows: pa.Table
-    kept: pa.Table
-    picked: Mask
-
-
-def _choose(recipe: Recipe, source: Folder, facts: pa.Table) -> _Choice:
-    once = last_of_each_key(facts)
-    rows = facts.filter(pa.array(once))
-    passed = _passed(rows, [*lines(recipe.convert), TOO_LONG])
-    if not passed.n_kept:
-        raise DataError(f"{source.uri}: no row can be trained on. Dropped: {passed}.")
-    chosen, left_out = choose(candidates(rows), recipe.convert, recipe.seed)
-    keys = pa.array([row.trajectory_id for row in chosen])
-    picked = once & pc.is_in(facts["trajectory_id"], keys).to_numpy()
-    return _Choice(passed.then(left_out), rows, facts.filter(pa.array(picked)), picked)
 
 
 def _evaluation_questions(recipe: Recipe) -> tuple[str, ...]:
@@ -150,18 +119,3 @@ def shaping_code() -> list[Path]:
     home = Path(fireact_ray.__file__).parent
     rooms = (file for room in _SHAPING_ROOMS for file in (home / room).rglob("*.py"))
     return sorted([*rooms, *(home / "stages").glob("convert*.py")])
-
-
-def _passed(rows: pa.Table, names: Sequence[str]) -> DropReport:
-    """What the lines of these names left out."""
-    counts = Counter(rows["dropped"].drop_null().to_pylist())
-    return DropReport(rows.num_rows, rows["dropped"].null_count, {name: counts[name] for name in names})
-
-
-def _trajectories(source: Folder, picked: Mask) -> Iterator[Trajectory]:
-    """Those that the mask picks of all that are stored, in their order."""
-    start = 0
-    for group in source.row_groups():
-        mask = picked[start : start + group.n_rows]
-        start += group.n_rows
-        yield from map(from_row, group.read().filter(pa.array(mask)).to_pylist())

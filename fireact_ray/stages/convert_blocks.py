@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def prepared(
+def prepared_blocks(
     source: Folder, job: PrepareRows, renderer: Renderer, config: RayConfig, in_process: int = IN_PROCESS
 ) -> Iterator[list[Block]]:
     """The blocks, in the order of the rows; those on Ray are there as long as the context is. `renderer`: the job's."""
@@ -53,7 +53,7 @@ def prepared(
 
 @dataclass(frozen=True)
 class PrepareRows:
-    """`preparing.prepare` of row groups. Holds texts only; each process opens its tokenizer once.
+    """`prepare` of row groups. Holds texts only; each process opens its tokenizer once.
 
     Raises DataError where a worker finds another tokenizer than the driver.
     """

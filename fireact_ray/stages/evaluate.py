@@ -11,8 +11,9 @@ from typing import Any
 from fireact_ray.agent.agent import AgentBuilder
 from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import DataError
-from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import leased
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Question
 from fireact_ray.evaluation.report import Report, comparison_markdown
 from fireact_ray.recipe.inputs import student_inputs, teacher_inputs

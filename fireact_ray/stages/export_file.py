@@ -7,11 +7,13 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from fireact_ray.core.errors import DataError, InputError
-from fireact_ray.core.storage.folder import Folder, read_trajectories
-from fireact_ray.core.storage.names import MANIFEST
+from fireact_ray.core.storage.artifacts import EXPORTED, MANIFEST
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import to_table
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Trajectory
 from fireact_ray.data.dataset.card import Dataset, dataset_card, lint_training_rows, total_usd
+from fireact_ray.data.formats.export_folder import INFO, demand_ours, digest_of, with_entry, written_before
 from fireact_ray.data.formats.exporters import FORMATS, Format
 from fireact_ray.recipe.loader import parse_recipe, to_yaml
 
@@ -23,19 +25,23 @@ class Exported(NamedTuple):
 
 
 def export(path: str, format_name: str, out: str) -> Exported:
-    """Write the rows of a run's dataset into the folder `out`: the file of the format, README.md, and
+    """Write the rows of a run's dataset into the folder `out`: the file of the format, README.md, and an entry in
     dataset_info.json where LLaMA-Factory reads the format.
 
-    `path`: a run folder or its dataset folder. Raises InputError for an unknown format, and where convert has not
-    run; DataError where a row's
+    `path`: a run folder or its dataset folder. Raises InputError, with nothing written, for an unknown format, where
+    convert has not run, and where the folder holds files of these names that are not ours; DataError where a row's
     trajectory is gone.
     """
     fmt, folder = _format(format_name), Folder(out)
     kept, dataset = read_dataset(path)
-    folder.write(fmt.file, fmt.encode(kept))
+    files = {fmt.file: fmt.encode(kept), "README.md": dataset_card(dataset, fmt).encode()}
+    written = written_before(folder)
+    demand_ours(folder, files, written)
     if fmt.info is not None:
-        folder.write_json("dataset_info.json", {dataset.name: fmt.info})
-    folder.write("README.md", dataset_card(dataset, fmt))
+        files[INFO] = with_entry(folder, dataset.name, fmt.info, written)
+    for name, content in files.items():
+        folder.write(name, content)
+    folder.write_json(EXPORTED, {**written, **{name: digest_of(files[name]) for name in (fmt.file, "README.md")}})
     return Exported((folder / fmt.file).uri, len(kept), dataset.drops["n_in"])
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from fireact_ray.agent.agent import Agent
 from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import DataError
+from fireact_ray.core.storage.artifacts import MANIFEST
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import leased
-from fireact_ray.core.storage.names import MANIFEST
 from fireact_ray.core.types import Question, StopReason
 from fireact_ray.recipe.inputs import generate_inputs
 from fireact_ray.recipe.loader import to_yaml
@@ -37,9 +37,9 @@ def generate(recipe: Recipe) -> Folder:
     refuses every call, SameFailure when every row fails alike for a reason outside the agent, and BudgetExhausted when
     the budget is spent (what was paid for until then is kept).
     """
-    with prepared(recipe) as generation:
+    with open_generation(recipe) as generation:
         size = generation.begin()
-        logger.info("generate: %d rows planned, %d already there", size.planned, size.planned - size.pending)
+        logger.info("generate: %d rows planned, %d already done", size.planned, size.planned - size.pending)
         if size.pending:
             generation.roll_out("generate", size)
     return _close(generation.run, recipe)
@@ -94,7 +94,7 @@ class Generation:
 
 
 @contextmanager
-def prepared(recipe: Recipe) -> Iterator[Generation]:
+def open_generation(recipe: Recipe) -> Iterator[Generation]:
     """Raises InputError for a missing file or key. A scripted teacher runs until the end."""
     config, recording = recipe.generate, Folder(recipe.replay) if recipe.replay else None
     questions = load_questions(recipe.task.name, recipe.task.path, config.split, config.n_questions)

@@ -20,7 +20,8 @@ from ray.exceptions import RayTaskError
 
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.rollouts.plan import PLAN, Written
+from fireact_ray.rollouts.completed import Written
+from fireact_ray.rollouts.plan import PLAN
 from fireact_ray.stages.ray_data import ray_data
 from fireact_ray.stages.ray_session import own_error
 

@@ -22,7 +22,7 @@ from fireact_ray.core.errors import SameFailure
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Trajectory, Turn
 from fireact_ray.recipe.teacher import TeacherAgents, teacher_limits
-from fireact_ray.rollouts.dispatcher import read_written
+from fireact_ray.rollouts.completed import read_written
 from fireact_ray.rollouts.failure_streak import failure_of
 from fireact_ray.rollouts.journal import Journal, paid_for, read_journal
 from fireact_ray.rollouts.plan import PLAN, Planned, planned_row, read_policy

@@ -41,7 +41,7 @@ from fireact_ray.stages.shared_quota import shared_quota
 
 _WORKER_CPUS = 0.5
 _POLL_S = 0.5
-_ENDING_S = 10.0  # how long interrupted workers may take to land what has finished
+_ENDING_S = 10.0  # how long interrupted workers may take to write what has finished
 
 logger = logging.getLogger(__name__)
 

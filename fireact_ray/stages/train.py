@@ -18,10 +18,16 @@ from ray.train.torch import TorchConfig
 from ray.util.queue import Queue
 
 from fireact_ray.core.errors import InputError, TrainingError
+from fireact_ray.core.storage.artifacts import (
+    MANIFEST,
+    MODEL_CARD,
+    read_dataset_manifest,
+    read_inputs,
+    read_model_card,
+)
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.storage.lease import leased
-from fireact_ray.core.storage.names import MANIFEST, MODEL_CARD
 from fireact_ray.core.storage.scratch import scratch_folder
 from fireact_ray.core.utils.progress import Steps
 from fireact_ray.core.utils.waiting import said_while_waiting
@@ -34,6 +40,7 @@ from fireact_ray.stages.shared_folder import demand_shared
 from fireact_ray.stages.trainer import InterruptibleTrainer
 from fireact_ray.training.checkpoint import damage_of, newest_whole, step_of
 from fireact_ray.training.config import TrainConfig, TrainSettings
+from fireact_ray.training.data import load_dataset
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +65,10 @@ def train(recipe: Recipe) -> Folder:
     base = named_base(recipe)  # an incomplete model is found here, not in a worker
     checkpoints = run / "checkpoints"
     started = model.exists(MODEL_CARD) or any(checkpoints.local_path.glob(_REPORTED))
-    inputs = {"train": {**config, "base_model": base}, "dataset": dataset.read_json(MANIFEST)["fingerprint"]}
-    lock_inputs(checkpoints, inputs, is_empty=not started)
+    fingerprint = read_dataset_manifest(dataset, "fingerprint")["fingerprint"]
+    inputs = {"train": {**config, "base_model": base}, "dataset": fingerprint}
+    same_rows = started and _is_known_otherwise(run, fingerprint)
+    lock_inputs(checkpoints, inputs, is_empty=not started, ignored=frozenset({"dataset"} if same_rows else ()))
     if model.exists(MODEL_CARD):
         logger.info("train: already done -> %s", model.uri)
         return model
@@ -68,6 +77,20 @@ def train(recipe: Recipe) -> Folder:
         _fit(recipe, config, dataset.local_path, model.local_path)
     logger.info("train: -> %s", model.uri)
     return model
+
+
+def _is_known_otherwise(run: Folder, fingerprint: str) -> bool:
+    """An earlier version began this training, under its own numbers for these very rows (core.storage.fingerprint).
+
+    A checkpoint's number is compared when the training goes on from it.
+    """
+    remembered = read_inputs(run / "checkpoints").get("dataset")
+    if remembered in (None, fingerprint):
+        return False
+    data = load_dataset((run / "dataset").local_path)
+    # A model is of the version that ended its training.
+    trained_on = read_model_card(run / "model").get("dataset_fingerprint", fingerprint)
+    return remembered == data.earlier_of_keys and trained_on in (fingerprint, data.earlier_of_rows)
 
 
 def train_config(recipe: Recipe) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The first and the last thing that happens to a folder of trajectories: it is claimed, and its parts are merged."""
+"""How a folder of trajectories begins and ends: it is locked to its inputs, and at the end its parts are compacted."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from fireact_ray.core.errors import DataError
-from fireact_ray.core.storage.compaction import Compaction, drop_compacted, plan_compactions
+from fireact_ray.core.storage.artifacts import MANIFEST
+from fireact_ray.core.storage.compaction import Compaction, compactions_of, drop_compacted
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.inputs import lock_inputs
-from fireact_ray.core.storage.names import MANIFEST
+from fireact_ray.core.storage.trajectories import set_aside_broken
 from fireact_ray.core.utils.failpoints import reach
 from fireact_ray.recipe.inputs import NOT_SHAPING
 from fireact_ray.recipe.schema import RayConfig
-from fireact_ray.rollouts.audit import set_aside_broken
-from fireact_ray.rollouts.dispatcher import read_written
+from fireact_ray.rollouts.completed import read_written
 from fireact_ray.rollouts.plan import Line, PlanSize, Policy, write_plan
 from fireact_ray.rollouts.retries import planned_of, read_failures, take_out
 from fireact_ray.stages.ray_data import ray_data
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 def begin(
     home: Folder, inputs: dict[str, Any], lines: Iterable[Line], policy: Policy, max_retries: int | None = 0
 ) -> PlanSize:
-    """Claim `home` for these inputs, set aside what cannot be read, write the plan, make failed rows pending again.
+    """Lock `home` to these inputs, set aside what cannot be read, write the plan, make failed rows pending again.
 
     `max_retries`: of a failed row, over all runs; None: any number. Raises InputError when other inputs made what is
     there.
@@ -85,27 +85,29 @@ def _drop_damaged_manifest(folder: Folder) -> None:
         if folder.exists(MANIFEST):
             folder.read_json(MANIFEST)
     except DataError as error:
-        logger.warning("%s It is written anew.", error)
+        logger.warning("%s The command writes it anew.", error)
         folder.delete(MANIFEST)
 
 
 @contextmanager
 def compact_parts(folder: Folder, config: RayConfig) -> Iterator[list[str]]:
-    """Inside, the merged parts stand beside those they were made of; afterwards they stand alone.
+    """Inside, the new parts lie beside those they were made of; afterwards they are alone.
 
-    A little is merged here; more is a Ray Data job, so that the driver stays small and parts are made side by side.
+    A little is compacted here; more is a Ray Data job, so that the driver stays small and parts are made side by side.
     """
     old = folder.names(".parquet")
     if folder.exists(MANIFEST) and folder.read_json(MANIFEST).get("parts") == old:
         yield old
         return
-    merges = plan_compactions(folder)
+    compactions = compactions_of(folder)
     if sum(map(folder.size, old)) <= _COMPACTED_HERE_BYTES:
-        parts = sorted(merge.run() for merge in merges)
+        parts = sorted(one.run() for one in compactions)
     else:
         with ray_session(config):
-            merged = ray_data().from_items([{"merge": merge} for merge in merges], override_num_blocks=len(merges))
-            parts = sorted(row["part"] for row in merged.map(_run).take_all())
+            made = ray_data().from_items(
+                [{"compaction": one} for one in compactions], override_num_blocks=len(compactions)
+            )
+            parts = sorted(row["part"] for row in made.map(_run).take_all())
     reach("before-manifest")
     yield parts
     reach("after-manifest")
@@ -113,4 +115,4 @@ def compact_parts(folder: Folder, config: RayConfig) -> Iterator[list[str]]:
 
 
 def _run(row: dict[str, Compaction]) -> dict[str, str]:
-    return {"part": row["merge"].run()}
+    return {"part": row["compaction"].run()}

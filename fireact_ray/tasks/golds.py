@@ -11,13 +11,12 @@ Texts are cleaned as an agent's answers are (`core/grammar.py`). Null, NaN, an i
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from fireact_ray.core.grammar import canonical_argument
+from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.core.types import Question
 
 # In this order; a row may name several where they have an answer in common.
@@ -46,7 +45,7 @@ def accepted(row: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(text for one in given for text in one), *aliases]))
 
 
-def say_unscored(task: str, file: Path, questions: Sequence[Question]) -> None:
+def say_unscored(task: str, file: str, questions: Sequence[Question]) -> None:
     """Where some questions of a file have no answer, so that nobody takes them for wrong ones. None at all is a set
     that is meant so."""
     without = sum(not question.answers for question in questions)
@@ -92,7 +91,7 @@ def _listed(text: str) -> list[object] | None:
     if not text.startswith('["'):
         return None
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = parse(text)
+    except NotJson:
         return None
     return found if isinstance(found, list) and all(isinstance(item, str) for item in found) else None

@@ -10,9 +10,8 @@ and forms of answers are read too (`golds.py`). `id` and `kind` are optional.
 
 from __future__ import annotations
 
-import json
-
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
 from fireact_ray.tasks.golds import Unreadable, accepted, say_unscored
@@ -29,11 +28,11 @@ def load(path: str | None, split: str) -> list[Question]:
     for number, line in enumerate(read_text(NAME, file).split("\n"), start=1):
         if line.strip():
             try:
-                rows.append((number, json.loads(line)))
-            except json.JSONDecodeError as error:
+                rows.append((number, parse(line)))
+            except NotJson as error:
                 raise InputError(
                     f"Task '{NAME}': {file}, row {number}: expected one JSON object, "
-                    f"found {quoted(line.strip())} ({error.msg})."
+                    f"found {quoted(line.strip())} ({error.reason}, column {error.column})."
                 ) from None
     expected = 'an object with a text "question", and "answer" or "answers" (texts or numbers) or neither'
     questions = build(NAME, file, rows, _question, expected)

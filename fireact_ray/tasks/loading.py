@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.json_text import NotJson, parse
+from fireact_ray.core.storage import source
+from fireact_ray.core.storage.source import kind_of, names_in, within
 from fireact_ray.core.types import Question
 
 Row = TypeVar("Row")
@@ -21,65 +23,71 @@ Row = TypeVar("Row")
 _SHOWN = 80  # characters of a bad value that a message quotes
 
 
-def data_path(task: str, path: str | None, expected: str) -> Path:
-    """`path` as an existing file or folder; `expected` says in words what it should hold."""
+def data_path(task: str, path: str | None, expected: str) -> str:
+    """`path` as an existing file or folder, or the URL of one; `expected` says in words what it should hold."""
     if not path:
         raise InputError(f"Task '{task}' needs its data: give a path to {expected}.")
-    found = Path(path).expanduser()
-    if not found.exists():
-        raise InputError(f"Task '{task}': {found} does not exist. Expected {expected}.")
-    return found
+    with _named(task):
+        if kind_of(path) is None:
+            raise InputError(f"{path} does not exist. Expected {expected}.")
+    return path
 
 
-def data_file(task: str, path: str | None, names: Sequence[str], expected: str) -> Path:
-    """`path` itself where it is a file, else the first of `names` that the folder `path` holds."""
+def data_file(task: str, path: str | None, names: Sequence[str], expected: str) -> str:
+    """`path` itself where it is a file, else the first of `names` that the folder `path` holds, packed or not."""
     found = data_path(task, path, expected)
-    if found.is_file():
-        return found
+    with _named(task):
+        if kind_of(found) == "file":
+            return found
+        there = names_in(found)
     for name in names:
-        if (found / name).is_file():
-            return found / name
+        for packed in (name, f"{name}.gz", f"{name}.zst"):
+            if packed in there:
+                return within(found, packed)
     raise InputError(
         f"Task '{task}': folder {found} holds none of {', '.join(names)}; {listing(found)}. "
         f"Give the path of the file, or name it so."
     )
 
 
-def listing(folder: Path) -> str:
+def listing(folder: str) -> str:
     """The first files of a folder, for a message."""
-    names = sorted(entry.name for entry in folder.iterdir())
+    names = [name.rstrip("/") for name in names_in(folder)]
     return f"it holds {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}" if names else "it is empty"
 
 
-def read_text(task: str, file: Path) -> str:
-    """A file's text without byte order mark, line ends as they are (a CSV cell may hold some)."""
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"Task '{task}': cannot read {file}: {error.strerror}.") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"Task '{task}': {file} is not UTF-8 text (byte {error.start}).") from None
+def read_text(task: str, file: str) -> str:
+    """A file's text, unpacked, without byte order mark, line ends as they are (a CSV cell may hold some)."""
+    with _named(task):
+        return source.read_text(file)
 
 
-def read_json_rows(task: str, file: Path) -> list[Any]:
+def read_json_rows(task: str, file: str) -> list[Any]:
     """The items of a JSON list."""
     try:
-        rows = json.loads(read_text(task, file))
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"Task '{task}': {file} is not JSON: {error.msg} in line {error.lineno}. Expected one JSON list."
-        ) from None
+        rows = parse(read_text(task, file))
+    except NotJson as error:
+        raise InputError(f"Task '{task}': {file} is not JSON: {error}. Expected one JSON list.") from None
     if not isinstance(rows, list):
         raise InputError(f"Task '{task}': {file}: expected a JSON list of questions, found {quoted(rows)}.")
     return rows
 
 
-def read_csv_rows(task: str, file: Path) -> list[list[str]]:
+def read_csv_rows(task: str, file: str) -> list[list[str]]:
     """The rows of a comma-separated file, blank lines left out."""
     try:
         return [row for row in csv.reader(io.StringIO(read_text(task, file), newline=""), strict=True) if row]
     except csv.Error as error:
         raise InputError(f"Task '{task}': {file} is not CSV: {error}.") from None
+
+
+@contextmanager
+def _named(task: str) -> Iterator[None]:
+    """An InputError within says whose data it speaks of."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"Task '{task}': {error}") from None
 
 
 def text_of(row: object, key: str) -> str | None:
@@ -95,7 +103,7 @@ def question_id(task: str, text: str) -> str:
 
 def build(
     task: str,
-    file: Path,
+    file: str,
     rows: Iterable[tuple[int, Row]],
     question_of: Callable[[Row], Question | None],
     expected: str,

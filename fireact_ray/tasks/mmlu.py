@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.storage.source import kind_of, names_in, within
 from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
 from fireact_ray.tasks.forms import CLOSING, OPENING, bare
@@ -27,6 +28,7 @@ from fireact_ray.tasks.loading import build, data_path, listing, question_id, re
 NAME = "mmlu"
 LETTERS = ("A", "B", "C", "D")
 
+_PACKED = re.compile(r"\.(gz|zst)$")
 _CHOICE = re.compile(r"^([A-D])\. (.*)$", re.MULTILINE)
 _BARE_LETTER = re.compile(r"\(?([A-D])[).:]*", re.IGNORECASE)
 _LETTER_FIRST = re.compile(rf"{OPENING}([A-D])[.:{CLOSING}]+\s", re.IGNORECASE)
@@ -36,12 +38,12 @@ def load(path: str | None, split: str) -> list[Question]:
     """Questions of one CSV, or of all subjects of a folder for `split`, by subject. Raises InputError."""
     expected = f"one of MMLU's CSV files, or a folder with <subject>_{split}.csv files"
     found = data_path(NAME, path, expected)
-    if found.is_file():
+    if kind_of(found) == "file":
         return _load_subject(found)
-    files = sorted(found.glob(f"*_{split}.csv")) or sorted((found / split).glob(f"*_{split}.csv"))
+    files = _subjects(found, split) or _subjects(within(found, split), split)
     if not files:
         raise InputError(
-            f"Task '{NAME}': no *_{split}.csv in {found} or {found / split}; {listing(found)}. "
+            f"Task '{NAME}': no *_{split}.csv in {found} or {within(found, split)}; {listing(found)}. "
             f"MMLU's splits are dev, val and test."
         )
     return [question for file in files for question in _load_subject(file)]
@@ -54,8 +56,17 @@ def score(question: Question, answer: str | None) -> Score:
     return Score(mark, mark)
 
 
-def _load_subject(file: Path) -> list[Question]:
-    subject = re.sub(r"_(dev|val|test)$", "", file.stem)
+def _subjects(folder: str, split: str) -> list[str]:
+    names = names_in(folder) if kind_of(folder) == "folder" else []
+    return [within(folder, name) for name in names if _is_csv_of(name, split)]
+
+
+def _is_csv_of(name: str, split: str) -> bool:
+    return _PACKED.sub("", name).endswith(f"_{split}.csv")
+
+
+def _load_subject(file: str) -> list[Question]:
+    subject = re.sub(r"(_(dev|val|test))?\.\w+$", "", _PACKED.sub("", PurePosixPath(file).name))
     seen: Counter[str] = Counter()
 
     def question_of(row: list[str]) -> Question | None:

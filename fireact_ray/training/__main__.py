@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 
 from fireact_ray.core.errors import FireActError, InputError
+from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train
 
@@ -62,8 +63,8 @@ def _setting(text: str) -> tuple[str, Any]:
     if not equals:
         raise InputError(f"--set {text}: expected NAME=VALUE, as in --set learning_rate=1e-3.")
     try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
+        return name, parse(value)
+    except NotJson:
         return name, value  # a word, such as lora
 
 

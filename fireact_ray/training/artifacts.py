@@ -18,7 +18,8 @@ import torch
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.paths import NANO
-from fireact_ray.core.storage.names import MODEL_CARD
+from fireact_ray.core.storage.artifacts import MODEL_CARD
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import SCHEMA_VERSION
 from fireact_ray.training.base import base_fingerprint, find_base
 from fireact_ray.training.config import TrainConfig
@@ -100,7 +101,7 @@ def load_trained(
         if (folder / "adapter_config.json").is_file():
             raise InputError(f"{folder} holds an adapter without {MODEL_CARD}: its renderer is unknown. Train it here.")
         return TrainedModel(load_base(folder, dtype).to(device).eval(), folder, "base")
-    card = json.loads((folder / MODEL_CARD).read_text(encoding="utf-8"))
+    card = Folder(str(folder)).read_json(MODEL_CARD)
     if card["tuning"] == "lora":
         model = _with_adapter(folder, find_base(base_model or card["base_model"]), card, dtype)
         model = model.merge_and_unload() if merge else model

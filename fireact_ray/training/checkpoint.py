@@ -14,7 +14,7 @@ import math
 import pickle
 import shutil
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fireact_ray.core.errors import TrainingError
+from fireact_ray.core.json_text import parse
 from fireact_ray.core.types import SCHEMA_VERSION
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.files import whole_folder
@@ -86,7 +87,7 @@ def newest_whole(checkpoints: Iterable[Path]) -> Path | None:
 def damage_of(checkpoint: Path) -> str | None:
     """Why it cannot be read; None where it can. Older ones, which hold no checksums, are loaded to find out."""
     try:
-        card = json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
+        card = parse((checkpoint / "checkpoint.json").read_bytes())
         int(card["step"])
         if "files" not in card:
             _load(checkpoint)
@@ -106,17 +107,23 @@ def resume(
     optimizer: torch.optim.Optimizer,
     config: TrainConfig,
     fingerprints: dict[str, str],
+    earlier: Mapping[str, str],
 ) -> int:
     """Put a checkpoint's state into model and optimizer. Returns the number of steps already taken.
 
+    `earlier`: by which other fingerprints versions before this one knew the same.
     Raises TrainingError when the checkpoint is damaged or belongs to another configuration, dataset or base.
     """
     folder = Path(checkpoint)
     if (damage := damage_of(folder)) is not None:
         raise TrainingError(f"{folder} is no whole checkpoint: {damage}. Name another, or start anew.")
-    card = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    card = parse((folder / "checkpoint.json").read_bytes())
     before, now = {**card["config"], **card["fingerprints"]}, {**config.to_dict(), **fingerprints}
-    if changed := [name for name in now if name not in _FREE and before.get(name) != now[name]]:
+
+    def known(name: str) -> tuple[Any, ...]:
+        return (now[name], earlier[name]) if name in earlier else (now[name],)
+
+    if changed := [name for name in now if name not in _FREE and before.get(name) not in known(name)]:
         details = "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in changed)
         raise TrainingError(f"{folder} belongs to another run: {details}. Start anew, or restore these.")
     weights, state = _load(folder)
@@ -133,7 +140,7 @@ def _load(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def step_of(checkpoint: Path) -> tuple[float, str]:
     """To order checkpoints by. One that cannot tell its step counts as the newest, to be found and set aside."""
     try:
-        return float(json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))["step"]), checkpoint.name
+        return float(parse((checkpoint / "checkpoint.json").read_bytes())["step"]), checkpoint.name
     except _UNREADABLE:
         return math.inf, checkpoint.name
 

@@ -20,6 +20,7 @@ from pydantic import (
 
 from fireact_ray.core.errors import TrainingError
 from fireact_ray.core.settings import Section, Share
+from fireact_ray.core.utils.problems import problems_of
 
 _LORA = "lora_"
 
@@ -102,15 +103,8 @@ class TrainConfig(TrainSettings):
         try:
             return cls.model_validate(row)
         except ValidationError as error:
-            raise TrainingError("\n".join(map(_described, error.errors(include_url=False)))) from None
+            raise TrainingError("\n".join(problems_of(error, cls, "settings"))) from None
 
     def changed(self, **settings: Any) -> TrainConfig:
         """With other values, checked as all are; those of LoRA are flat."""
         return TrainConfig.from_dict({**self.to_dict(), **settings})
-
-
-def _described(problem: Any) -> str:
-    """The setting, what is wrong, and what was found, unless that is the whole configuration."""
-    name, message = ".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")
-    found = "" if isinstance(problem["input"], dict) else f", found {problem['input']!r}"
-    return f"{name}: {message}{found}" if name else f"{message}{found}"

@@ -7,8 +7,6 @@ served with, so name and fingerprint travel on into the model's own folder.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +15,17 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from fireact_ray.core.errors import DataError
-from fireact_ray.core.storage.names import MANIFEST
+from fireact_ray.core.storage.artifacts import MANIFEST, read_dataset_manifest
+from fireact_ray.core.storage.fingerprint import (
+    Ids,
+    Mask,
+    dataset_fingerprint,
+    earlier_of_keys,
+    earlier_of_rows,
+    row_digest,
+)
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
-
-Ids = np.ndarray[tuple[int], np.dtype[np.int32]]
-Mask = np.ndarray[tuple[int], np.dtype[np.int8]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +47,24 @@ class TokenDataset:
     rows: tuple[Row, ...]
     renderer: str
     renderer_fingerprint: str
-    fingerprint: str  # of all rows and the renderer
+    fingerprint: str  # of all rows and the renderer (core.storage.fingerprint)
+
+    @property
+    def earlier_of_keys(self) -> str:
+        """What the inputs of a training by an earlier version call this dataset."""
+        return earlier_of_keys((row.trajectory_id for row in self.rows), self.renderer_fingerprint)
+
+    @property
+    def earlier_of_rows(self) -> str:
+        """What checkpoints and models of an earlier version call this dataset."""
+        rows = ((row.trajectory_id, row.input_ids, row.loss_mask) for row in self.rows)
+        return earlier_of_rows(rows, self.renderer_fingerprint)
 
 
 def load_dataset(folder: str | Path) -> TokenDataset:
     """Read the whole dataset into memory. Raises DataError for what cannot be trained on, naming the row."""
     folder = Path(folder)
-    renderer, renderer_fingerprint = _read_card(folder)
+    manifest = read_dataset_manifest(Folder(str(folder)), "renderer", "renderer_fingerprint")
     files = sorted(folder.rglob("*.parquet"))
     rows = sorted(
         (row for file in files for row in _read_rows(file)),
@@ -60,23 +75,16 @@ def load_dataset(folder: str | Path) -> TokenDataset:
     for row in rows:
         if not row.n_trained:
             raise DataError(f"{folder}: row {row.trajectory_id} has no trained token (loss_mask 1 after its start).")
-    digest = hashlib.sha256(renderer_fingerprint.encode())
-    for row in rows:
-        digest.update(f"{row.trajectory_id} {len(row.input_ids)}".encode())
-        digest.update(row.input_ids.tobytes())
-        digest.update(row.loss_mask.tobytes())
-    return TokenDataset(tuple(rows), renderer, renderer_fingerprint, digest.hexdigest()[:16])
-
-
-def _read_card(folder: Path) -> tuple[str, str]:
-    file = folder / MANIFEST
-    if not file.is_file():
-        raise DataError(f"{folder}: no {MANIFEST}, so this dataset is unfinished. Convert the trajectories again.")
-    card = json.loads(file.read_text(encoding="utf-8"))
-    missing = [key for key in ("renderer", "renderer_fingerprint") if not card.get(key)]
-    if missing:
-        raise DataError(f"{file}: no value for {missing}. Convert the trajectories again.")
-    return card["renderer"], card["renderer_fingerprint"]
+    made_by = manifest["renderer_fingerprint"]
+    digests = (row_digest(row.trajectory_id, row.input_ids, row.loss_mask) for row in rows)
+    data = TokenDataset(tuple(rows), manifest["renderer"], made_by, dataset_fingerprint(digests, made_by))
+    named = manifest.get("fingerprint", data.fingerprint)  # datasets made elsewhere may name none
+    if named != data.fingerprint and named != data.earlier_of_keys:
+        raise DataError(
+            f"{folder}: its rows are not those that its {MANIFEST} names: their fingerprint is {data.fingerprint}, not "
+            f"{named}. Convert the trajectories again."
+        )
+    return data
 
 
 def _read_rows(file: Path) -> Iterator[Row]:

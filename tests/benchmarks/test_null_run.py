@@ -9,8 +9,9 @@ from benchmarks.null_run import Kills, RunState, Width, open_dispatch, run_null
 from benchmarks.null_teacher import Meter, Questions, null_agents
 from benchmarks.virtual_clock import VirtualClockLoop
 from fireact_ray.agent.models.slots import Slots
-from fireact_ray.core.storage.folder import Folder, finished_keys
-from fireact_ray.rollouts.dispatcher import read_written
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import finished_keys
+from fireact_ray.rollouts.completed import read_written
 from fireact_ray.rollouts.plan import Policy, plan_lines, write_plan
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,8 @@ import pytest
 from fakes import question
 
 from fireact_ray.cli import app as cli
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Action, Observation, Score, Step, StopReason, Trajectory
 
 pytestmark = pytest.mark.torch
@@ -26,7 +27,7 @@ def loaded():
     """What commands load, once for all of them."""
     import transformers  # noqa: F401
 
-    from fireact_ray.stages import convert, evaluate, generate, plan, serve, train  # noqa: F401
+    from fireact_ray.stages import convert, evaluate, forecast, generate, serve, train  # noqa: F401
 
 
 def fireact(*arguments: str, cwd=None) -> subprocess.CompletedProcess:

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from fireact_ray.cli.show import print_record, show
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Action, Observation, Score, Step, StopReason
 from fireact_ray.data.formats.records import record_of
 

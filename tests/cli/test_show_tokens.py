@@ -11,7 +11,8 @@ from rich.console import Console
 
 from fireact_ray.cli.show import show
 from fireact_ray.core.errors import DataError, InputError
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Observation, Score
 
 pytestmark = pytest.mark.torch  # transformers loads it

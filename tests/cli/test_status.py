@@ -9,21 +9,22 @@ from fakes import question
 from rich.console import Console
 
 from fireact_ray.cli.status import (
-    Progress,
     audit_text,
     progress_text,
-    read_progress,
     read_status,
     show_status,
     watch_status,
 )
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Score, StopReason
 from fireact_ray.recipe.loader import load_recipe, to_yaml
 from fireact_ray.rollouts.audit import audit
+from fireact_ray.rollouts.completed import Written
 from fireact_ray.rollouts.journal import Entry, Journal
-from fireact_ray.rollouts.plan import Planned, Policy, Written, write_plan
+from fireact_ray.rollouts.plan import Planned, Policy, write_plan
+from fireact_ray.rollouts.progress import Progress, read_progress
 
 PROGRESS = Progress("generate", 1000.0, 2000.0, 100, 20, 30, 25, 61.25, 4980.0, True)
 PRICES = 'as_of: 2026-11-01\nhosts: {"*": {m: {prompt: 1.0, completion: 4.0}}}\n'
@@ -64,7 +65,7 @@ def priced(run: Folder, tmp_path) -> None:
     run.write("recipe.yaml", to_yaml(load_recipe("demo", [model, prices, "generate.budget.max_cost_usd=1"])))
 
 
-def test_rows_are_done_or_stopped_by_reason_or_failed_by_kind_or_owed(run):
+def test_rows_are_done_or_stopped_by_reason_or_failed_by_kind_or_pending(run):
     found = audit(run)
     assert (found.planned, found.done, found.pending) == (6, 1, 2)
     assert found.stopped == {"max_steps": 1}

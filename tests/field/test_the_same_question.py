@@ -11,7 +11,6 @@ from fireact_ray.core.errors import InputError, RecipeError
 from fireact_ray.core.utils.folding import folded
 from fireact_ray.data.lint.contamination import QuestionIndex
 from fireact_ray.data.lint.similarity import near_duplicates
-from fireact_ray.data.selection.config import ConvertConfig
 from fireact_ray.recipe.evaluation_questions import evaluation_questions
 from fireact_ray.recipe.loader import load_recipe
 
@@ -157,10 +156,7 @@ def test_a_set_that_is_not_there_is_named(tmp_path, monkeypatch):
         recipe(tmp_path, decontaminate_against=[{"task": "hotpot"}])
 
 
-@pytest.mark.parametrize("line", ["decontaminate", "near_duplicates"])
-def test_false_turns_a_comparison_off_and_is_no_threshold_of_0(line):
-    assert getattr(ConvertConfig.model_validate({line: False}), line) is None
-    assert getattr(ConvertConfig.model_validate({line: None}), line) is None
-    for bad in (True, 0, 0.0, 1.5):
-        with pytest.raises(ValueError, match=line):
-            ConvertConfig.model_validate({line: bad})
+def test_a_threshold_of_0_asks_for_a_word_in_common():
+    assert QuestionIndex([SKY], 0.0).find("Orr?") == SKY
+    assert QuestionIndex([SKY], 0.0).find("Ulm!") is None
+    assert QuestionIndex([], 0.0).find("Orr?") is None

@@ -4,10 +4,12 @@ from fakes import finished_trajectory as trajectory
 from fakes import question
 
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.storage.folder import Folder, finished_keys, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import finished_keys, set_aside_broken, write_trajectories
 from fireact_ray.core.types import Score, StopReason
-from fireact_ray.rollouts.audit import audit, set_aside_broken
-from fireact_ray.rollouts.plan import Planned, Policy, Written, write_plan
+from fireact_ray.rollouts.audit import audit
+from fireact_ray.rollouts.completed import Written
+from fireact_ray.rollouts.plan import Planned, Policy, write_plan
 
 
 def plan(folder, *lines, policy=None):
@@ -28,7 +30,7 @@ def run(tmp_path):
     return folder
 
 
-def test_planned_is_landed_by_reason_plus_owed(run):
+def test_planned_rows_are_the_written_and_the_pending_ones(run):
     found = audit(run)
     assert (found.planned, found.written, found.pending) == (4, 3, 1)
     assert found.by_reason == {"finished": 2, "max_steps": 1}
@@ -36,7 +38,7 @@ def test_planned_is_landed_by_reason_plus_owed(run):
     assert found.problems == ()
 
 
-def test_rows_behind_an_accepted_one_in_their_line_are_unneeded(tmp_path):
+def test_rows_behind_an_accepted_one_in_their_line_are_skipped(tmp_path):
     folder = Folder(str(tmp_path))
     plan(folder, "abc", "def")
     failed = trajectory("d", stop_reason=StopReason.MAX_STEPS, score=Score(0.0, 0.0))
@@ -45,7 +47,7 @@ def test_rows_behind_an_accepted_one_in_their_line_are_unneeded(tmp_path):
     assert (found.planned, found.written, found.skipped, found.pending) == (6, 2, 2, 2)
 
 
-def test_rows_of_a_method_that_has_reached_its_target_are_unneeded(tmp_path):
+def test_rows_of_a_method_that_has_reached_its_target_are_skipped(tmp_path):
     folder = Folder(str(tmp_path))
     plan(folder, "a", "b", "c", policy=Policy(target_accepted=2))
     write_trajectories(folder / "trajectories", [trajectory("a")], "w")
@@ -66,12 +68,12 @@ def test_a_known_price_adds_up(tmp_path):
     assert audit(folder).cost_usd == 0.75
 
 
-def test_a_key_that_landed_twice_counts_once_and_is_reported(run):
+def test_a_key_that_is_written_twice_counts_once_and_is_reported(run):
     write_trajectories(run / "trajectories", [trajectory("a")], "w3")
     write_trajectories(run / "trajectories", [trajectory("d"), trajectory("d"), trajectory("a")], "w4")
     found = audit(run)
     assert (found.written, found.pending, found.accepted, found.prompt_tokens) == (4, 0, {"react": 2}, 28)
-    assert found.problems == ("3 rows written more than once; readers count a key once",)
+    assert found.problems == ("3 rows repeat the key of another row; readers count each key once",)
 
 
 def test_of_a_part_that_can_be_read_only_in_part_no_row_counts(run, tmp_path):
@@ -102,7 +104,7 @@ def test_a_model_that_saw_another_renderer_is_a_problem(run):
 
 
 @pytest.mark.parametrize("damage", ["empty", "truncated", "flipped", "text"])
-def test_a_broken_part_is_reported_then_set_aside_so_that_its_rows_are_owed_again(run, damage, tmp_path):
+def test_a_broken_part_is_reported_then_set_aside_so_that_its_rows_are_pending_again(run, damage, tmp_path):
     part = next((tmp_path / "trajectories").glob("part-w1-*.parquet"))
     whole = part.read_bytes()
     damaged = {"empty": b"", "truncated": whole[:-30], "flipped": whole[:-6] + b"\xff" + whole[-5:], "text": b"hello"}

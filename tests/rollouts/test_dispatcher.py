@@ -3,7 +3,8 @@
 import pytest
 from fakes import finished_trajectory, question
 
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.rollouts.dispatcher import Dispatch
 from fireact_ray.rollouts.journal import Entry, Journal
 from fireact_ray.rollouts.plan import Planned, Policy
@@ -32,7 +33,7 @@ def test_a_paid_reply_is_used_whatever_became_of_the_same_call_in_another_sittin
     assert assignment.paid == {CALL: paid}
 
 
-def test_replies_to_rows_that_have_landed_are_not_kept_in_memory(tmp_path):
+def test_replies_to_rows_that_are_written_are_not_kept_in_memory(tmp_path):
     folder = Folder(str(tmp_path))
     write_trajectories(folder / "trajectories", [finished_trajectory("b"), finished_trajectory("d")], "w0")
     journal = Journal(folder / "journal", "w0")

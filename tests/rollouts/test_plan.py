@@ -1,9 +1,10 @@
 import pyarrow.parquet as pq
-from fakes import agent, finished_trajectory, question
+from fakes import agent
 
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.types import Question, Score, StopReason
-from fireact_ray.rollouts.plan import Policy, Written, accepted, plan_lines, planned_row, read_policy, write_plan
+from fireact_ray.core.types import Question
+from fireact_ray.rollouts.completed import Written
+from fireact_ray.rollouts.plan import Policy, plan_lines, planned_row, read_policy, write_plan
 
 QUESTIONS = [Question("jsonl", "q1", "first?", ("a",)), Question("jsonl", "q2", "second?", ("b",))]
 AGENTS = {name: agent(method=name, few_shot=True) for name in ("cot", "react")}
@@ -43,29 +44,9 @@ def test_a_plan_reads_back_as_it_was_written(tmp_path):
     assert (size.planned, size.pending) == (8, 8)
 
 
-def test_lines_of_which_a_row_was_accepted_owe_nothing(tmp_path):
+def test_lines_with_an_accepted_row_have_no_pending_rows(tmp_path):
     lines = list(plan_lines(QUESTIONS, AGENTS, Policy(escalate=True)))
     (cot_1, _), (cot_2, _) = lines
     written = Written.of({cot_1.trajectory_id: True, cot_2.trajectory_id: False})
     size = write_plan(Folder(str(tmp_path)), lines, Policy(escalate=True), written)
     assert (size.planned, size.pending) == (4, 1)
-
-
-def test_landed_rows_are_found_by_key():
-    written = Written.of({"b": True, "d": False, "longer": True})
-    assert written.find(["a", "b", "c", "d", "e", "longer", "lon"]) == [None, True, None, False, None, True, None]
-    assert Written.of({}).find(["a"]) == [None]
-    assert [key for key in ("a", "b", "d", "longer", "lon", "longest of all", "") if key in written] == [
-        "b",
-        "d",
-        "longer",
-    ]
-    assert "a" not in Written.of({})
-
-
-def test_accepted_is_finished_and_not_known_to_be_wrong():
-    assert accepted(finished_trajectory())
-    assert accepted(finished_trajectory(score=None))
-    assert not accepted(finished_trajectory(score=Score(0.0, 0.5)))
-    assert not accepted(finished_trajectory(stop_reason=StopReason.MAX_STEPS))
-    assert question().answers  # the fake has a known answer, so a score means something

@@ -1,4 +1,4 @@
-"""A pool against a scripted source: what it begins, lands and reports."""
+"""A pool against a scripted source: what it begins, writes and reports."""
 
 import asyncio
 
@@ -6,7 +6,8 @@ import pytest
 from fakes import finished_trajectory, question
 
 from fireact_ray.core.errors import BudgetExhausted, DataError
-from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Score, StopReason
 from fireact_ray.rollouts.dispatcher import Dispatch
 from fireact_ray.rollouts.plan import Planned, Policy
@@ -44,7 +45,7 @@ def keys_in(folder: Folder) -> str:
     return "".join(t.trajectory_id for t in read_trajectories(folder / "trajectories"))
 
 
-async def test_every_row_is_run_and_landed_and_no_more_at_a_time_than_admitted(tmp_path):
+async def test_every_row_is_run_and_written_and_no_more_at_a_time_than_admitted(tmp_path):
     running, most = set(), 0
 
     async def run_row(assignment: Assignment):
@@ -118,7 +119,7 @@ async def test_a_folder_that_cannot_be_written_stops_the_run_with_its_reason(tmp
         raise dispatch.counts().error
 
 
-async def test_once_a_target_is_reached_what_still_runs_is_cancelled_and_stays_unlanded(tmp_path):
+async def test_once_a_target_is_reached_what_still_runs_is_cancelled_and_stays_unwritten(tmp_path):
     cancelled = []
 
     async def run_row(assignment: Assignment):

@@ -4,10 +4,11 @@ import pyarrow.parquet as pq
 import pytest
 from fakes import finished_trajectory, question
 
-from fireact_ray.core.storage.folder import Folder, read_trajectories, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories, write_trajectories
 from fireact_ray.core.types import StopReason, Trajectory
-from fireact_ray.rollouts.dispatcher import read_written
-from fireact_ray.rollouts.plan import Planned, Policy, Written, write_plan
+from fireact_ray.rollouts.completed import Written, read_written
+from fireact_ray.rollouts.plan import Planned, Policy, write_plan
 from fireact_ray.rollouts.retries import planned_of, read_failures, take_out
 
 DOWN = "ModelUnavailable: m: connection refused (127.0.0.1:9)"

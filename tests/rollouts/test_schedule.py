@@ -38,7 +38,7 @@ def test_rows_are_given_out_in_order_each_once():
     assert (taken(made, "w1", 2), taken(made, "w2", 2), taken(made, "w1", 2)) == ("ab", "c", "")
 
 
-def test_of_a_line_with_rows_that_have_landed_only_the_others_are_given_out():
+def test_of_a_line_with_written_rows_only_the_others_are_given_out():
     made = Schedule(Policy())
     made.add((row("a"), row("b"), row("c"), row("d")), [None, False, None, False])
     assert taken(made) == "a"
@@ -48,7 +48,7 @@ def test_of_a_line_with_rows_that_have_landed_only_the_others_are_given_out():
     assert (taken(made), made.is_idle) == ("", True)
 
 
-def test_it_is_idle_once_everything_has_landed():
+def test_it_is_idle_once_everything_is_written():
     made = schedule("a")
     taken(made)
     made.finished("w", [Receipt("a", True)])
@@ -65,7 +65,7 @@ def test_the_next_row_of_a_line_follows_only_a_failure():
     assert taken(made) == "d"
 
 
-def test_a_line_goes_on_behind_what_has_landed_and_ends_where_a_row_was_accepted():
+def test_a_line_goes_on_behind_what_is_written_and_ends_where_a_row_was_accepted():
     made = Schedule(Policy())
     made.add((row("a"), row("b"), row("c")), [False, None, None])
     made.add((row("d"), row("e")), [None, True])
@@ -130,7 +130,7 @@ def test_a_row_that_kills_its_worker_again_and_again_is_tried_alone_and_then_con
     assert deaths == 8  # five in company, three alone
     assert not made.is_idle
     assert [planned.trajectory_id for planned in made.take_quarantined("w1")] == ["x"]
-    made.lost("w1")  # before it could land it
+    made.lost("w1")  # before it could write it
     assert [planned.trajectory_id for planned in made.take_quarantined("w2")] == ["x"]
     assert not made.is_idle
     made.written("w2", "x")

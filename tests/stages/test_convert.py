@@ -10,7 +10,8 @@ import pytest
 
 import fireact_ray
 from fireact_ray.core.errors import DataError, InputError
-from fireact_ray.core.storage.folder import Folder, read_trajectories, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories, write_trajectories
 from fireact_ray.data.examples import to_example
 from fireact_ray.data.selection.selection import dropped_by, lines
 from fireact_ray.demo.teacher.brain import BrainConfig

@@ -8,8 +8,9 @@ import pytest
 from fakes import finished_trajectory
 
 from fireact_ray.core.errors import DataError, InputError
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.data.formats.exporters import FORMATS
 from fireact_ray.data.formats.importers import import_trajectories
 from fireact_ray.stages.export_file import export, read_dataset
@@ -66,6 +67,22 @@ def test_llama_factory_is_told_of_the_file_and_its_columns(name, run, tmp_path):
     row = json.loads((tmp_path / FORMATS[name].file).read_text())[0]
     assert (entry[0], entry[1]["file_name"]) == ("lakes", FORMATS[name].file)
     assert set(entry[1]["columns"].values()) == set(row)
+
+
+def test_a_readme_of_others_is_kept_and_nothing_is_written_beside_it(run, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("# my project\n")
+    with pytest.raises(InputError, match=r"README\.md there: not written by an export"):
+        export(run.uri, "alpaca", str(tmp_path / "mine"))
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["README.md"]
+
+
+def test_exports_of_several_formats_share_a_folder_and_are_written_again(run, tmp_path):
+    for name in ("alpaca", "sharegpt", "chat", "alpaca"):
+        export(run.uri, name, str(tmp_path / "out"))
+    (tmp_path / "out" / "README.md").write_text("edited")
+    with pytest.raises(InputError, match=r"README\.md there: not written by an export, or edited since"):
+        export(run.uri, "alpaca", str(tmp_path / "out"))
 
 
 def test_an_unknown_format_and_a_run_without_a_dataset_are_refused_and_nothing_is_written(run, tmp_path):

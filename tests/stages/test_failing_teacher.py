@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from fireact_ray.core.errors import DataError, SameFailure
-from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import StopReason
 from fireact_ray.rollouts.audit import audit
 from fireact_ray.stages import evaluate as evaluating

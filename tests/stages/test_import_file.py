@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from fakes import finished_trajectory
 
-from fireact_ray.core.storage.folder import read_trajectories
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.data.formats.exporters import FORMATS
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.stages.import_file import import_file
@@ -39,7 +39,16 @@ def test_our_own_rows_keep_their_keys_and_their_task(recipe, tmp_path):
 
 def test_a_row_of_ours_that_lacks_something_is_rejected_with_its_number(recipe, tmp_path):
     rows = [{"trajectory_id": "b", "steps": []}, {"messages": []}]
-    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    whole = FORMATS["chat"].encode([ROW]).decode()
+    (tmp_path / "x.jsonl").write_text("\n".join([*map(json.dumps, rows), whole]))
     rejected = import_file(recipe, tmp_path / "x.jsonl").read_json("rejections-x.json")
     assert [(row["row"], row["kind"]) for row in rejected] == [(1, "unparsable"), (2, "no_question")]
     assert "KeyError" in rejected[0]["detail"]
+
+
+def test_an_import_says_what_it_did_not_read(recipe, tmp_path, caplog):
+    row = {"instruction": "Who?", "input": "", "output": "Thought: Bo.\nAction: finish[Bo]", "history": [["a", "b"]]}
+    (tmp_path / "x.jsonl").write_text(json.dumps(row))
+    caplog.set_level("INFO")
+    import_file(recipe, tmp_path / "x.jsonl")
+    assert "import: 1 row holds `history`, which is not read" in caplog.messages

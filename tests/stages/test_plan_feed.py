@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from fireact_ray.core.storage.folder import read_trajectories
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.stages import plan_feed
 from fireact_ray.stages.actors.resources import lack
 from fireact_ray.stages.generate import generate

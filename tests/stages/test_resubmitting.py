@@ -3,15 +3,18 @@
 import json
 import shutil
 
+import pyarrow as pa
 import pytest
 from fakes import finished_trajectory
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.paths import NANO_DIR
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.stages.convert import convert
-from fireact_ray.stages.plan import plan_costs
+from fireact_ray.stages.forecast import forecast_costs
 from fireact_ray.stages.train import train, train_config
 from fireact_ray.training.base import base_fingerprint, find_base
 
@@ -43,6 +46,35 @@ def test_a_model_that_an_earlier_job_trained_is_found_done(tmp_path):
     known = (run / "checkpoints").read_json("inputs.json")["train"]["base_model"]
     assert known == {"name": "nano", "fingerprint": base_fingerprint(NANO_DIR)}
     assert train(recipe_at(tmp_path)) == run / "model"
+
+
+ROWS = [("b", [5, 6, 7], [0, 1, 1]), ("a", [8, 9], [0, 1])]
+CONVERTED_AGAIN = {"renderer": "plain", "renderer_fingerprint": "f00d", "fingerprint": "7fd877c0e16fffd7"}
+
+
+def converted_again(run: Folder, keys: str, rows: str) -> None:
+    """The dataset has this version's fingerprint; inputs and model hold the two numbers of an earlier one."""
+    columns = [{"trajectory_id": k, "input_ids": ids, "loss_mask": m, "length": len(m)} for k, ids, m in ROWS]
+    (run / "dataset").write_table("part-000.parquet", pa.Table.from_pylist(columns, schema=EXAMPLE_SCHEMA))
+    (run / "dataset").write_json("manifest.json", CONVERTED_AGAIN)
+    (run / "model").write_json("fireact.json", {"dataset_fingerprint": rows})
+    inputs = (run / "checkpoints").read_json("inputs.json")
+    (run / "checkpoints").write_json("inputs.json", {**inputs, "dataset": keys})
+
+
+@pytest.mark.parametrize("rows", ["1e4356e03ae8073e", "7fd877c0e16fffd7"], ids=["ended then", "ended by this version"])
+def test_a_training_that_an_earlier_version_began_on_the_same_rows_is_found_done(tmp_path, rows):
+    run = trained_by_an_earlier_version(tmp_path)
+    converted_again(run, "4a9225d93793217b", rows)
+    assert train(recipe_at(tmp_path)) == run / "model"
+    assert train(recipe_at(tmp_path)) == run / "model"
+
+
+@pytest.mark.parametrize(("keys", "rows"), [("other", "1e4356e03ae8073e"), ("4a9225d93793217b", "other")])
+def test_a_model_that_an_earlier_version_trained_on_other_rows_is_refused(tmp_path, keys, rows):
+    converted_again(trained_by_an_earlier_version(tmp_path), keys, rows)
+    with pytest.raises(InputError, match=f"dataset: was '{keys}', now '7fd877c0e16fffd7'"):
+        train(recipe_at(tmp_path))
 
 
 def test_a_model_of_the_same_name_and_other_content_is_refused(tmp_path):
@@ -79,7 +111,7 @@ def test_questions_and_corpus_may_move_but_not_change(tmp_path):
     def planned_from(place):
         files = f"task={{name: jsonl, path: {place}/q.jsonl}}", f"search.backend.corpus={place}/c.jsonl"
         teacher = "teacher.model={kind: openai, name: m, base_url: 'http://127.0.0.1:9/v1', api_key_env: null}"
-        return plan_costs(recipe_at(tmp_path, *files, teacher, "teacher.methods=[react]"), 0)
+        return forecast_costs(recipe_at(tmp_path, *files, teacher, "teacher.methods=[react]"), 0)
 
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()

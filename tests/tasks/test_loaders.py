@@ -161,7 +161,7 @@ def test_the_first_n_questions_or_as_many_as_there_are(tmp_path):
 
 
 BAD_FILES = {
-    "not JSON": ("hotpotqa", "x.json", "Question,Answer\n", "x.json is not JSON: Expecting value in line 1"),
+    "not JSON": ("hotpotqa", "x.json", "Question,Answer\n", "x.json is not JSON: expecting value in line 1"),
     "no list": ("hotpotqa", "x.json", {"data": []}, "expected a JSON list of questions, found {data: []}"),
     "no answer": (
         "hotpotqa",

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -57,4 +58,22 @@ def test_a_dataset_without_its_manifest_counts_as_unfinished(tmp_path: Path, wri
     write_dataset(tmp_path, counting_rows(2))
     (tmp_path / "manifest.json").unlink()
     with pytest.raises(DataError, match=r"no manifest\.json"):
+        load_dataset(tmp_path)
+
+
+ROWS = [("b", [5, 6, 7], [0, 1, 1]), ("a", [8, 9], [0, 1])]
+MANIFEST = {"renderer": "plain", "renderer_fingerprint": "f00d"}
+
+
+@pytest.mark.parametrize("named", ["7fd877c0e16fffd7", "4a9225d93793217b"], ids=["this version's", "an earlier one's"])
+def test_the_fingerprint_of_the_manifest_is_that_of_the_rows(tmp_path: Path, write_dataset, named: str):
+    write_dataset(tmp_path, ROWS)
+    (tmp_path / "manifest.json").write_text(json.dumps({**MANIFEST, "fingerprint": named}))
+    assert load_dataset(tmp_path).fingerprint == "7fd877c0e16fffd7"
+
+
+def test_rows_that_the_manifest_does_not_name_stop_the_run(tmp_path: Path, write_dataset):
+    write_dataset(tmp_path, ROWS[:1])
+    (tmp_path / "manifest.json").write_text(json.dumps({**MANIFEST, "fingerprint": "7fd877c0e16fffd7"}))
+    with pytest.raises(DataError, match=r"not those that its manifest\.json names: .* not 7fd877c0e16fffd7"):
         load_dataset(tmp_path)

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from safetensors.torch import load_file
 
 from fireact_ray.core.errors import DataError, TrainingError
 from fireact_ray.training.checkpoint import latest_checkpoint
+from fireact_ray.training.data import load_dataset
 from fireact_ray.training.loop import learning_rate, train
 
 pytestmark = pytest.mark.torch
@@ -120,6 +122,34 @@ def test_a_checkpoint_of_another_run_is_refused_by_field(config, dataset_dir: Pa
             tmp_path / "other",
             resume_from=checkpoint,
         )
+
+
+@pytest.mark.parametrize(("changed_row", "goes_on"), [(False, True), (True, False)])
+def test_a_checkpoint_of_an_earlier_version_goes_on_with_the_same_rows(
+    config, tmp_path: Path, write_dataset, counting_rows, changed_row: bool, goes_on: bool
+):
+    """Its number of the dataset is another one, by which the rows can still be told."""
+    rows = counting_rows(22)
+    data = write_dataset(tmp_path / "data", rows)
+    train(config.changed(checkpoint_every_steps=4), data, tmp_path / "model")
+    checkpoint = latest_checkpoint(tmp_path / "model.checkpoints")
+    card = json.loads((checkpoint / "checkpoint.json").read_text())
+    card["fingerprints"]["dataset"] = load_dataset(data).earlier_of_rows
+    (checkpoint / "checkpoint.json").write_text(json.dumps(card))
+    if changed_row:
+        key, ids, mask = rows[0]
+        write_dataset(data, [(key, [*ids[:-1], 2], mask), *rows[1:]])
+    log: list[dict] = []
+
+    def go_on() -> None:
+        train(config, data, tmp_path / "on", on_log=log.append, resume_from=checkpoint)
+
+    if goes_on:
+        go_on()
+        assert [entry["step"] for entry in log] == [5, 6]
+    else:
+        with pytest.raises(TrainingError, match=r"belongs to another run: dataset was '\w+', is '\w+'\. Start anew"):
+            go_on()
 
 
 def test_an_unfinished_checkpoint_is_never_used(config, dataset_dir: Path, tmp_path: Path):

@@ -6,17 +6,21 @@ from fireact_ray.agent.methods.base import Method
 from fireact_ray.agent.methods.direct import Answering
 from fireact_ray.agent.methods.prompts import prompt_book
 from fireact_ray.agent.methods.react import Acting
+from fireact_ray.core.calls import TOOLS, Names
 
-METHODS: dict[str, Callable[[str, bool, int], Method]] = {
-    "io": lambda task, few_shot, reflect_every: Answering("io", prompt_book(task), thinks=False),
-    "cot": lambda task, few_shot, reflect_every: Answering("cot", prompt_book(task), thinks=True),
-    "react": lambda task, few_shot, reflect_every: Acting("react", prompt_book(task) if few_shot else None),
-    "reflexion": lambda task, few_shot, reflect_every: Acting(
-        "reflexion", prompt_book(task) if few_shot else None, reflect_every
+METHODS: dict[str, Callable[[str, bool, int, Names], Method]] = {
+    "io": lambda task, few_shot, reflect_every, names: Answering("io", prompt_book(task), thinks=False),
+    "cot": lambda task, few_shot, reflect_every, names: Answering("cot", prompt_book(task), thinks=True),
+    "react": lambda task, few_shot, reflect_every, names: Acting(
+        "react", prompt_book(task) if few_shot else None, names=names
+    ),
+    "reflexion": lambda task, few_shot, reflect_every, names: Acting(
+        "reflexion", prompt_book(task) if few_shot else None, reflect_every, names=names
     ),
 }
 
 
-def make_method(name: str, task: str, few_shot: bool = True, reflect_every: int = 4) -> Method:
-    """The method `name` with the prompt book of `task`. `reflect_every`: steps between Reflexion's requests."""
-    return METHODS[name](task, few_shot, reflect_every)
+def make_method(name: str, task: str, few_shot: bool = True, reflect_every: int = 4, names: Names = TOOLS) -> Method:
+    """The method `name` with the prompt book of `task`. `reflect_every`: steps between Reflexion's requests; `names`:
+    what models may call the tools."""
+    return METHODS[name](task, few_shot, reflect_every, names)

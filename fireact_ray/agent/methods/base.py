@@ -23,7 +23,7 @@ class Method(Protocol):
 
     @property
     def prompt_hash(self) -> str:
-        """Of all text that this method adds around question and steps."""
+        """Of all text that this method adds around question and steps, and of other names that it takes for tools."""
         ...
 
     def turns(self, question: Question, steps: Sequence[Step]) -> tuple[Turn, ...]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from fireact_ray.agent.methods.answers import read_answered
 from fireact_ray.agent.methods.prompts import PromptBook, system_prompt
 from fireact_ray.core import grammar
 from fireact_ray.core.hashing import content_hash
@@ -16,7 +16,6 @@ COT_FORMAT = (
     "Think first, then answer. Reply with exactly two lines:\n"
     "Thought: <your reasoning>\nAnswer: <the answer, as short as possible>"
 )
-_ANSWER = re.compile(r"^Answer:[ \t]*(.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,6 @@ class Answering:
         return (Turn("system", self._system), Turn("user", question.text))
 
     def parse(self, text: str) -> grammar.Parsed:
-        match = _ANSWER.search(text)
-        before = text[: match.start()] if match else text
-        thought = grammar.canonical_line(before.strip().removeprefix(grammar.THOUGHT)) if self.thinks else ""
-        answer = grammar.canonical_argument(match.group(1)) if match else ""
-        return grammar.Parsed(thought, Action("finish", answer) if answer else None)
+        found = read_answered(text)
+        action = Action("finish", found.answer) if found.answer else None
+        return grammar.Parsed(found.thought if self.thinks else "", action, found.repairs)

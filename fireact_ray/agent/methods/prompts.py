@@ -6,6 +6,7 @@ An example is written once, as a question with steps; ReAct shows it whole, CoT 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 
@@ -45,7 +46,7 @@ def system_prompt(book: PromptBook, reply_format: str, show: str) -> str:
     return f"{book.instruction}\n\n{reply_format}\n\nExamples:\n\n{examples}"
 
 
-_SHOW = {
+_SHOW: dict[str, Callable[[PromptExample], str]] = {
     "transcript": lambda e: e.transcript,
     "reasoning": lambda e: f"Thought: {e.reasoning}\nAnswer: {e.answer}",
     "answer": lambda e: f"Answer: {e.answer}",

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fireact_ray.agent.methods.prompts import PromptBook, system_prompt
-from fireact_ray.core import grammar
+from fireact_ray.core import dialect, grammar
+from fireact_ray.core.calls import TOOLS, Names
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.types import Question, Step, Turn
 
@@ -29,13 +30,15 @@ REFLECT = (
 
 @dataclass(frozen=True)
 class Acting:
-    """`book` None leaves the system turn out (a fine-tuned student needs none); `reflect_every` 0 is plain ReAct."""
+    """`book` None leaves the system turn out (a fine-tuned student needs none); `reflect_every` 0 is plain ReAct.
+    `names`: what a model may call the tools; other names than theirs are part of the hash, as they shape rows."""
 
     name: str
     book: PromptBook | None
     reflect_every: int = 0
     tools: tuple[str, ...] = ("search",)
     stop: tuple[str, ...] = grammar.STOP
+    names: Names = field(default_factory=lambda: TOOLS)
     _system: tuple[Turn, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,7 +48,8 @@ class Acting:
     @property
     def prompt_hash(self) -> str:
         reflect = f"{self.reflect_every} {REFLECT}" if self.reflect_every else ""
-        return content_hash("".join(turn.content for turn in self._system) + reflect)
+        text = "".join(turn.content for turn in self._system) + reflect
+        return content_hash(text if self.names == TOOLS else [text, dict(self.names)])
 
     def turns(self, question: Question, steps: Sequence[Step]) -> tuple[Turn, ...]:
         conversation = list(self._system + grammar.episode(question, steps))
@@ -55,4 +59,4 @@ class Acting:
         return tuple(conversation)
 
     def parse(self, text: str) -> grammar.Parsed:
-        return grammar.parse(text)
+        return dialect.read(text, self.names)

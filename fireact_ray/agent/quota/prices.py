@@ -25,6 +25,7 @@ from pydantic import Field, NonNegativeFloat, ValidationError
 from fireact_ray.agent.quota.budget import Price
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.settings import Section
+from fireact_ray.core.utils.problems import problems_of
 
 _SNAPSHOT = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")  # gpt-4.1-2025-04-14 costs what gpt-4.1 costs
 
@@ -59,6 +60,6 @@ def read_prices(path: str | None = None) -> PriceList:
             f"Price file {path}: cannot be read ({error}). Give a YAML file in teacher.quota.prices."
         ) from None
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors(include_url=False))
+        problems = " ".join(problems_of(error, PriceList, "all of it"))
         shape = "fireact_ray/agent/quota/prices.py"
-        raise InputError(f"Price file {path}: {problems}. See {shape} for its shape.") from None
+        raise InputError(f"Price file {path}: {problems} See {shape} for its shape.") from None

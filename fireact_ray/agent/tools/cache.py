@@ -18,6 +18,7 @@ from typing import Any
 
 from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.json_text import parse
 from fireact_ray.core.types import Hit
 
 _BUSY_S = 5.0  # how long a write waits for another process's
@@ -80,7 +81,7 @@ class CachingBackend:
             if (store := self._opened()) is None:
                 return None
             row = store.execute("SELECT hits FROM results WHERE key = ?", (key,)).fetchone()
-            return None if row is None else [Hit(*hit) for hit in json.loads(row[0])]
+            return None if row is None else [Hit(*hit) for hit in parse(row[0])]
         except (sqlite3.Error, OSError, ValueError, TypeError) as error:  # Value-, TypeError: not what we wrote
             self._give_up(error)
             return None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from fireact_ray.agent.tools.faults import FaultKind, FaultPlan
+from fireact_ray.core.calls import TOOLS, Names, folded, tool_names
 from fireact_ray.core.paths import named
 from fireact_ray.core.settings import BaseUrl, CorpusPlace, Place, Rate, Section
 
@@ -143,8 +144,21 @@ class FaultsConfig(Section):
         return FaultPlan(self.kind, self.probability, self.seed, self.latency_s)
 
 
+def _aliases(aliases: dict[str, Literal["search", "finish"]]) -> dict[str, Literal["search", "finish"]]:
+    for alias, tool in aliases.items():
+        if not folded(alias):
+            raise ValueError("a tool's other name is empty")
+        if TOOLS.get(folded(alias), tool) != tool:
+            raise ValueError(f"'{alias}' is the name of {TOOLS[folded(alias)]}, and cannot mean {tool}")
+    return aliases
+
+
+Aliases = Annotated[dict[str, Literal["search", "finish"]], AfterValidator(_aliases)]
+
+
 class SearchConfig(Section):
-    """The search tool. `actors`: async Ray actors that serve all searches of a run."""
+    """The search tool. `actors`: async Ray actors that serve all searches of a run. `aliases`: what models and
+    recordings call it beside `search` (and `finish` beside `finish`), letter case, hyphens and underscores apart."""
 
     backend: SearchBackendConfig = IndexSearchConfig()
     n_hits: PositiveInt = 1
@@ -154,6 +168,12 @@ class SearchConfig(Section):
     rate: RateConfig = RateConfig()
     breaker: BreakerConfig = BreakerConfig()
     faults: FaultsConfig = FaultsConfig()
+    aliases: Aliases = Field(default_factory=dict)
+
+    @property
+    def names(self) -> Names:
+        """The tools by every name that is read as theirs."""
+        return tool_names(self.aliases)
 
     @property
     def is_cached(self) -> bool:
@@ -164,11 +184,13 @@ class SearchConfig(Section):
 
         Raises InputError for a missing corpus or recording.
         """
-        shaped = {
+        shaped: dict[str, Any] = {
             "backend": {**self.backend.model_dump(mode="json", exclude=set(_WebConfig.model_fields)), **self._files()},
             "n_hits": self.n_hits,
             "max_chars": self.max_chars,
         }
+        if self.aliases:
+            shaped["aliases"] = dict(self.aliases)
         return {**shaped, "faults": self.faults.model_dump(mode="json")} if self.faults.plan() else shaped
 
     def _files(self) -> dict[str, Any]:

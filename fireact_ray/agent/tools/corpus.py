@@ -6,7 +6,6 @@ A corpus is a JSONL file of {"title": ..., "text": ...} rows; Search-R1's {"cont
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.json_text import parse
 from fireact_ray.core.types import Hit
 
 _SETTLED_S = 2.0  # a file younger than this may change again without its time of change showing it
@@ -29,7 +29,7 @@ def read_corpus(path: Path) -> Iterator[Hit]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = parse(line)
                 title, text = (
                     row["contents"].split("\n", 1) if "contents" in row else (row.get("title", ""), row["text"])
                 )

@@ -6,7 +6,6 @@ of trajectories as FireAct released them, whose searches stand beside what Googl
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.core.types import Hit, ObservationStatus, Trajectory
 
 THRESHOLD = 0.3  # half of the words of two queries of equal length give 0.33
@@ -95,8 +95,8 @@ def is_recording(path: Path) -> bool:
 def _row(line: str) -> tuple[str, str] | None:
     """A {query, text} line, or None for any other."""
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError:
+        row = parse(line)
+    except NotJson:
         return None
     query, text = (row.get("query"), row.get("text")) if isinstance(row, dict) else (None, None)
     return (query, text) if isinstance(query, str) and isinstance(text, str) else None

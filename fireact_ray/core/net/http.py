@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.core.net.proxies import proxy_for
 
 MAX_REPLY_BYTES = 4_000_000
@@ -123,8 +123,8 @@ class HttpSession:
 def read_json(body: bytes | None) -> Any:
     """NOT_JSON where it is torn, not UTF-8, nested without end, too long, or no JSON at all."""
     try:
-        return json.loads((body or b"").decode())
-    except (ValueError, RecursionError):
+        return parse(body or b"")
+    except NotJson:
         return NOT_JSON
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import time
 from collections.abc import Awaitable, Callable
 from copy import copy
 from typing import Any
 
 from fireact_ray.core import errors
+from fireact_ray.core.json_text import parse
 from fireact_ray.core.net.rpc_wire import MAX_LINE_BYTES, Address, Outbox, keep_alive
 
 _TRY_EVERY_S = 0.05
@@ -108,7 +108,7 @@ class RpcClient:
 
     async def _hear(self, reader: asyncio.StreamReader) -> None:
         while (line := await reader.readline()).endswith(b"\n"):
-            for ticket, result, *error in json.loads(line):
+            for ticket, result, *error in parse(line):
                 _, future = self._unanswered.pop(ticket)
                 if future.done():  # its caller has gone
                     continue

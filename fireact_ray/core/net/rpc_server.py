@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import secrets
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
+from fireact_ray.core.json_text import parse
 from fireact_ray.core.net.rpc_wire import MAX_LINE_BYTES, Address, Outbox, keep_alive
 from fireact_ray.core.secrets import redact
 
@@ -61,7 +61,7 @@ class RpcServer:
 
     async def _take_calls(self, reader: asyncio.StreamReader, outbox: Outbox, tasks: set[asyncio.Task[Any]]) -> None:
         while (line := await reader.readline()).endswith(b"\n"):
-            for ticket, item in json.loads(line):
+            for ticket, item in parse(line):
                 task = asyncio.create_task(self._answer(item))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fireact_ray.core.errors import DataError
-from fireact_ray.core.storage.folder import ROWS_PER_GROUP, Folder
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA, row_keys
+from fireact_ray.core.storage.trajectories import ROWS_PER_GROUP
 
 MAX_PART_BYTES = 128_000_000
 _KEYSPACE = 1 << 32  # keys are hashes: their first eight hex digits are spread evenly
@@ -48,7 +49,7 @@ class Compaction:
         return table
 
 
-def plan_compactions(folder: Folder, max_part_bytes: int = MAX_PART_BYTES) -> list[Compaction]:
+def compactions_of(folder: Folder, max_part_bytes: int = MAX_PART_BYTES) -> list[Compaction]:
     """One compaction per new part; none where the folder is empty."""
     parts = tuple(folder.names(".parquet"))
     n_bytes = sum(folder.size(part) for part in parts)
@@ -57,11 +58,11 @@ def plan_compactions(folder: Folder, max_part_bytes: int = MAX_PART_BYTES) -> li
     return [Compaction(folder, parts, first, last) for first, last in pairwise(bounds)] if parts else []
 
 
-def drop_compacted(folder: Folder, merged: Iterable[str], keep: Iterable[str]) -> None:
+def drop_compacted(folder: Folder, old: Iterable[str], keep: Iterable[str]) -> None:
     """Delete the parts whose rows stand in the new ones."""
     kept = set(keep)
-    if not kept and list(merged):
-        raise DataError(f"{folder.uri}: nothing is kept of the parts that were merged")
-    for name in merged:
+    if not kept and list(old):
+        raise DataError(f"{folder.uri}: no new part is kept for the ones that were compacted")
+    for name in old:
         if name not in kept:
             folder.delete(name)

@@ -33,10 +33,8 @@ from pyarrow import fs
 
 from fireact_ray.core.errors import DataError, InputError, WriteFailed
 from fireact_ray.core.hashing import content_hash
-from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA, from_row, to_table
-from fireact_ray.core.types import Trajectory
+from fireact_ray.core.json_text import NotJson, parse
 
-ROWS_PER_GROUP = 5_000  # of a part: what is read at once
 _CHUNK_BYTES = 1 << 23
 _CHECKSUM = re.compile(r"^part-.*-([0-9a-f]{8})\.parquet$")
 
@@ -80,8 +78,8 @@ class Folder:
     def read_json(self, name: str) -> Any:
         """Raises DataError where the file is damaged."""
         try:
-            return json.loads(self.read(name))
-        except ValueError as error:
+            return parse(self.read(name))
+        except NotJson as error:
             raise DataError(
                 f"{self.uri}/{name}: damaged, not valid JSON ({error}). Restore it, or delete it."
             ) from None
@@ -247,29 +245,6 @@ class RowGroup:
         filesystem, path = (self.folder / self.part)._resolve()
         with self.folder._reading(self.part), filesystem.open_input_file(path) as file:
             return pq.ParquetFile(file).read_row_group(self.number)
-
-
-def write_trajectories(folder: Folder, trajectories: Iterable[Trajectory], label: str) -> str | None:
-    """One new part; `label` keeps apart who wrote it. Returns its name, None where there was nothing to write."""
-    table = to_table(trajectories)
-    if not table.num_rows:
-        return None
-    groups = (table.slice(at, ROWS_PER_GROUP) for at in range(0, table.num_rows, ROWS_PER_GROUP))
-    return folder.write_part(f"part-{label}", groups, TRAJECTORY_SCHEMA)
-
-
-def read_trajectories(folder: Folder) -> list[Trajectory]:
-    """All trajectories of a folder, each key once, in the order of their keys.
-
-    A key can occur twice where a worker died between writing a part and reporting it; both rows are then equal work.
-    """
-    by_key = {row["trajectory_id"]: row for table in folder.read_tables() for row in table.to_pylist()}
-    return [from_row(by_key[key]) for key in sorted(by_key)]
-
-
-def finished_keys(folder: Folder) -> set[str]:
-    """Keys of the rows that a folder already holds."""
-    return {key for table in folder.read_tables(["trajectory_id"]) for key in table["trajectory_id"].to_pylist()}
 
 
 def _write_bytes(filesystem: fs.FileSystem, path: str, data: bytes | pa.Buffer) -> None:

@@ -10,9 +10,10 @@ import json
 from typing import Any
 
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.json_text import parse
 from fireact_ray.core.paths import last_name
+from fireact_ray.core.storage.artifacts import INPUTS, read_inputs
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.names import INPUTS
 
 
 def lock_inputs(
@@ -27,7 +28,7 @@ def lock_inputs(
     if is_empty or not folder.exists(INPUTS):
         folder.write_json(INPUTS, inputs)
         return
-    before, now = folder.read_json(INPUTS), json.loads(json.dumps(inputs))
+    before, now = read_inputs(folder), parse(json.dumps(inputs))
     old, new = _flatten(before), _flatten(now)
     changed = sorted(key for key in (old.keys() | new.keys()) - ignored if not _agree(old.get(key), new.get(key)))
     if changed:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fireact_ray.core.errors import DataError, InputError
+from fireact_ray.core.json_text import parse
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.utils.processes import Process, is_alive, this_process
 
@@ -63,7 +64,7 @@ class Owner:
     def from_json(cls, content: bytes) -> Owner | None:
         """None where the file is damaged."""
         try:
-            fields = json.loads(content)
+            fields = parse(content)
             return cls(**{**fields, "process": Process(**fields["process"])})
         except (ValueError, TypeError, KeyError):
             return None

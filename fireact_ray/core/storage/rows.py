@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fireact_ray.core.types import (
     Action,
@@ -144,10 +143,3 @@ def _step(row: dict[str, Any]) -> Step:
 def row_keys(table: pa.Table) -> np.ndarray:
     """`trajectory_id` as (N,) bytes of one width: 16 of a row, where Python's strings would take 70."""
     return np.array(table["trajectory_id"].to_pylist(), dtype=np.bytes_)
-
-
-def is_accepted(table: pa.Table) -> pa.Array:
-    """Per row of `stop_reason` and `exact_match`, what `rollouts.plan.accepted` says of a Trajectory."""
-    finished = pc.equal(table["stop_reason"], str(StopReason.FINISHED))
-    not_wrong = pc.fill_null(pc.equal(table["exact_match"], 1.0), True)
-    return pc.and_(finished, not_wrong).combine_chunks()

@@ -19,9 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.storage.artifacts import MANIFEST
+from fireact_ray.core.storage.fingerprint import dataset_fingerprint
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.names import MANIFEST
 from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
 from fireact_ray.data.dataset.card import Dataset, dataset_card
 from fireact_ray.data.dataset.prepare import TOO_LONG, prepared_schema
@@ -39,14 +39,6 @@ def read_facts(blocks: Sequence[Block]) -> list[pa.Table]:
     names = [name for name in prepared_schema().names if name not in ("input_ids", "loss_mask")]
     # `take` copies: what is left must not hold on to the memory of the whole block.
     return [(rows := block().select(names)).take(pa.array(range(rows.num_rows))) for block in blocks]
-
-
-def last_of_each_key(rows: pa.Table) -> Mask:
-    """A key occurs twice where a worker died between writing a part and reporting it; both rows are equal work."""
-    last = {key: place for place, key in enumerate(rows["trajectory_id"].to_pylist())}
-    mask = np.zeros(rows.num_rows, dtype=np.bool_)
-    mask[list(last.values())] = True
-    return mask
 
 
 def write_rows(folder: Folder, blocks: Sequence[Block], masks: Sequence[Mask]) -> None:
@@ -95,7 +87,7 @@ def manifest(rows: pa.Table, renderer: Renderer) -> dict[str, Any]:
         "trained_tokens": pc.sum(rows["n_trained"]).as_py(),
         "renderer": renderer.name,
         "renderer_fingerprint": renderer.fingerprint,
-        "fingerprint": content_hash([sorted(rows["trajectory_id"].to_pylist()), renderer.fingerprint]),
+        "fingerprint": dataset_fingerprint(rows["row_digest"].to_pylist(), renderer.fingerprint),
     }
 
 

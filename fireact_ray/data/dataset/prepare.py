@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 
+from fireact_ray.core.storage.fingerprint import DIGEST_BYTES, row_digest
 from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA, TRAJECTORY_SCHEMA, from_row
 from fireact_ray.core.types import Turn
 from fireact_ray.core.utils.gc_tuning import uncollected
@@ -67,6 +69,7 @@ def _prepare(rows: pa.Table, lines: Mapping[str, Line], config: ConvertConfig, r
             ),
             "conversation": pa.array([conversation_digest(turns) for turns in conversations], pa.binary(16)),
             "n_trained": _sums(tokens["loss_mask"].combine_chunks()),
+            "row_digest": _digests(tokens),
             **_sketches(conversations, config.near_duplicates),
         }
     )
@@ -92,6 +95,17 @@ def _sketches(conversations: Sequence[Sequence[Turn]], threshold: float | None) 
         "shingles": pa.array([one.shingles for one in sketches], shingles),
         "buckets": pa.array([one.keys for one in sketches], buckets),
     }
+
+
+def _digests(tokens: pa.Table) -> pa.Array:
+    """Of rows of EXAMPLE_SCHEMA."""
+    ids, masks = tokens["input_ids"].combine_chunks(), tokens["loss_mask"].combine_chunks()
+    all_ids, all_masks, offsets = ids.values.to_numpy(), masks.values.to_numpy(), ids.offsets.to_pylist()
+    digests = [
+        row_digest(key, all_ids[start:stop], all_masks[start:stop])
+        for key, (start, stop) in zip(tokens["trajectory_id"].to_pylist(), pairwise(offsets), strict=True)
+    ]
+    return pa.array(digests, pa.binary(DIGEST_BYTES))
 
 
 def _sums(lists: pa.ListArray) -> pa.Array:

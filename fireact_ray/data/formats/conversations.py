@@ -1,6 +1,7 @@
-"""A file of recorded conversations in, its rows' turns out as they are written: nothing is repaired, nothing left out.
+"""A file of recorded conversations in, its rows' turns out as they are written: nothing is repaired, nothing left out
+without being noted.
 
-The format of each row is told by its keys:
+The format of each row is told by its keys; a key with null is absent:
 
     {"instruction": "Who ...?", "input": "", "output": "Thought: ...\\nAction: ...\\nObservation: ..."}     Alpaca
     {"messages": [{"role": "user", "content": "Who ...?"},
@@ -12,42 +13,33 @@ The format of each row is told by its keys:
     {"conversations": [{"from": "human", "value": "Who ...?"}, {"from": "gpt", "value": "Thought: ..."}]}  ShareGPT
     {"trajectory_id": "...", "steps": [...], ...}                                      our own: `rows` reads it whole
 
-Where a row has tools, a reply without a call is the answer. If its last line is `Answer: ...`, what stands before it is
-a thought: a final message cannot tell the two apart otherwise.
+`chat` reads a row's messages, `calls` and `final` what an assistant's message says in them.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.grammar import ACTION, OBSERVATION, THOUGHT
-from fireact_ray.data.formats.files import NOT_JSON, numbered_rows
+from fireact_ray.core.json_text import NotJson
+from fireact_ray.core.reasoning import split_reasoning
+from fireact_ray.data.formats.chat import HIDDEN, read_chat
+from fireact_ray.data.formats.choices import are_choices, before_label
+from fireact_ray.data.formats.fields import LABELS, check_row, unread
+from fireact_ray.data.formats.files import numbered_rows
+from fireact_ray.data.formats.messages import Conversation, Message
 from fireact_ray.data.formats.transcript import NoTranscript, exchanges
 from fireact_ray.tasks.loading import quoted
 
-_CALL = re.compile(r"(.*?)<tool_call>(.*)</tool_call>\s*", re.DOTALL)
-_ANSWER = re.compile(r"(?:(.*)\n)?Answer:[ \t]*([^\n]+)", re.DOTALL)
-
-Role = Literal["system", "user", "assistant", "observation"]
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a record. An observation comes without its label; a call of a tool reads `Action: tool[argument]`."""
-
-    role: Role
-    text: str
+CHOICES = "answer choices before the first label of `output`, which are read as the end of its question"
+_ALPACA = {"instruction", "input", "output", *LABELS}
 
 
 def read_rows(path: str) -> list[tuple[int, Any]]:
-    """Numbered rows; NOT_JSON for a line that is no JSON. A number counts from 1, and is a line's in JSON lines.
+    """Numbered rows; a NotJson for one that cannot be read. A number counts from 1, and is a line's in JSON lines.
 
-    Raises InputError for a file that cannot be read, or whose first row is in none of the formats.
+    Raises InputError for a file that cannot be read, or of which no row is in any of the formats.
     """
     rows = numbered_rows(path)
     _check_format(path, rows)
@@ -56,22 +48,32 @@ def read_rows(path: str) -> list[tuple[int, Any]]:
 
 def is_stored(row: Any) -> bool:
     """A row of our own, which holds a whole Trajectory."""
-    return isinstance(row, dict) and "trajectory_id" in row and "steps" in row
+    return isinstance(row, dict) and row.get("trajectory_id") is not None and row.get("steps") is not None
 
 
-def read_turns(row: Any) -> tuple[Message, ...]:
-    """A row's turns. Raises NoTranscript of kind `unparsable` for a row in none of the formats."""
+def read_conversation(row: Any) -> Conversation:
+    """A row's turns, and what is not read of it.
+
+    Raises NoTranscript: `unparsable` for a row in none of the formats, and what `fields`, `chat` and `calls` say.
+    """
+    if isinstance(row, NotJson):
+        raise NoTranscript("unparsable", f"no JSON: {row}")
+    if isinstance(row, dict):
+        check_row(row)
     read = _format(row)
     if read is None:
         raise NoTranscript("unparsable", "expected 'messages', 'conversations', or 'instruction' and 'output'")
-    return tuple(read(row))
+    try:
+        return read(row)
+    except RecursionError:
+        raise NoTranscript("unparsable", "lists or objects are nested too deeply") from None
 
 
 def _check_format(path: str, rows: Sequence[tuple[int, Any]]) -> None:
-    """Raises InputError where the first row is in none of the formats: then no row will be."""
-    first = rows[0][1] if rows else None
-    if not is_stored(first) and _format(first) is None:
-        found = "no row" if first is None else "no JSON" if first is NOT_JSON else quoted(first)
+    """Raises InputError where no row is in any of the formats."""
+    if not any(is_stored(row) or _format(row) is not None for _, row in rows):
+        first = rows[0][1] if rows else None
+        found = "no row" if not rows else f"no JSON: {first}," if isinstance(first, NotJson) else quoted(first)
         raise InputError(
             f"{path}: expected rows with 'messages' (OpenAI chat), 'conversations' (ShareGPT), 'instruction' and "
             f"'output' (Alpaca) or 'trajectory_id' and 'steps' (our own), found {found} in the first one. "
@@ -79,126 +81,48 @@ def _check_format(path: str, rows: Sequence[tuple[int, Any]]) -> None:
         )
 
 
-def _format(row: Any) -> Callable[[Any], list[Message]] | None:
+def _format(row: Any) -> Callable[[Any], Conversation] | None:
     if not isinstance(row, dict):
         return None
-    if "messages" in row:
-        return _read_chat
-    if "conversations" in row:
-        return _read_sharegpt
-    return _read_alpaca if "instruction" in row and "output" in row else None
+    for key in ("messages", "conversations"):
+        if row.get(key) is not None:
+            return lambda found: read_chat(found, key)
+    if row.get("instruction") is not None and row.get("output") is not None:
+        return _read_alpaca
+    return None
 
 
-def _read_alpaca(row: dict[str, Any]) -> list[Message]:
+def _read_alpaca(row: dict[str, Any]) -> Conversation:
     if not isinstance(row["output"], str):
         raise NoTranscript("unparsable", "'output' is no text")
     parts = [row["instruction"], row.get("input")]
     question = "\n".join(part.strip() for part in parts if isinstance(part, str)).strip()
+    notes = list(unread(row, _ALPACA))
     turns = [Message("user", question)]
     for exchange in exchanges(row["output"]):
-        turns.append(Message("assistant", exchange.reply))
+        reasoning, reply = split_reasoning(exchange.reply)
+        received = "" if reply is exchange.reply else exchange.reply
+        if len(turns) == 1:
+            choices, reply = _choices(reply)
+            if choices:
+                turns[0] = Message("user", f"{question}\n{choices}")
+                notes.append(CHOICES)
+        turns.append(Message("assistant", reply, (), reasoning, received))
         if exchange.observation is not None:
             turns.append(Message("observation", exchange.observation))
-    return turns
+    if any(turn.reasoning for turn in turns):
+        notes.append(HIDDEN)
+    return Conversation(tuple(turns), tuple(notes))
 
 
-def _read_chat(row: dict[str, Any]) -> list[Message]:
-    messages = row["messages"]
-    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        raise NoTranscript("unparsable", "'messages' is no list of objects")
-    has_tools = bool(row.get("tools")) or any(message.get("tool_calls") for message in messages)
-    return [_message(message, has_tools) for message in messages]
+def _choices(reply: str) -> tuple[str, str]:
+    """The answer choices before the first reply's first label, and the reply; prose before an action is its thought.
 
-
-def _message(message: dict[str, Any], has_tools: bool) -> Message:
-    role, text, calls = message.get("role"), message.get("content"), message.get("tool_calls") or []
-    if text is None and calls:
-        text = ""
-    if not isinstance(text, str) or not isinstance(calls, list):
-        raise NoTranscript("unparsable", f"a message of role {role!r} has no text in 'content'")
-    if role != "assistant":
-        return _said(role, text)
-    actions = [_call(call.get("function") if isinstance(call, dict) else None) for call in calls]
-    if has_tools and not calls:
-        return Message("assistant", _final(text))
-    return Message("assistant", "\n".join([text.strip(), *actions]).strip())
-
-
-def _final(text: str) -> str:
-    """A reply without a call, as the grammar writes it."""
-    if ACTION in text:
-        return text.strip()
-    match = _ANSWER.fullmatch(text.strip())
-    if match is None:
-        return f"{ACTION} finish[{text.strip()}]"
-    thought, answer = match.groups()
-    return f"{THOUGHT} {thought}\n{ACTION} finish[{answer}]" if thought else f"{ACTION} finish[{answer}]"
-
-
-def _call(function: Any) -> str:
-    """A call of a tool as the grammar writes it. Its argument is the call's only value, or all of them as JSON."""
-    name = function.get("name") if isinstance(function, dict) else None
-    if not isinstance(name, str):
-        raise NoTranscript("unparsable", "a call of a tool has no name")
-    values = function.get("arguments", "")
-    if isinstance(values, str):
-        try:
-            values = json.loads(values)
-        except json.JSONDecodeError:
-            return f"{ACTION} {name}[{values}]"
-    if isinstance(values, dict) and len(values) == 1:
-        (values,) = values.values()
-    argument = values if isinstance(values, str) else json.dumps(values, ensure_ascii=False)
-    return f"{ACTION} {name}[{argument}]"
-
-
-def _read_sharegpt(row: dict[str, Any]) -> list[Message]:
-    turns = row["conversations"]
-    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        raise NoTranscript("unparsable", "'conversations' is no list of objects")
-    system = row.get("system")
-    head = [Message("system", system)] if isinstance(system, str) and system else []
-    has_tools = bool(row.get("tools")) or any(turn.get("from") == "function_call" for turn in turns)
-    return head + [_spoken(turn.get("from"), turn.get("value"), has_tools) for turn in turns]
-
-
-def _spoken(speaker: Any, text: Any, has_tools: bool) -> Message:
-    if not isinstance(text, str):
-        raise NoTranscript("unparsable", f"a turn from {speaker!r} has no text in 'value'")
-    if speaker == "function_call":
-        return Message("assistant", _function_call(text))
-    said = _said(speaker, text)
-    return Message("assistant", _final(text)) if has_tools and said.role == "assistant" else said
-
-
-def _function_call(text: str) -> str:
-    """JSON alone, or between <tool_call> tags after a thought."""
-    match = _CALL.fullmatch(text)
-    thought, call = match.groups() if match else ("", text)
-    try:
-        return f"{thought.strip()}\n{_call(json.loads(call))}".strip()
-    except json.JSONDecodeError:
-        raise NoTranscript("unparsable", "a turn from 'function_call' is no JSON") from None
-
-
-_SPEAKERS: dict[Any, Role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "tool": "observation",
-    "function": "observation",
-    "observation": "observation",
-}
-
-
-def _said(speaker: Any, text: str) -> Message:
-    role = _SPEAKERS.get(speaker) if isinstance(speaker, str) else None
-    if role is None:
-        raise NoTranscript("unparsable", f"unknown role {speaker!r}; known: {', '.join(_SPEAKERS)}")
-    if role == "user" and text.lstrip().startswith(OBSERVATION):
-        role = "observation"
-    label = OBSERVATION if role == "observation" else ""
-    return Message(role, text.strip().removeprefix(label).strip())
+    Raises NoTranscript for other text before `Thought:`: the question's rest, or the model's, nothing tells.
+    """
+    before, labelled, is_thought = before_label(reply)
+    if before and are_choices(before):
+        return before, labelled
+    if before and is_thought:
+        raise NoTranscript("text_before_thought", f"before the first label of 'output' stands {before[:80]!r}")
+    return "", reply

@@ -24,7 +24,9 @@ from fireact_ray.data.examples import conversation, plain_steps
 Encode = Callable[[Sequence[Trajectory]], bytes]
 
 _TEXTS_ONLY = "ids, method, model, score, accepted answers, cost, timings, replies as received"
-_LABELS = "a thought that itself holds `Thought:` or `Action: name[`"
+_MARKS = "marks of hidden reasoning in a thought, an observation of `None` alone"
+_LABELS = f"{_MARKS}; of a thought that itself holds `Thought:` or `Action: name[`, that label or what follows it"
+_CALLS = f"{_MARKS}; a thought that begins with `<tool_call>`, the \\boxed{{}} or <answer> around a whole answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +137,13 @@ FORMATS: dict[str, Format] = {
         "tools.jsonl",
         _json_lines(tools_row),
         "the assistant's messages and calls are to be learnt",
-        f"{_TEXTS_ONLY}; {_LABELS}",
+        f"{_TEXTS_ONLY}; {_CALLS}",
     ),
     "sharegpt": Format(
         "sharegpt.json",
         _json_list(sharegpt_row),
         "LLaMA-Factory learns `gpt` and `function_call`; one that knows no thought before a call says so and stops",
-        f"{_TEXTS_ONLY}; {_LABELS}, or `<tool_call>`",
+        f"{_TEXTS_ONLY}; {_CALLS}",
         {
             "file_name": "sharegpt.json",
             "formatting": "sharegpt",

@@ -1,25 +1,29 @@
 """Files of recorded trajectories in, Trajectories and typed rejections out; every row is one or the other.
 
-`recorded` says which formats there are and reads a row's turns, `transcript` makes steps of them.
+`conversations` says which formats there are and reads a row's turns, `transcript` makes steps of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import dropwhile, pairwise
 from pathlib import Path
 from typing import Any
 
+from fireact_ray.core.calls import TOOLS, Names
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.storage.rows import from_row
 from fireact_ray.core.types import Question, Score, Step, StopReason, Trajectory
-from fireact_ray.data.formats.conversations import Message, is_stored, read_rows, read_turns
+from fireact_ray.data.formats.conversations import is_stored, read_conversation, read_rows
+from fireact_ray.data.formats.messages import Message
 from fireact_ray.data.formats.transcript import Exchange, NoTranscript, read_steps
 from fireact_ray.tasks.loading import question_id
 
 MODEL = "imported"  # such files do not say which model wrote them
+ONLY_HIDDEN = "a reply without a thought but for hidden reasoning, which is never trained (`no_thought`)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +37,15 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of the rows of one file: rows_in = trajectories + rejections."""
+    """What became of the rows of one file: rows_in = trajectories + rejections.
+
+    `notes`: of so many trajectories the row holds this, which is not read or is read as something else.
+    """
 
     rows_in: int
     trajectories: tuple[Trajectory, ...]
     rejections: tuple[Rejection, ...]
+    notes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         out = len(self.trajectories) + len(self.rejections)
@@ -49,22 +57,35 @@ class Imported:
         """Rejections by kind."""
         return dict(sorted(Counter(rejection.kind for rejection in self.rejections).items()))
 
+    @property
+    def said(self) -> list[str]:
+        """The notes as sentences."""
+        return [f"{n} rows hold {what}" if n > 1 else f"1 row holds {what}" for what, n in sorted(self.notes.items())]
 
-def import_trajectories(path: str | Path, task: str = "hotpotqa") -> Imported:
-    """Read recorded trajectories as answers to questions of `task`.
+
+def import_trajectories(path: str | Path, task: str = "hotpotqa", names: Names = TOOLS) -> Imported:
+    """Read recorded trajectories as answers to questions of `task`. `names`: what the tools are called in them.
 
     A row's reward becomes its score (1 or 0, for exact match and F1 alike; None where none was recorded), and
     only a rewarded answer is known to be one of the question's. Rows of our own are taken whole, task included.
     Raises InputError for a file in none of the formats.
     """
     rows = read_rows(str(path))
-    trajectories, rejections = [], []
+    trajectories, rejections, notes = list[Trajectory](), [], Counter[str]()
     for number, row in rows:
         try:
-            trajectories.append(stored(row) if is_stored(row) else read_trajectory(task, read_turns(row)))
+            if is_stored(row):
+                trajectories.append(stored(row))
+                continue
+            conversation = read_conversation(row)
+            trajectory = read_trajectory(task, conversation.turns, names)
         except NoTranscript as found:
             rejections.append(Rejection(number, found.kind, found.detail))
-    return Imported(len(rows), tuple(trajectories), tuple(rejections))
+            continue
+        trajectories.append(trajectory)
+        notes.update(conversation.notes)
+        notes[ONLY_HIDDEN] += any(step.reasoning and not step.thought for step in trajectory.steps)
+    return Imported(len(rows), tuple(trajectories), tuple(rejections), +notes)
 
 
 def stored(row: dict[str, Any]) -> Trajectory:
@@ -75,24 +96,36 @@ def stored(row: dict[str, Any]) -> Trajectory:
         raise NoTranscript("unparsable", f"no whole trajectory ({type(error).__name__}: {error})") from None
 
 
-def read_trajectory(task: str, turns: Sequence[Message]) -> Trajectory:
+def read_trajectory(task: str, turns: Sequence[Message], names: Names = TOOLS) -> Trajectory:
     """The trajectory of a row's turns. Raises NoTranscript where it holds no complete one."""
     question, record = _exchanges(turns)
-    return _trajectory(task, question, *read_steps(record))
+    return _trajectory(task, question, *read_steps(record, names))
 
 
 def _exchanges(turns: Sequence[Message]) -> tuple[str, list[Exchange]]:
-    turns = turns[1:] if turns and turns[0].role == "system" else turns
+    turns = tuple(dropwhile(lambda turn: turn.role == "system", turns))
     if not turns or turns[0].role != "user":
         raise NoTranscript("no_question", "the first message is not the user's")
     replies, observations = turns[1::2], turns[2::2]
     replied = all(turn.role == "assistant" for turn in replies)
     observed = all(turn.role == "observation" for turn in observations)
+    for number, turn in enumerate((turn for turn in turns if turn.role == "assistant"), start=1):
+        if len(set(turn.actions)) > 1:
+            called = ", ".join(f"{action.tool}[{action.argument}]" for action in turn.actions)
+            raise NoTranscript("several_calls", f"reply {number} calls several tools at once: {called[:200]}")
     if not (replied and observed):
+        for number, (before, turn) in enumerate(pairwise(turns), start=2):
+            if before.role == turn.role:
+                raise NoTranscript("same_role_twice", f"turns {number - 1} and {number} are both of role {turn.role}")
         raise NoTranscript("bad_turns", "replies and observations do not alternate")
     shown: list[str | None] = [turn.text for turn in observations]
     shown += [None] * (len(replies) - len(shown))
-    return turns[0].text, [Exchange(turn.text, text) for turn, text in zip(replies, shown, strict=True)]
+    return turns[0].text, [_exchange(turn, text) for turn, text in zip(replies, shown, strict=True)]
+
+
+def _exchange(turn: Message, shown: str | None) -> Exchange:
+    call = (turn.text, turn.actions[0]) if turn.actions else None
+    return Exchange(turn.written, shown, call, turn.reasoning)
 
 
 def _trajectory(task: str, text: str, steps: tuple[Step, ...], reward: bool | None) -> Trajectory:
@@ -101,6 +134,8 @@ def _trajectory(task: str, text: str, steps: tuple[Step, ...], reward: bool | No
     method = _method(steps)
     row_id = question_id(task, text)
     recorded = [[step.completion, step.observation.text if step.observation else None] for step in steps]
+    if any("tool_name" in step.repairs for step in steps):  # another row than the same one read without these names
+        recorded.append([step.action.tool if step.action else None for step in steps])
     last = steps[-1].action
     answers = (last.argument,) if reward and last else ()
     return Trajectory(
@@ -116,7 +151,7 @@ def _trajectory(task: str, text: str, steps: tuple[Step, ...], reward: bool | No
 
 
 def _method(steps: tuple[Step, ...]) -> str:
-    """Which prompting method wrote these steps: CoT never searches, Reflexion announces its reflection."""
-    if all(step.action is None or step.action.tool != "search" for step in steps):
+    """Which prompting method wrote these steps: CoT uses no tool, Reflexion announces its reflection."""
+    if all(step.action is None or step.action.tool == "finish" for step in steps):
         return "cot"
     return "reflexion" if any("do a reflection" in step.thought for step in steps) else "react"

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from fireact_ray.core.calls import TOOLS, Names
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.grammar import step_text
-from fireact_ray.core.storage.folder import Folder, read_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.source import kind_of
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Trajectory
-from fireact_ray.data.formats.conversations import Message, is_stored, read_rows, read_turns
+from fireact_ray.data.formats.conversations import is_stored, read_conversation, read_rows
 from fireact_ray.data.formats.files import numbered_rows
 from fireact_ray.data.formats.importers import read_trajectory, stored
+from fireact_ray.data.formats.messages import Message
 from fireact_ray.data.formats.transcript import NoTranscript
 
 _NO_TASK = ""  # a file does not say
@@ -42,25 +47,27 @@ class Record:
 
     @property
     def replies(self) -> tuple[str, ...]:
-        return tuple(turn.text for turn in self.turns if turn.role == "assistant")
+        return tuple(turn.written for turn in self.turns if turn.role == "assistant")
+
+    @property
+    def received(self) -> tuple[str, ...]:
+        """The replies with the hidden reasoning that was cut off them."""
+        return tuple(turn.received or turn.written for turn in self.turns if turn.role == "assistant")
 
     @property
     def observations(self) -> tuple[str, ...]:
         return tuple(turn.text for turn in self.turns if turn.role == "observation")
 
 
-def read_records(path: str) -> list[Record]:
-    """Every row of a run folder, a folder of its Parquet parts, or a file: one such part, or rows that `recorded` reads
-    as JSON or as Parquet.
+def read_records(path: str, names: Names = TOOLS) -> list[Record]:
+    """Every row of a run folder, a folder of its Parquet parts, or a file: one such part, or rows that `conversations`
+    reads as JSON or as Parquet. `names`: what the tools are called in a file.
 
     Rows of a folder are in the order of their keys, as `fireact show` counts them. Raises InputError for anything else.
     """
-    if _is_file(path):
-        return [_record(number, row) for number, row in read_rows(path)]
-    folders = (Folder(path) / "trajectories", Folder(path))
-    folder = next((folder for folder in folders if folder.names(".parquet")), None)
+    folder = _stored_in(path)
     if folder is None:
-        raise InputError(f"{path}: no such file, and no run folder with trajectories. Give one of these.")
+        return [_record(number, row, names) for number, row in read_rows(path)]
     try:
         trajectories = read_trajectories(folder)
     except (DataError, KeyError) as error:
@@ -73,7 +80,7 @@ def read_questions(path: str) -> list[str]:
 
     Raises InputError.
     """
-    if _is_file(path):
+    if _stored_in(path) is None:
         rows = [row for _, row in numbered_rows(path)]
         if rows and all(isinstance(row, dict) and isinstance(row.get("question"), str) for row in rows):
             return [row["question"] for row in rows]
@@ -93,16 +100,29 @@ def _said(trajectory: Trajectory) -> Iterator[Message]:
             yield Message("observation", step.observation.text)
 
 
-def _is_file(path: str) -> bool:
-    return path.endswith(".parquet") or ("://" not in path and Path(path).expanduser().is_file())
+def _stored_in(path: str) -> Folder | None:
+    """The folder of trajectories that is meant; None for a file, and for a folder of anything else."""
+    found = kind_of(path)
+    if found is None:
+        raise InputError(f"{path}: no such file, and no run folder with trajectories. Give one of these.")
+    folders = (Folder(path) / "trajectories", Folder(path)) if found == "folder" else ()
+    return next((folder for folder in folders if _is_ours(folder)), None)
 
 
-def _record(number: int, row: Any) -> Record:
+def _is_ours(folder: Folder) -> bool:
+    parts = folder.names(".parquet")
+    try:
+        return bool(parts) and {"trajectory_id", "steps"} <= set(folder.read_schema(parts[0]).names)
+    except (pa.ArrowException, OSError):
+        return True  # a damaged part, of which reading it says more
+
+
+def _record(number: int, row: Any, names: Names) -> Record:
     turns: tuple[Message, ...] = ()
     try:
         if is_stored(row):
             return record_of(stored(row), number)
-        turns = read_turns(row)
-        return Record(number, turns, read_trajectory(_NO_TASK, turns))
+        turns = read_conversation(row).turns
+        return Record(number, turns, read_trajectory(_NO_TASK, turns, names))
     except NoTranscript as found:
         return Record(number, turns, None, f"{found.kind}: {found.detail}")

@@ -34,12 +34,14 @@ Check = Callable[[Sequence[Record], Context], Iterable[int]]  # positions of the
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`example`: rows of turns, the user's first; the last row is one that the rule finds."""
+    """`example`: rows of turns, the user's first; the last row is one that the rule finds. `system`: the example's
+    system text."""
 
     code: str
     reason: str
     example: tuple[tuple[str, ...], ...]
     check: Check
+    system: str = ""
 
 
 def each(is_faulty: Callable[[Record], bool]) -> Check:

@@ -60,7 +60,7 @@ class QuestionIndex:
         if not forms:
             return None
         similarity, minus_place = max([self._most_alike(frozenset(words)) for words in forms])
-        if similarity >= self._threshold:
+        if similarity and similarity >= self._threshold:
             return self._questions[-minus_place]
         inside = self._inside(forms[0])
         if inside is None and not _is_one_sentence(question):

@@ -17,6 +17,7 @@ def rules_markdown() -> str:
 
 def _section(rule: Rule) -> str:
     rows = "\n\n".join(_transcript(row) for row in rule.example)
+    rows = f"  System: {rule.system}\n{rows}" if rule.system else rows
     return f"**`{rule.code}`** {rule.reason}\n\n```\n{rows}\n```\n"
 
 

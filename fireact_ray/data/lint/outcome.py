@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from fireact_ray.core.types import StopReason
-from fireact_ray.data import traces
+from fireact_ray.core.types import ObservationStatus, StopReason
+from fireact_ray.data import leakage
 from fireact_ray.data.formats.records import Record
 from fireact_ray.data.lint.base import ASK, FINISH, FOUND, SEARCH, Rule, each
 from fireact_ray.tasks.scoring import normalise
@@ -34,7 +34,7 @@ def unfinished(record: Record) -> bool:
 def wrong_answer(record: Record) -> bool:
     """By the score, or, where no trajectory could be read, by the recorded reward."""
     if record.trajectory is None:
-        return any(text.lower().endswith(_FALSE) for text in record.observations if traces.is_reward(text))
+        return any(text.lower().endswith(_FALSE) for text in record.observations if leakage.is_reward(text))
     return record.trajectory.score is not None and record.trajectory.score.exact_match < 1.0
 
 
@@ -43,7 +43,12 @@ def unscored(record: Record) -> bool:
 
 
 def no_search(record: Record) -> bool:
-    return record.trajectory is not None and not unfinished(record) and record.trajectory.n_searches == 0
+    """Another tool that showed something is no memory."""
+    trajectory = record.trajectory
+    if trajectory is None or unfinished(record) or trajectory.n_searches > 0:
+        return False
+    shown = (step.observation for step in trajectory.steps if step.action is not None and step.observation is not None)
+    return all(observation.status is ObservationStatus.ERROR for observation in shown)
 
 
 def answer_unseen(record: Record) -> bool:

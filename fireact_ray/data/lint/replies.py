@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from fireact_ray.core import grammar, observations
+from fireact_ray.core import dialect, grammar, observations
+from fireact_ray.core.tool_specs import ARGUMENTS
 from fireact_ray.core.types import ObservationStatus
 from fireact_ray.data.formats.records import Record
+from fireact_ray.data.leakage import holds_hidden_reasoning, plain_thought
 from fireact_ray.data.lint.base import ASK, FINISH, FOUND, SEARCH, Rule, each
-from fireact_ray.data.traces import plain_thought
 from fireact_ray.tasks.scoring import normalise
 
-_ACTION = re.compile(r"\bAction:[ \t]*\w+[ \t]*\[")
+_ACTION = re.compile(rf"\bAction:[ \t]*{grammar.TOOL}[ \t]*\[")
 _LISTED = re.compile(r"^Action:.*\][,;]?[ \t]+(?:and )?(?:search|finish)\[", re.MULTILINE)
 _INVENTED = re.compile(r"^Observation:", re.MULTILINE)
-_QUERY = re.compile(r"\bAction:[ \t]*search\[(.*)\]", re.IGNORECASE)
+_QUERY = re.compile(rf"\bAction:[ \t]*(?!finish\b){grammar.TOOL}\[(.*)\]", re.IGNORECASE)
 _NOTHING = {"", "none", "null", "nan", "n/a", "[]", "{}"}
 _ERROR = re.compile(
     r"\w*(?:error|exception)\s*[:(]|traceback \(most recent call|HTTP (?:error )?[45]\d\d\b|"
@@ -37,17 +39,27 @@ def no_thought(record: Record) -> bool:
 
 def two_actions(record: Record) -> bool:
     """Two `Action:` parts, even equal ones, two calls in one message, or a list of actions in one line."""
-    own = (grammar.cut_at_observation(reply) for reply in record.replies)
+    own = (grammar.cut_at_observation(reply) for reply in _written(record))
     return any(len(_ACTION.findall(reply)) > 1 or _LISTED.search(reply) for reply in own)
 
 
 def invented_observation(record: Record) -> bool:
-    return any(_INVENTED.search(reply) for reply in record.replies)
+    return any(_INVENTED.search(reply) for reply in _written(record))
+
+
+def hidden_reasoning(record: Record) -> bool:
+    return any(holds_hidden_reasoning(reply) for reply in record.received)
 
 
 def repeated_query(record: Record) -> bool:
-    queries = [normalise(match) for reply in record.replies for match in _first_query(reply)]
+    queries = [normalise(match) for reply in _written(record) for match in _first_query(reply)]
     return len(set(queries)) < len(queries)
+
+
+def unknown_tool(record: Record) -> bool:
+    """Also one that our search is called by: `search.aliases` says so when a row is read."""
+    steps = record.trajectory.steps if record.trajectory else ()
+    return any(step.action is not None and step.action.tool not in ARGUMENTS for step in steps)
 
 
 def empty_observation(record: Record) -> bool:
@@ -64,6 +76,11 @@ def error_observation(record: Record) -> bool:
     return any(_ERROR.match(text) or observations.recorded(text).status is ObservationStatus.ERROR for text in texts)
 
 
+def _written(record: Record) -> Iterator[str]:
+    """The replies, labels and actions in the grammar's form."""
+    return map(dialect.written, record.replies)
+
+
 def _first_query(reply: str) -> list[str]:
     return _QUERY.findall(grammar.cut_at_observation(reply))[:1]
 
@@ -74,6 +91,13 @@ RULES = [
         "A reply holds no usable action: it was refused, and would be refused when served.",
         ((ASK, "Thought: Hm.", f"Observation: {observations.INVALID_ACTION}", FINISH),),
         each(no_action),
+    ),
+    Rule(
+        "unknown_tool",
+        "A tool that the student will not have: it learns to call what nobody answers. Another name of the search is "
+        "told by a line of the recipe, `search.aliases`.",
+        ((ASK, "Thought: I reckon.\nAction: calculate[41 * 10]", "Observation: 410", FINISH),),
+        each(unknown_tool),
     ),
     Rule(
         "no_thought",
@@ -94,6 +118,13 @@ RULES = [
         "The assistant's own turn goes on with an observation: the student learns to invent what a tool would show.",
         ((ASK, f"{SEARCH}\nObservation: It is 12 m deep.", FOUND, FINISH),),
         each(invented_observation),
+    ),
+    Rule(
+        "hidden_reasoning",
+        "A reply still holds what its model thought before it spoke, between marks such as <think>: trained on, it is "
+        "said aloud and prompted again, and an action in it was only a thought.",
+        ((ASK, f"<think>Maybe 12 m?</think>\n{SEARCH}", FOUND, FINISH),),
+        each(hidden_reasoning),
     ),
     Rule(
         "repeated_query",

@@ -39,7 +39,7 @@ def contaminated(records: Sequence[Record], context: Context) -> Iterator[int]:
 
 
 def _text(record: Record) -> str:
-    return "\n".join(turn.text for turn in record.turns)
+    return "\n".join(turn.written for turn in record.turns)
 
 
 def _texts(records: Sequence[Record]) -> list[tuple[int, str]]:

@@ -11,6 +11,7 @@ from sys import intern
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fireact_ray.core.storage.fingerprint import DIGEST_BYTES
 from fireact_ray.core.types import Turn
 from fireact_ray.data.lint.similarity import Sketch
 
@@ -19,6 +20,7 @@ FACTS = [  # of a prepared row, beside the flat columns of its trajectory; null 
     ("thought_chars", pa.int32()),
     ("conversation", pa.binary(16)),
     ("n_trained", pa.int32()),  # tokens
+    ("row_digest", pa.binary(DIGEST_BYTES)),  # of its key and tokens
     ("shingles", pa.list_(pa.uint32())),  # null where near duplicates are not looked for
     ("buckets", pa.list_(pa.uint64())),
 ]

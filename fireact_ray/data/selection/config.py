@@ -1,11 +1,11 @@
-"""The `convert` section of a recipe. Its lines are applied from top to bottom; `selection` makes sieves of them."""
+"""The `convert` section of a recipe. Its lines are applied from top to bottom; `selection` makes filters of them."""
 
 from __future__ import annotations
 
 from collections.abc import Container
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, PositiveInt
 
 from fireact_ray.agent.methods import METHODS
 from fireact_ray.core.settings import Place, Rate, Section, check_name, one_of
@@ -40,13 +40,6 @@ def _is_mix(mix: dict[str, float | None]) -> dict[str, float | None]:
     return mix if mixing.is_shares(mix) else {name: most and int(most) for name, most in mix.items()}
 
 
-def _likeness(value: Any) -> Any:
-    """`false` turns a comparison off, as null does; read as a number it would be a threshold of 0."""
-    if value is True:
-        raise ValueError("give how alike, a number above 0 and at most 1, such as 0.9; null or false: not compared")
-    return None if value is False else value
-
-
 def _keys_of(what: str, known: Container[str]) -> AfterValidator:
     check = check_name(what, known)
 
@@ -58,7 +51,6 @@ def _keys_of(what: str, known: Container[str]) -> AfterValidator:
 
 MethodMix = Annotated[dict[str, float | None], BeforeValidator(_as_mix), _keys_of("method", METHODS)]
 TaskMix = Annotated[dict[str, float | None], BeforeValidator(_as_mix), _keys_of("task", TASKS)]
-Likeness = Annotated[Annotated[float, Field(gt=0, le=1)] | None, BeforeValidator(_likeness)]
 RuleCode = Annotated[str, one_of("lint rule to drop rows by", DROPPABLE)]
 
 
@@ -91,10 +83,10 @@ class ConvertConfig(Section):
     drop: tuple[RuleCode, ...] = ("error_observation", "no_thought")
     min_steps: PositiveInt = 1
     max_steps: PositiveInt | None = None
-    decontaminate: Likeness = 0.9
+    decontaminate: Rate | None = 0.9
     decontaminate_against: tuple[QuestionSet, ...] = ()
     max_length: PositiveInt = 2048
-    near_duplicates: Likeness = None
+    near_duplicates: Rate | None = None
     per_question: Literal["all", "first", "shortest"] = "all"
     methods: MethodMix | None = None
     tasks: TaskMix | None = None

@@ -1,4 +1,4 @@
-"""Rows through named sieves, and the report of what each held back."""
+"""Rows through named filters, and the report of what each held back."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from fireact_ray.core.errors import DataError
 from fireact_ray.data.selection.candidates import Candidate
 
 # What of the rows passes: some of them, each once, in any order.
-Sieve = Callable[[Sequence[Candidate]], list[Candidate]]
+Filter = Callable[[Sequence[Candidate]], list[Candidate]]
 
 
 @dataclass(frozen=True, slots=True)
 class DropReport:
-    """n_in = n_kept + dropped, where a row counts for the first sieve that it did not pass."""
+    """n_in = n_kept + dropped, where a row counts for the first filter that it did not pass."""
 
     n_in: int
     n_kept: int
-    dropped: Mapping[str, int]  # by sieve, in the order applied, sieves that dropped nothing included
+    dropped: Mapping[str, int]  # by filter, in the order applied, filters that dropped nothing included
 
     def __post_init__(self) -> None:
         if self.n_in != self.n_kept + sum(self.dropped.values()):
-            raise DataError(f"Sieves lost rows: {self.n_in} in, {self.n_kept} kept, {dict(self.dropped)} dropped.")
+            raise DataError(f"Filters lost rows: {self.n_in} in, {self.n_kept} kept, {dict(self.dropped)} dropped.")
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {count}" for name, count in self.dropped.items() if count) or "none"
@@ -31,18 +31,18 @@ class DropReport:
     def then(self, after: DropReport) -> DropReport:
         """The report of both, where `after` went on with what this one kept. Raises DataError where it did not."""
         if self.n_kept != after.n_in:
-            raise DataError(f"Sieves lost rows: {self.n_kept} kept, {after.n_in} went on.")
+            raise DataError(f"Filters lost rows: {self.n_kept} kept, {after.n_in} went on.")
         return DropReport(self.n_in, after.n_kept, {**self.dropped, **after.dropped})
 
     def to_dict(self) -> dict[str, Any]:
         return {"n_in": self.n_in, "n_kept": self.n_kept, "dropped": dict(self.dropped)}
 
 
-def sift(rows: Sequence[Candidate], sieves: Mapping[str, Sieve]) -> tuple[list[Candidate], DropReport]:
-    """What passes all sieves, one after the other."""
+def apply_filters(rows: Sequence[Candidate], filters: Mapping[str, Filter]) -> tuple[list[Candidate], DropReport]:
+    """What passes all filters, one after the other."""
     kept, dropped = list(rows), dict[str, int]()
-    for name, sieve in sieves.items():
-        passed = sieve(kept)
+    for name, passes in filters.items():
+        passed = passes(kept)
         dropped[name] = len(kept) - len(passed)
         kept = passed
     return kept, DropReport(len(rows), len(kept), dropped)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.data.selection.candidates import Candidate
-from fireact_ray.data.selection.filters import Sieve
+from fireact_ray.data.selection.filters import Filter
 
 # By name: a share (all add up to 1), a number of rows at most, or None for all. What is not named is left out.
 Mix = Mapping[str, float | None]
@@ -33,18 +33,18 @@ def shortest_per_question(rows: Sequence[Candidate]) -> list[Candidate]:
     return _one_per_question(rows, lambda row: (row.n_steps, row.thought_chars))
 
 
-PER_QUESTION: dict[str, Sieve] = {"first": first_per_question, "shortest": shortest_per_question}
+PER_QUESTION: dict[str, Filter] = {"first": first_per_question, "shortest": shortest_per_question}
 
 
-def named(mix: Mix, group: Group) -> Sieve:
+def named(mix: Mix, group: Group) -> Filter:
     """Only groups that the mix names."""
     return lambda rows: [row for row in rows if group(row) in mix]
 
 
-def counted(mix: Mix, group: Group) -> Sieve:
+def counted(mix: Mix, group: Group) -> Filter:
     """The first rows of each group, as many as the mix allows it."""
 
-    def sieve(rows: Sequence[Candidate]) -> list[Candidate]:
+    def passes(rows: Sequence[Candidate]) -> list[Candidate]:
         taken: Counter[str] = Counter()
         kept = []
         for row in rows:
@@ -54,10 +54,10 @@ def counted(mix: Mix, group: Group) -> Sieve:
                 kept.append(row)
         return kept
 
-    return sieve
+    return passes
 
 
-def shared(mixes: Sequence[tuple[Mix, Group]]) -> Sieve:
+def shared(mixes: Sequence[tuple[Mix, Group]]) -> Filter:
     """Rows in such an order that every front part of it has the shares, as nearly as whole rows allow.
 
     The k-th row of a group with share s comes at (k - 1/2) / s (Sainte-Laguë's method). With two mixes a pair of
@@ -65,7 +65,7 @@ def shared(mixes: Sequence[tuple[Mix, Group]]) -> Sieve:
     that has a share and no row.
     """
 
-    def sieve(rows: Sequence[Candidate]) -> list[Candidate]:
+    def passes(rows: Sequence[Candidate]) -> list[Candidate]:
         by_cell = defaultdict[tuple[str, ...], list[Candidate]](list)
         for row in rows:
             by_cell[tuple(group(row) for _, group in mixes)].append(row)
@@ -82,13 +82,13 @@ def shared(mixes: Sequence[tuple[Mix, Group]]) -> Sieve:
             ends.append((len(members) + 0.5) / share)
         return [row for place, _, row in sorted(places, key=lambda p: p[:2]) if place < min(ends)]
 
-    return sieve
+    return passes
 
 
-def first(n: int) -> Sieve:
+def first(n: int) -> Filter:
     """The first n rows. Raises DataError where there are fewer: n is what a result is compared by."""
 
-    def sieve(rows: Sequence[Candidate]) -> list[Candidate]:
+    def passes(rows: Sequence[Candidate]) -> list[Candidate]:
         if len(rows) < n:
             raise DataError(
                 f"convert.n = {n}, but only {len(rows)} rows are left to choose from. "
@@ -96,7 +96,7 @@ def first(n: int) -> Sieve:
             )
         return list(rows[:n])
 
-    return sieve
+    return passes
 
 
 def is_shares(mix: Mix) -> bool:
@@ -107,7 +107,7 @@ def is_shares(mix: Mix) -> bool:
 
 def _one_per_question(rows: Sequence[Candidate], rank: Callable[[Candidate], object]) -> list[Candidate]:
     best: dict[tuple[str, str], Candidate] = {}
-    for row in sorted(rows, key=lambda row: (rank(row), row.trajectory_id)):  # type: ignore[arg-type,return-value]
+    for row in sorted(rows, key=lambda row: (rank(row), row.trajectory_id)):
         best.setdefault((row.task, row.question_id), row)
     chosen = {id(row) for row in best.values()}
     return [row for row in rows if id(row) in chosen]

@@ -20,7 +20,7 @@ from fireact_ray.data.lint.similarity import like_an_earlier
 from fireact_ray.data.selection import mixing
 from fireact_ray.data.selection.candidates import Candidate
 from fireact_ray.data.selection.config import ConvertConfig
-from fireact_ray.data.selection.filters import DropReport, Sieve, sift
+from fireact_ray.data.selection.filters import DropReport, Filter, apply_filters
 
 Line = Callable[[Trajectory], bool]  # whether it leaves the row out
 
@@ -47,35 +47,35 @@ def dropped_by(row: Trajectory, by: Mapping[str, Line]) -> str | None:
 
 def choose(rows: Iterable[Candidate], config: ConvertConfig, seed: int) -> tuple[list[Candidate], DropReport]:
     """What is trained on. Raises DataError where there are fewer rows than the section asks for."""
-    distinct: dict[str, Sieve] = {"duplicate": _distinct}
+    distinct: dict[str, Filter] = {"duplicate": _distinct}
     if (threshold := config.near_duplicates) is not None:
         distinct["near_duplicate"] = _dissimilar(threshold)
     # In the order of their keys, so that it does not matter in which files the rows lie.
-    left, doubles = sift(sorted(rows, key=lambda row: row.trajectory_id), distinct)
+    left, doubles = apply_filters(sorted(rows, key=lambda row: row.trajectory_id), distinct)
     if not (draw := _draw(config)):
         return left, doubles
-    drawn, left_out = sift(mixing.in_seeded_order(left, seed), draw)
+    drawn, left_out = apply_filters(mixing.in_seeded_order(left, seed), draw)
     return drawn, doubles.then(left_out)
 
 
-def _draw(config: ConvertConfig) -> dict[str, Sieve]:
-    sieves: dict[str, Sieve] = {}
+def _draw(config: ConvertConfig) -> dict[str, Filter]:
+    filters: dict[str, Filter] = {}
     if config.per_question != "all":
-        sieves["per_question"] = mixing.PER_QUESTION[config.per_question]
+        filters["per_question"] = mixing.PER_QUESTION[config.per_question]
     shares: list[tuple[mixing.Mix, mixing.Group]] = []
     for name, mix, group in (("methods", config.methods, _method), ("tasks", config.tasks, _task)):
         if mix is None:
             continue
-        sieves[name] = mixing.named(mix, group)
+        filters[name] = mixing.named(mix, group)
         if mixing.is_shares(mix):
             shares.append((mix, group))
         elif any(most is not None for most in mix.values()):
-            sieves[f"{name}_quota"] = mixing.counted(mix, group)
+            filters[f"{name}_quota"] = mixing.counted(mix, group)
     if shares:
-        sieves["shares"] = mixing.shared(shares)
+        filters["shares"] = mixing.shared(shares)
     if config.n is not None:
-        sieves["n"] = mixing.first(config.n)
-    return sieves
+        filters["n"] = mixing.first(config.n)
+    return filters
 
 
 def _has(fault: Fault, min_f1: float | None) -> Line:
@@ -96,12 +96,12 @@ def _distinct(rows: Sequence[Candidate]) -> list[Candidate]:
     return list(by_conversation.values())
 
 
-def _dissimilar(threshold: float) -> Sieve:
-    def sieve(rows: Sequence[Candidate]) -> list[Candidate]:
+def _dissimilar(threshold: float) -> Filter:
+    def passes(rows: Sequence[Candidate]) -> list[Candidate]:
         found = like_an_earlier((row.sketch for row in rows if row.sketch is not None), threshold)
         return [row for place, row in enumerate(rows) if place not in found]
 
-    return sieve
+    return passes
 
 
 def _method(row: Candidate) -> str:

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from fireact_ray.core.json_text import parse
 from fireact_ray.demo.nano import stream
 from fireact_ray.demo.nano.architecture import nano_config, nano_model
 from fireact_ray.demo.nano.scenes import FreshWords
@@ -115,7 +116,7 @@ def _create(seed: int) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
 
 def _load(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, list[dict[str, Any]]]:
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    history = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    history = parse((folder / "card.json").read_bytes())
     return model, AutoTokenizer.from_pretrained(folder), history
 
 

@@ -10,6 +10,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fireact_ray.core.json_text import parse
+
 
 @dataclass(slots=True)
 class SeenCall:
@@ -44,4 +46,4 @@ class CallLog:
 def read_calls(path: Path) -> list[SeenCall]:
     """In the order in which they ended."""
     with path.open(encoding="utf-8") as lines:
-        return [SeenCall(**json.loads(line)) for line in lines]
+        return [SeenCall(**parse(line)) for line in lines]

@@ -1,4 +1,4 @@
-"""What rows take, one amount beside the other: numbers for rows that are there, ranges for rows to come."""
+"""What rows take, one amount beside the other: numbers for written rows, ranges for pending ones."""
 
 from __future__ import annotations
 

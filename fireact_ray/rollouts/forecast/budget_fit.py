@@ -12,7 +12,7 @@ from fireact_ray.rollouts.forecast.estimate import Estimate
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """One limit of the budget. `spent`: of the whole run until now; `need`: what is to come. None: unknown."""
+    """One limit of the budget. `spent`: of the whole run until now; `need`: what remains. None: unknown."""
 
     name: str
     limit: float
@@ -29,13 +29,13 @@ class Fit:
 
     @property
     def is_certain(self) -> bool:
-        """Even the upper end of what is to come fits."""
+        """Even the upper end of what remains fits."""
         return self.spent is not None and self.need is not None and self.spent + self.need.high <= self.limit
 
 
 def fits(estimate: Estimate, limits: BudgetLimits, spent: Spent, price: Price | None) -> list[Fit]:
     """Every limit that is set. `spent` holds the teacher's evaluation too, as the budget does."""
-    more, binding = estimate.to_come, estimate.binding
+    more, binding = estimate.remaining, estimate.binding
     cost_usd = None if price is None else price.cost_usd(spent.usage)
     tokens = known(lambda prompt, completion: prompt + completion, more.prompt_tokens, more.completion_tokens)
     hours = None if binding is None else estimate.hours[binding]

@@ -27,7 +27,7 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RateLimits:
     """What bounds the speed: the provider's limits, `calls` at a time, searches. None: no limit known."""
 
     limits: QuotaLimits
@@ -37,16 +37,16 @@ class Pace:
 
 @dataclass(frozen=True)
 class Estimate:
-    """`taken`: what is paid already, rows that are not whole included; `to_come`: beside that.
+    """`taken`: what is paid already, rows that are not whole included; `remaining`: beside that.
 
-    `measured`: questions per method. `hours`: of what is to come at each limit alone, by the limit's key in a recipe.
+    `measured`: questions per method. `hours`: what remains, at each limit alone, by the limit's key in a recipe.
     """
 
-    n_there: int
+    n_done: int
     pending: Mapping[str, Pending]
     measured: Mapping[str, int]
     taken: Amounts[Known]
-    to_come: Amounts[Range | None]
+    remaining: Amounts[Range | None]
     hours: Mapping[str, Range | None]
 
     @property
@@ -54,9 +54,9 @@ class Estimate:
         return sum(pending.rows for pending in self.pending.values())
 
     @property
-    def in_all(self) -> Amounts[Range | None]:
+    def total(self) -> Amounts[Range | None]:
         """The whole bill."""
-        return combined(lambda taken, more: more.each(lambda x: x + taken), self.taken, self.to_come)
+        return combined(lambda taken, more: more.each(lambda x: x + taken), self.taken, self.remaining)
 
     @property
     def unmeasured(self) -> list[str]:
@@ -76,28 +76,28 @@ def estimate(
     pilot: Pilot,
     pending: Mapping[str, Pending],
     ceilings: Mapping[str, Amounts[Range | None]],
-    begun: Amounts[Known],
-    pace: Pace,
+    unfinished: Amounts[Known],
+    rate_limits: RateLimits,
 ) -> Estimate:
-    """`ceilings`: one row of each method (see `ceiling`); `begun`: what is paid of rows that are pending."""
+    """`ceilings`: one row of each method (see `ceiling`); `unfinished`: what is paid of rows that are pending."""
     pending = {method: rows for method, rows in pending.items() if rows.rows}
     whole = [
         _measured(rows, pilot.by_method[method]) if method in pilot.by_method else _bounded(rows, ceilings[method])
         for method, rows in pending.items()
     ]
     nothing = Range(0.0, 0.0, 0.0)
-    to_come = combined(
+    remaining = combined(
         lambda paid, *ranges: sum(ranges, nothing).each(lambda x: max(0.0, x - paid)),
-        begun,
+        unfinished,
         *whole,
     )
     return Estimate(
-        n_there=pilot.n_rows,
+        n_done=pilot.n_rows,
         pending=pending,
         measured={method: len(questions) for method, questions in pilot.by_method.items()},
-        taken=summed([pilot.taken, begun]),
-        to_come=to_come,
-        hours=_hours(to_come, sum(rows.rows for rows in pending.values()), pace),
+        taken=summed([pilot.taken, unfinished]),
+        remaining=remaining,
+        hours=_hours(remaining, sum(rows.rows for rows in pending.values()), rate_limits),
     )
 
 
@@ -145,22 +145,22 @@ def _sum_of_pending(pending: Pending, values: Sequence[float]) -> Range:
     return Range(max(0.0, expected - half), expected, expected + half)
 
 
-def _hours(need: Amounts[Range | None], n_rows: int, pace: Pace) -> dict[str, Range | None]:
-    limits = pace.limits
+def _hours(need: Amounts[Range | None], n_rows: int, rate_limits: RateLimits) -> dict[str, Range | None]:
+    limits = rate_limits.limits
     tokens = known(lambda prompt, completion: prompt + completion, need.prompt_tokens, need.completion_tokens)
     per_hour = {
-        "generate.concurrency": (_occupied_s(need, n_rows, pace), 3600 * max(1, min(pace.calls, n_rows))),
+        "generate.concurrency": (_occupied_s(need, n_rows, rate_limits), 3600 * max(1, min(rate_limits.calls, n_rows))),
         "teacher.quota.max_concurrency": (need.model_s, known(lambda n: 3600 * n, limits.max_concurrency)),
         "teacher.quota.requests_per_minute": (need.calls, known(lambda n: 60 * n, limits.requests_per_minute)),
         "teacher.quota.tokens_per_minute": (tokens, known(lambda n: 60 * n, limits.tokens_per_minute)),
-        "search.rate.per_second": (need.searches, known(lambda n: 3600 * n, pace.searches_per_second)),
+        "search.rate.per_second": (need.searches, known(lambda n: 3600 * n, rate_limits.searches_per_second)),
     }
     return {name: known(_divided, amount, rate) for name, (amount, rate) in per_hour.items() if rate is not None}
 
 
-def _occupied_s(need: Amounts[Range | None], n_rows: int, pace: Pace) -> Range | None:
+def _occupied_s(need: Amounts[Range | None], n_rows: int, rate_limits: RateLimits) -> Range | None:
     """While a row searches, another one calls the teacher; where each row has a slot to itself, none does."""
-    return need.model_s if n_rows > pace.calls else need.row_s
+    return need.model_s if n_rows > rate_limits.calls else need.row_s
 
 
 def _divided(amount: Range, rate: float) -> Range:

@@ -1,4 +1,4 @@
-"""Trajectories that are there -> what a row takes: nothing is assumed where something was measured."""
+"""Written trajectories -> what a row takes: nothing is assumed where something was measured."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def spread(items: Sequence[T], n: int) -> list[T]:
     return [items[i * len(items) // n] for i in range(n)]
 
 
-def begun(spent: Spent, price: Price | None) -> Amounts[Known]:
-    """The paid replies of rows that are not whole, without their searches and seconds."""
+def paid_amounts(spent: Spent, price: Price | None) -> Amounts[Known]:
+    """What paid replies of unfinished rows took; searches and seconds are not known of them and count as none."""
     cost_usd = price.cost_usd(spent.usage) if price else None
     return Amounts(spent.calls, spent.usage.prompt_tokens, spent.usage.completion_tokens, cost_usd, 0, 0, 0)
 

@@ -29,7 +29,7 @@ def forecast_text(estimate: Estimate, fits: Sequence[Fit], *, may_shrink: bool =
 
 
 def _about_rows(estimate: Estimate) -> list[str]:
-    n_done, n_pending = estimate.n_there, estimate.n_pending
+    n_done, n_pending = estimate.n_done, estimate.n_pending
     rows = f"{n_done + n_pending} rows planned, {n_done} done, {n_pending} pending"
     measured = ", ".join(f"{method} on {n}" for method, n in estimate.measured.items())
     lines = [rows, f"measured: {measured} questions; low and high: 95 %" if measured else "measured: nothing"]
@@ -43,11 +43,11 @@ def _table(estimate: Estimate) -> str:
     cells = []
     for name, label in _AMOUNTS.items():
         show = usd_text if name == "cost_usd" else count_text
-        there: Known = getattr(estimate.taken, name)
-        more: Range | None = getattr(estimate.to_come, name)
-        whole: Range | None = getattr(estimate.in_all, name)
+        done: Known = getattr(estimate.taken, name)
+        more: Range | None = getattr(estimate.remaining, name)
+        whole: Range | None = getattr(estimate.total, name)
         low, high = (None, None) if more is None else (more.low, more.high)
-        cells.append([label, show(there), _expected(more, show), show(low), show(high), _expected(whole, show)])
+        cells.append([label, show(done), _expected(more, show), show(low), show(high), _expected(whole, show)])
     return markdown_table(_HEADER, cells)
 
 

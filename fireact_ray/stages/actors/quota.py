@@ -96,7 +96,7 @@ class QuotaActor:
             dead = await asyncio.to_thread(_dead_jobs)
             async with self._opening:
                 for run in left_behind(self._jobs, dead):
-                    logger.warning("%s: its driver died; its account is closed", run)
+                    logger.warning("%s: the driver of this run died; its account is closed", run)
                     await self.close(run)
                 if not self._gate.ledger.runs:
                     await asyncio.to_thread(ray.kill, me)

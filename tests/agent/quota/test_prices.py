@@ -63,3 +63,9 @@ def test_a_bad_price_file_is_an_input_error(tmp_path, text):
         read_prices(str(tmp_path / "p.yaml"))
     with pytest.raises(InputError, match="cannot be read"):
         read_prices(str(tmp_path / "missing.yaml"))
+
+
+def test_all_problems_of_a_price_file_are_named_by_their_keys(tmp_path):
+    (tmp_path / "p.yaml").write_text("as_of: 2026-01-01\nhosts: {h: {m: {prompt: -1, completion: 1}}}\nhost: {}")
+    with pytest.raises(InputError, match=r"hosts\.h\.m\.prompt: input should be .* found -1\. host: unknown key"):
+        read_prices(str(tmp_path / "p.yaml"))

@@ -1,7 +1,8 @@
 from fakes import finished_trajectory as trajectory
 
-from fireact_ray.core.storage.compaction import drop_compacted, plan_compactions
-from fireact_ray.core.storage.folder import Folder, read_trajectories, write_trajectories
+from fireact_ray.core.storage.compaction import compactions_of, drop_compacted
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories, write_trajectories
 
 KEYS = [f"{i:02x}{'0' * 14}" for i in range(0, 256, 4)]
 
@@ -16,7 +17,7 @@ def filled(tmp_path) -> Folder:
 
 def test_small_parts_become_one_with_each_key_once_in_order(tmp_path):
     folder = filled(tmp_path)
-    (merge,) = plan_compactions(folder)
+    (merge,) = compactions_of(folder)
     name = merge.run()
     assert folder.read_table(name)["trajectory_id"].to_pylist() == KEYS
     assert len(read_trajectories(folder)) == len(KEYS)  # the old parts stand beside it: still each key once
@@ -28,7 +29,7 @@ def test_small_parts_become_one_with_each_key_once_in_order(tmp_path):
 def test_what_does_not_fit_into_one_part_is_split_by_key(tmp_path):
     folder = filled(tmp_path)
     n_bytes = sum(folder.size(name) for name in folder.names(".parquet"))
-    merges = plan_compactions(folder, max_part_bytes=n_bytes // 4 + 1)
+    merges = compactions_of(folder, max_part_bytes=n_bytes // 4 + 1)
     parts = [folder.read_table(merge.run())["trajectory_id"].to_pylist() for merge in merges]
     assert len(parts) == 4
     assert [key for part in parts for key in part] == KEYS
@@ -36,4 +37,4 @@ def test_what_does_not_fit_into_one_part_is_split_by_key(tmp_path):
 
 
 def test_an_empty_folder_needs_no_merge(tmp_path):
-    assert plan_compactions(Folder(str(tmp_path / "nowhere"))) == []
+    assert compactions_of(Folder(str(tmp_path / "nowhere"))) == []

@@ -12,7 +12,8 @@ from fakes import question
 from fireact_ray.cli.app import app
 from fireact_ray.cli.main import run_guarded
 from fireact_ray.core.errors import DataError
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Score, StopReason, Trajectory
 from fireact_ray.core.utils.interrupts import interrupts_heeded, interrupts_wait
 
@@ -175,7 +176,7 @@ COMMANDS = {
     "status": (["status", "runs/x", "--watch"], "fireact_ray.cli.status.watch_status"),
     "doctor": (["doctor", "runs/x"], "fireact_ray.rollouts.audit.audit"),
     "import": (["import", "demo", "rows.json"], "fireact_ray.stages.import_file.import_file"),
-    "plan": (["plan", "demo"], "fireact_ray.stages.plan.plan_costs"),
+    "plan": (["plan", "demo"], "fireact_ray.stages.forecast.forecast_costs"),
     "convert": (["convert", "demo"], "fireact_ray.stages.convert._choose"),
 }
 

@@ -1,13 +1,20 @@
 """Prepared blocks in, the folder of a dataset out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
+from fakes import ByteTokenizer, finished_trajectory
 
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
+from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA, to_table
 from fireact_ray.data.dataset import folder as dataset
-from fireact_ray.data.dataset.folder import histograms, last_of_each_key, read_facts, write_rows
-from fireact_ray.data.dataset.prepare import prepared_schema
+from fireact_ray.data.dataset.folder import histograms, manifest, read_facts, write_rows
+from fireact_ray.data.dataset.prepare import prepare, prepared_schema
+from fireact_ray.data.selection.config import ConvertConfig
+from fireact_ray.data.selection.selection import lines
+from fireact_ray.rendering import make_renderer
+from fireact_ray.training.data import load_dataset
 
 
 def block(*keys: str, dropped: str | None = None) -> pa.Table:
@@ -20,11 +27,6 @@ def block(*keys: str, dropped: str | None = None) -> pa.Table:
 
 def of(*tables: pa.Table):
     return [lambda table=table: table for table in tables]
-
-
-def test_of_a_key_that_landed_twice_the_last_row_counts():
-    rows = pa.concat_tables([block("a", "b"), block("b", "c"), block("a")])
-    assert last_of_each_key(rows).tolist() == [False, False, True, True, True]
 
 
 def test_facts_are_everything_but_ids_and_masks():
@@ -54,3 +56,16 @@ def test_lengths_are_counted_of_rows_in_the_dataset_and_of_those_that_are_too_lo
         "kept": {"64": 2},
         "too_long": {"64": 1},
     }
+
+
+def test_the_manifest_names_the_fingerprint_that_training_finds_in_the_rows(tmp_path):
+    renderer, config = make_renderer("plain", ByteTokenizer()), ConvertConfig()
+    whole = finished_trajectory()
+    rows = [replace(whole, trajectory_id=key, steps=whole.steps[1:]) for key in "cab"]
+    tables = [prepare(to_table(part), lines(config), config, renderer) for part in (rows[:2], rows[2:])]
+    folder = Folder(str(tmp_path))
+    write_rows(folder, of(*tables), [np.array([True, True]), np.array([True])])
+    folder.write_json("manifest.json", manifest(pa.concat_tables(read_facts(of(*tables))), renderer))
+    data = load_dataset(tmp_path)
+    assert data.fingerprint == folder.read_json("manifest.json")["fingerprint"]
+    assert [row.trajectory_id for row in data.rows] == ["a", "b", "c"]

@@ -30,7 +30,7 @@ def prepared(rows: list[Trajectory], **settings) -> pa.Table:
 def test_a_dropped_row_names_its_line_and_has_no_tokens():
     dropped, kept = prepared([WHOLE, replace(GOOD, trajectory_id="b")]).to_pylist()
     assert (dropped["trajectory_id"], dropped["dropped"]) == ("a", "no_action")
-    for name in ("input_ids", "loss_mask", "length", "n_trained", "conversation", "thought_chars"):
+    for name in ("input_ids", "loss_mask", "length", "n_trained", "row_digest", "conversation", "thought_chars"):
         assert dropped[name] is None
         assert kept[name] is not None
     assert (kept["trajectory_id"], kept["dropped"]) == ("b", None)

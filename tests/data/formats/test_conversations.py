@@ -3,9 +3,10 @@ import json
 import pytest
 
 from fireact_ray.core.types import Action, Observation
-from fireact_ray.data.formats.conversations import Message, read_rows, read_turns
+from fireact_ray.data.formats.conversations import read_conversation, read_rows
 from fireact_ray.data.formats.files import numbered_rows
 from fireact_ray.data.formats.importers import import_trajectories
+from fireact_ray.data.formats.messages import Message
 from fireact_ray.data.formats.transcript import NoTranscript
 
 ASK = "How deep is Lake Tarn?"
@@ -19,6 +20,10 @@ TURNS = (
     Message("observation", FOUND),
     Message("assistant", FINISH),
 )
+
+
+def read_turns(row: object) -> tuple[Message, ...]:
+    return read_conversation(row).turns
 
 
 def tool_call(name: str, arguments: str) -> dict:
@@ -64,7 +69,8 @@ ROWS = {
 
 @pytest.mark.parametrize("name", ROWS)
 def test_an_episode_reads_the_same_in_every_format(name):
-    assert read_turns(ROWS[name]) == TURNS
+    turns = read_turns(ROWS[name])
+    assert [(turn.role, turn.written) for turn in turns] == [(turn.role, turn.text) for turn in TURNS]
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -92,9 +98,9 @@ def test_with_tools_a_plain_reply_is_the_answer_and_arguments_stay_what_they_are
     assert read_turns(row) == (
         Message("system", "Use tools."),
         Message("user", ASK),
-        Message("assistant", 'Action: search[{"query": "a", "k": 3}]\nAction: search[no json]'),
+        Message("assistant", "", (Action("search", '{"query": "a", "k": 3}'), Action("search", "no json"))),
         Message("observation", FOUND),
-        Message("assistant", "Action: finish[410 m]"),
+        Message("assistant", "", (Action("finish", "410 m"),)),
     )
 
 
@@ -109,7 +115,7 @@ def test_sharegpt_has_calls_of_its_own_and_a_system_field():
     assert read_turns(row) == (
         Message("system", "Use tools."),
         Message("user", ASK),
-        Message("assistant", "Action: search[Lake Tarn]"),
+        Message("assistant", "", (Action("search", "Lake Tarn"),)),
     )
 
 
@@ -118,10 +124,10 @@ def test_sharegpt_has_calls_of_its_own_and_a_system_field():
     [
         (3, "expected 'messages'"),
         ({"messages": "x"}, "'messages' is no list"),
-        ({"messages": [{"role": "user", "content": None}]}, "role 'user' has no text"),
+        ({"messages": [{"role": "user", "content": None}]}, "message 1 has no text"),
         ({"messages": [{"role": "narrator", "content": "x"}]}, "unknown role 'narrator'"),
         ({"messages": [{"role": "assistant", "content": "", "tool_calls": [{}]}]}, "has no name"),
-        ({"conversations": [{"from": "gpt"}]}, "from 'gpt' has no text"),
+        ({"conversations": [{"from": "gpt"}]}, "message 1 has no text"),
         ({"conversations": [{"from": "function_call", "value": "search"}]}, "is no JSON"),
         ({"instruction": "x", "output": 3}, "'output' is no text"),
     ],

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from fakes import question
+from hostile import HOSTILE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fireact_ray.core import observations
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.grammar import canonical_argument, canonical_line, neutralise
+from fireact_ray.core.reasoning import split_reasoning
 from fireact_ray.core.types import Action, Observation, Score, Step, StopReason, Trajectory, Usage
 from fireact_ray.data.examples import plain_steps
 from fireact_ray.data.formats.exporters import FORMATS, alpaca_row, chat_row, sharegpt_row, tools_row
@@ -130,15 +132,36 @@ def test_a_step_without_an_action_is_no_training_row(row):
 
 
 LINE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
-HOSTILE = st.sampled_from(
-    ["</tool_call>", '{"a": [1', "]]", "[x", "<|im_end|>", "```", "\\n", "reward = True", "Observation x", "Ünï 中"]
+PIECE = st.sampled_from(
+    [
+        *("</tool_call>", "<tool_call>", '{"name": "x", "arguments": {}}', '{"a": [1', "]]", "[x", "<|im_end|>", "```"),
+        *("\\n", "reward = True", "Observation x", "Ünï 中", "Answer:", "Final Answer: 7", "**Answer:** 7", "Action:"),
+        *(
+            "Class Action: it ran",
+            "Action: search x",
+            "action: search[x]",
+            "\\boxed{7}",
+            "<answer>7</answer>",
+            "Question:",
+        ),
+        *("<tool_response>", "[TOOL_CALLS]", "A. Ossel", "(B) Tarn", "Observation", "None", "null", "Action Input: x"),
+        *HOSTILE.values(),
+    ]
 )
-PIECES = st.lists(st.one_of(LINE, HOSTILE), min_size=1, max_size=3).map(" ".join)
-_READ_OTHERWISE = re.compile(r"\b(Thought|Action|Answer):|<tool_call>|do a reflection|reward =|solved the task")
-THOUGHTS = PIECES.map(canonical_line).filter(lambda text: not _READ_OTHERWISE.search(text))
-ARGUMENTS = PIECES.map(canonical_argument).filter(lambda text: text and not _READ_OTHERWISE.search(text))
+PIECES = st.lists(st.one_of(LINE, PIECE), min_size=1, max_size=3).map(" ".join)
+# What `Format.lost` names: labels in a thought, calls at its beginning, marks of hidden reasoning, a box around all.
+_LOST = re.compile(r"\bThought:|\bAction:[ \t]*\w+[ \t]*\[|^<tool_call>|do a reflection|reward =|solved the task")
+_WRAPPED = re.compile(r"[$ ]*\\boxed\{.*\}[$ ]*|<answer>.*</answer>")
+
+
+def is_kept(text: str) -> bool:
+    return not _LOST.search(text) and split_reasoning(text)[1] is text
+
+
+THOUGHTS = PIECES.map(canonical_line).filter(is_kept)
+ARGUMENTS = PIECES.map(canonical_argument).filter(lambda text: text and is_kept(text) and not _WRAPPED.fullmatch(text))
 OBSERVATIONS = PIECES.map(lambda text: neutralise(text, 500)).filter(
-    lambda text: text not in ("", "None") and not _READ_OTHERWISE.search(text)
+    lambda text: text not in ("", "None") and is_kept(text)
 )
 
 
@@ -151,7 +174,7 @@ def trajectories(draw):
         OBSERVATIONS,
     )
     last = Step(draw(THOUGHTS), Action("finish", draw(ARGUMENTS)), None)
-    asked = draw(LINE.map(canonical_line).filter(lambda text: text and not text.startswith("Observation")))
+    asked = draw(PIECES.map(canonical_line).filter(bool))
     return replace(TWO_STEPS, question=question(asked), steps=(*draw(st.lists(found, max_size=3)), last))
 
 
@@ -175,6 +198,24 @@ def reread(name: str, rows: list[Trajectory], folder: Path) -> list[Trajectory]:
 def test_what_is_exported_reads_back_as_it_was(name, tmp_path_factory, rows):
     read = reread(name, rows, tmp_path_factory.mktemp("x"))
     assert [told(row) for row in read] == [told(row) for row in rows]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    ("thought", "query"),
+    [
+        ("The film is Class Action: it ran in 1991.", "Class Action: the trial"),
+        ("I could call Action: search[Ulm] or not.", "Tarn"),
+        ("I look.", "what does Action: search[Ulm] mean"),
+        ("Thought: I look. Thought: Do I?", "Answer: Tarn"),
+        ("I look. Answer: 7", "a </tool_call> in a text"),
+    ],
+)
+def test_rows_whose_texts_quote_labels_come_back(name, thought, query, tmp_path):
+    first, last = TWO_STEPS.steps
+    steps = (replace(first, thought=thought, action=Action("search", query)), replace(last, thought=thought))
+    (read,) = reread(name, [replace(TWO_STEPS, steps=steps)], tmp_path)
+    assert [step.action for step in read.steps] == [Action("search", query), Action("finish", "410 m")]
 
 
 def test_our_parquet_loses_nothing(tmp_path):

@@ -138,7 +138,8 @@ REJECTED = {
     "two_actions": chat("Thought: a.\nAction: search[b]\nAction: search[c]", FOUND, FINISH, RIGHT),
     "after_finish": chat(FINISH, FOUND, FINISH, RIGHT),
     "bad_reward": chat(FINISH, "Observation: Episode finished, reward = 0.5"),
-    "bad_turns": {"messages": [*chat(SEARCH)["messages"], *chat(FINISH)["messages"][1:]]},
+    "same_role_twice": {"messages": [*chat(SEARCH)["messages"], *chat(FINISH)["messages"][1:]]},
+    "bad_turns": chat(SEARCH, "Go on.", FINISH, RIGHT),
     "unparsable": {"messages": [{"role": "user", "content": None}]},
 }
 

@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.storage.folder import Folder, write_trajectories
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Action, Observation, ObservationStatus, Question, Score, Step, StopReason, Trajectory
 from fireact_ray.data.formats.records import Record, read_questions, read_records, record_of
 from fireact_ray.data.lint import RULES
@@ -19,24 +20,27 @@ RELEASED = Path(__file__).parents[4] / "shared/data/fireact/finetune"
 DEV = Path(__file__).parents[4] / "shared/data/questions/hotpotqa_dev.json"
 
 
-def written(path: Path, *rows: tuple[str, ...]) -> str:
-    """Chat rows, one a line; a row's turns begin with the user's."""
+def written(path: Path, *rows: tuple[str, ...], system: str = "") -> str:
+    """Chat rows, one a line; a row's turns begin with the user's, but for a system text."""
     roles = ["user", "assistant"] * 20
-    chats = [{"messages": [{"role": r, "content": t} for r, t in zip(roles, row, strict=False)]} for row in rows]
+    head = [{"role": "system", "content": system}] if system else []
+    chats = [{"messages": head + [{"role": r, "content": t} for r, t in zip(roles, row, strict=False)]} for row in rows]
     path.write_text("\n".join(map(json.dumps, chats)))
     return str(path)
 
 
-def found(tmp_path: Path, *rows: tuple[str, ...], context: Context | None = None) -> dict[str, tuple[int, ...]]:
+def found(
+    tmp_path: Path, *rows: tuple[str, ...], context: Context | None = None, system: str = ""
+) -> dict[str, tuple[int, ...]]:
     """What the lint finds in the rows: codes with row numbers, of the rules that found anything."""
-    report = lint(read_records(written(tmp_path / "rows.jsonl", *rows)), context or Context())
+    report = lint(read_records(written(tmp_path / "rows.jsonl", *rows, system=system)), context or Context())
     return {code: numbers for code, numbers in report.rows.items() if numbers}
 
 
 @pytest.mark.parametrize("code", RULES)
 def test_every_rule_finds_its_own_example_and_says_why_it_matters(code, tmp_path):
     rule = RULES[code]
-    report = found(tmp_path, *rule.example, context=Context(questions=[ASK]))
+    report = found(tmp_path, *rule.example, context=Context(questions=[ASK]), system=rule.system)
     assert report[code] == (len(rule.example),)
     assert rule.code == code
     assert rule.reason.endswith(".")

@@ -2,17 +2,17 @@ import pytest
 
 from fireact_ray.core.errors import DataError
 from fireact_ray.data.selection.candidates import Candidate
-from fireact_ray.data.selection.filters import DropReport, sift
+from fireact_ray.data.selection.filters import DropReport, apply_filters
 
 ROWS = [Candidate(str(i), "jsonl", "q", "react", i, 1, 1, b"") for i in range(6)]
 
 
-def test_a_row_counts_for_the_first_sieve_that_it_does_not_pass():
-    sieves = {
+def test_a_row_counts_for_the_first_filter_that_it_does_not_pass():
+    filters = {
         "even": lambda rows: [row for row in rows if row.attempt % 2 == 0],
         "small": lambda rows: [row for row in rows if row.attempt < 3],
     }
-    kept, report = sift(ROWS, sieves)
+    kept, report = apply_filters(ROWS, filters)
     assert [row.attempt for row in kept] == [0, 2]
     assert report.to_dict() == {"n_in": 6, "n_kept": 2, "dropped": {"even": 3, "small": 1}}
 
@@ -25,6 +25,6 @@ def test_reports_add_up_or_are_refused():
         DropReport(6, 4, {"a": 2}).then(DropReport(3, 3, {}))
 
 
-def test_a_sieve_that_makes_rows_up_is_refused():
-    with pytest.raises(DataError, match="Sieves lost rows"):
+def test_a_filter_that_makes_rows_up_is_refused():
+    with pytest.raises(DataError, match="Filters lost rows"):
         DropReport(1, 2, {"a": 0})

@@ -49,8 +49,8 @@ def test_of_each_question_the_earliest_or_the_shortest_row():
 
 
 def test_only_what_is_named_is_taken():
-    sieve = mixing.named({"react": None, "cot": None}, method)
-    assert by_method(sieve(rows(react=3, cot=2, reflexion=4))) == {"react": 3, "cot": 2}
+    passes = mixing.named({"react": None, "cot": None}, method)
+    assert by_method(passes(rows(react=3, cot=2, reflexion=4))) == {"react": 3, "cot": 2}
 
 
 def test_counts_are_upper_bounds():

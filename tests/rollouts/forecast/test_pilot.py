@@ -6,7 +6,7 @@ from fakes import finished_trajectory, question
 from fireact_ray.agent.quota.budget import Price, Spent
 from fireact_ray.core.types import Action, Observation, Step, Usage
 from fireact_ray.rollouts.forecast.amounts import Amounts
-from fireact_ray.rollouts.forecast.pilot import Pilot, begun, spread
+from fireact_ray.rollouts.forecast.pilot import Pilot, paid_amounts, spread
 
 PRICE = Price(1.0, 10.0)
 
@@ -51,8 +51,8 @@ def test_a_reply_that_was_paid_but_is_no_step_counts():
 def test_money_without_a_price_is_unknown_and_not_0():
     pilot = Pilot.of([row("a", "q1")], {}, None)
     assert (pilot.taken.calls, pilot.taken.cost_usd) == (2, None)
-    assert begun(Spent(1, Usage(5, 5)), None).cost_usd is None
-    assert begun(Spent(), None).cost_usd is None
+    assert paid_amounts(Spent(1, Usage(5, 5)), None).cost_usd is None
+    assert paid_amounts(Spent(), None).cost_usd is None
 
 
 def test_tokens_that_one_server_did_not_count_are_unknown_for_all():

@@ -5,7 +5,7 @@ from fireact_ray.agent.quota.ledger import QuotaLimits
 from fireact_ray.core.types import Usage
 from fireact_ray.rollouts.forecast.amounts import Amounts, Range
 from fireact_ray.rollouts.forecast.budget_fit import fits
-from fireact_ray.rollouts.forecast.estimate import Pace, Pending, estimate
+from fireact_ray.rollouts.forecast.estimate import Pending, RateLimits, estimate
 from fireact_ray.rollouts.forecast.pilot import Pilot
 from fireact_ray.rollouts.forecast.text import forecast_text
 
@@ -15,8 +15,8 @@ PRICE = Price(2.0, 8.0)
 def measured(cost_usd: float | None = 0.01):
     row = Amounts(3, 4000, 100, cost_usd, 2, 6.0, 8.0)
     taken = Amounts(60, 80_000, 2000, None if cost_usd is None else 0.2, 40, 120.0, 160.0)
-    pace = Pace(QuotaLimits(requests_per_minute=100.0), calls=10)
-    return estimate(Pilot(20, {"react": [row] * 20}, taken), {"react": Pending(980, 980)}, {}, Amounts.all(0), pace)
+    limits = RateLimits(QuotaLimits(requests_per_minute=100.0), calls=10)
+    return estimate(Pilot(20, {"react": [row] * 20}, taken), {"react": Pending(980, 980)}, {}, Amounts.all(0), limits)
 
 
 def test_amounts_are_done_remaining_low_high_and_total():
@@ -54,8 +54,8 @@ def test_a_budget_says_whether_it_suffices_and_for_how_much():
 def test_a_bound_says_that_it_is_no_measurement():
     ceilings = {"cot": Amounts.all(Range(0.0, None, 5.0))}
     nothing = Pilot(0, {}, Amounts.all(0))
-    pace = Pace(QuotaLimits(), 1)
-    text = forecast_text(estimate(nothing, {"cot": Pending(10, 10)}, ceilings, Amounts.all(0), pace), [])
+    limits = RateLimits(QuotaLimits(), 1)
+    text = forecast_text(estimate(nothing, {"cot": Pending(10, 10)}, ceilings, Amounts.all(0), limits), [])
     assert "measured: nothing\ncot: an upper bound from prompts and limits, NO measurement" in text
     assert "<= 50" in text
     assert "at most 50 s, this one binds" in text
@@ -63,15 +63,15 @@ def test_a_bound_says_that_it_is_no_measurement():
 
 def test_an_infinite_end_is_unknown():
     one = Pilot(1, {"cot": [Amounts.all(1.0)]}, Amounts.all(1.0))
-    found = estimate(one, {"cot": Pending(10, 10)}, {}, Amounts.all(0), Pace(QuotaLimits(), 1))
-    assert found.to_come.calls.high == math.inf
+    found = estimate(one, {"cot": Pending(10, 10)}, {}, Amounts.all(0), RateLimits(QuotaLimits(), 1))
+    assert found.remaining.calls.high == math.inf
     (line,) = [line for line in forecast_text(found, []).splitlines() if line.startswith("| teacher calls")]
     assert [cell.strip() for cell in line.split("|")[2:-1]] == ["1", "10", "0", "unknown", "11"]
 
 
 def test_a_run_that_is_whole_needs_no_time():
     whole = estimate(
-        Pilot(1, {"cot": [Amounts.all(1.0)]}, Amounts.all(1.0)), {}, {}, Amounts.all(0), Pace(QuotaLimits(), 1)
+        Pilot(1, {"cot": [Amounts.all(1.0)]}, Amounts.all(1.0)), {}, {}, Amounts.all(0), RateLimits(QuotaLimits(), 1)
     )
     text = forecast_text(whole, [])
     assert text.startswith("1 rows planned, 1 done, 0 pending")

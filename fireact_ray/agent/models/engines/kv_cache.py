@@ -27,7 +27,7 @@ from fireact_ray.core.errors import InputError
 _GROWTH = 256  # tokens by which slots grow: seldom enough to ignore the copying, little beside a context
 
 
-class Slots:
+class CachedSlots:
     """Slots of a causal language model whose layers all attend to the whole context.
 
     `claim` finds a slot for a prompt, `extend` adds tokens, `swap` reorders. Which slots are in use is the

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Generation
-from fireact_ray.agent.models.engines.kv_cache import Slots
+from fireact_ray.agent.models.engines.kv_cache import CachedSlots
 from fireact_ray.core.errors import ModelUnavailable, TokenLimit
 
 # Tokens, padding included, of one forward pass over new prompts. A CPU is busy with a few hundred, and
@@ -166,8 +166,8 @@ class TorchEngine:
                 return "stop"
         return "length" if len(request.new_ids) >= request.sampling.max_new_tokens else None
 
-    def _empty_slots(self) -> Slots:
-        return Slots(self._model, max_slots=self._max_batch, max_context=self.max_context, pad_id=self._pad_id)
+    def _empty_slots(self) -> CachedSlots:
+        return CachedSlots(self._model, max_slots=self._max_batch, max_context=self.max_context, pad_id=self._pad_id)
 
     def _after_serving(self, serving: Future[None]) -> None:
         """Hand a failure of the worker to everybody who waits; the next request finds empty slots."""

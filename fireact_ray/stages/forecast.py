@@ -1,7 +1,7 @@
-"""Plan: what a generation will take, from a pilot that is a part of it.
+"""Forecast: what a generation will take, from a pilot that is a part of it.
 
 A few questions, spread over the plan, go through the very path that all will take, into the same run folder. So nothing
-is asked for twice: `generate` finds the pilot's rows there, and a second plan makes no call.
+is asked for twice: `generate` finds the pilot's rows there, and a second forecast makes no call.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from fireact_ray.agent.quota.budget import Price, Spent
-from fireact_ray.core.storage.folder import read_trajectories
 from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.storage.lease import run_lease
+from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.recipe.inputs import NOT_SHAPING
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.teacher import teacher_limits, teacher_price
-from fireact_ray.rollouts.dispatcher import read_written
+from fireact_ray.rollouts.completed import read_written
 from fireact_ray.rollouts.forecast.amounts import Amounts, Range
 from fireact_ray.rollouts.forecast.budget_fit import Fit, fits
-from fireact_ray.rollouts.forecast.estimate import Estimate, Pace, Pending, ceiling, estimate
-from fireact_ray.rollouts.forecast.pilot import Pilot, begun, spread
+from fireact_ray.rollouts.forecast.estimate import Estimate, Pending, RateLimits, ceiling, estimate
+from fireact_ray.rollouts.forecast.pilot import Pilot, paid_amounts, spread
 from fireact_ray.rollouts.journal import paid_by_row, paid_for
 from fireact_ray.rollouts.plan import Planned, PlanSize
-from fireact_ray.stages.generate import Generation, prepared
+from fireact_ray.stages.generate import Generation, open_generation
 
 logger = logging.getLogger(__name__)
 
@@ -39,21 +39,21 @@ class Forecast:
     may_shrink: bool
 
 
-def plan_costs(recipe: Recipe, n_pilot: int = 20) -> Forecast:
-    """Make the pilot's rows that are not there yet (the first attempt at `n_pilot` questions, by each method), then
+def forecast_costs(recipe: Recipe, n_pilot: int = 20) -> Forecast:
+    """Make the pilot's rows that are not written yet (the first attempt at `n_pilot` questions, by each method), then
     estimate the rest. With `n_pilot` 0 nothing is called and nothing is written.
 
     Raises what `generate` raises; BudgetExhausted too, where the budget ends within the pilot.
     """
-    with prepared(recipe) as generation:
+    with open_generation(recipe) as generation:
         pilot = _pilot(generation, n_pilot)
         if pilot:
             with run_lease(generation.run, "fireact plan"):
                 generation.begin()
                 logger.info("pilot: %d rows", len(pilot))
                 generation.roll_out("pilot", PlanSize(len(pilot), len(pilot)), only=pilot)
-        elif (there := generation.run / "trajectories").names(".parquet"):
-            lock_inputs(there, generation.inputs, is_empty=False, ignored=NOT_SHAPING)
+        elif (folder := generation.run / "trajectories").names(".parquet"):
+            lock_inputs(folder, generation.inputs, is_empty=False, ignored=NOT_SHAPING)
         return _forecast(generation)
 
 
@@ -83,14 +83,14 @@ def _forecast(generation: Generation) -> Forecast:
     price = teacher_price(generation.builder.recipe)
     paid = paid_by_row(run / "journal")
     planned = {row.trajectory_id for line in generation.lines for row in line}
-    there = [row for row in read_trajectories(run / "trajectories") if row.trajectory_id in planned]
+    done = [row for row in read_trajectories(run / "trajectories") if row.trajectory_id in planned]
     unfinished = sum((paid.get(row.trajectory_id, Spent()) for row in pending), Spent())
     found = estimate(
-        Pilot.of(there, paid, price),
+        Pilot.of(done, paid, price),
         _by_method(pending),
         _ceilings(generation, price),
-        begun(unfinished, price),
-        _pace(generation),
+        paid_amounts(unfinished, price),
+        _rate_limits(generation),
     )
     spent = sum(paid.values(), Spent()) + paid_for(run / "evaluations" / "teacher" / "journal")
     return Forecast(run.uri, found, fits(found, recipe.generate.budget.limits, spent, price), _may_shrink(recipe))
@@ -114,9 +114,9 @@ def _ceilings(generation: Generation, price: Price | None) -> dict[str, Amounts[
     return {method: ceiling(agent, longest, max_chars, price) for method, agent in generation.agents.items()}
 
 
-def _pace(generation: Generation) -> Pace:
+def _rate_limits(generation: Generation) -> RateLimits:
     config = generation.recipe.generate
     slots = (
         max(1, config.concurrency // config.workers) * config.workers
     )  # as stages.rollout_workers deals them out to workers
-    return Pace(teacher_limits(generation.builder.recipe), slots, generation.recipe.search.rate.per_second)
+    return RateLimits(teacher_limits(generation.builder.recipe), slots, generation.recipe.search.rate.per_second)

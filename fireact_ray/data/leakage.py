@@ -3,7 +3,7 @@
 A student must not be able to tell from a row's form by which method it was made. Reflexion announces its reflection
 ("Now that I haven't solved the task within 5 steps, let me do a reflection ..."), recorders append the reward, with
 another spelling for each method. Sentences of the first kind are taken out of thoughts when a training row is made;
-the reward is read as a score when a file is imported. A row in which a trace is left is no training row.
+the reward is read as a score when a file is imported. A row that still tells its method is no training row.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from fireact_ray.core.reasoning import split_reasoning
 from fireact_ray.core.types import Step
 
 _REWARD = re.compile(r"\bepisode finished\b|\breward\s*=\s*(?:true|false|-?[\d.]+)", re.IGNORECASE | re.ASCII)
@@ -50,11 +51,21 @@ def plain_thought(thought: str) -> str:
     return " ".join(sentence for sentence in _SENTENCE_END.split(thought) if not names_method(sentence))
 
 
-def has_trace(steps: Sequence[Step]) -> bool:
-    """Some plain thought or argument names method or reward, or some observation is a reward."""
+def leaks(steps: Sequence[Step]) -> bool:
+    """Whether some plain thought or argument names method or reward, or some observation is a reward."""
     written = [text for step in steps for text in (plain_thought(step.thought), step.action and step.action.argument)]
     shown = (step.observation.text for step in steps if step.observation is not None)
     return any(text and (names_reward(text) or names_method(text)) for text in written) or any(map(is_reward, shown))
+
+
+def holds_hidden_reasoning(text: str) -> bool:
+    """Marks of hidden reasoning (core.reasoning) that would be trained, or that were read as what was said."""
+    return split_reasoning(text)[1] is not text
+
+
+def has_hidden_reasoning(steps: Sequence[Step]) -> bool:
+    """Some thought holds marks of it, or some reply: then the step may be what the model only thought of doing."""
+    return any(holds_hidden_reasoning(step.thought) or holds_hidden_reasoning(step.completion) for step in steps)
 
 
 def _holds_any(text: str, words: Sequence[str]) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fireact_ray.data.traces import names_method, names_reward, plain_thought
+from fireact_ray.data.leakage import names_method, names_reward, plain_thought
 
 METHOD = [
     "Now let me do a reflection.",

@@ -1,0 +1,134 @@
+"""Files of others: a place in, its bytes or text out, wherever it lies and however it is packed.
+
+A place is a path, or a URL of a filesystem that pyarrow knows (file://, s3://, gs://). What gzip, zstd or bzip2 packed
+is unpacked as it is read, told by how it begins; text is read in any UTF. Every refusal is an InputError that begins
+with the place and ends with the next move.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote
+
+import pyarrow as pa
+from pyarrow import fs
+
+from fireact_ray.core.errors import InputError
+
+_BUFFER_BYTES = 1 << 20
+_HEAD_BYTES = 512
+_PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
+_ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\xfd7zXZ\x00": "an xz file", b"7z\xbc\xaf": "a 7z archive"}
+
+
+def kind_of(place: str) -> Literal["file", "folder"] | None:
+    """None where nothing is there. What a shell pipes in is a file."""
+    filesystem, path = _resolve(place)
+    try:
+        found = filesystem.get_file_info(path).type
+    except OSError as error:
+        raise _unreadable(place, error) from None
+    if found == fs.FileType.NotFound:
+        return None
+    return "folder" if found == fs.FileType.Directory else "file"
+
+
+def names_in(place: str) -> list[str]:
+    """Sorted names of a folder's visible files, and of its folders with a slash behind them."""
+    filesystem, path = _resolve(place)
+    try:
+        found = filesystem.get_file_info(fs.FileSelector(path))
+    except OSError as error:
+        raise _unreadable(place, error) from None
+    names = (info.base_name + ("" if info.is_file else "/") for info in found)
+    return sorted(name for name in names if not name.startswith("."))
+
+
+def within(place: str, name: str) -> str:
+    """The place of what a folder holds."""
+    return f"{place.rstrip('/')}/{name}"
+
+
+@contextmanager
+def opened(place: str) -> Iterator[io.BufferedReader]:
+    """Its bytes, unpacked. They can be sought in where nothing was packed. An OSError within becomes an InputError."""
+    filesystem, path = _resolve(place)
+    try:
+        with _file(filesystem, path) as file:
+            head = file.read(_HEAD_BYTES)
+            file.seek(0)
+            codec = next((codec for magic, codec in _PACKED.items() if head.startswith(magic)), None)
+            raw: Any = file if codec is None else pa.CompressedInputStream(file, codec)
+            stream = io.BufferedReader(raw, _BUFFER_BYTES)
+            _demand_no_archive(place, stream.peek(_HEAD_BYTES))
+            yield stream
+    except OSError as error:
+        raise _unreadable(place, error) from None
+
+
+def read_text(place: str) -> str:
+    """All of it, without byte order mark, line ends as they are."""
+    with opened(place) as stream:
+        data = stream.read()
+    return decoded(place, data)
+
+
+def decoded(place: str, data: bytes) -> str:
+    try:
+        return data.decode(encoding_of(data))
+    except UnicodeDecodeError as error:
+        name = error.encoding.upper()
+        raise InputError(f"{place} is not {name} text (byte {error.start}). Write it as UTF-8.") from None
+
+
+def encoding_of(head: bytes) -> str:
+    """The UTF of a text that begins so, by its byte order mark or by where its first characters have zeros."""
+    return json.detect_encoding(head)
+
+
+def _resolve(place: str) -> tuple[fs.FileSystem, str]:
+    if place.startswith("file:"):
+        return fs.LocalFileSystem(), _path_of(place)
+    if "://" not in place:
+        return fs.LocalFileSystem(), str(Path(place).expanduser())
+    if place.startswith(("http://", "https://")):
+        raise InputError(f"{place}: nothing is read over HTTP. Download it, and give the file.")
+    try:
+        filesystem, path = fs.FileSystem.from_uri(place)
+    except (pa.ArrowException, OSError, ValueError, ImportError) as error:
+        raise _unreadable(place, error) from None
+    return filesystem, path
+
+
+def _path_of(url: str) -> str:
+    """Of file:/a, file:///a and file://localhost/a."""
+    rest = url.removeprefix("file:")
+    host, slash, path = rest[2:].partition("/") if rest.startswith("//") else ("", "/", rest.lstrip("/"))
+    if host not in ("", "localhost") or not slash:
+        raise InputError(f"{url}: '{host}' is read as another machine. Give the whole path, as in file:///data/{host}.")
+    return unquote(f"/{path}")
+
+
+def _file(filesystem: fs.FileSystem, path: str) -> pa.NativeFile:
+    is_pipe = filesystem.get_file_info(path).type == fs.FileType.Unknown
+    return pa.BufferReader(Path(path).read_bytes()) if is_pipe else filesystem.open_input_file(path)
+
+
+def _demand_no_archive(place: str, head: bytes) -> None:
+    found = next((name for magic, name in _ARCHIVES.items() if head.startswith(magic)), None)
+    if found is None and head[257:262] == b"ustar":
+        found = "a tar archive"
+    if found is not None:
+        raise InputError(f"{place}: {found} is not unpacked here. Unpack it, and give the file or folder.")
+
+
+def _unreadable(place: str, error: Exception) -> InputError:
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return InputError(
+        f"{place}: cannot be read ({reason}). Give a file or folder that can, or a copy of it on this disk."
+    )
