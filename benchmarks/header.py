@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,8 @@ from pathlib import Path
 def print_header(settings: str = "") -> None:
     """Date, CPUs, commit, command."""
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    found = subprocess.run(git, capture_output=True, text=True, check=False).stdout if shutil.which("git") else ""
+    commit = found.strip() or "unknown"
     load = os.getloadavg()[0]
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} CPUs, load {load:.1f}, commit {commit}")
     module = getattr(sys.modules["__main__"].__spec__, "name", sys.argv[0])

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 
 from fireact_ray.agent.methods.base import Method
-from fireact_ray.agent.models.base import ChatModel, Sampling
+from fireact_ray.agent.models.base import ChatModel, Sampling, spoken
 from fireact_ray.agent.tools.base import Tool
 from fireact_ray.core.dialect import OPEN_ENDED
 from fireact_ray.core.errors import ModelDenied, ModelError, TokenLimit
@@ -91,11 +91,14 @@ async def _step(
     sampling: Sampling,
 ) -> Step:
     asked = time.monotonic()
-    completion = await model.complete(method.turns(question, steps), sampling)
+    completion = spoken(await model.complete(method.turns(question, steps), sampling))
     replied = time.monotonic()
     parsed = method.parse(completion.text)
     if completion.finish_reason == "length" and (parsed.action is None or not OPEN_ENDED.isdisjoint(parsed.repairs)):
-        raise TokenLimit(f"a reply reached {sampling.max_new_tokens} tokens without the end of an action")
+        spent = (
+            "without the end of an action" if completion.text.strip() else "of hidden reasoning; raise max_new_tokens"
+        )
+        raise TokenLimit(f"a reply reached {sampling.max_new_tokens} tokens {spent}")
     observation = await _observe(parsed.action, method, tools)
     return Step(
         thought=parsed.thought,

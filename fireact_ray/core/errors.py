@@ -6,6 +6,7 @@
     ├── ModelError           a chat model gave no usable reply                   (a row, not a crash)
     │   ├── ModelUnavailable   5xx, reset, time-out: worth another try
     │   │   └── MalformedReply   a reply without a usable completion
+    │   │       └── UnreadReply    a whole reply of a shape that is not read: it would come again
     │   ├── RateLimited        429: wait, it is no failed attempt
     │   ├── ModelRefused       400, 404, content filter: another try would not help
     │   │   ├── TokenLimit       the prompt does not fit, or the reply was cut before its action
@@ -79,6 +80,10 @@ class ModelUnavailable(ModelError):
 
 class MalformedReply(ModelUnavailable):
     """The server said OK, but its reply holds no usable completion."""
+
+
+class UnreadReply(MalformedReply):
+    """The server said OK, and its reply is whole, but of a shape that is not read: the next one most likely is too."""
 
 
 class RateLimited(ModelError):

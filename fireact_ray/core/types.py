@@ -76,9 +76,9 @@ class Step:
     """One reply of the model and what came of it.
 
     `action` is None where the reply held no usable action; `observation` is None after `finish`.
-    `completion` is the reply as received, `reasoning` what the model thought outside of it or hid in it: both are kept
-    for inspection, never rendered into a prompt or a training row. `repairs` names the variants of the grammar in which
-    the reply was written (see core.dialect), in the order of their names.
+    `completion` is the reply as received, but for `reasoning`, what the model thought outside of it or hid in it: both
+    are kept for inspection, never rendered into a prompt or a training row. `repairs` names the variants of the grammar
+    in which the reply was written (see core.dialect), in the order of their names.
     """
 
     thought: str

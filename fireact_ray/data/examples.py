@@ -15,7 +15,7 @@ from fireact_ray.core.errors import DataError
 from fireact_ray.core.grammar import episode
 from fireact_ray.core.tool_specs import ARGUMENTS
 from fireact_ray.core.types import Score, Step, StopReason, Trajectory, Turn
-from fireact_ray.data.traces import has_trace, plain_thought
+from fireact_ray.data.traces import has_hidden_reasoning, has_trace, plain_thought
 
 
 class Fault(NamedTuple):
@@ -80,10 +80,15 @@ def _trace(trajectory: Trajectory, min_f1: float | None) -> bool:
     return has_trace(trajectory.steps)
 
 
+def _hidden_reasoning(trajectory: Trajectory, min_f1: float | None) -> bool:
+    return has_hidden_reasoning(trajectory.steps)
+
+
 FAULTS = {
     "unfinished": Fault("it has no answer", _unfinished),
     "wrong_answer": Fault("its answer is wrong", _wrong_answer),
     "no_action": Fault("a reply holds no usable action", _no_action),
     "unknown_tool": Fault("it calls a tool that the student will not have", _unknown_tool),
     "trace": Fault("it names its method or its reward", _trace),
+    "hidden_reasoning": Fault("hidden reasoning was read as what its model said", _hidden_reasoning),
 }

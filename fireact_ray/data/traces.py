@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from fireact_ray.core.reasoning import split_reasoning
 from fireact_ray.core.types import Step
 
 _REWARD = re.compile(r"\bepisode finished\b|\breward\s*=\s*(?:true|false|-?[\d.]+)", re.IGNORECASE | re.ASCII)
@@ -55,6 +56,16 @@ def has_trace(steps: Sequence[Step]) -> bool:
     written = [text for step in steps for text in (plain_thought(step.thought), step.action and step.action.argument)]
     shown = (step.observation.text for step in steps if step.observation is not None)
     return any(text and (names_reward(text) or names_method(text)) for text in written) or any(map(is_reward, shown))
+
+
+def holds_hidden_reasoning(text: str) -> bool:
+    """Marks of hidden reasoning (core.reasoning) that would be trained, or that were read as what was said."""
+    return split_reasoning(text)[1] is not text
+
+
+def has_hidden_reasoning(steps: Sequence[Step]) -> bool:
+    """Some thought holds marks of it, or some reply: then the step may be what the model only thought of doing."""
+    return any(holds_hidden_reasoning(step.thought) or holds_hidden_reasoning(step.completion) for step in steps)
 
 
 def _holds_any(text: str, words: Sequence[str]) -> bool:

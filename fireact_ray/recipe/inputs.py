@@ -1,7 +1,8 @@
 """Which settings shape the rows of a run folder, for generate and evaluate alike.
 
-How a provider is reached (address, key, time limits, attempts) shapes no row: it may change in a folder. Folders of
-older versions remember some of it; `NOT_SHAPING` says what is left out of the comparison.
+How a provider is reached (address, key, headers, time limits, attempts) shapes no row: it may change in a folder. What
+a dialect stands for is compared setting by setting. Folders of older versions remember some of it; `NOT_SHAPING` says
+what is left out of the comparison.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from fireact_ray.core.paths import named
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import named_base
 
-_ACCESS = ("base_url", "api_key_env", "api_key_file", "timeout_s", "max_attempts")
+_ACCESS = (
+    *("base_url", "api_key_env", "api_key_file", "timeout_s", "max_attempts"),
+    *("dialect", "key_header", "extra_headers", "extra_query"),
+)
 _TIMES = {"teacher.limits.timeout_s", "student.limits.timeout_s"}
 NOT_SHAPING = frozenset({*(f"teacher.model.{name}" for name in _ACCESS), *_TIMES, "teacher.methods"})
 

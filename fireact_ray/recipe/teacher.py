@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from fireact_ray.agent.agent import Agent
 from fireact_ray.agent.methods import make_method
 from fireact_ray.agent.models.base import ChatModel
+from fireact_ray.agent.models.dialects import read_values
 from fireact_ray.agent.models.metered import MeteredChat, Quota
 from fireact_ray.agent.models.openai import OPENAI_URL, OpenAIChat
 from fireact_ray.agent.models.retry import Retrying, RetryPolicy
@@ -46,13 +47,20 @@ def open_teacher(config: TeacherModelConfig, quota: Quota, slots: int | None = N
     one is always ready when a slot falls free. Raises InputError naming the variable or file of a missing key."""
     if not isinstance(config, OpenAIModelConfig):
         raise InputError("A scripted teacher has no address yet: start it first (recipe.teacher.running_teacher).")
-    key = read_api_key(config.api_key_env, config.api_key_file, f"The model '{config.name}'")
+    asked_by = f"The model '{config.name}'"
+    key = read_api_key(config.api_key_env, config.api_key_file, asked_by)
+    effort = {} if config.reasoning_effort is None else {"reasoning_effort": config.reasoning_effort}
     client = OpenAIChat(
         config.name,
         base_url=config.base_url,
         api_key=key,
         timeout_s=config.timeout_s,
         leave_out=config.leave_out or (),
+        key_header=config.key_header,
+        folds_system=config.system == "fold",
+        extra_body={**effort, **(config.extra_body or {})},
+        extra_headers=read_values(config.extra_headers or {}, asked_by),
+        extra_query=read_values(config.extra_query or {}, asked_by),
     )
     metered = MeteredChat(slotted(client, slots), quota)
     ready = slotted(metered, None if slots is None else slots + 2 + slots // 20)

@@ -135,6 +135,7 @@ def _to_dict(completion: Completion) -> dict[str, Any]:
         "finish_reason": completion.finish_reason,
         "usage": {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens},
         "latency_s": completion.latency_s,
+        **({"reasoning": completion.reasoning} if completion.reasoning else {}),
     }
 
 

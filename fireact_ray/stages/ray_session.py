@@ -53,6 +53,7 @@ def _start(config: RayConfig) -> None:
         demand_room(os.environ)
         for name, seconds in PATIENCE.items():
             os.environ.setdefault(name, seconds)
+        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # nobody takes this machine away with notice
     else:
         demand_cluster(address)
     _init(address, config.num_cpus)

@@ -10,6 +10,7 @@ from typing import Any
 import peft
 import torch
 import transformers
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from transformers import AutoModelForCausalLM
 
@@ -51,6 +52,11 @@ def prepare(model: Any, config: TrainConfig) -> Prepared:
     """Attach LoRA, or unfreeze everything. Raises TrainingError when a target module does not exist."""
     if config.tuning == "lora":
         model = peft.get_peft_model(model, _lora(model, config))
+        for module in model.modules():
+            if isinstance(module, BaseTunerLayer):
+                # PEFT would widen a bf16 input to the adapter's fp32, for autocast to round it again: the same values
+                # by way of tensors twice as large. An fp32 input meets fp32 adapters anyway.
+                module.cast_input_dtype_enabled = False
     else:
         model.requires_grad_(True)
     sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]

@@ -29,7 +29,7 @@ from fireact_ray.recipe.schema import Recipe
 from fireact_ray.stages.generate import generate
 
 REPLIES_PER_ROW = 3
-IN_FLIGHT = 8  # two workers of four slots
+IN_FLIGHT = 8  # two workers of four slots, or one of eight
 # Two more calls a worker hold a lease already. A reply frees its slot before it is settled and journaled, so a death of
 # all workers can cost as many calls as hold a lease.
 LEASED = 12
@@ -44,7 +44,7 @@ teacher:
   model: {{kind: openai, name: {model}, base_url: '{teacher}', api_key_env: null, timeout_s: 20}}
   methods: [react]
   sampling: {{temperature: 0.0, max_new_tokens: 256, seed: 0}}
-generate: {{split: train, workers: 2, concurrency: 8}}
+generate: {{split: train, workers: {workers}, concurrency: 8}}
 output_dir: {folder}/runs
 ray: {{num_cpus: 4}}
 """
@@ -111,8 +111,11 @@ class Outcome:
 
 
 @contextmanager
-def scene(folder: Path, seed: int, n_rows: int, **teacher_options: object) -> Iterator[Scene]:
-    """`teacher_options`: of ScriptedTeacher (faults, latency, api_key)."""
+def scene(folder: Path, seed: int, n_rows: int, *, workers: int = 2, **teacher_options: object) -> Iterator[Scene]:
+    """`workers`: one is enough where what happens has nothing to do with how many there are.
+
+    `teacher_options`: of ScriptedTeacher (faults, latency, api_key).
+    """
     canaries = {f"q{i}": canary(seed, i) for i in range(n_rows)}
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "questions.jsonl").open("w") as file:
@@ -122,7 +125,13 @@ def scene(folder: Path, seed: int, n_rows: int, **teacher_options: object) -> It
     with ScriptedTeacher(**teacher_options) as teacher, Library() as library:
         recipe = folder / "recipe.yaml"
         recipe.write_text(
-            _RECIPE.format(folder=folder, library=library.url, teacher=teacher.base_url, model=teacher.model_name)
+            _RECIPE.format(
+                folder=folder,
+                library=library.url,
+                teacher=teacher.base_url,
+                model=teacher.model_name,
+                workers=workers,
+            )
         )
         yield Scene(folder, teacher, library, canaries, recipe)
 

@@ -52,7 +52,7 @@ def damage(made: Scene, what: str, how, rng) -> Path:
 def test_damaged_files_are_repaired_or_refused_by_name(chaos, tmp_path, local_ray):
     first = [("part", chaos.rng.choice((flipped, truncated))), ("journal", flipped), ("plan", emptied)]
     cases = chaos.either([*first, ("manifest", truncated), ("inputs", truncated)], CASES * 2)
-    with scene(tmp_path, chaos.seed, N_ROWS) as made:
+    with scene(tmp_path, chaos.seed, N_ROWS, workers=1) as made:
         assert made.generate().code == 0
         expected = invariants.timeless(made.rows)
         run, pristine = made.run.local_path, tmp_path / "pristine"
@@ -89,7 +89,7 @@ def test_a_full_disk_stops_the_run_cleanly_and_space_lets_it_go_on(room_kb, chao
     """`room_kb`: for nothing at all; for the plan and some replies."""
     n_rows = chaos.either(60, 400)
     run = small_disk / "run"
-    with scene(tmp_path, chaos.seed, n_rows) as made:
+    with scene(tmp_path, chaos.seed, n_rows, workers=1) as made:
         to_disk = f"output_dir={small_disk}"
         (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free - room_kb * 1024))
         full = made.finish(to_disk, code=1)

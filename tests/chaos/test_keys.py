@@ -38,7 +38,7 @@ FAILING = ["for a while", "teacher refuses the key", *(["search refuses the key"
 def test_keys_stand_nowhere_whatever_fails(failing, chaos, tmp_path, ray_dir):
     faults = FaultRates(server_error=0.2, reset=0.1, seed=chaos.seed)
     expected_key = TEACHER_KEY if failing != "teacher refuses the key" else "another"
-    with scene(tmp_path, chaos.seed, chaos.either(12, 100), faults=faults, api_key=expected_key) as made:
+    with scene(tmp_path, chaos.seed, chaos.either(12, 100), workers=1, faults=faults, api_key=expected_key) as made:
         key_file = ray_dir.with_suffix(".key")
         key_file.write_text(SEARCH_KEY)
         made.library.answer = page

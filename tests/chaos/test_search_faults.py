@@ -44,7 +44,7 @@ GARBAGE = {
 
 def test_an_outage_flags_the_rows_it_touched_and_loses_none(chaos, tmp_path, local_ray):
     n_rows, outage_s = chaos.either((60, 3), (600, 60))
-    with scene(tmp_path, chaos.seed, n_rows, latency=Latency(median_s=0.2, sigma=0.5)) as made:
+    with scene(tmp_path, chaos.seed, n_rows, workers=1, latency=Latency(median_s=0.2, sigma=0.5)) as made:
 
         def go_away() -> None:
             until(lambda: len(made.library.answered) >= n_rows // 3, 60)
@@ -76,7 +76,7 @@ def failed(step) -> bool:
 
 def test_garbage_becomes_a_bounded_line_or_a_typed_failure(chaos, tmp_path, local_ray):
     n_rows = chaos.either(len(GARBAGE), 200)
-    with scene(tmp_path, chaos.seed, n_rows) as made:
+    with scene(tmp_path, chaos.seed, n_rows, workers=1) as made:
         shapes = dict(zip(made.canaries.values(), list(GARBAGE.values()) * n_rows, strict=False))
         made.library.answer = lambda query: shapes[query.split()[0]]
         done = made.generate("search.backend.max_attempts=1")

@@ -21,7 +21,7 @@ def said(local_ray, tmp_path_factory):
 
     def of(seed: int, n_rows: int) -> dict[str, list]:
         if (seed, n_rows) not in known:
-            with scene(tmp_path_factory.mktemp("faultless"), seed, n_rows) as made:
+            with scene(tmp_path_factory.mktemp("faultless"), seed, n_rows, workers=1) as made:
                 assert made.generate().code == 0
                 known[seed, n_rows] = {row.question.id: words(row) for row in made.rows}
         return known[seed, n_rows]
@@ -56,7 +56,7 @@ def check(made: Scene, expected: dict[str, list]) -> None:
 def test_429s_use_up_no_attempt(chaos, tmp_path, said):
     n_rows = chaos.either(24, 300)
     faults = FaultRates(rate_limited=0.3, retry_after_s=0.05, seed=chaos.seed)
-    with scene(tmp_path, chaos.seed, n_rows, faults=faults) as made:
+    with scene(tmp_path, chaos.seed, n_rows, workers=1, faults=faults) as made:
         assert made.generate(model(made, "max_attempts: 1")).code == 0
         check(made, said(chaos.seed, n_rows))
         calls = made.teacher.stats()["calls"]
@@ -69,7 +69,7 @@ def test_429s_use_up_no_attempt(chaos, tmp_path, said):
 def test_5xx_and_resets_are_tried_again(chaos, tmp_path, said):
     n_rows = chaos.either(24, 300)
     faults = FaultRates(server_error=0.1, reset=0.1, seed=chaos.seed)
-    with scene(tmp_path, chaos.seed, n_rows, faults=faults) as made:
+    with scene(tmp_path, chaos.seed, n_rows, workers=1, faults=faults) as made:
         assert made.generate(model(made, "max_attempts: 8")).code == 0
         check(made, said(chaos.seed, n_rows))
         calls = made.teacher.stats()["calls"]
@@ -81,7 +81,7 @@ def test_5xx_and_resets_are_tried_again(chaos, tmp_path, said):
 
 def test_calls_that_hang_are_given_up_and_made_again(chaos, tmp_path, said):
     n_rows = chaos.either(24, 300)
-    with scene(tmp_path, chaos.seed, n_rows, faults=FaultRates(hang=0.1, seed=chaos.seed)) as made:
+    with scene(tmp_path, chaos.seed, n_rows, workers=1, faults=FaultRates(hang=0.1, seed=chaos.seed)) as made:
         assert made.generate(model(made, "max_attempts: 8, timeout_s: 1")).code == 0
         check(made, said(chaos.seed, n_rows))
         assert {row.stop_reason for row in made.rows} == {StopReason.FINISHED}
@@ -93,7 +93,7 @@ def test_malformed_replies_end_typed_and_never_become_an_answer(chaos, tmp_path,
     """Each shape so often that some rows run out of attempts."""
     n_rows = chaos.either(24, 600)
     rates = {str(shape): 0.6 / len(MALFORMED) for shape in MALFORMED}
-    with scene(tmp_path, chaos.seed, n_rows, faults=FaultRates(**rates, seed=chaos.seed)) as made:
+    with scene(tmp_path, chaos.seed, n_rows, workers=1, faults=FaultRates(**rates, seed=chaos.seed)) as made:
         assert made.generate(model(made, "max_attempts: 2, timeout_s: 2")).code == 0
         check(made, said(chaos.seed, n_rows))
         ended = {row.stop_reason for row in made.rows}

@@ -1,4 +1,4 @@
-"""A tiny model that has learnt eight rows by heart ends each of its turns with the end token, through the real path."""
+"""A tiny model that has learnt four rows by heart ends each of its turns with the end token, through the real path."""
 
 import pytest
 import torch
@@ -18,8 +18,8 @@ from . import tokenizers
 pytestmark = pytest.mark.torch
 
 CONTEXT, MAX_NEW = 512, 100
-NAMES = ["Zem", "Dar", "Ilo", "Fun", "Tes", "Sho", "Wel", "Bra"]
-YEARS = ["1872", "1916", "1903", "1947", "1888", "1931", "1869", "1950"]
+NAMES = ["Zem", "Dar", "Ilo", "Fun"]
+YEARS = ["1872", "1916", "1903", "1947"]
 ROWS = [
     episode(
         question(f"Who was born in {year}?"),

@@ -33,20 +33,21 @@ def planned_keys(recipe) -> list[str]:
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory, local_ray):
-    """A run of two workers, asked for twice: its recipe, and the calls after each. The teacher is gone."""
+    """A run of two workers, over 10 questions, then over 24, twice: its recipe, and the calls and rows after each. The
+    teacher is gone."""
+    runs, after = tmp_path_factory.mktemp("runs"), []
     with ScriptedTeacher(BrainConfig(seed=0, error_rate=0.1)) as teacher:
-        recipe = small_recipe(tmp_path_factory.mktemp("runs"), teacher, "generate.workers=2")
-        calls = []
-        for _ in range(2):
-            generate(recipe)
-            calls.append(teacher.stats()["calls"])
-    return recipe, calls
+        for n_questions in (10, 24, 24):
+            recipe = small_recipe(runs, teacher, "generate.workers=2", f"generate.n_questions={n_questions}")
+            rows = read_trajectories(generate(recipe))
+            after.append((teacher.stats()["calls"], rows))
+    return recipe, after
 
 
-def test_every_planned_row_lands_once_and_a_second_run_makes_no_call(generated):
-    recipe, (first_calls, all_calls) = generated
+def test_every_planned_row_is_written_once_and_a_second_run_makes_no_call(generated):
+    recipe, (_, (calls, rows), (all_calls, rows_again)) = generated
     folder = Folder(recipe.run_dir) / "trajectories"
-    rows = read_trajectories(folder)
+    assert rows_again == rows
     assert [t.trajectory_id for t in rows] == planned_keys(recipe)
     assert len(rows) == 24 * 2
     manifest = folder.read_json("manifest.json")
@@ -55,7 +56,15 @@ def test_every_planned_row_lands_once_and_a_second_run_makes_no_call(generated):
     assert len(manifest["parts"]) == 1
     found = audit(Folder(recipe.run_dir))
     assert (found.planned, found.written, found.pending, found.problems) == (48, 48, 0, ())
-    assert first_calls == all_calls == {"200": sum(len(row.steps) for row in rows)}
+    assert calls == all_calls == {"200": sum(len(row.steps) for row in rows)}
+
+
+def test_asking_for_more_questions_pays_only_for_those(generated):
+    _, ((calls, rows), (all_calls, all_rows), _) = generated
+    assert len(rows) == 10 * 2
+    assert calls == {"200": sum(len(row.steps) for row in rows)}
+    assert [row for row in all_rows if row in rows] == rows
+    assert all_calls == {"200": sum(len(row.steps) for row in all_rows)}
 
 
 def test_rollouts_through_ray_equal_rollouts_in_a_loop(generated, teacher):
@@ -88,15 +97,6 @@ def test_a_run_repeats_offline_from_its_recording_bit_for_bit(generated):
     one_more = recipe.generate.model_copy(update={"n_questions": 25})
     with pytest.raises(ModelDenied, match="the recording holds no"):
         generate(replayed.model_copy(update={"name": "more", "generate": one_more}))
-
-
-def test_asking_for_more_questions_pays_only_for_those(tmp_path, local_ray, teacher):
-    generate(small_recipe(tmp_path, teacher, "generate.n_questions=6", "teacher.methods=[cot]"))
-    assert teacher.stats()["calls"]["200"] == 6
-    rows = read_trajectories(
-        generate(small_recipe(tmp_path, teacher, "generate.n_questions=10", "teacher.methods=[cot]"))
-    )
-    assert (len(rows), teacher.stats()["calls"]["200"]) == (10, 10)
 
 
 def test_a_denied_key_stops_the_run_with_its_reason(tmp_path, local_ray):

@@ -42,34 +42,32 @@ def bill(teacher) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_bill_is_within_30_percent_of_the_plan_and_within_its_interval(name, recipe_of, local_ray, teacher):
+def test_the_pilots_rows_are_paid_once_and_the_bill_is_within_30_percent_of_the_plan_and_within_its_interval(
+    name, recipe_of, local_ray, teacher
+):
     recipe = recipe_of(*RECIPES[name])
     planned = plan_costs(recipe, n_pilot=20).estimate
     after_pilot = bill(teacher)
+    every = recipe.generate.n_questions // 20
+    pilot = {row.question.id for row in read_trajectories(Folder(recipe.run_dir) / "trajectories")}
+    assert sorted(pilot) == [f"almanac-train-{n:04}" for n in range(0, 20 * every, every)]  # spread over the questions
+    assert plan_costs(recipe, n_pilot=20).estimate == planned
+    assert bill(teacher) == after_pilot
+
     generate(recipe)
     whole = bill(teacher)
-    assert planned.n_there + planned.n_pending == len(read_trajectories(Folder(recipe.run_dir) / "trajectories"))
+    assert whole["calls"] == sum(len(t.steps) for t in read_trajectories(Folder(recipe.run_dir) / "trajectories"))
+    n_rows, afterwards = planned.n_there + planned.n_pending, plan_costs(recipe, n_pilot=20).estimate
+    assert (afterwards.n_there, afterwards.n_pending, afterwards.to_come.calls.high) == (n_rows, 0, 0)
+    assert bill(teacher) == whole
+
+    assert n_rows == len(read_trajectories(Folder(recipe.run_dir) / "trajectories"))
     for amount, paid in whole.items():
         taken, in_all = getattr(planned.taken, amount), getattr(planned.in_all, amount)
         assert taken == pytest.approx(after_pilot[amount]), amount
         assert after_pilot[amount] < 0.5 * paid, amount  # most of the bill was foretold, not read off
         assert 0.7 <= in_all.expected / paid <= 1.3, amount
         assert in_all.low <= paid <= in_all.high, amount
-
-
-def test_a_pilot_is_spread_over_the_questions_and_its_rows_are_never_asked_for_again(recipe_of, local_ray, teacher):
-    recipe = recipe_of("teacher.methods=[cot]", "generate.n_questions=40")
-    first = plan_costs(recipe, n_pilot=4)
-    rows = read_trajectories(Folder(recipe.run_dir) / "trajectories")
-    assert sorted(row.question.id for row in rows) == [f"almanac-train-{n:04}" for n in (0, 10, 20, 30)]
-    again = plan_costs(recipe, n_pilot=4)
-    assert (again.estimate.in_all, again.estimate.n_pending) == (first.estimate.in_all, 36)
-    assert teacher.stats()["calls"] == {"200": 4}
-    generate(recipe)
-    assert teacher.stats()["calls"] == {"200": 40}
-    whole = plan_costs(recipe, n_pilot=4).estimate
-    assert (whole.n_there, whole.n_pending, whole.to_come.calls.high) == (40, 0, 0)
-    assert teacher.stats()["calls"] == {"200": 40}
 
 
 def test_without_a_pilot_nothing_is_asked_and_nothing_written_and_the_bound_holds(

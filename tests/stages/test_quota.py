@@ -54,7 +54,7 @@ def test_two_workers_together_keep_to_the_rate_and_meet_no_429(tmp_path, local_r
     latency = Latency(median_s=0.2, sigma=0.5)
     with ScriptedTeacher(BrainConfig(seed=0), latency=latency, rate_limit=RateLimit(rate)) as teacher:
         recipe = small_recipe(
-            tmp_path, teacher, "generate.n_questions=30", "generate.concurrency=64", "generate.workers=2",
+            tmp_path, teacher, "generate.n_questions=20", "generate.concurrency=64", "generate.workers=2",
             f"teacher.quota.requests_per_minute={rate}", "teacher.methods=[react]",
         )  # fmt: skip
         generate(recipe)
@@ -159,7 +159,7 @@ def test_two_workers_learn_the_rate_of_a_provider_together(tmp_path, local_ray):
         recipe = small_recipe(
             tmp_path,
             teacher,
-            "generate.n_questions=25",
+            "generate.n_questions=20",
             "generate.concurrency=64",
             "generate.workers=2",
             "teacher.methods=[react]",

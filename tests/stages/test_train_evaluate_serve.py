@@ -25,7 +25,9 @@ from fireact_ray.stages.convert import convert
 from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.serve import serve, serving
-from fireact_ray.stages.train import train
+from fireact_ray.stages.train import train, train_config
+from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.loop import train as train_here
 
 from .conftest import small_recipe
 from .interrupting import HOW_TO_GO_ON, Said, command
@@ -56,19 +58,37 @@ def scripted():
         yield teacher
 
 
+def reported(recipe: Recipe) -> list[str]:
+    """The checkpoints that Ray Train knows of, oldest first."""
+    snapshot = Path(recipe.run_dir) / "checkpoints" / "checkpoint_manager_snapshot.json"
+    return sorted(set(re.findall(r"checkpoint_2[\d_.-]+", snapshot.read_text()))) if snapshot.exists() else []
+
+
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory, local_ray, scripted):
-    """A run whose training was interrupted behind the first checkpoint: the recipe, the exit code, the handler left."""
+    """A run whose training was interrupted behind its second checkpoint: recipe, exit code, and the handler left."""
     recipe = small_recipe(tmp_path_factory.mktemp("runs"), scripted, *SMALL)
     generate(recipe)
     convert(recipe)
-    checkpoints = Folder(recipe.run_dir) / "checkpoints"
-    code = command(lambda: train(recipe), interrupt_when=lambda: checkpoints.exists("checkpoint_manager_snapshot.json"))
+    code = command(lambda: train(recipe), interrupt_when=lambda: len(reported(recipe)) >= 2)
     return recipe, code, signal.getsignal(signal.SIGINT)
 
 
 @pytest.fixture(scope="module")
-def trained(interrupted) -> Recipe:
+def torn(interrupted) -> str:
+    """The name of the newest reported checkpoint of the interrupted training, of which a half is left."""
+    recipe, _, _ = interrupted
+    newest = reported(recipe)[-1]
+    folder = Path(recipe.run_dir) / "checkpoints"
+    for later in [path for path in folder.glob("checkpoint_*/") if path.name > newest]:  # was about to be reported
+        shutil.rmtree(later)
+    weights = folder / newest / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    return newest
+
+
+@pytest.fixture(scope="module")
+def trained(interrupted, torn) -> Recipe:
     """The same run, trained to its end."""
     recipe, _, _ = interrupted
     train(recipe)
@@ -99,18 +119,17 @@ def test_training_again_does_nothing(trained):
     assert (train(trained)).read("fireact.json") == before
 
 
-def test_training_goes_on_from_the_checkpoint_before_a_torn_one_to_the_same_weights(trained, tmp_path):
-    run = Path(shutil.copytree(trained.run_dir, tmp_path / trained.name))
-    shutil.rmtree(run / "model")
-    *_, torn = sorted((run / "checkpoints").glob("checkpoint_*/"))
-    (torn / "weights.safetensors").write_bytes((torn / "weights.safetensors").read_bytes()[:1000])
-    model = train(trained.model_copy(update={"output_dir": str(tmp_path)})).local_path
+def test_training_goes_on_from_the_checkpoint_before_a_torn_one_to_the_weights_of_the_plain_loop(
+    trained, torn, tmp_path
+):
+    run = Path(trained.run_dir)
     names = {path.name for path in (run / "checkpoints").iterdir()}
-    assert f"broken-{torn.name}" in names
-    assert torn.name not in names
+    assert f"broken-{torn}" in names
+    assert torn not in names
     assert len([name for name in names if name.startswith("checkpoint_2")]) == 2
-    resumed = load_file(model / "model.safetensors")
-    uninterrupted = load_file(Path(trained.run_dir) / "model" / "model.safetensors")
+    train_here(TrainConfig.from_dict(train_config(trained)), run / "dataset", tmp_path / "model")
+    resumed = load_file(run / "model" / "model.safetensors")
+    uninterrupted = load_file(tmp_path / "model" / "model.safetensors")
     assert max(float((resumed[key] - uninterrupted[key]).abs().max()) for key in uninterrupted) < 1e-5
 
 

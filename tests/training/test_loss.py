@@ -113,3 +113,31 @@ def test_without_a_trained_token_loss_and_gradients_are_zero(base_dir):
     total.backward()
     assert (total.item(), n.item()) == (0.0, 0)
     assert all(p.grad is not None and not p.grad.any() for p in model.parameters())
+
+
+def test_an_adapter_on_a_bf16_base_reads_bf16_and_computes_what_peft_would_from_a_wider_copy(base_dir):
+    runs = []
+    for widened in (False, True):
+        torch.manual_seed(3)
+        lora = TrainConfig(base_model=str(base_dir), tuning="lora", lora_dropout=0.0)
+        model = prepare(load_base(base_dir, torch.bfloat16), lora).model
+        seen: set[torch.dtype] = set()
+        for name, module in model.named_modules():
+            if name.endswith("lora_A.default"):
+                module.register_forward_pre_hook(lambda module, args, seen=seen: seen.add(args[0].dtype))
+            if name.endswith("_proj"):
+                module.cast_input_dtype_enabled = module.cast_input_dtype_enabled or widened
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter.data, std=0.1)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, _ = TrainedTokenLoss(model)(IDS, MASK, POSITIONS)
+        loss.backward()
+        gradients = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+        runs.append((seen, loss.detach(), gradients))
+    (narrow, loss, gradients), (wide, expected, expected_gradients) = runs
+    assert (narrow, wide) == ({torch.bfloat16}, {torch.float32})
+    assert torch.equal(loss, expected)
+    assert {g.dtype for g in gradients.values()} == {torch.float32}
+    for name, gradient in gradients.items():
+        assert torch.equal(gradient, expected_gradients[name]), name

@@ -1,10 +1,11 @@
 """What a chat model is: turns in, one completion out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from fireact_ray.agent.quota.rate_headers import RateNotice
+from fireact_ray.core.reasoning import split_reasoning
 from fireact_ray.core.types import Turn, Usage
 
 
@@ -22,6 +23,7 @@ class Sampling:
 class Completion:
     """`finish_reason`: "stop" (end token or stop string) or "length" (cut by max_new_tokens).
 
+    `text`: `spoken` says what of it counts.
     `latency_s`: how long the reply took when it was paid for; None lets the rollout measure it.
     `reasoning`: what the model thought outside of its text, or hid in it; never obeyed, prompted or trained.
     `notice`: what the provider said of its limits on the way; for the quota (see agent.models.metered), dropped there.
@@ -33,6 +35,19 @@ class Completion:
     latency_s: float | None = None
     notice: RateNotice | None = None
     reasoning: str = ""
+
+
+def spoken(completion: Completion, stop: Sequence[str] = ()) -> Completion:
+    """What the model said: its hidden reasoning is cut off and kept apart. `stop`: words that its server was not told
+    of, or does not cut before; the text then ends before the first of them, where the model no longer thinks."""
+    hidden, text = split_reasoning(completion.text)
+    end = min((at for word in stop if (at := text.find(word)) >= 0), default=None)
+    if text is completion.text and end is None:
+        return completion
+    reasoning = "\n\n".join(part for part in (completion.reasoning, hidden) if part)
+    if end is None:
+        return replace(completion, text=text, reasoning=reasoning)
+    return replace(completion, text=text[:end], reasoning=reasoning, finish_reason="stop")
 
 
 class ChatModel(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fireact_ray.agent.models.base import Completion, Sampling
+from fireact_ray.agent.models.base import Completion, Sampling, spoken
 from fireact_ray.agent.models.engines.base import Engine
 from fireact_ray.core.types import Turn, Usage
 from fireact_ray.rendering.base import Renderer
@@ -23,10 +23,8 @@ class LocalChat:
         prompt_ids = self.renderer.prompt(turns)
         generation = await self.engine.generate(prompt_ids, sampling)
         text = self.renderer.decode(generation.ids)
-        for stop in sampling.stop:
-            text = text.split(stop, 1)[0]
         usage = Usage(len(prompt_ids), len(generation.ids))
-        return Completion(text, generation.finish_reason, usage)
+        return spoken(Completion(text, generation.finish_reason, usage), sampling.stop)
 
     async def close(self) -> None:
         await self.engine.close()

@@ -8,12 +8,13 @@ by `metered`, which also hears what the reply's headers say of them.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from fireact_ray.agent.models.base import Completion, Sampling
+from fireact_ray.agent.models.base import Completion, Sampling, spoken
+from fireact_ray.agent.models.dialects import fold_system
 from fireact_ray.agent.models.openai_reply import read_completion
 from fireact_ray.agent.quota.rate_headers import read_notice
 from fireact_ray.core.errors import ModelUnavailable
@@ -27,7 +28,9 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 class OpenAIChat:
     """A chat model behind `POST {base_url}/chat/completions`. `timeout_s` bounds a request to its last byte.
-    `leave_out`: of the parameters temperature, stop, seed and max_tokens those that are not sent.
+    `leave_out`: of the parameters temperature, stop, seed and max_tokens those that are not sent. `key_header`: None
+    sends the key as a bearer's. `extra_body`, `extra_headers`, `extra_query` go with every request; `folds_system`: as
+    dialects.fold_system.
 
     Holds the key, so it does not pickle: each process builds its own. Raises InputError for a proxy in the environment
     that cannot be used.
@@ -41,13 +44,24 @@ class OpenAIChat:
         api_key: str,
         timeout_s: float = 120.0,
         leave_out: Sequence[str] = (),
+        key_header: str | None = None,
+        folds_system: bool = False,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self._label = redact(name)  # opens every error
         self._url = f"{(base_url or OPENAI_URL).rstrip('/')}/chat/completions"
         self._host = urlsplit(self._url).hostname or ""
         proxy_for(os.environ, self._url)
-        self._headers = {"Authorization": f"Bearer {api_key}"}
+        extra = dict(extra_headers or {})
+        own = {key_header: api_key} if key_header else {"Authorization": f"Bearer {api_key}"}
+        named = {name.lower() for name in extra}
+        self._headers = {name: value for name, value in own.items() if name.lower() not in named} | extra
+        self._query = dict(extra_query or {}) or None
+        self._extra_body = dict(extra_body or {})
+        self._folds_system = folds_system
         self._leave_out = frozenset(leave_out)
         self._limit = "max_completion_tokens" if "max_tokens" in leave_out else token_limit_field(self._host)
         self._session = HttpSession(timeout_s)
@@ -56,18 +70,22 @@ class OpenAIChat:
         raise TypeError("OpenAIChat holds a key: build it in the process that uses it")
 
     async def complete(self, turns: Sequence[Turn], sampling: Sampling) -> Completion:
-        reply = await self._session.send("POST", self._url, headers=self._headers, body=self._request(turns, sampling))
+        reply = await self._session.send(
+            "POST", self._url, params=self._query, headers=self._headers, body=self._request(turns, sampling)
+        )
         if isinstance(reply, NoReply):
             raise ModelUnavailable(f"{self._label}: {reply.problem}", cause=reply.problem)
         completion = read_completion(reply, self._label, self._host)
         if "stop" in self._leave_out:
-            completion = _cut(completion, sampling.stop)
+            completion = spoken(completion, sampling.stop)
         return replace(completion, notice=read_notice(reply.headers))
 
     async def close(self) -> None:
         await self._session.close()
 
     def _request(self, turns: Sequence[Turn], sampling: Sampling) -> dict[str, Any]:
+        if self._folds_system:
+            turns = fold_system(turns)
         request: dict[str, Any] = {
             "model": self.name,
             "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
@@ -78,13 +96,8 @@ class OpenAIChat:
             request["stop"] = list(sampling.stop)
         if sampling.seed is not None:
             request["seed"] = sampling.seed
-        return {name: value for name, value in request.items() if name not in self._leave_out}
-
-
-def _cut(completion: Completion, stop: Sequence[str]) -> Completion:
-    """Before the first of `stop`, as a provider does that is told of them."""
-    end = min((at for word in stop if (at := completion.text.find(word)) >= 0), default=None)
-    return completion if end is None else replace(completion, text=completion.text[:end], finish_reason="stop")
+        sent = {name: value for name, value in request.items() if name not in self._leave_out}
+        return sent | self._extra_body
 
 
 def token_limit_field(host: str) -> str:

@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from fireact_ray.agent.models.base import Completion
+from fireact_ray.agent.models.content import Content, read_content
 from fireact_ray.agent.quota.rate_headers import read_duration_s, read_retry_after_s, read_wait_s
 from fireact_ray.core.errors import (
     MalformedReply,
@@ -24,6 +25,7 @@ from fireact_ray.core.errors import (
     RateLimited,
     ReplyWithheld,
     TokenLimit,
+    UnreadReply,
 )
 from fireact_ray.core.net.http import MAX_REPLY_BYTES, HttpReply, read_json
 from fireact_ray.core.net.provider_errors import ProviderWords, error_in, one_line, read_words, words_of
@@ -53,11 +55,16 @@ _FLAGGED_TEXT = re.compile(
 )
 _BILLING_TEXT = re.compile(r"\bbilling\b|credit balance|insufficient (?:credits|balance|funds)", re.IGNORECASE)
 _TOO_LONG_TEXT = re.compile(
-    r"maximum context length|context length exceeded|exceeds? the (?:available |model'?s )?context|"
-    r"prompt is too long|input is too long|exceeds the maximum number of tokens|"
+    r"maximum (?:allowed )?context length|context length exceeded|exceeds the context length|exceeds? context limit|"
+    r"(?:exceeds?|longer than) the (?:available |model'?s )?context|longer than the maximum model length|"
+    r"(?:prompt|input) (?:\(\d+ tokens\) )?is too long|exceeds the maximum number of tokens|too many tokens: |"
+    r"too large for model with \d+ maximum context|`inputs` tokens \+ `max_new_tokens` must be|"
+    r"`inputs` must have less than|"
     r"request too large for",  # with a 429: more than a whole minute's tokens, so that no waiting helps
     re.IGNORECASE,
 )
+# Of vLLM: what is asked for and the prompt do not fit together, or what is asked for fits with no prompt at all.
+_DOES_NOT_FIT = re.compile(r"\((\d+) ?> ?(\d+) ?- ?\d+\)")
 _TOO_LARGE_LIMIT = re.compile(r"max_(?:completion_)?tokens\W+(?:\S+\W+){0,3}is too large|too large.{0,30}max_tokens")
 
 _RECIPE_LINES = {
@@ -66,11 +73,22 @@ _RECIPE_LINES = {
     "max_completion_tokens": "teacher.sampling.max_new_tokens",
     "seed": "teacher.sampling.seed",
     "model": "teacher.model.name",
+    "reasoning_effort": "teacher.model.reasoning_effort",
 }
 _OPTIONAL = {"temperature", "stop", "seed"}  # and max_tokens, where the provider names what it wants instead
-_NAMED_PARAMETER = re.compile(r"\b(temperature|max_tokens|max_completion_tokens|seed)\b")
+_NAMED_PARAMETER = re.compile(
+    r"\b(temperature|max_tokens|max_completion_tokens|seed|reasoning_effort|stop(?=['\"`:]))(?!\w)"
+)
+_NO_SYSTEM = re.compile(
+    r"roles must alternate|system role not supported|developer instruction is not enabled|does not support 'system'|"
+    r"system (?:messages?|role|prompts?) (?:is|are) not (?:supported|allowed)|no system role|"
+    r"(?:not|n't) support (?:the )?system (?:messages?|role|prompts?)",
+    re.IGNORECASE,
+)
+_OF_REASONING_MODELS = {"temperature", "stop", "max_tokens"}
 
 _MOST_TOKENS = 2**31  # of one reply: a larger count is a mistake
+_COUNTS = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
 
 
 def read_completion(reply: HttpReply, model: str, host: str) -> Completion:
@@ -85,8 +103,9 @@ def read_completion(reply: HttpReply, model: str, host: str) -> Completion:
     found = read_json(reply.body)
     match found:
         case {"choices": [{"message": dict(message)} as choice, *_]}:
-            text, finish_reason = _read_text(message, choice, model)
-            return Completion(text, finish_reason, _read_usage(found.get("usage")))
+            content = read_content(message)
+            text, finish_reason = _read_text(content, message, choice, model)
+            return Completion(text, finish_reason, _read_usage(found.get("usage")), reasoning=content.reasoning)
         case {"choices": [{"finish_reason": str(reason)}, *_]} if _base(reason) in _FILTERED:
             raise _withheld(model)
     raise _no_completion(found, reply, model, host)
@@ -100,6 +119,8 @@ def _no_completion(found: Any, reply: HttpReply, model: str, host: str) -> Model
         case {"promptFeedback": {"blockReason": str(reason)}}:
             reason = one_line(reason, 60)
             return PromptFlagged(f"{model}: the provider blocked this prompt ({reason})", cause=f"blocked {reason}")
+        case dict() if words.message and not found.get("choices"):
+            return _failure(words, reply, words.status, model, host)
         case dict():
             return _malformed(model, "the reply holds no choice with a message")
     if words.is_page:
@@ -152,21 +173,32 @@ def _is_flagged(words: ProviderWords) -> bool:
 
 def _is_too_long(words: ProviderWords) -> bool:
     too_long = words.reasons & _TOO_LONG or _TOO_LONG_TEXT.search(words.message)
+    if too_long and (numbers := _DOES_NOT_FIT.search(words.message)) is not None:
+        return int(numbers[1][:12]) <= int(numbers[2][:12])
     return bool(too_long) and not _TOO_LARGE_LIMIT.search(words.message)
 
 
 def _set_by(words: ProviderWords) -> str:
-    """Which lines of the recipe set the parameter that was refused, where some do."""
+    """Which lines of the recipe set the parameter that was refused, where some do, and which leave it out."""
+    if _NO_SYSTEM.search(words.message):
+        return " (the system turn is folded into the user's by teacher.model.system: fold)"
     named = _NAMED_PARAMETER.search(words.message)
     name = words.param or (named[1] if named else "")
     lines = [f"set by {_RECIPE_LINES[name]}"] if name in _RECIPE_LINES else []
-    if name in _OPTIONAL or (name == "max_tokens" and "max_completion_tokens" in words.message):
+    wants_another = name == "max_tokens" and "max_completion_tokens" in words.message
+    if name in _OPTIONAL or (wants_another and not _TOO_LARGE_LIMIT.search(words.message)):
         lines.append(f"left out by teacher.model.leave_out: [{name}]")
+        if words.code.startswith("unsupported") and name in _OF_REASONING_MODELS:
+            lines.append("teacher.model.dialect: openai-reasoning leaves out all that such models refuse")
     return f" ({'; '.join(lines)})" if lines else ""
 
 
 def _malformed(model: str, what: str) -> MalformedReply:
     return MalformedReply(f"{model}: {what}", cause=what)
+
+
+def _unread(model: str, what: str) -> UnreadReply:
+    return UnreadReply(f"{model}: {what}", cause=what)
 
 
 def _withheld(model: str) -> ReplyWithheld:
@@ -177,23 +209,36 @@ def _base(finish_reason: str) -> str:
     return finish_reason.partition(":")[0].lower()
 
 
-def _read_text(message: dict[str, Any], choice: dict[str, Any], model: str) -> tuple[str, str]:
+def _read_text(content: Content, message: dict[str, Any], choice: dict[str, Any], model: str) -> tuple[str, str]:
     """The text, and "stop" or "length"."""
-    content, finish_reason = message.get("content"), choice.get("finish_reason")
+    text, finish_reason = content.text, choice.get("finish_reason")
     if not isinstance(finish_reason, str | None):
-        raise _malformed(model, "the reply's finish_reason is no word")
+        raise _unread(model, "the reply's finish_reason is no word")
     reason = _base(finish_reason or "stop")
     if reason in _FILTERED:
         raise _withheld(model)
     if reason in _BROKEN_OFF:
         raise _broken_off(choice, model)
-    if content is None and message.get("refusal"):
+    if text is None and content.refusal:
         raise ReplyWithheld(f"{model}: the model declined to reply", cause="refusal")
-    if content is None and reason in _CUT:  # all of it went into hidden reasoning
-        content = ""
-    if not isinstance(content, str) or not _is_unicode(content):
+    if content.unread:
+        raise _unread(model, f"the reply's content is not text ({content.unread})")
+    if text is None and reason in _CUT:  # all of it went into hidden reasoning
+        text = ""
+    if text is None and (instead := _instead(content, message)):
+        raise _unread(model, f"the reply's content is not text ({instead})")
+    if text is None or not _is_unicode(text) or not _is_unicode(content.reasoning):
         raise _malformed(model, "the reply's content is not text")
-    return content, "length" if reason in _CUT else "stop"
+    return text, "length" if reason in _CUT else "stop"
+
+
+def _instead(content: Content, message: dict[str, Any]) -> str:
+    """What a message without a text holds, and what to do about it."""
+    if message.get("tool_calls") or message.get("function_call"):
+        return "it holds tool calls; start the server without its parser of tool calls"
+    if content.reasoning:
+        return "all of it is hidden reasoning; start the server without its parser of reasoning, or ask for less of it"
+    return ""
 
 
 def _broken_off(choice: dict[str, Any], model: str) -> MalformedReply:
@@ -215,11 +260,25 @@ def _is_unicode(text: str) -> bool:
 
 
 def _read_usage(usage: Any) -> Usage:
-    match usage:
-        case {"prompt_tokens": prompt, "completion_tokens": completion} if _counts(prompt) and _counts(completion):
-            return Usage(prompt, completion)
-        case _:
-            return Usage()
+    """Tokens of hidden reasoning count as the reply's, also where they stand in the total alone or beside the reply's;
+    never twice."""
+    if not isinstance(usage, dict):
+        return Usage()
+    prompt, completion = (_count(usage, *names) for names in _COUNTS)
+    total, details = _count(usage, "total_tokens"), usage.get("completion_tokens_details")
+    if prompt is None or (completion is None and total is None):
+        return Usage()
+    replied = completion or 0
+    thought = (_count(details, "reasoning_tokens") if isinstance(details, dict) else None) or 0
+    if thought > replied:  # so that they are not among the reply's
+        replied += thought
+    if total is not None and total > prompt + (completion or 0):
+        replied = total - prompt
+    return Usage(prompt, replied)
+
+
+def _count(usage: dict[str, Any], *names: str) -> int | None:
+    return next((usage[name] for name in names if _counts(usage.get(name))), None)
 
 
 def _counts(number: Any) -> bool:

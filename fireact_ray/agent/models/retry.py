@@ -1,7 +1,8 @@
 """A chat model that asks again where another try can help. There is one owner of retries per reply: this file.
 
 It stands outside the quota (each try is leased on its own) and inside the journal (what failed is not paid).
-Rate limits are no failures: they wait in the quota and use up no attempt.
+Rate limits are no failures: they wait in the quota and use up no attempt. A reply of a shape that is not read is bought
+once more, to see whether this model always sends it; if so, later calls do not try again until one is answered.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fireact_ray.agent.models.base import ChatModel, Completion, Sampling
-from fireact_ray.core.errors import ModelUnavailable
+from fireact_ray.core.errors import ModelUnavailable, UnreadReply
 from fireact_ray.core.types import Turn
 
 
@@ -25,26 +26,35 @@ class RetryPolicy:
     max_delay_s: float = 30.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Retrying:
     """Raises the error of the last attempt, with the number of attempts."""
 
     inner: ChatModel
     policy: RetryPolicy = RetryPolicy()
+    _always: str = field(default="", init=False)  # the shape that this model sends, and no other since
 
     @property
     def name(self) -> str:
         return self.inner.name
 
     async def complete(self, turns: Sequence[Turn], sampling: Sampling) -> Completion:
-        failures = 0
+        failures, unread = 0, self._always
         while True:
             try:
-                return await self.inner.complete(turns, sampling)
+                completion = await self.inner.complete(turns, sampling)
             except ModelUnavailable as error:
                 failures += 1
+                shape = error.signature if isinstance(error, UnreadReply) else ""
+                if shape and shape == unread:
+                    self._always = shape
+                    raise error.reworded(f"{error} (after {failures} attempts)") from None
                 if failures >= self.policy.max_attempts:
                     raise error.reworded(f"{error} (after {failures} attempts)") from None
+                unread = shape
+            else:
+                self._always = ""
+                return completion
             await asyncio.sleep(self._delay_s(failures))
 
     async def close(self) -> None:

@@ -19,6 +19,7 @@ _MAX_CHARS, _MAX_WORD_CHARS = 300, 60
 _MAX_READ = 20_000  # of a text that is cut anyway: far more than can be masked away
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _IS_PAGE = re.compile(r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
+_HOLDERS = ("error", "detail", "errors", "fault", "base_resp")  # where a reply keeps what went wrong
 _EMPTY_WORDS = ("Provider returned error",)  # of a router: what the provider said stands in metadata.raw
 
 # How Google names what others give as a status.
@@ -74,15 +75,32 @@ def read_words(body: bytes | None) -> ProviderWords:
 def words_of(found: Any) -> ProviderWords:
     """The same of a reply that was parsed already."""
     if isinstance(found, list):
-        found = next((item for item in found if isinstance(item, dict)), {})
+        found = next((item for item in found if isinstance(item, dict | str)), {})
     if not isinstance(found, dict):
         return ProviderWords(one_line(found) if isinstance(found, str) else "")
-    error = found.get("error") or found.get("detail") or found
-    if isinstance(error, dict) and isinstance(inner := error.get("error"), dict | str) and inner:
-        error = inner  # {"detail": {"error": ...}}
-    if not isinstance(error, dict):
-        return _from_fields({**found, "message": error})
-    return _from_fields(error)
+    error = next((held for name in _HOLDERS if (held := found.get(name))), found)
+    if isinstance(error, dict) and isinstance(deeper := error.get("error"), dict | str) and deeper:
+        error = deeper  # {"detail": {"error": ...}}
+    match error:
+        case str() if (inside := _object_in(error)) is not None:
+            return words_of(inside)
+        case str():
+            return _from_fields({**found, "message": error})
+        case [dict(first), *_] if "loc" not in first:
+            return _from_fields({**found, **first, "message": error})
+        case [_, *_]:
+            return _from_fields({**found, "message": error})
+    if isinstance(error, dict) and (inside := _object_in(_text(error.get("message")))) is not None:
+        return words_of(inside)
+    outer = _from_fields(found)
+    inner = _from_fields(error) if isinstance(error, dict) else outer
+    return inner if inner.message or not outer.message else outer  # {"error": true, "message": ...}
+
+
+def _object_in(text: str) -> dict[str, Any] | None:
+    """The JSON object that a proxy passes on as a text: what it was told by the provider behind it."""
+    inside = read_json(text.encode("utf-8", "replace")) if text.lstrip().startswith("{") else None
+    return inside if isinstance(inside, dict) and inside else None
 
 
 def error_in(reply: Any) -> Any:
@@ -118,8 +136,10 @@ def _from_fields(error: Mapping[str, Any]) -> ProviderWords:
     message = _message(error)
     if message in ("", *_EMPTY_WORDS) and isinstance(raw := metadata.get("raw"), str) and raw:
         message = f"{message}: {raw}" if message else raw
-    code, kind = _word(error.get("code")), _word(error.get("type")) or _word(error.get("status"))
-    status = next((s for s in (_status(error.get(name)) for name in ("code", "status", "statusCode")) if s), None)
+    code, kind = _first(error, *_CODES), _first(error, "type", "status", "error_type", "__type")
+    status = next(
+        (s for s in (_status(error.get(name)) for name in ("code", "status", "statusCode", "status_code")) if s), None
+    )
     headers = metadata.get("headers")
     return ProviderWords(
         message=one_line(message),
@@ -133,8 +153,15 @@ def _from_fields(error: Mapping[str, Any]) -> ProviderWords:
     )
 
 
+_CODES = ("code", "error_code", "errorcode", "status_code")
+_MESSAGES = (
+    *("message", "msg", "detail", "info", "title", "error", "error_msg", "reason", "Message", "error_message"),
+    *("errorMessage", "faultstring", "status_msg", "description"),
+)
+
+
 def _message(error: Mapping[str, Any]) -> str:
-    for name in ("message", "msg", "detail", "info", "title", "error", "error_msg", "reason"):
+    for name in _MESSAGES:
         match error.get(name):
             case str(text) if text.strip():
                 return text
@@ -157,7 +184,7 @@ def _reasons(error: Mapping[str, Any]) -> Iterator[str]:
     """Codes and types, also those of the error's details."""
     inner = error.get("innererror") or error.get("inner_error")
     for part in (error, *_details(error), *([inner] if isinstance(inner, dict) else [])):
-        for name in ("code", "type", "status", "reason"):
+        for name in (*_CODES, "type", "status", "reason", "error_type", "__type"):
             if word := _word(part.get(name)):
                 yield word
 
@@ -175,6 +202,10 @@ def _status(value: Any) -> int | None:
 
 def _word(value: Any) -> str:
     return one_line(str(value), _MAX_WORD_CHARS) if isinstance(value, str) or type(value) is int else ""
+
+
+def _first(error: Mapping[str, Any], *names: str) -> str:
+    return next((word for name in names if (word := _word(error.get(name)))), "")
 
 
 def _text(value: Any) -> str:

@@ -10,7 +10,7 @@ from fireact_ray.core.tool_specs import ARGUMENTS
 from fireact_ray.core.types import ObservationStatus
 from fireact_ray.data.formats.records import Record
 from fireact_ray.data.lint.base import ASK, FINISH, FOUND, SEARCH, Rule, each
-from fireact_ray.data.traces import plain_thought
+from fireact_ray.data.traces import holds_hidden_reasoning, plain_thought
 from fireact_ray.tasks.scoring import normalise
 
 _ACTION = re.compile(rf"\bAction:[ \t]*{grammar.TOOL}[ \t]*\[")
@@ -45,6 +45,10 @@ def two_actions(record: Record) -> bool:
 
 def invented_observation(record: Record) -> bool:
     return any(_INVENTED.search(reply) for reply in _written(record))
+
+
+def hidden_reasoning(record: Record) -> bool:
+    return any(holds_hidden_reasoning(reply) for reply in record.replies)
 
 
 def repeated_query(record: Record) -> bool:
@@ -114,6 +118,13 @@ RULES = [
         "The assistant's own turn goes on with an observation: the student learns to invent what a tool would show.",
         ((ASK, f"{SEARCH}\nObservation: It is 12 m deep.", FOUND, FINISH),),
         each(invented_observation),
+    ),
+    Rule(
+        "hidden_reasoning",
+        "A reply still holds what its model thought before it spoke, between marks such as <think>: trained on, it is "
+        "said aloud and prompted again, and an action in it was only a thought.",
+        ((ASK, f"<think>Maybe 12 m?</think>\n{SEARCH}", FOUND, FINISH),),
+        each(hidden_reasoning),
     ),
     Rule(
         "repeated_query",

@@ -29,6 +29,7 @@ from fireact_ray.core.errors import (
     QuotaDenied,
     ReplyWithheld,
     TokenLimit,
+    UnreadReply,
 )
 from fireact_ray.core.net.http import MAX_REPLY_BYTES
 from fireact_ray.core.types import Turn, Usage
@@ -205,7 +206,7 @@ OUTCOMES = {
     "no_choice": (MalformedReply, "m: the reply holds no choice with a message (after 3 attempts)"),
     "null_message": (MalformedReply, "m: the reply holds no choice with a message (after 3 attempts)"),
     "null_content": (MalformedReply, "m: the reply's content is not text (after 3 attempts)"),
-    "content_parts": (MalformedReply, "m: the reply's content is not text (after 3 attempts)"),
+    "content_parts": (UnreadReply, "m: the reply's content is not text (a part 'image_url') (after 2 attempts)"),
     "latin_1": (MalformedReply, "m: the reply is no JSON object (after 3 attempts)"),
     "filtered": (ReplyWithheld, "m: the provider's content filter withheld the reply"),
 }
@@ -218,7 +219,7 @@ async def test_a_malformed_reply_is_a_typed_failure_and_never_taken_as_an_answer
         with pytest.raises(ModelError) as caught:
             await client.complete(TURNS, Sampling())
     assert (type(caught.value), str(caught.value)) == OUTCOMES[shape]
-    assert len(requests) == (1 if shape == "filtered" else 3)
+    assert len(requests) == {"filtered": 1, "content_parts": 2}.get(shape, 3)
 
 
 async def test_a_good_reply_with_odd_usage_is_used_and_its_usage_is_unknown():
@@ -234,7 +235,13 @@ async def test_a_teacher_that_says_only_nonsense_gives_no_answer_but_those_it_ga
         calls = [chat.complete((Turn("user", f"{n}+1="),), Sampling()) for n in range(100)]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         await chat.close()
-    assert {type(outcome) for outcome in outcomes} == {MalformedReply, ModelUnavailable, ReplyWithheld, Completion}
+    assert {type(outcome) for outcome in outcomes} == {
+        MalformedReply,
+        UnreadReply,
+        ModelUnavailable,
+        ReplyWithheld,
+        Completion,
+    }
     assert {outcome.usage for outcome in outcomes if isinstance(outcome, Completion)} == {Usage()}
 
 

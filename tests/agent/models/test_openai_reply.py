@@ -19,6 +19,7 @@ from fireact_ray.core.errors import (
     RateLimited,
     ReplyWithheld,
     TokenLimit,
+    UnreadReply,
 )
 from fireact_ray.core.net.http import HttpReply
 from fireact_ray.core.types import Usage
@@ -88,8 +89,9 @@ def test_how_a_reply_ended_is_told_in_the_words_of_many_providers(finish_reason,
         ("error", {}, MalformedReply),
         ("abort", {}, MalformedReply),
         ("tool_calls", {"content": None}, MalformedReply),
-        (7, {}, MalformedReply),
-        ("stop", {"content": 7}, MalformedReply),
+        ("tool_calls", {"content": None, "tool_calls": [{"type": "function"}]}, UnreadReply),
+        (7, {}, UnreadReply),
+        ("stop", {"content": 7}, UnreadReply),
         ("stop", {"content": "half a character \ud83d"}, MalformedReply),
     ],
 )
@@ -157,14 +159,16 @@ def failed(value, status=200, **headers) -> ModelError:
             },
             ModelRefused,
             "m: HTTP 400 unsupported_value (temperature): Unsupported value: 'temperature' does not support 0.0 with "
-            "this model. (set by teacher.sampling.temperature; left out by teacher.model.leave_out: [temperature])",
+            "this model. (set by teacher.sampling.temperature; left out by teacher.model.leave_out: [temperature]; "
+            "teacher.model.dialect: openai-reasoning leaves out all that such models refuse)",
         ),
         (
             400,
             {"error": {"message": "Unsupported parameter: 'stop'", "code": "unsupported_parameter", "param": "stop"}},
             ModelRefused,
             "m: HTTP 400 unsupported_parameter (stop): Unsupported parameter: 'stop' "
-            "(left out by teacher.model.leave_out: [stop])",
+            "(left out by teacher.model.leave_out: [stop]; "
+            "teacher.model.dialect: openai-reasoning leaves out all that such models refuse)",
         ),
         (
             400,

@@ -68,6 +68,8 @@ def dropped(rows: list[Trajectory], *evaluation: str, **settings) -> dict[str, i
         ({"score": None}, "unscored"),
         ({"steps": (replace(LOOK, action=None), DONE)}, "no_action"),
         ({"steps": (LOOK, replace(DONE, action=Action("finish", "410 m, reward = True")))}, "trace"),
+        ({"steps": (replace(LOOK, thought="<think> I look. </think>"), DONE)}, "hidden_reasoning"),
+        ({"steps": (replace(LOOK, completion="Hm.\n</think>\nAction: search[Tarn]"), DONE)}, "hidden_reasoning"),
         ({"steps": (ERROR, DONE)}, "error_observation"),
         ({"steps": (LOOK, replace(DONE, thought=""))}, "no_thought"),
         ({"steps": (LOOK, replace(DONE, thought="I haven't solved the task within 5 steps."))}, "no_thought"),
@@ -134,7 +136,7 @@ def test_a_row_counts_for_the_first_line_that_drops_it():
     wrong_and_unfinished = replace(GOOD, score=Score(0.0, 0.0), stop_reason=StopReason.MAX_STEPS, steps=(ERROR,))
     assert dropped([wrong_and_unfinished]) == {"unfinished": 1}
     assert list(lines(ConvertConfig())) == [
-        *("unfinished", "wrong_answer", "no_action", "unknown_tool", "trace", "unscored"),
+        *("unfinished", "wrong_answer", "no_action", "unknown_tool", "trace", "hidden_reasoning", "unscored"),
         *("error_observation", "no_thought", "min_steps", "contaminated"),
     ]
 

@@ -1,0 +1,111 @@
+"""What is measured: groups of settings that share one model, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from benchmarks.gpu_shapes import CODELLAMA_34B, LLAMA_2_7B, TINY, TINY_GROUPED, Shape
+
+_Q_AND_V = ("q_proj", "v_proj")  # as FireAct, and the recipe `hotpotqa`
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """`needs_gib`: of memory, estimated; with less on the device the setting is left out, and said so. `length`: of
+    every row; None: as long as FireAct's. `checkpointing`: activations are computed again in the backward pass, layer
+    by layer. `compiled`: layers through torch.compile, which the loop does not do itself. `profiled`: also, for one
+    step, where a GPU's time goes and how often the host waits for it.
+    """
+
+    name: str
+    needs_gib: float
+    micro_batch_tokens: int
+    pack_tokens: int | None = None
+    length: int | None = None
+    rows_per_step: int = 128
+    checkpointing: bool = False
+    compiled: bool = False
+    profiled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    shape: Shape
+    tuning: str
+    settings: tuple[Setting, ...]
+    targets: tuple[str, ...] | None = None  # of LoRA; None: every linear layer but the head
+    dropout: float = 0.05
+
+
+# Estimates: without recomputation 5.6 MB a token of a 7B and 15 MB of a 34B, dropout's masks included, beside weights
+# (13 and 68 GB in bf16; 16 bytes a weight where all are trained) and the logits of trained tokens.
+GROUPS = (
+    Group(
+        LLAMA_2_7B,
+        "lora",
+        targets=_Q_AND_V,
+        settings=(
+            Setting("packs of 2048, 8192 a pass", 62, 8192, pack_tokens=2048, profiled=True),
+            Setting("a row a line, 8192 a pass", 62, 8192, profiled=True),
+            Setting("a row a line, 4096 a pass", 38, 4096),
+            Setting("a row a line, 2048 a pass", 26, 2048),
+            Setting("rows of 2048, 8192 a pass", 62, 8192, length=2048, rows_per_step=16),
+            Setting("a row a line, 16384 a pass, recomputed", 28, 16_384, checkpointing=True),
+            Setting("a row a line, 16384 a pass", 104, 16_384),
+        ),
+    ),
+    Group(
+        LLAMA_2_7B,
+        "lora",
+        settings=(Setting("all linear layers, a row a line, 8192 a pass", 72, 8192, profiled=True),),
+    ),
+    Group(
+        CODELLAMA_34B,
+        "lora",
+        targets=_Q_AND_V,
+        settings=(
+            Setting("packs of 2048, 4096 a pass", 126, 4096, pack_tokens=2048, rows_per_step=32, profiled=True),
+            Setting("a row a line, 4096 a pass", 126, 4096, rows_per_step=32),
+            Setting("a row a line, 4096 a pass, recomputed", 72, 4096, rows_per_step=32, checkpointing=True),
+        ),
+    ),
+    Group(
+        LLAMA_2_7B,
+        "full",
+        settings=(
+            Setting("a row a line, 8192 a pass, recomputed", 122, 8192, checkpointing=True),
+            Setting("a row a line, 2048 a pass", 128, 2048, rows_per_step=64),
+        ),
+    ),
+    # Last, as nobody knows beforehand how long compiling takes.
+    Group(
+        LLAMA_2_7B,
+        "lora",
+        targets=_Q_AND_V,
+        settings=(
+            Setting("rows of 2048, 8192 a pass, compiled", 62, 8192, length=2048, rows_per_step=16, compiled=True),
+        ),
+    ),
+)
+
+
+def quick(groups: Sequence[Group]) -> list[Group]:
+    """Every setting on two layers of full width: finds what breaks, measures nothing."""
+    return [replace(group, shape=group.shape.of_layers(2), settings=_less(group.settings, share=4)) for group in groups]
+
+
+def tiny(groups: Sequence[Group]) -> list[Group]:
+    """Every setting on a model of no size, for a CPU."""
+    return [
+        replace(
+            group,
+            shape=TINY_GROUPED if group.shape.kv_heads < group.shape.heads else TINY,
+            settings=_less(group.settings, share=8),
+        )
+        for group in groups
+    ]
+
+
+def _less(settings: Sequence[Setting], share: int) -> tuple[Setting, ...]:
+    return tuple(replace(s, needs_gib=0.0, rows_per_step=s.rows_per_step // share) for s in settings)

@@ -1,0 +1,154 @@
+"""Our training step on a made-up model: seconds, FLOPs, and where a GPU's time goes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+import warnings
+from collections import Counter
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.gpu_bench import Bench
+from benchmarks.gpu_settings import Group, Setting
+from benchmarks.gpu_shapes import PEAK_FLOPS, build, make_rows, step_flops
+from fireact_ray.training.batching import Step, plan_steps
+from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.data import Row
+from fireact_ray.training.model import prepare
+from fireact_ray.training.stepping import Here, Stepper
+
+_KINDS = {  # of kernels, by a piece of their names; the first that fits
+    "attention": ("flash", "fmha", "attention", "cudnn_generated"),
+    "matrix products": ("gemm", "nvjet", "xmma", "cutlass", "cublas"),
+    "optimizer and clipping": ("multi_tensor", "fused_adam"),
+    "memory": ("memcpy", "memset"),
+}
+
+
+class Steps:
+    """The steps of one group's settings: one model, and a new optimizer for each setting."""
+
+    def __init__(self, bench: Bench, group: Group) -> None:
+        """Makes the model as the loop does: what is trained in fp32, a frozen base in bf16 where that is computed."""
+        self._bench = bench
+        self._group = group
+        self._bf16 = bench.precision.bf16
+        frozen_bf16 = self._bf16 and group.tuning == "lora"
+        base = build(group.shape, bench.device, torch.bfloat16 if frozen_bf16 else torch.float32)
+        prepared = prepare(base, self._config(group.settings[0]))
+        self._model = prepared.model
+        self._base = base
+        self._adapters = prepared.trainable_parameters if group.tuning == "lora" else None
+
+    def measure(self, setting: Setting, timed: int) -> dict[str, Any]:
+        """Medians over `timed` steps, each waited for, after one for warmth."""
+        stepper, steps, rows = self._ready(setting, 1 + timed)
+        losses, seconds = [], []
+        for step in steps:
+            self._bench.wait()
+            started = time.perf_counter()
+            loss_sum = stepper.take(step, 1e-4, self._bf16)
+            self._bench.wait()
+            seconds.append(time.perf_counter() - started)
+            losses.append(float(loss_sum) / step.trained_tokens)
+        steps, seconds = steps[1:], seconds[1:]
+        flops = [step_flops(self._group.shape, _lengths(s, rows), s.trained_tokens, self._adapters) for s in steps]
+        pairs = list(zip(steps, flops, seconds, strict=True))
+        return {
+            "passes_per_step": len(steps[0].share.micro_batches),
+            "tokens_per_step": statistics.median(step.tokens for step in steps),
+            "step_s": statistics.median(seconds),
+            "all_step_s": seconds,
+            "tokens_per_s": statistics.median(step.tokens / s for step, _, s in pairs),
+            "mfu_percent": statistics.median(100 * f.needed / s / PEAK_FLOPS for _, f, s in pairs),
+            "six_n_percent": statistics.median(100 * f.six_n / s / PEAK_FLOPS for _, f, s in pairs),
+            "padding_percent": statistics.median(100 * (1 - step.tokens / step.computed_tokens) for step in steps),
+            "attention": self._base.config._attn_implementation,
+            "checkpointing": bool(self._base.is_activation_checkpointing),
+            "losses": losses,
+        }
+
+    def profiled(self, setting: Setting) -> dict[str, Any]:
+        """One step after one: shares of kernel time, the longest kernels, and where the host waits for the GPU."""
+        stepper, steps, _ = self._ready(setting, 3)
+        stepper.take(steps[0], 1e-4, self._bf16)
+        waits = self._waits(stepper, steps[1])
+        with profile(activities=[ProfilerActivity.CUDA]) as trace:
+            stepper.take(steps[2], 1e-4, self._bf16)
+            self._bench.wait()
+        kernels = sorted(((e.self_device_time_total, e.count, e.key) for e in trace.key_averages()), reverse=True)
+        total = sum(microseconds for microseconds, _, _ in kernels)
+        shares: Counter[str] = Counter()
+        for microseconds, _, name in kernels:
+            shares[_kind(name)] += 100 * microseconds / total
+        return {
+            "kernel_s": total / 1e6,
+            "share_percent": dict(shares),
+            "longest": [[100 * us / total, n, name[:110]] for us, n, name in kernels[:14]],
+            "waits_per_step": waits,
+        }
+
+    def _ready(self, setting: Setting, n_steps: int) -> tuple[Stepper, list[Step], tuple[Row, ...]]:
+        self._model.zero_grad()
+        if setting.checkpointing:
+            self._base.activation_checkpointing_enable()
+        elif self._base.is_activation_checkpointing:
+            self._base.activation_checkpointing_disable()
+        if setting.compiled:
+            for layer in self._base.model.layers:
+                layer.compile()
+        config = self._config(setting)
+        rows = make_rows(n_steps * setting.rows_per_step, self._group.shape.vocabulary, setting.length)
+        steps = list(plan_steps(rows, config))
+        return Stepper(self._model, rows, config, Here(0, 1, self._bench.device)), steps, rows
+
+    def _config(self, setting: Setting) -> TrainConfig:
+        return TrainConfig.from_dict(
+            {
+                "base_model": "made-up",
+                "tuning": self._group.tuning,
+                "lora": {"dropout": self._group.dropout, "target_modules": self._group.targets},
+                "epochs": 1,
+                "global_batch_size": setting.rows_per_step,
+                "micro_batch_tokens": setting.micro_batch_tokens,
+                "pack_tokens": setting.pack_tokens,
+            }
+        )
+
+    def _waits(self, stepper: Stepper, step: Step) -> dict[str, int]:
+        """Lines of Python, and how often each made the host wait in this step."""
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                stepper.take(step, 1e-4, self._bf16)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        found = [f"{'/'.join(w.filename.split('/')[-3:])}:{w.lineno}" for w in caught if "synchroniz" in str(w.message)]
+        return dict(Counter(found))
+
+
+def product_flops(bench: Bench, size: int = 8192) -> float:
+    """A second, of a product of two random matrices in bf16: what this very card reaches."""
+    a, b = (torch.randn(size, size, device=bench.device, dtype=torch.bfloat16) for _ in range(2))
+    seconds = []
+    for _ in range(20):
+        bench.wait()
+        started = time.perf_counter()
+        for _ in range(10):
+            a @ b
+        bench.wait()
+        seconds.append((time.perf_counter() - started) / 10)
+    return 2 * size**3 / statistics.median(seconds[5:])
+
+
+def _lengths(step: Step, rows: tuple[Row, ...]) -> list[int]:
+    return [len(rows[i].input_ids) for batch in step.share.micro_batches for pack in batch for i in pack]
+
+
+def _kind(kernel: str) -> str:
+    name = kernel.lower()
+    return next((kind for kind, pieces in _KINDS.items() if any(piece in name for piece in pieces)), "everything else")
