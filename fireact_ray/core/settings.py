@@ -96,7 +96,7 @@ def _misfit(value: Any, annotation: Any) -> str | None:
 
 @cache
 def _kinds(annotation: Hashable) -> frozenset[Any]:
-    """The plain types that an annotation is made of, such as float and NoneType of `Rate | None`, and the values that it
+    """The plain types that an annotation is made of, such as float and NoneType of `Rate | None`, and the values it
     lists. Those of a section within are its own."""
     inner = get_args(annotation)
     if get_origin(annotation) is Annotated:
