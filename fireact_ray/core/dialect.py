@@ -31,7 +31,7 @@ _LABEL = re.compile(
     re.MULTILINE | re.IGNORECASE | re.ASCII,
 )
 _FENCE = re.compile(r"^[ \t]*```[\w-]*[ \t]*(?:\n|\Z)", re.MULTILINE)
-_LONE_FENCE = re.compile(r"\s*```[\w-]*[ \t]*\nAction:[^`]*\Z")  # it is all of the thought, and closed by nothing
+_FENCED_HEAD = re.compile(r"\s*```[\w-]*[ \t]*\nAction:")
 _INLINE = re.compile(
     r"(?<=[.!?。！？…)\"”])(?P<gap>[ \t]+)(?P<open>\*{0,2})Action(?P<number>[ \t]*\d{1,3})?"
     r"(?P<close>\*{0,2})(?P<colon>[:：])(?P<after>\*{0,2})",
@@ -123,7 +123,7 @@ def _rewrite(text: str, names: Names) -> _Rewritten:
     observed = next((label for label in _LABEL.finditer(text) if _kind(label) == "observation"), None)
     own, rest = (text, "") if observed is None else (text[: observed.start()], text[observed.end() :])
     repairs = set[str]()
-    if "```" in own and _LONE_FENCE.match(own) is None and (unfenced := _FENCE.sub("", own)) != own:
+    if "```" in own and (unfenced := _unfenced(own)) != own:
         own, repairs = unfenced, {"code_fence"}
     turn = _Turn(own, names, repairs)
     if not turn.actions:
@@ -134,6 +134,12 @@ def _rewrite(text: str, names: Names) -> _Rewritten:
     if not repairs:
         return _Rewritten(text, (), tuple(turn.actions), turn.unread)
     return _Rewritten("".join(turn.pieces), tuple(sorted(repairs)), tuple(turn.actions), turn.unread)
+
+
+def _unfenced(text: str) -> str:
+    """Without lines that are fences, but for one that is all of the thought and has no other to close it."""
+    is_thought = _FENCED_HEAD.match(text) is not None and len(_FENCE.findall(text)) == 1
+    return text if is_thought else _FENCE.sub("", text)
 
 
 class _Turn:

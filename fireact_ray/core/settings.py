@@ -88,20 +88,21 @@ def _misfit(value: Any, annotation: Any) -> str | None:
     items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else (value,)
     if bool not in kinds and not kinds.isdisjoint((int, float)) and any(isinstance(item, bool) for item in items):
         return "expected a number; null switches it off" if NoneType in kinds else "expected a number"
-    if NoneType in kinds and isinstance(value, str) and value.strip().lower() in _NULLS:
+    is_null = NoneType in kinds and isinstance(value, str) and value.strip().lower() in _NULLS
+    if is_null and value not in kinds:
         return "this is a text; for no value write null, without quotes"
     return None
 
 
 @cache
 def _kinds(annotation: Hashable) -> frozenset[Any]:
-    """The plain types that an annotation is made of, such as float and NoneType of `Rate | None`. Those of a section
-    within are its own."""
+    """The plain types that an annotation is made of, such as float and NoneType of `Rate | None`, and the values it
+    lists. Those of a section within are its own."""
     inner = get_args(annotation)
     if get_origin(annotation) is Annotated:
         inner = inner[:1]
     elif get_origin(annotation) is Literal:
-        return frozenset(map(type, inner))
+        return frozenset(inner).union(map(type, inner))
     return frozenset({annotation}).union(*map(_kinds, inner)) if inner else frozenset({annotation})
 
 

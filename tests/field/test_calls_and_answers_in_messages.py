@@ -162,7 +162,7 @@ REFUSED = {
     ),
     "no_finish": episode(CALL, f"<tool_call>{JSON_CALL}</tool_call>"),
     "unreadable_call": episode(CALL, "<tool_call>search Lake Vell</tool_call>"),
-    "tool_name": episode(message("assistant", "I look.", tool_calls=called("web-search", SEARCH))),
+    "tool_name": episode(message("assistant", "I look.", tool_calls=called("look it up!", SEARCH))),
     "two_actions": episode(
         message("assistant", "Thought: I look.\nAction: search[Tam]", tool_calls=called("search", SEARCH))
     ),

@@ -145,9 +145,11 @@ def test_no_other_module_reads_json():
 
 
 def test_a_long_call_within_tags_is_read_in_one_go():
-    from fireact_ray.data.formats.conversations import read_turns
+    from fireact_ray.data.formats.conversations import read_conversation
+    from fireact_ray.data.formats.transcript import NoTranscript
 
     text = "<tool_call>" * 10_000 + "x"
     row = {"conversations": [{"from": "human", "value": "Q?"}, {"from": "function_call", "value": text}]}
-    with pytest.raises(Exception, match="is no JSON"):
-        read_turns(row)
+    with pytest.raises(NoTranscript) as refused:
+        read_conversation(row)
+    assert refused.value.kind == "unreadable_call"

@@ -123,6 +123,13 @@ def test_ambiguous_text_stays_as_it_is_and_says_no_action(text):
     assert read(text).action is None
 
 
+@pytest.mark.parametrize("argument", ["x", "`", "```"])
+def test_a_fence_that_is_all_of_a_thought_stays_one(argument):
+    text = f"```\nAction: search[{argument}]"
+    assert normalise(text) == (text, ())
+    assert read(text) == Parsed("```", Action("search", argument))
+
+
 def test_what_a_model_invents_under_an_observations_label_in_any_form_is_cut():
     for label in ("observation:", "**Observation:**", "Observation 1:", "- Observation:"):
         reply = f"Thought: I look.\nAction: search[Ines Park]\n\n{label} x\nThought: So.\nAction: finish[Nowhere]"

@@ -227,7 +227,7 @@ def _read_text(content: Content, message: dict[str, Any], choice: dict[str, Any]
         text = ""
     if text is None and (instead := _instead(content, message)):
         raise _unread(model, f"the reply's content is not text ({instead})")
-    if text is None or not _is_unicode(text) or not _is_unicode(content.reasoning):
+    if text is None:
         raise _malformed(model, "the reply's content is not text")
     return text, "length" if reason in _CUT else "stop"
 
@@ -248,15 +248,6 @@ def _broken_off(choice: dict[str, Any], model: str) -> MalformedReply:
     return MalformedReply(
         f"{model}: the reply broke off{said}", cause=f"broke off {words.cause(words.status)}".rstrip()
     )
-
-
-def _is_unicode(text: str) -> bool:
-    """False for half a character, which JSON can spell and no file can hold."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _read_usage(usage: Any) -> Usage:

@@ -134,7 +134,7 @@ def _parse_call(number: int, text: str, action: Action, names: Names) -> grammar
         raise NoTranscript("tool_name", f"reply {number} calls {action.tool!r}: a name is one word")
     tool, repairs = known
     action = Action(tool, action.argument)
-    if "\\n" in text:
+    if "\n" in text:
         again = dialect.read(text, names)
         if again.action not in (None, action):
             raise NoTranscript("two_actions", f"reply {number} asks for different actions: {text[-80:]!r} and a call")
