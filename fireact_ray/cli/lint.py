@@ -14,10 +14,10 @@ from fireact_ray.data.formats.records import read_questions, read_records
 from fireact_ray.data.lint import RULES
 from fireact_ray.data.lint.base import CHARS_PER_TOKEN, Context, estimated_tokens
 from fireact_ray.data.lint.lint import LintReport, lint
+from fireact_ray.recipe.evaluation_questions import evaluation_questions
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import base_model_dir
-from fireact_ray.tasks import load_questions
 
 _SHOWN_ROWS = 8
 
@@ -86,8 +86,7 @@ def _questions(against: str | None, recipe: Recipe | None) -> list[str] | None:
         return None
     texts = read_questions(against) if against is not None else []
     if recipe is not None:
-        found = load_questions(recipe.task.name, recipe.task.path, recipe.evaluate.split)
-        texts += [question.text for question in found]
+        texts += evaluation_questions(recipe)
     return texts
 
 

@@ -32,13 +32,13 @@ from fireact_ray.data.dataset.folder import (
     write_about,
     write_rows,
 )
+from fireact_ray.recipe.evaluation_questions import evaluation_questions
 from fireact_ray.recipe.loader import to_yaml
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import base_model_dir
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.stages.convert_blocks import IN_PROCESS, PrepareRows, prepared_blocks
-from fireact_ray.tasks import load_questions
 
 _LINTED = 1_000  # rows, for the card
 _SHAPING_ROOMS = ("core", "tasks", "rendering", "data")
@@ -94,13 +94,12 @@ def _evaluation_questions(recipe: Recipe) -> tuple[str, ...]:
     if recipe.convert.decontaminate is None:
         return ()
     try:
-        found = load_questions(recipe.task.name, recipe.task.path, recipe.evaluate.split)
+        return tuple(evaluation_questions(recipe))
     except InputError as error:
         raise InputError(
-            f"{error} These are the questions of evaluate.split, which convert.decontaminate keeps out of training; "
-            "null leaves that out."
+            f"{error} These are questions of evaluate.split or of convert.decontaminate_against, which "
+            "convert.decontaminate keeps out of training; null leaves that out, [] the latter."
         ) from None
-    return tuple(question.text for question in found)
 
 
 def _inputs(recipe: Recipe, source: Folder, questions: Sequence[str]) -> str:

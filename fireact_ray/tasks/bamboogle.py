@@ -9,6 +9,7 @@ The file as released, with its header:
 from __future__ import annotations
 
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.grammar import canonical_argument
 from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
 from fireact_ray.tasks.loading import build, data_file, question_id, quoted, read_csv_rows
@@ -39,9 +40,9 @@ def score(question: Question, answer: str | None) -> Score:
 
 def _question(row: list[str]) -> Question | None:
     text, answer = (cell.strip() for cell in row) if len(row) == len(HEADER) else ("", "")
-    if not text or not answer:
+    if not text or not canonical_argument(answer):
         return None
-    return Question(NAME, question_id(NAME, text), text, (answer,))
+    return Question(NAME, question_id(NAME, text), text, (canonical_argument(answer),))
 
 
 BAMBOOGLE = Task(NAME, load, score)

@@ -6,13 +6,15 @@ One row of the official release (hotpot_dev_distractor_v1.json and its sisters),
      "question": "Were Scott Derrickson and Ed Wood of the same nationality?",
      "supporting_facts": [...], "context": [...]}
 
-and of the simplified one: {"question": ..., "answer": ..., "type": ...}. The test release holds no answers.
+and of the simplified one: {"question": ..., "answer": ..., "type": ...}. The test release holds no answers. Sets of the
+same shape (2WikiMultihopQA, MuSiQue) name aliases too, which are accepted (`golds.py`).
 """
 
 from __future__ import annotations
 
 from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
+from fireact_ray.tasks.golds import Unreadable, accepted, say_unscored
 from fireact_ray.tasks.loading import build, data_file, question_id, read_json_rows, text_of
 from fireact_ray.tasks.scoring import best_score
 
@@ -29,7 +31,9 @@ def load(path: str | None, split: str) -> list[Question]:
     ]
     file = data_file(NAME, path, names, "HotpotQA's JSON file, or a folder that holds it")
     rows = enumerate(read_json_rows(NAME, file), start=1)
-    return build(NAME, file, rows, _question, 'an object with texts "question" and "answer"')
+    questions = build(NAME, file, rows, _question, 'an object with texts "question" and "answer"')
+    say_unscored(NAME, file, questions)
+    return questions
 
 
 def score(question: Question, answer: str | None) -> Score:
@@ -37,14 +41,18 @@ def score(question: Question, answer: str | None) -> Score:
 
 
 def _question(row: object) -> Question | None:
-    text, answer = text_of(row, "question"), text_of(row, "answer")
-    if not isinstance(row, dict) or text is None or (answer is None and "answer" in row):
+    text = text_of(row, "question")
+    if not isinstance(row, dict) or text is None:
+        return None
+    try:
+        answers = accepted(row)
+    except Unreadable:
         return None
     return Question(
         task=NAME,
         id=text_of(row, "_id") or question_id(NAME, text),
         text=text,
-        answers=(answer,) if answer else (),
+        answers=answers,
         kind=text_of(row, "type") or "",
     )
 

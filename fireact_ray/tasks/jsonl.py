@@ -4,8 +4,8 @@
     {"question": "Who built the light of Tornby?", "answers": ["Ada Moe", "A. Moe"], "kind": "1hop"}
     {"question": "Which of our depots still lacks a crane?"}
 
-`answers` holds accepted spellings, the canonical one first; a question without any is asked, not scored.
-`id` and `kind` are optional.
+`answers` holds accepted spellings, the canonical one first; a question without any is asked, not scored. Other names
+and forms of answers are read too (`golds.py`). `id` and `kind` are optional.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
+from fireact_ray.tasks.golds import Unreadable, accepted, say_unscored
 from fireact_ray.tasks.loading import build, data_file, question_id, quoted, read_text
 from fireact_ray.tasks.scoring import best_score
 
@@ -34,7 +35,9 @@ def load(path: str | None, split: str) -> list[Question]:
                     f"found {quoted(line.strip())} ({error.reason}, column {error.column})."
                 ) from None
     expected = 'an object with a text "question", and "answer" or "answers" (texts or numbers) or neither'
-    return build(NAME, file, rows, _question, expected)
+    questions = build(NAME, file, rows, _question, expected)
+    say_unscored(NAME, file, questions)
+    return questions
 
 
 def score(question: Question, answer: str | None) -> Score:
@@ -42,19 +45,22 @@ def score(question: Question, answer: str | None) -> Score:
 
 
 def _question(row: object) -> Question | None:
-    if not isinstance(row, dict) or ("answer" in row and "answers" in row):
+    if not isinstance(row, dict):
         return None
-    text, kind = _cell(row.get("question")), _cell(row.get("kind", ""))
-    answers = row["answers"] if "answers" in row else [row["answer"]] if "answer" in row else []
-    accepted = [_cell(answer) for answer in answers] if isinstance(answers, list) else [None]
-    row_id = _cell(row["id"]) if "id" in row else question_id(NAME, text or "")
-    if not text or not row_id or kind is None or not all(accepted):
+    text, kind, row_id = (_cell(row.get(name)) for name in ("question", "kind", "id"))
+    try:
+        answers = accepted(row)
+    except Unreadable:
         return None
-    return Question(NAME, row_id, text, tuple(answer for answer in accepted if answer), kind)
+    if not text or kind is None or row_id is None:
+        return None
+    return Question(NAME, row_id or question_id(NAME, text), text, answers, kind)
 
 
 def _cell(value: object) -> str | None:
-    """A text or a number as stripped text; None for anything else."""
+    """A text or a number as stripped text, null as none; None for anything else."""
+    if value is None:
+        return ""
     return str(value).strip() if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
 
 

@@ -22,6 +22,7 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.source import kind_of, names_in, within
 from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
+from fireact_ray.tasks.forms import CLOSING, OPENING, bare
 from fireact_ray.tasks.loading import build, data_path, listing, question_id, read_csv_rows
 
 NAME = "mmlu"
@@ -30,7 +31,7 @@ LETTERS = ("A", "B", "C", "D")
 _PACKED = re.compile(r"\.(gz|zst)$")
 _CHOICE = re.compile(r"^([A-D])\. (.*)$", re.MULTILINE)
 _BARE_LETTER = re.compile(r"\(?([A-D])[).:]*", re.IGNORECASE)
-_LETTER_FIRST = re.compile(r"\(?([A-D])[).:]+\s", re.IGNORECASE)
+_LETTER_FIRST = re.compile(rf"{OPENING}([A-D])[.:{CLOSING}]+\s", re.IGNORECASE)
 
 
 def load(path: str | None, split: str) -> list[Question]:
@@ -49,7 +50,8 @@ def load(path: str | None, split: str) -> list[Question]:
 
 
 def score(question: Question, answer: str | None) -> Score:
-    """1 where the answer names the right choice: "B", "(B)", "B. $3k" or the choice's text. F1 equals EM."""
+    """1 where the answer names the right choice: "B", "(B)", "**B**", "Answer: B", "B. $3k" or the choice's
+    text. F1 equals EM."""
     mark = float(answer is not None and question.answers[0] in _letters_meant(question, answer.strip()))
     return Score(mark, mark)
 
@@ -68,9 +70,10 @@ def _load_subject(file: str) -> list[Question]:
     seen: Counter[str] = Counter()
 
     def question_of(row: list[str]) -> Question | None:
-        if len(row) != 6 or row[5].strip() not in LETTERS or not all(cell.strip() for cell in row):
+        right = _BARE_LETTER.fullmatch(bare(row[5])) if len(row) == 6 else None
+        if right is None or not all(cell.strip() for cell in row):
             return None
-        letter = row[5].strip()
+        letter = right.group(1).upper()
         # A choice is one line, so that the lettered lines of a question are its choices.
         choices = [" ".join(cell.split()) for cell in row[1:5]]
         lettered = [f"{name}. {choice}" for name, choice in zip(LETTERS, choices, strict=True)]
@@ -91,16 +94,17 @@ def _letters_meant(question: Question, answer: str) -> set[str]:
     Case matters between choices ("BB Bb", "Bb Bb") and punctuation is part of them ("-1", "1"), so texts are
     compared as they are, and without case only where that leaves a single choice.
     """
-    if bare := _BARE_LETTER.fullmatch(answer):
-        return {bare.group(1).upper()}
+    inner = bare(answer)
+    if letter := _BARE_LETTER.fullmatch(inner):
+        return {letter.group(1).upper()}
     choices = _CHOICE.findall(question.text)[-len(LETTERS) :]
-    text = _plain(answer)
-    if exact := {letter for letter, choice in choices if _plain(choice) == text}:
-        return exact
-    alike = {letter for letter, choice in choices if _plain(choice).casefold() == text.casefold()}
-    if len(alike) == 1:
-        return alike
-    first = _LETTER_FIRST.match(answer)
+    for text in dict.fromkeys((_plain(answer), _plain(inner))):
+        if exact := {letter for letter, choice in choices if _plain(choice) == text}:
+            return exact
+        alike = {letter for letter, choice in choices if _plain(choice).casefold() == text.casefold()}
+        if len(alike) == 1:
+            return alike
+    first = _LETTER_FIRST.match(inner)
     return {first.group(1).upper()} if first else set()
 
 

@@ -4,6 +4,8 @@ One row of its JSON list (the release's test file has no "answer"):
 
     {"qid": "e0044a7b4d146d611e73", "term": "Albany, Georgia", "answer": false, "facts": [...],
      "question": "Will the Albany in Georgia reach a hundred thousand occupants before the one in New York?"}
+
+An answer may also be a text that is a verdict ("yes", "True").
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ import re
 
 from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
+from fireact_ray.tasks.forms import CLOSING, OPENING, bare
 from fireact_ray.tasks.loading import build, data_file, question_id, read_json_rows, text_of
 
 NAME = "strategyqa"
 
 # The verdict has to stand by itself: "No, it would sink." is a no, "no information found" is none.
-_VERDICT = re.compile(r"\s*(yes|no|true|false)\s*(?:$|[.,;:!()\-–—])", re.IGNORECASE)
+_VERDICT = re.compile(rf"{OPENING}(yes|no|true|false)(?:[{CLOSING}]|\s*(?:$|[.,;:!()\-–—]))", re.IGNORECASE)
 _MEANS = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
 
 
@@ -31,20 +34,29 @@ def load(path: str | None, split: str) -> list[Question]:
 
 def score(question: Question, answer: str | None) -> Score:
     """1 for the right verdict, however it is put (yes, True, "No, because ..."); F1 equals exact match."""
-    verdict = _VERDICT.match(answer or "")
-    mark = float(verdict is not None and _MEANS[verdict.group(1).lower()] in question.answers)
+    mark = float(answer is not None and _verdict(answer) in question.answers)
     return Score(mark, mark)
+
+
+def _verdict(answer: str) -> str | None:
+    """Quotes, brackets, bold and a label are form: `**Yes**`, `(no)`, "Answer: yes"."""
+    found = _VERDICT.match(bare(answer))
+    return _MEANS[found.group(1).lower()] if found else None
 
 
 def _question(row: object) -> Question | None:
     text = text_of(row, "question")
-    if not isinstance(row, dict) or text is None or not isinstance(row.get("answer", True), bool):
+    if not isinstance(row, dict) or text is None:
+        return None
+    given = row.get("answer")
+    means = _verdict(str(given)) if isinstance(given, bool | str) else None
+    if means is None and given is not None:
         return None
     return Question(
         task=NAME,
         id=text_of(row, "qid") or question_id(NAME, text),
         text=text,
-        answers=(("yes",) if row["answer"] else ("no",)) if "answer" in row else (),
+        answers=(means,) if means else (),
     )
 
 

@@ -166,8 +166,8 @@ BAD_FILES = {
     "no answer": (
         "hotpotqa",
         "x.json",
-        [{"question": "a?", "answer": "b"}, {"question": "c?", "answer": 3}],
-        'row 2: expected an object with texts "question" and "answer", found {question: \'c?\', answer: 3}',
+        [{"question": "a?", "answer": "b"}, {"question": "c?", "answer": {"no": 3}}],
+        "row 2: expected an object with texts \"question\" and \"answer\", found {question: 'c?', answer: {'no': 3}}",
     ),
     "empty": ("strategyqa", "x.json", [], "x.json holds no question"),
     "no boolean": ("strategyqa", "x.json", [{"question": "a?", "answer": 1}], "row 1: expected"),
@@ -189,13 +189,13 @@ BAD_FILES = {
     "a wrong answer": (
         "jsonl",
         "x.jsonl",
-        '{"question": "a?", "answer": true}\n',
+        '{"question": "a?", "answer": {"no": "b"}}\n',
         "row 1: expected an object",
     ),
     "both keys": (
         "jsonl",
         "x.jsonl",
-        '{"question": "a?", "answer": "b", "answers": []}\n',
+        '{"question": "a?", "answer": "b", "answers": ["c"]}\n',
         "row 1: expected",
     ),
     "no UTF-8": ("jsonl", "x.jsonl", b'{"question": "\xff?"}', "is not UTF-8 text (byte 14)"),

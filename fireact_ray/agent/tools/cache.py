@@ -2,6 +2,9 @@
 
 What was found is on disk before it is shown (SQLite in WAL mode: many processes of a machine read and write one file).
 The key is the backend's fingerprint, the query and k. Failures are never kept.
+
+Before version 1 of the file, replies that were not understood were kept as "nothing found". Such rows cannot be told
+from true ones, so a file of before forgets every "nothing found" once, and says how many.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from fireact_ray.core.json_text import parse
 from fireact_ray.core.types import Hit
 
 _BUSY_S = 5.0  # how long a write waits for another process's
+_VERSION = 1
 _TABLE = "CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, backend TEXT, query TEXT, k INTEGER, hits TEXT)"
 
 logger = logging.getLogger(__name__)
@@ -97,7 +101,23 @@ class CachingBackend:
             self._store.execute("PRAGMA journal_mode=WAL")
             self._store.execute("PRAGMA synchronous=NORMAL")  # survives the death of a process, not a power cut
             self._store.execute(_TABLE)
+            self._forget_what_was_not_understood(self._store)
         return self._store
+
+    def _forget_what_was_not_understood(self, store: sqlite3.Connection) -> None:
+        if store.execute("PRAGMA user_version").fetchone()[0] >= _VERSION:
+            return
+        store.execute("BEGIN IMMEDIATE")
+        forgotten = store.execute("DELETE FROM results WHERE hits = '[]'").rowcount
+        store.execute(f"PRAGMA user_version = {_VERSION}")
+        store.execute("COMMIT")
+        if forgotten:
+            logger.warning(
+                "Search cache %s: %d searches were kept as 'nothing found' by a version that kept replies it did not "
+                "understand so; they are asked again.",
+                self._path,
+                forgotten,
+            )
 
     def _give_up(self, error: Exception) -> None:
         self._usable = False

@@ -13,7 +13,6 @@ scipy along, for what are sixty lines of numpy.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -22,9 +21,10 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
+from fireact_ray.core.utils.folding import folded
+
 Shingles = npt.NDArray[np.uint32]  # sorted, unique
 
-_WORDS = re.compile(r"\w+")
 _RUN = 3  # words
 _N_HASHES = 128  # of a signature, at most
 _MIN_RECALL = 0.99  # at the threshold
@@ -68,8 +68,8 @@ def like_an_earlier(sketches: Iterable[Sketch], threshold: float) -> dict[int, i
 
 
 def shingles(text: str) -> Shingles:
-    """Hashes of the text's runs of three lower-case words; a shorter text is one run."""
-    words = np.array([crc32(word.encode()) for word in _WORDS.findall(text.casefold())], dtype=np.uint64)
+    """Hashes of the folded text's runs of three words; a shorter text is one run."""
+    words = np.array([crc32(word.encode()) for word in folded(text).split()], dtype=np.uint64)
     words = np.pad(words, (0, max(0, _RUN - len(words))))
     runs = np.zeros(len(words) - _RUN + 1, dtype=np.uint64)
     for i in range(_RUN):

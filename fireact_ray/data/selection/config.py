@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, PositiveInt
 
 from fireact_ray.agent.methods import METHODS
-from fireact_ray.core.settings import Rate, Section, check_name, one_of
+from fireact_ray.core.settings import Place, Rate, Section, check_name, one_of
 from fireact_ray.data.selection import mixing
 from fireact_ray.tasks import TASKS
 
@@ -54,13 +54,22 @@ TaskMix = Annotated[dict[str, float | None], BeforeValidator(_as_mix), _keys_of(
 RuleCode = Annotated[str, one_of("lint rule to drop rows by", DROPPABLE)]
 
 
+class QuestionSet(Section):
+    """A task's questions: those of `split` in the file or folder `path`."""
+
+    task: Annotated[str, one_of("task", TASKS)]
+    path: Place | None = None
+    split: str = "dev"
+
+
 class ConvertConfig(Section):
     """Which trajectories become training rows. What has no finish, a wrong answer, an unusable reply or a trace of its
     method never does; equal conversations count once.
 
     `min_f1`: right is an F1 of at least this, null: an exact match. `keep_unscored`: rows whose answer nobody knows.
     `drop`: lint rules (docs/data.md) whose rows are left out. `decontaminate`: how alike a question may not be to one
-    of evaluate.split (Jaccard index of words; 1: the same words; null: not compared).
+    of evaluate.split or `decontaminate_against` (Jaccard index of words; 1: the same words; null: not compared); nor
+    may one of them stand inside it.
 
     Rows longer than `max_length` tokens are dropped and counted, never cut; what follows chooses among the rest.
     `near_duplicates`: how alike a row may not be to another (Jaccard index of its runs of three words; null: equal rows
@@ -75,6 +84,7 @@ class ConvertConfig(Section):
     min_steps: PositiveInt = 1
     max_steps: PositiveInt | None = None
     decontaminate: Rate | None = 0.9
+    decontaminate_against: tuple[QuestionSet, ...] = ()
     max_length: PositiveInt = 2048
     near_duplicates: Rate | None = None
     per_question: Literal["all", "first", "shortest"] = "all"

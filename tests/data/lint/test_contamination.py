@@ -44,6 +44,7 @@ def test_the_index_finds_what_comparing_with_all_finds(questions, asked, thresho
         return len(words & other) / len(words | other) if words else 0.0
 
     best = max(map(similarity, questions), default=0.0)
+    inside = [question for question in questions if question.count(" ") >= 5 and f" {question} " in f" {asked} "]
     found = QuestionIndex(questions, threshold).find(asked)
-    assert (found is not None) == (best >= threshold)
-    assert found is None or similarity(found) == best
+    assert (found is not None) == (best >= threshold or bool(inside))
+    assert found is None or similarity(found) == best or found in inside

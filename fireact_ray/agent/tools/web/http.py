@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fireact_ray.agent.quota.rate_headers import read_retry_after_s
-from fireact_ray.agent.tools.web.refusals import error_within, refuses_all
+from fireact_ray.agent.tools.web.refusals import PASSING_STATUS, error_within, passes, refuses_all
 from fireact_ray.core.errors import ToolDenied, ToolError
 from fireact_ray.core.net.http import MAX_REPLY_BYTES, NOT_JSON, HttpReply, HttpSession, NoReply, read_json
 from fireact_ray.core.net.provider_errors import read_words
-
-_PASSING = (408, 425, 429)  # worth another try, as every 5xx is
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +97,10 @@ class HttpClient:
             words = read_words(reply.body)
             page = f", but {words.message}" if words.is_page else ""
             return _Failure(f"the reply is not JSON{page}", passing=True)
-        if (words_within := error_within(found)) is not None and refuses_all(words_within, words_within.status):
-            return _Failure(words_within.line(200), denied=True)
+        if (said := error_within(found)) is not None:
+            denied = refuses_all(said, said.status)
+            if denied or passes(said):
+                return _Failure(said.line(200), not denied, denied, _wait_s(reply))
         return found
 
     def _jitter_s(self, attempt: int) -> float:
@@ -112,7 +112,11 @@ def _refused(reply: HttpReply) -> _Failure:
     status, words = reply.status, read_words(reply.body)
     return _Failure(
         words.line(status),
-        passing=status in _PASSING or status >= 500,
+        passing=status in PASSING_STATUS or status >= 500,
         denied=refuses_all(words, status),
-        retry_after_s=read_retry_after_s(reply.headers, time.time()),
+        retry_after_s=_wait_s(reply),
     )
+
+
+def _wait_s(reply: HttpReply) -> float | None:
+    return read_retry_after_s(reply.headers, time.time())

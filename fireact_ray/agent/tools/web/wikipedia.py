@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fireact_ray.agent.tools.web.http import Request
-from fireact_ray.agent.tools.web.reading import number, rows, text
-from fireact_ray.core.errors import ToolError
-from fireact_ray.core.net.provider_errors import one_line
+from fireact_ray.agent.tools.web.reading import at, number, text
 from fireact_ray.core.types import Hit
+
+_MAX_QUERY_CHARS = 300  # CirrusSearch refuses a longer one
 
 
 @dataclass(frozen=True, slots=True)
 class Wikipedia:
     base_url: str
     name: ClassVar[str] = "wikipedia"
+    sections: ClassVar[tuple[str, ...]] = ("query.pages", "batchcomplete")
+    bare_list: ClassVar[str | None] = None
 
     def request(self, query: str, k: int, key: str) -> Request:
         n_pages = str(min(k, 20))  # the API gives no more introductions at a time
@@ -24,7 +26,7 @@ class Wikipedia:
             "format": "json",
             "formatversion": "2",
             "generator": "search",
-            "gsrsearch": query,
+            "gsrsearch": query[:_MAX_QUERY_CHARS],
             "gsrlimit": n_pages,
             "prop": "extracts",
             "exintro": "1",
@@ -34,8 +36,12 @@ class Wikipedia:
         return Request("GET", f"{self.base_url}/w/api.php", params)
 
     def hits(self, reply: dict[str, Any]) -> list[Hit]:
-        if "error" in reply:  # with HTTP 200
-            problem = one_line(f"'{text(reply, 'error', 'code')}': {text(reply, 'error', 'info')}")
-            raise ToolError(f"The search provider 'wikipedia': its error {problem}.")
-        pages = sorted(rows(reply, "query", "pages"), key=lambda page: number(page, "index"))  # they come by page id
-        return [Hit(text(page, "title"), text(page, "extract")) for page in pages]
+        """The pages of a wiki that does not know formatversion 2 are an object, by page id. A page without `extract` is
+        of a wiki that makes none."""
+        found = at(reply, "query", "pages")
+        listed = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+        pages = sorted(listed, key=lambda page: number(page, "index"))  # they come by page id
+        return [Hit(text(page, "title"), text(page, "extract")) for page in pages if at(page, "extract") is not None]
+
+    def finds_nothing(self, reply: dict[str, Any]) -> bool:
+        return False  # `batchcomplete` without pages says it
