@@ -85,9 +85,8 @@ def plan_memory(shape: ModelShape, config: TrainSettings, layout: Layout, load: 
     tensors = sum(states.values()) + sum(moving.values())
     wasted = round(_FRAGMENTED * tensors)
     per_host = -(-layout.workers // layout.hosts)
-    if layout.on_gpu:  # a worker loads its part of the base before it moves it; to save, rank 0 copies what is trained
-        each = held * shape.parameters // layout.shards + _PROCESS_GPU
-        host = max(per_host * each, per_host * _PROCESS_GPU + 12 * trained // layout.shards)
+    if layout.on_gpu:  # a worker loads its part of the base before it moves it; saving copies no more than that
+        host = per_host * (held * shape.parameters // layout.shards + _PROCESS_GPU)
         return MemoryPlan(**states, **moving, overhead=_CUDA + wasted, host=host)
     return MemoryPlan(**states, **moving, overhead=wasted, host=per_host * (tensors + wasted + _PROCESS_CPU))
 
