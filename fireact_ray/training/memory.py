@@ -81,7 +81,7 @@ def plan_memory(shape: ModelShape, config: TrainSettings, layout: Layout, load: 
         "optimizer": 8 * trained // layout.shards,
         "exchange": _exchange(shape, trained, layout),
     }
-    moving = _moving(shape, config, layout, load, copied=layout.bf16 and held == 4)
+    moving = _moving(shape, config, layout, load, copied=layout.bf16 and held == 4 and layout.shards == 1)
     tensors = sum(states.values()) + sum(moving.values())
     wasted = round(_FRAGMENTED * tensors)
     per_host = -(-layout.workers // layout.hosts)
@@ -123,5 +123,5 @@ def _exchange(shape: ModelShape, trained: int, layout: Layout) -> int:
         return 0
     if layout.sharding == "ddp":
         return 4 * trained
-    # The layer at work and the next one, both ends of the model, and a layer's gradients on their way, in bf16.
+    # Gathered in bf16: the layer at work, the next one, both ends of the model; and a layer's gradients on their way.
     return 2 * (3 * shape.layer_matrices + 2 * shape.embedding)

@@ -130,6 +130,17 @@ def test_more_workers_add_a_copy_of_the_gradients_and_load_the_base_once_each():
     assert plan_memory(shape, LORA, Layout(workers=4, hosts=4), Load(1, 2048)).host == 2 * 6_738_415_616 + 2 * GIB
 
 
+def test_shards_divide_the_states_and_gather_layers_instead_of_copying_weights():
+    shape = ModelShape.from_config(CODELLAMA_34B)
+    whole = plan_memory(shape, FULL, Layout(workers=8), Load(1, 2048))
+    shard = plan_memory(shape, FULL, Layout(workers=8, sharding="fsdp2"), Load(1, 2048))
+    assert (shard.weights, shard.gradients, shard.optimizer) == tuple(
+        n // 8 for n in (whole.weights, whole.gradients, whole.optimizer)
+    )
+    assert (shard.copies, shard.activations) == (0, whole.activations)
+    assert 0 < shard.exchange < whole.exchange // 20
+
+
 def test_on_a_cpu_everything_is_in_the_hosts_memory_and_in_fp32():
     shape = ModelShape.from_config(QWEN2_1_5B)
     plan = plan_memory(shape, LORA, Layout(workers=2, on_gpu=False, bf16=False), Load(1, 512))
