@@ -65,15 +65,23 @@ def plan(
     pilot: Annotated[
         int, typer.Option(min=0, metavar="N", help="Ask N questions for it, the first rows of the run; 0 asks none.")
     ] = 20,
+    gpu: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Refuse a training that does not fit on it, such as H100.")
+    ] = None,
     max_cost_usd: MaxCostOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """What generating will take (calls, tokens, $, hours), from a measured pilot, before it is paid for."""
+    """What generating will take (calls, tokens, $, hours), from a measured pilot, before it is paid for; and what
+    memory training will take."""
     from fireact_ray.rollouts.forecast.text import forecast_text
     from fireact_ray.stages.forecast import forecast_costs
+    from fireact_ray.stages.plan_training import training_section
 
-    forecast = forecast_costs(_load(recipe, overrides, max_cost_usd), pilot)
+    loaded = _load(recipe, overrides, max_cost_usd)
+    about_training = training_section(loaded, gpu)  # before the pilot is paid for
+    forecast = forecast_costs(loaded, pilot)
     print(forecast_text(forecast.estimate, forecast.fits, may_shrink=forecast.may_shrink))
+    print(f"\n{about_training}")
     settings = [f"--set={override}" for override in overrides or []]
     settings += [] if max_cost_usd is None else [f"--max-cost-usd={max_cost_usd:g}"]
     if forecast.estimate.n_pending:

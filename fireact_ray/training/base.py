@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.json_text import parse
 from fireact_ray.core.paths import NANO, NANO_DIR, last_name
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
@@ -45,6 +48,20 @@ def find_base(base_model: str | Path) -> Path:
     return folder
 
 
+def read_config(base_model: str) -> dict[str, Any]:
+    """The config.json of a base model; of a hub id nothing else is downloaded. Raises InputError where it cannot be
+    had or read."""
+    folder = NANO_DIR if base_model == NANO else Path(base_model).expanduser()
+    file = folder / "config.json" if folder.is_dir() else _from_hub(base_model, "config.json")
+    try:
+        config = parse(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read as JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{file}: expected an object, found {type(config).__name__}.")
+    return config
+
+
 def base_fingerprint(folder: Path) -> str:
     """Tells bases apart without reading all of them: config, and size, start and end of each weight file."""
     digest = hashlib.sha256((folder / "config.json").read_bytes())
@@ -63,10 +80,18 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def _download(name: str) -> Path:
+    return _asked(name, lambda: snapshot_download(name, allow_patterns=_HUB_FILES))
+
+
+def _from_hub(name: str, file: str) -> Path:
+    return _asked(name, lambda: hf_hub_download(name, file))
+
+
+def _asked(name: str, ask: Callable[[], str]) -> Path:
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise InputError(f"No folder {name}. Name the folder of a base model, or a hub id such as 'org/model'.")
     try:
-        return Path(snapshot_download(name, allow_patterns=_HUB_FILES))
+        return Path(ask())
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"'{name}' is no folder, and the hub did not give a model of that name: {reason}") from error

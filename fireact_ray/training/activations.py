@@ -1,0 +1,106 @@
+"""What a decoder keeps between its forward and its backward pass, in bytes, operation by operation.
+
+With autocast a linear layer's input is kept in bf16; where the residual stream is fp32 (full tuning), each linear layer
+makes its own bf16 copy of one input. Norms are computed in fp32 always. A micro-batch of several lines, or of packs,
+has an attention mask, for which transformers repeats the keys and values of grouped heads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fireact_ray.training.config import TrainSettings
+from fireact_ray.training.model_shape import ModelShape
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The largest micro-batch: `lines` of `length` tokens each, padding included; `trained_share` of the tokens have a
+    loss."""
+
+    lines: int
+    length: int
+    trained_share: float = 0.5
+    packed: bool = False
+
+    @property
+    def tokens(self) -> int:
+        return self.lines * self.length
+
+    @property
+    def trained_rows(self) -> int:
+        return round(self.tokens * self.trained_share)
+
+    @property
+    def is_masked(self) -> bool:
+        return self.packed or self.lines > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """`layer`: for the backward pass of one layer; `entry`: of it only what comes in, which is all that activation
+    checkpointing keeps; `ends`: outside of the layers; `working`: the gradients inside a layer, while it is at work."""
+
+    layer: int
+    entry: int
+    ends: int
+    working: int
+
+
+def kept(shape: ModelShape, config: TrainSettings, load: Load, *, bf16: bool, on_gpu: bool) -> Kept:
+    """Raises InputError for a target module that this model does not have."""
+    is_lora = config.tuning == "lora"
+    number = 2 if bf16 else 4
+    stream = 2 if bf16 and is_lora and on_gpu else 4  # of the residual stream: as the base's weights
+    tokens, hidden = load.tokens, shape.hidden
+    per_token = _norms(shape, is_lora) + _attention(shape, load, number)
+    per_token += _adapters(shape, config, number, on_gpu) if is_lora else _inputs(shape, bf16)
+    per_token += 3 * number * shape.inner  # gate, its activation and up
+    # Before the first adapter nothing is kept: with LoRA the first norm makes up for the last one.
+    around = 0 if is_lora else (stream + 8) * hidden  # the embedding's output, the last norm
+    selected = round(2 * number * hidden * load.trained_share)
+    rotation = 2 * stream * shape.head_dim
+    mask = load.length if load.is_masked else 0
+    ids = 2 * (8 + 8 + 1)  # input ids, positions, mask of the loss; all twice on their way
+    return Kept(
+        layer=round(tokens * per_token),
+        entry=tokens * stream * hidden,
+        ends=tokens * (around + selected + rotation + mask + ids),
+        working=tokens * (3 * number * shape.inner + 8 * hidden),
+    )
+
+
+def logits(shape: ModelShape, load: Load) -> int:
+    """log-probabilities, their gradient and that of the logits, in fp32, of the trained rows."""
+    return 12 * shape.vocabulary * load.trained_rows
+
+
+def _norms(shape: ModelShape, is_lora: bool) -> int:
+    """fp32: what comes into both norms and, where their weights are trained, what these are multiplied by."""
+    size = (8 if is_lora else 16) * shape.hidden + 8
+    if shape.qk_norm:
+        size += (4 if is_lora else 6) * (shape.attention_width + shape.kv_width)
+    return size
+
+
+def _attention(shape: ModelShape, load: Load, number: int) -> int:
+    """Query, key, value, the output, its log-sum-exp, and the mask as numbers to be added, made anew in each layer."""
+    kv = shape.attention_width if load.is_masked else shape.kv_width
+    mask = number * load.length if load.is_masked else 0
+    return number * (2 * shape.attention_width + 2 * kv) + 4 * shape.heads + mask
+
+
+def _inputs(shape: ModelShape, bf16: bool) -> int:
+    """Of trained linear layers; the attention's output is kept already. Five share two fp32 inputs, or copy them."""
+    copied = 5 * 2 * shape.hidden if bf16 else 2 * 4 * shape.hidden
+    return copied + (2 if bf16 else 4) * shape.inner
+
+
+def _adapters(shape: ModelShape, config: TrainSettings, number: int, on_gpu: bool) -> int:
+    targets = shape.targeted(config.lora.target_modules)
+    inner = sum(number * config.lora.rank for _ in targets)
+    if config.lora.dropout:
+        noise = 1 if on_gpu else number  # a GPU's dropout keeps which, a CPU's keeps a factor
+        return inner + sum((noise + number) * linear.inputs for linear in targets.values())
+    groups = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"), ("down_proj",))  # of one input each
+    return inner + sum(number * targets[there[0]].inputs for g in groups if (there := [n for n in g if n in targets]))

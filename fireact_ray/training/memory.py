@@ -1,0 +1,127 @@
+"""What a training needs of memory, from the model's shape and the settings alone. All sizes are bytes.
+
+The formulas count what our own loop holds: fp32 for what is trained (weights, gradients, AdamW's two moments), a frozen
+base in bf16 on a GPU that has it, autocast's copies of fp32 weights, activations, and logits of trained rows only.
+tests/training/test_memory.py holds them against a trace of the loop's own steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fireact_ray.training.activations import Load, kept, logits
+from fireact_ray.training.config import TrainSettings
+from fireact_ray.training.model_shape import ModelShape
+
+GIB = 1 << 30
+# Assumptions, until they are measured:
+_CUDA = GIB  # CUDA's context and the libraries' work space
+_FRAGMENTED = 0.05  # of the tensors: what the allocator holds and cannot use
+_PROCESS_GPU, _PROCESS_CPU = 2 * GIB, GIB // 2  # Python, torch, CUDA's libraries, in host memory
+_NF4 = 0.516  # bytes a parameter, doubly quantised scales included
+
+Sharding = Literal["ddp", "fsdp2", "zero3"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a training runs. `hosts`: machines that the workers are spread over evenly.
+
+    The loop knows ddp, no checkpointing and no base in four bits. For the others the plan looks ahead; sharded ones and
+    four bits are held against no trace.
+    """
+
+    workers: int = 1
+    hosts: int = 1
+    on_gpu: bool = True
+    bf16: bool = True
+    sharding: Sharding = "ddp"
+    checkpointing: bool = False
+    base_4bit: bool = False
+
+    @property
+    def shards(self) -> int:
+        return 1 if self.sharding == "ddp" else self.workers
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """Of one worker at its highest point. `host`: in the memory of one machine, for all its workers."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    exchange: int  # DDP's buckets, or the layers that are gathered
+    copies: int  # of fp32 weights, in bf16
+    activations: int
+    transient: int  # logits and their gradients, or a layer's backward pass, whichever is larger
+    overhead: int  # CUDA's context, and what the allocator wastes
+    host: int
+
+    @property
+    def tensors(self) -> int:
+        states = self.weights + self.gradients + self.optimizer + self.exchange
+        return states + self.copies + self.activations + self.transient
+
+    @property
+    def worker(self) -> int:
+        return self.tensors + self.overhead
+
+
+def plan_memory(shape: ModelShape, config: TrainSettings, layout: Layout, load: Load) -> MemoryPlan:
+    """Raises InputError for a target module that this model does not have."""
+    is_lora = config.tuning == "lora"
+    held = 2 if is_lora and layout.on_gpu and layout.bf16 else 4  # of a base weight
+    adapters = shape.adapters(config.lora.rank, config.lora.target_modules) if is_lora else 0
+    trained = adapters or shape.parameters
+    states = {
+        "weights": (_base(shape, held, is_lora and layout.base_4bit) + 4 * adapters) // layout.shards,
+        "gradients": 4 * trained // layout.shards,
+        "optimizer": 8 * trained // layout.shards,
+        "exchange": _exchange(shape, trained, layout),
+    }
+    moving = _moving(shape, config, layout, load, copied=layout.bf16 and held == 4 and layout.shards == 1)
+    tensors = sum(states.values()) + sum(moving.values())
+    wasted = round(_FRAGMENTED * tensors)
+    per_host = -(-layout.workers // layout.hosts)
+    if layout.on_gpu:  # a worker loads its part of the base before it moves it; saving copies no more than that
+        host = per_host * (held * shape.parameters // layout.shards + _PROCESS_GPU)
+        return MemoryPlan(**states, **moving, overhead=_CUDA + wasted, host=host)
+    return MemoryPlan(**states, **moving, overhead=wasted, host=per_host * (tensors + wasted + _PROCESS_CPU))
+
+
+def _base(shape: ModelShape, held: int, in_4bit: bool) -> int:
+    if not in_4bit:
+        return held * shape.parameters
+    matrices = shape.layers * shape.layer_matrices
+    return round(_NF4 * matrices) + held * (shape.parameters - matrices)
+
+
+def _moving(shape: ModelShape, config: TrainSettings, layout: Layout, load: Load, *, copied: bool) -> dict[str, int]:
+    """What is not there between steps: copies, activations, transient; at the highest of the points where the loss is
+    computed, where the head's gradient is (full tuning) and where the last layer is at work."""
+    parts = kept(shape, config, load, bf16=layout.bf16, on_gpu=layout.on_gpu)
+    head = 6 * shape.embedding if config.tuning == "full" else 0  # its gradient in bf16, and that in fp32
+    of_layer = 2 * shape.layer_matrices * copied
+    copies = 2 * shape.embedding * copied + shape.layers * of_layer
+    if not layout.checkpointing:
+        activations = parts.ends + shape.layers * parts.layer
+        return {
+            "copies": copies,
+            "activations": activations,
+            "transient": max(logits(shape, load), head, parts.working),
+        }
+    activations = parts.ends + shape.layers * parts.entry
+    # Autocast's copies live until the loss is there; the backward pass makes those of one layer again.
+    again = of_layer + parts.layer + parts.working - copies
+    return {"copies": copies, "activations": activations, "transient": max(logits(shape, load), head, again)}
+
+
+def _exchange(shape: ModelShape, trained: int, layout: Layout) -> int:
+    if layout.workers == 1:
+        return 0
+    if layout.sharding == "ddp":
+        return 4 * trained
+    # Gathered in bf16: the layer at work, the next one, both ends of the model; and a layer's gradients on their way.
+    return 2 * (3 * shape.layer_matrices + 2 * shape.embedding)

@@ -1,0 +1,169 @@
+"""The plan of a training's memory against a trace of the training's own steps."""
+
+from typing import Any
+
+import pytest
+
+from fireact_ray.core.errors import InputError
+from fireact_ray.training.activations import Load
+from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.memory import GIB, Layout, plan_memory
+from fireact_ray.training.model_shape import ModelShape
+
+LLAMA_2_7B = {
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "intermediate_size": 11008,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 32,
+    "vocab_size": 32000,
+}
+LLAMA_2_13B = LLAMA_2_7B | {
+    "hidden_size": 5120,
+    "intermediate_size": 13824,
+    "num_hidden_layers": 40,
+    "num_attention_heads": 40,
+    "num_key_value_heads": 40,
+}
+CODELLAMA_34B = LLAMA_2_7B | {
+    "hidden_size": 8192,
+    "intermediate_size": 22016,
+    "num_hidden_layers": 48,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+}
+MISTRAL_7B = LLAMA_2_7B | {"model_type": "mistral", "intermediate_size": 14336, "num_key_value_heads": 8}
+QWEN2_1_5B = {
+    "model_type": "qwen2",
+    "hidden_size": 1536,
+    "intermediate_size": 8960,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 12,
+    "num_key_value_heads": 2,
+    "vocab_size": 151936,
+    "tie_word_embeddings": True,
+}
+QWEN3_4B = {
+    "model_type": "qwen3",
+    "hidden_size": 2560,
+    "intermediate_size": 9728,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "vocab_size": 151936,
+    "tie_word_embeddings": True,
+}
+LORA = TrainConfig(base_model="any", lora_target_modules=("q_proj", "v_proj"))
+ALL_LINEAR = TrainConfig(base_model="any", lora_dropout=0.0)
+FULL = TrainConfig(base_model="any", tuning="full")
+
+TRACED = {
+    "Llama-2-7B, LoRA": (LLAMA_2_7B, LORA, False),
+    "Llama-2-7B, full": (LLAMA_2_7B, FULL, False),
+    "CodeLlama-34B, LoRA": (CODELLAMA_34B, LORA, False),
+    "CodeLlama-34B, full": (CODELLAMA_34B, FULL, False),
+    "Qwen3-4B, LoRA on every linear layer": (QWEN3_4B, ALL_LINEAR, False),
+    "Llama-2-7B, full, checkpointed": (LLAMA_2_7B, FULL, True),
+}
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", TRACED)
+def test_plan_and_trace_of_two_layers_agree_within_a_tenth(name: str):
+    from .memory_trace import traced_peak
+
+    whole, config, checkpointing = TRACED[name]
+    shape = whole | {"num_hidden_layers": 2}
+    traced = traced_peak(shape, config, lines=2, length=2048, checkpointing=checkpointing)
+    planned = plan_memory(ModelShape.from_config(shape), config, Layout(checkpointing=checkpointing), Load(2, 2048))
+    assert 0.9 <= planned.tensors / traced <= 1.1
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("config", [LORA, FULL], ids=["lora", "full"])
+def test_another_layer_takes_what_the_plan_adds_for_it(config: TrainConfig):
+    from .memory_trace import traced_peak
+
+    def both(layers: int) -> tuple[int, int]:
+        shape = CODELLAMA_34B | {"num_hidden_layers": layers}
+        planned = plan_memory(ModelShape.from_config(shape), config, Layout(), Load(4, 1024)).tensors
+        return planned, traced_peak(shape, config, lines=4, length=1024, checkpointing=False)
+
+    (less, traced_less), (more, traced_more) = both(2), both(3)
+    assert more - less == pytest.approx(traced_more - traced_less, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters"),
+    [
+        (LLAMA_2_7B, 6_738_415_616),
+        (LLAMA_2_13B, 13_015_864_320),
+        (CODELLAMA_34B, 33_743_970_304),
+        (MISTRAL_7B, 7_241_732_096),
+        (QWEN2_1_5B, 1_543_714_304),
+        (QWEN3_4B, 4_022_468_096),
+    ],
+    ids=["Llama-2-7B", "Llama-2-13B", "CodeLlama-34B", "Mistral-7B", "Qwen2-1.5B", "Qwen3-4B"],
+)
+def test_parameters_are_those_that_the_models_have(config: dict[str, Any], parameters: int):
+    assert ModelShape.from_config(config).parameters == parameters
+
+
+def test_full_tuning_takes_16_bytes_a_parameter_and_lora_two():
+    shape = ModelShape.from_config(LLAMA_2_7B)
+    full = plan_memory(shape, FULL, Layout(), Load(1, 2048))
+    lora = plan_memory(shape, LORA, Layout(), Load(1, 2048))
+    assert (full.weights, full.gradients, full.optimizer) == tuple(n * 6_738_415_616 for n in (4, 4, 8))
+    adapters = 4_194_304  # 32 layers x 2 projections x 8 x (4096 + 4096)
+    assert lora.weights == 2 * 6_738_415_616 + 4 * adapters
+    assert (lora.gradients, lora.optimizer) == (4 * adapters, 8 * adapters)
+
+
+def test_more_workers_add_a_copy_of_the_gradients_and_load_the_base_once_each():
+    shape = ModelShape.from_config(LLAMA_2_7B)
+    one = plan_memory(shape, FULL, Layout(), Load(1, 2048))
+    four = plan_memory(shape, FULL, Layout(workers=4), Load(1, 2048))
+    assert (one.exchange, four.exchange) == (0, 4 * 6_738_415_616)
+    assert plan_memory(shape, LORA, Layout(workers=4), Load(1, 2048)).host == 4 * (2 * 6_738_415_616 + 2 * GIB)
+    assert plan_memory(shape, LORA, Layout(workers=4, hosts=4), Load(1, 2048)).host == 2 * 6_738_415_616 + 2 * GIB
+
+
+def test_shards_divide_the_states_and_gather_layers_instead_of_copying_weights():
+    shape = ModelShape.from_config(CODELLAMA_34B)
+    whole = plan_memory(shape, FULL, Layout(workers=8), Load(1, 2048))
+    shard = plan_memory(shape, FULL, Layout(workers=8, sharding="fsdp2"), Load(1, 2048))
+    assert (shard.weights, shard.gradients, shard.optimizer) == tuple(
+        n // 8 for n in (whole.weights, whole.gradients, whole.optimizer)
+    )
+    assert (shard.copies, shard.activations) == (0, whole.activations)
+    assert 0 < shard.exchange < whole.exchange // 20
+
+
+def test_on_a_cpu_everything_is_in_the_hosts_memory_and_in_fp32():
+    shape = ModelShape.from_config(QWEN2_1_5B)
+    plan = plan_memory(shape, LORA, Layout(workers=2, on_gpu=False, bf16=False), Load(1, 512))
+    assert plan.weights > 4 * shape.parameters
+    assert plan.host == 2 * (plan.worker + GIB // 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "gpt2"}, r"model_type 'gpt2': the memory of such a model is not known. Known: llama, mistral"),
+        ({"model_type": "mixtral"}, "model_type 'mixtral'"),
+        ({"hidden_size": None}, "hidden_size is None, expected a whole number above 0"),
+        ({"vocab_size": "32000"}, "vocab_size is '32000'"),
+        ({"quantization_config": {"bits": 4}}, "stored quantised"),
+    ],
+)
+def test_another_model_is_refused_by_name(change: dict[str, Any], message: str):
+    with pytest.raises(InputError, match=message):
+        ModelShape.from_config(LLAMA_2_7B | change)
+
+
+def test_a_target_that_the_model_does_not_have_is_refused():
+    shape = ModelShape.from_config(LLAMA_2_7B)
+    with pytest.raises(InputError, match=r"target_modules: no c_attn here; known: q_proj, k_proj"):
+        plan_memory(shape, LORA.changed(lora_target_modules=("q_proj", "c_attn")), Layout(), Load(1, 2048))
