@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import ray
 
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.storage.artifacts import MANIFEST
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.names import MANIFEST
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.training.base import read_config

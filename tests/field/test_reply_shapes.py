@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from loopback import loopback
 
 from fireact_ray.agent.models.base import Completion, Sampling
-from fireact_ray.agent.models.content import read_content
 from fireact_ray.agent.models.openai import OpenAIChat
 from fireact_ray.agent.models.openai_reply import read_completion
 from fireact_ray.agent.models.retry import Retrying, RetryPolicy
+from fireact_ray.core.content import read_content
 from fireact_ray.core.errors import ModelError, ReplyWithheld, UnreadReply
 from fireact_ray.core.net.http import HttpReply
 from fireact_ray.core.storage.folder import Folder

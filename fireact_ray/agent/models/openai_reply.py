@@ -12,8 +12,8 @@ import time
 from typing import Any
 
 from fireact_ray.agent.models.base import Completion
-from fireact_ray.agent.models.content import Content, read_content
 from fireact_ray.agent.quota.rate_headers import read_duration_s, read_retry_after_s, read_wait_s
+from fireact_ray.core.content import Content, read_content
 from fireact_ray.core.errors import (
     MalformedReply,
     ModelDenied,

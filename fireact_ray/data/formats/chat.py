@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from fireact_ray.agent.models.content import Content, read_content
 from fireact_ray.core import dialect
+from fireact_ray.core.content import Content, read_content
 from fireact_ray.core.grammar import OBSERVATION, THOUGHT, canonical_argument
 from fireact_ray.core.reasoning import split_reasoning
 from fireact_ray.core.types import Action
