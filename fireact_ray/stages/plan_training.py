@@ -17,10 +17,10 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.training.base import read_config
-from fireact_ray.training.fitting import Training, fits
-from fireact_ray.training.gpus import Gpu, find_gpu
-from fireact_ray.training.model_shape import ModelShape
-from fireact_ray.training.plan_text import refusal, training_text
+from fireact_ray.training.forecast.fitting import Training, fits
+from fireact_ray.training.forecast.gpus import Gpu, find_gpu
+from fireact_ray.training.forecast.model_shape import ModelShape
+from fireact_ray.training.forecast.text import refusal, training_text
 
 _ACCELERATOR = "accelerator_type:"  # as Ray names a node's GPU among its resources
 _TRAINED = 0.5  # of a conversation's tokens, until there is a dataset: the rest is prompt and observations

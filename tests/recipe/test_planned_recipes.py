@@ -5,10 +5,10 @@ from importlib import resources
 import pytest
 
 from fireact_ray.recipe.loader import load_recipe
-from fireact_ray.training.fitting import Training, fits, memory_on
-from fireact_ray.training.gpus import find_gpu, flops_per_token, training_hours
-from fireact_ray.training.memory import GIB
-from fireact_ray.training.model_shape import ModelShape
+from fireact_ray.training.forecast.fitting import Training, fits, memory_on
+from fireact_ray.training.forecast.gpus import find_gpu, flops_per_token, training_hours
+from fireact_ray.training.forecast.memory import GIB
+from fireact_ray.training.forecast.model_shape import ModelShape
 
 _LLAMA = {"model_type": "llama", "tie_word_embeddings": False}
 _7B = {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.utils.text import nearest
 from fireact_ray.training.config import TrainSettings
-from fireact_ray.training.model_shape import ModelShape
+from fireact_ray.training.forecast.model_shape import ModelShape
 
 UTILISATION = 0.4  # of the peak; an assumption until it is measured
 

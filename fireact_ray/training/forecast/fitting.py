@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fireact_ray.training.activations import Load
 from fireact_ray.training.config import TrainSettings
-from fireact_ray.training.gpus import GPUS, Gpu
-from fireact_ray.training.memory import Layout, MemoryPlan, plan_memory
-from fireact_ray.training.model_shape import ModelShape
+from fireact_ray.training.forecast.activations import Load
+from fireact_ray.training.forecast.gpus import GPUS, Gpu
+from fireact_ray.training.forecast.memory import Layout, MemoryPlan, plan_memory
+from fireact_ray.training.forecast.model_shape import ModelShape
 
 _SHORTEST = 256  # tokens of a row; nobody trains an agent on less
 

@@ -2,7 +2,7 @@
 
 The formulas count what our own loop holds: fp32 for what is trained (weights, gradients, AdamW's two moments), a frozen
 base in bf16 on a GPU that has it, autocast's copies of fp32 weights, activations, and logits of trained rows only.
-tests/training/test_memory.py holds them against a trace of the loop's own steps.
+tests/training/forecast/test_memory.py holds them against a trace of the loop's own steps.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fireact_ray.training.activations import Load, kept, logits
 from fireact_ray.training.config import TrainSettings
-from fireact_ray.training.model_shape import ModelShape
+from fireact_ray.training.forecast.activations import Load, kept, logits
+from fireact_ray.training.forecast.model_shape import ModelShape
 
 GIB = 1 << 30
 # Assumptions, until they are measured:

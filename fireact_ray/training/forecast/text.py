@@ -6,9 +6,16 @@ from typing import Any
 
 from fireact_ray.core.utils.markdown import markdown_table
 from fireact_ray.core.utils.text import duration_text
-from fireact_ray.training.fitting import Training, fits, memory_on, memory_on_cpu, smallest_change, smallest_gpu
-from fireact_ray.training.gpus import GPUS, UTILISATION, Gpu, flops_per_token, training_hours
-from fireact_ray.training.memory import GIB, MemoryPlan
+from fireact_ray.training.forecast.fitting import (
+    Training,
+    fits,
+    memory_on,
+    memory_on_cpu,
+    smallest_change,
+    smallest_gpu,
+)
+from fireact_ray.training.forecast.gpus import GPUS, UTILISATION, Gpu, flops_per_token, training_hours
+from fireact_ray.training.forecast.memory import GIB, MemoryPlan
 
 _NAMES = ", ".join(gpu.name for gpu in GPUS)
 _PARTS = {

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from fireact_ray.core.errors import InputError
-from fireact_ray.training.activations import Load
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.memory import GIB, Layout, plan_memory
-from fireact_ray.training.model_shape import ModelShape
+from fireact_ray.training.forecast.activations import Load
+from fireact_ray.training.forecast.memory import GIB, Layout, plan_memory
+from fireact_ray.training.forecast.model_shape import ModelShape
 
 LLAMA_2_7B = {
     "model_type": "llama",

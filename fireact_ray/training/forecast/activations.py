@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fireact_ray.training.config import TrainSettings
-from fireact_ray.training.model_shape import ModelShape
+from fireact_ray.training.forecast.model_shape import ModelShape
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import pytest
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.fitting import Training, fits, memory_on, smallest_change, smallest_gpu
-from fireact_ray.training.gpus import GPUS, find_gpu, flops_per_token, training_hours
-from fireact_ray.training.model_shape import ModelShape
-from fireact_ray.training.plan_text import refusal, training_text
+from fireact_ray.training.forecast.fitting import Training, fits, memory_on, smallest_change, smallest_gpu
+from fireact_ray.training.forecast.gpus import GPUS, find_gpu, flops_per_token, training_hours
+from fireact_ray.training.forecast.model_shape import ModelShape
+from fireact_ray.training.forecast.text import refusal, training_text
 
 LLAMA_2_7B = ModelShape(4096, 11008, 32, 32, 32, 128, 32000)
 CODELLAMA_34B = ModelShape(8192, 22016, 48, 64, 8, 128, 32000)
