@@ -21,7 +21,7 @@ demo: $(READY)
 # What needs no Ray goes first; then the rest, in order, because its longest files come early. Each process has its Ray.
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not ray and not e2e" --durations=10
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "ray or e2e" --durations=15
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "ray or e2e" --durations=15
 
 chaos: $(READY)
 	FIREACT_CHAOS=full $(BIN)/python -m pytest tests/chaos -rP --durations=0

@@ -128,7 +128,8 @@ def test_training_goes_on_from_the_checkpoint_before_a_torn_one_to_the_weights_o
     assert f"broken-{torn}" in names
     assert torn not in names
     assert len([name for name in names if name.startswith("checkpoint_2")]) == 2
-    train_here(TrainConfig.from_dict(train_config(trained)), run / "dataset", tmp_path / "model")
+    config = TrainConfig.from_dict(train_config(trained)).changed(checkpoint_every_steps=100)
+    train_here(config, run / "dataset", tmp_path / "model")
     resumed = load_file(run / "model" / "model.safetensors")
     uninterrupted = load_file(tmp_path / "model" / "model.safetensors")
     assert max(float((resumed[key] - uninterrupted[key]).abs().max()) for key in uninterrupted) < 1e-5

@@ -177,7 +177,7 @@ COMMANDS = {
     "doctor": (["doctor", "runs/x"], "fireact_ray.rollouts.audit.audit"),
     "import": (["import", "demo", "rows.json"], "fireact_ray.stages.import_file.import_file"),
     "plan": (["plan", "demo"], "fireact_ray.stages.forecast.forecast_costs"),
-    "convert": (["convert", "demo"], "fireact_ray.stages.convert._choose"),
+    "convert": (["convert", "demo"], "fireact_ray.stages.convert.choose_rows"),
 }
 
 
