@@ -29,6 +29,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if marked and any(f"mark.{name}" in marked.group() for name in left_out) else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that the processes end together."""
+    items.sort(key=lambda item: ("e2e" not in item.keywords, "torch" not in item.keywords))
+
+
 @pytest.fixture(scope="session")
 def local_ray():
     """One Ray for the whole session, to which commands in processes of their own connect as well: by RAY_ADDRESS."""

@@ -39,6 +39,7 @@ GARBAGE = {
     "deeply nested": b"[" * 100_000,
     "cut off": echo("anything")[:-7],
     "empty": b"",
+    "nothing found": b'{"result": [[]]}',
 }
 
 

@@ -9,11 +9,13 @@ import re
 import shutil
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import httpx
 import openai
 import pytest
+from commands import Command, until
 from safetensors.torch import load_file
 
 from fireact_ray.core.errors import InputError
@@ -21,6 +23,7 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.demo.teacher.server import ScriptedTeacher
 from fireact_ray.evaluation.report import Report
+from fireact_ray.recipe.loader import to_yaml
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.evaluate import evaluate
@@ -67,18 +70,29 @@ def reported(recipe: Recipe) -> list[str]:
 
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory, local_ray, scripted):
-    """A run whose training was interrupted behind its second checkpoint: recipe, exit code, and the handler left."""
-    recipe = small_recipe(tmp_path_factory.mktemp("runs"), scripted, *SMALL)
+    """A run whose `fireact train`, with a Ray of its own, was interrupted behind its second checkpoint, as a terminal
+    does it: every process of the command. The recipe, the exit code, what was said, the processes that were left."""
+    folder = tmp_path_factory.mktemp("runs")
+    recipe = small_recipe(folder, scripted, *SMALL)
     generate(recipe)
     convert(recipe)
-    code = command(lambda: train(recipe), interrupt_when=lambda: len(reported(recipe)) >= 2)
-    return recipe, code, signal.getsignal(signal.SIGINT)
+    (folder / "recipe.yaml").write_text(to_yaml(recipe))
+    command = [sys.executable, "-m", "fireact_ray.cli", "train", str(folder / "recipe.yaml")]
+    training = Command(command, folder, {"RAY_ADDRESS": ""})
+    try:
+        until(lambda: training.ended or len(reported(recipe)) >= 2, 240)
+        training.interrupt()
+        code = training.wait(300)
+    finally:
+        training.kill()
+        left = training.left_after(60)
+    return recipe, code, training.said, left
 
 
 @pytest.fixture(scope="module")
 def torn(interrupted) -> str:
     """The name of the newest reported checkpoint of the interrupted training, of which a half is left."""
-    recipe, _, _ = interrupted
+    recipe, *_ = interrupted
     newest = reported(recipe)[-1]
     folder = Path(recipe.run_dir) / "checkpoints"
     for later in [path for path in folder.glob("checkpoint_*/") if path.name > newest]:  # was about to be reported
@@ -91,14 +105,17 @@ def torn(interrupted) -> str:
 @pytest.fixture(scope="module")
 def trained(interrupted, torn) -> Recipe:
     """The same run, trained to its end."""
-    recipe, _, _ = interrupted
+    recipe, *_ = interrupted
     train(recipe)
     return recipe
 
 
-def test_an_interrupted_training_leaves_no_model_and_no_handler(interrupted):
-    recipe, code, handler = interrupted
-    assert (code, handler) == (130, signal.default_int_handler)
+def test_an_interrupted_training_says_how_to_go_on_and_leaves_no_model_and_no_process(interrupted):
+    recipe, code, said, left = interrupted
+    assert code == 130, said
+    assert said.rstrip().endswith("run the same command again to go on.")
+    assert "Traceback" not in said
+    assert left == []
     assert not (Folder(recipe.run_dir) / "model").exists("fireact.json")
 
 
