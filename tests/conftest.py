@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first, so that the processes end together."""
     items.sort(key=lambda item: ("e2e" not in item.keywords, "torch" not in item.keywords))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts_are_heeded():
+    """By what is started here, too, where a shell has started the tests in the background and has Ctrl-C ignored."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import time
 from dataclasses import dataclass, field
 
@@ -32,13 +31,6 @@ def chaos(request):
     made = Chaos(seed, random.Random(f"{seed} {request.node.name}"))
     made.note(f"FIREACT_CHAOS_SEED={seed} repeats {request.node.name}")
     return made
-
-
-@pytest.fixture(scope="session", autouse=True)
-def interrupts_are_heeded():
-    """By what is started here, too, where a shell has started the tests in the background and has Ctrl-C ignored."""
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
