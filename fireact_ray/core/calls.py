@@ -10,19 +10,19 @@ them is known to be the query or the answer and the others are numbers or flags.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from fireact_ray.core.boxed import whole_box
+from fireact_ray.core.call_objects import ARGUMENT_KEYS, FINAL, argument_of, folded_name, object_at, said_by
 from fireact_ray.core.grammar import TOOL, balanced, canonical_argument
-from fireact_ray.core.json_text import NotJson, parse, parse_head
+from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.core.tool_specs import ARGUMENTS
 
 Names = Mapping[str, str]  # what a tool may be called, folded, -> its name here
 
-_FINAL = ("final_answer", "finalanswer")
-TOOLS: Names = {tool: tool for tool in ARGUMENTS} | dict.fromkeys(_FINAL, "finish")
+TOOLS: Names = {tool: tool for tool in ARGUMENTS} | dict.fromkeys(FINAL, "finish")
 
 _OPENING = re.compile(r"(\s*)(?:(```[\w-]*\s+|`{1,3}|\*{1,3}|__)(?=\S))?")
 _CLOSING = re.compile(r"[ \t]*(?:`{1,3}|\*{1,3}|__)")
@@ -33,15 +33,9 @@ _ROUND = str.maketrans("(（)）[]", "[[]]()")
 _KEYED = re.compile(r"(\w+)[ \t]*[=:][ \t]*(.+)", re.DOTALL)
 _ANOTHER_KEY = re.compile(r",[ \t]*\w+[ \t]*=")
 _PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
-_BOXED = re.compile(r"\$*\\boxed\{(?:\\text\{)?([^{}]*)\}?\}\$*")
 
-_MOST_LEVELS = 8  # of objects in one another
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
 _NO_TOOL = {"none", "n/a", "null", "no_action", "no"}
-_NAME_KEYS = ("action", "tool", "tool_name", "name", "function")
-_VALUE_KEYS = ("action_input", "tool_input", "arguments", "parameters", "args", "input", "argument")
-_WRAPPERS = ("tool_call", "tool_calls", "function_call", "function", "action")
-_ARGUMENT_KEYS = (*ARGUMENTS.values(), "q", "search_query", "input", "text", "keyword", "keywords", "final_answer")
 
 
 class Call(NamedTuple):
@@ -54,14 +48,9 @@ class Call(NamedTuple):
     thought: str = ""  # of a JSON object that holds one
 
 
-def folded(name: str) -> str:
-    """Names that differ by letter case, or by hyphens, spaces and underscores, are the same."""
-    return name.strip().casefold().replace("-", "_").replace(" ", "_")
-
-
 def tool_names(aliases: Mapping[str, str]) -> Names:
     """The tools by every name: their own, and those that a recipe adds."""
-    return {**TOOLS, **{folded(alias): tool for alias, tool in aliases.items()}}
+    return {**TOOLS, **{folded_name(alias): tool for alias, tool in aliases.items()}}
 
 
 def read_call(text: str, names: Names, given: str | None = None) -> Call | None:
@@ -101,8 +90,8 @@ def read_answer(text: str, opened: str = "") -> str:
     for mark in ("**", "__", "`", "*"):
         if answer.startswith(mark) and answer.endswith(mark) and len(answer) > 2 * len(mark):
             answer = answer[len(mark) : -len(mark)].strip()
-    boxed = _BOXED.fullmatch(answer.rstrip("."))
-    return canonical_argument(boxed.group(1) if boxed else answer)
+    inner = whole_box(answer.rstrip("."))
+    return canonical_argument(answer if inner is None else inner)
 
 
 def _mark_repairs(mark: str | None) -> set[str]:
@@ -113,14 +102,14 @@ def _mark_repairs(mark: str | None) -> set[str]:
 
 def tool_of(name: str, names: Names) -> tuple[str, set[str]] | None:
     """The tool of that name and what was repaired in it. A name that nobody knows stays as it is, if it is one word."""
-    tool = names.get(folded(name))
+    tool = names.get(folded_name(name))
     if tool is None:
-        return (name, set()) if _TOKEN.fullmatch(name) and folded(name) not in _NO_TOOL else None
+        return (name, set()) if _TOKEN.fullmatch(name) and folded_name(name) not in _NO_TOOL else None
     if name == tool:
         return tool, set()
     if name.casefold() == tool:
         return tool, {"letter_case"}
-    return tool, {"final_answer" if folded(name) in _FINAL else "tool_name"}
+    return tool, {"final_answer" if folded_name(name) in FINAL else "tool_name"}
 
 
 def _made(name: str, argument: str | None, end: int, repairs: set[str], names: Names) -> Call | None:
@@ -137,7 +126,7 @@ def _of_brackets(body: str, named: re.Match[str], names: Names) -> Call | None:
     marked = {"code_fence"} if "`" in named.group() else {"bold_label"} if "*" in named.group() else set()
     start = named.end()
     if bracket in "(（":
-        if space and folded(name) not in names:
+        if space and folded_name(name) not in names:
             return None  # prose: "look (again)"
         return _of_parentheses(name, body, start, marked | {"quoted_argument"}, names)
     rest = body[start:]
@@ -159,12 +148,12 @@ def _of_brackets(body: str, named: re.Match[str], names: Names) -> Call | None:
 def _of_parentheses(name: str, body: str, start: int, repairs: set[str], names: Names) -> Call | None:
     rest = body[start:]
     if rest.lstrip().startswith("{"):
-        found = _object(rest.lstrip())
+        found = object_at(rest.lstrip())
         if found is None:
             return None
         end = start + len(rest) - len(rest.lstrip()) + found[1]
         closed = re.compile(r"\s*[)）]").match(body, end)
-        return _made(name, _value(found[0]), closed.end(), repairs, names) if closed else None
+        return _made(name, argument_of(found[0]), closed.end(), repairs, names) if closed else None
     line = rest.partition("\n")[0]
     inner = balanced(line.translate(_ROUND))
     if inner is None or line[: len(inner)].strip()[:1] in _QUOTES:  # a quotation may hold a parenthesis without partner
@@ -188,7 +177,7 @@ def _argument(text: str) -> str | None:
     keyed = _KEYED.fullmatch(text)
     if keyed is not None and (quoted := _unquoted(keyed.group(2).strip())) is not None:
         return quoted
-    if keyed is not None and keyed.group(1).lower() in _ARGUMENT_KEYS:
+    if keyed is not None and keyed.group(1).lower() in ARGUMENT_KEYS:
         text = keyed.group(2).strip()
     elif (quoted := _unquoted(text)) is not None:
         return quoted
@@ -227,76 +216,21 @@ def _given(text: str) -> str | None:
         text = text[opening.end() :].rstrip().rstrip("`*_")
     text = text.strip()
     if text.startswith("{"):
-        found = _object(text)
-        return None if found is None else _value(found[0])
+        found = object_at(text)
+        return None if found is None else argument_of(found[0])
     paragraph = _PARAGRAPH_END.split(text, maxsplit=1)[0].strip()
     quoted = _unquoted(paragraph)
     return paragraph if quoted is None else quoted
 
 
 def _of_json(body: str, names: Names) -> Call | None:
-    found = _object(body)
+    found = object_at(body)
     if found is None:
         return None
     value, end = found
-    said = _said(value)
+    said = said_by(value)
     if said is None:
         return None
     name, argument, thought = said
     call = _made(name, argument, end, {"json_action"}, names)
     return call._replace(thought=thought) if call is not None else None
-
-
-def _said(value: dict[str, Any], depth: int = 0) -> tuple[str, str, str] | None:
-    """Name, argument and thought of an object that says a call."""
-    keys = {folded(key): item for key, item in value.items()}
-    thought = keys.get("thought")
-    thought = thought if isinstance(thought, str) else ""
-    wrapped = [keys[key] for key in _WRAPPERS if isinstance(keys.get(key), (dict, list))]
-    if len(wrapped) == 1 and not any(key in keys for key in _VALUE_KEYS):
-        inner = wrapped[0][0] if isinstance(wrapped[0], list) and len(wrapped[0]) == 1 else wrapped[0]
-        is_all = isinstance(inner, dict) and len(keys) <= 1 + bool(thought) and depth < _MOST_LEVELS
-        said = _said(inner, depth + 1) if is_all else None
-        return None if said is None else (said[0], said[1], said[2] or thought)
-    named = [keys[key] for key in _NAME_KEYS if isinstance(keys.get(key), str)]
-    given = [keys[key] for key in _VALUE_KEYS if keys.get(key) is not None]
-    if len(named) == len(given) == 1 and (argument := _value(given[0])) is not None:
-        return named[0], argument, thought
-    final = [keys[key] for key in _FINAL if isinstance(keys.get(key), str)]
-    if len(final) == 1 and not named and not given:
-        return _FINAL[0], final[0], thought
-    return None
-
-
-def _value(value: Any, depth: int = 0) -> str | None:
-    """The one argument that a call's arguments hold."""
-    if depth > _MOST_LEVELS:
-        return None
-    if isinstance(value, str):
-        inner = _object(value.strip()) if value.lstrip().startswith("{") else None
-        return value if inner is None or value.strip()[inner[1] :] else _value(inner[0], depth + 1)
-    if isinstance(value, list) and len(value) == 1:
-        return _value(value[0], depth + 1)
-    if isinstance(value, dict):
-        told = {folded(key): item for key, item in value.items() if item is not None}
-        if len(told) == 1:
-            return _value(next(iter(told.values())), depth + 1)
-        known = [key for key in _ARGUMENT_KEYS if isinstance(told.get(key), str)]
-        plain = all(isinstance(item, (int, float)) for key, item in told.items() if key not in known)
-        return told[known[0]] if len(known) == 1 and plain else None
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _object(text: str) -> tuple[dict[str, Any], int] | None:
-    """A JSON object at the head of `text` and where it ends; the same as Python writes it, if it is all of the text."""
-    try:
-        found, end = parse_head(text, strict=False)
-    except NotJson:
-        whole = text.strip().rstrip("`").strip()
-        if "'" not in whole or "\\" in whole or not whole.endswith("}"):
-            return None
-        try:
-            found, end = ast.literal_eval(whole), len(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            return None
-    return (found, end) if isinstance(found, dict) and all(isinstance(key, str) for key in found) else None

@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from fireact_ray.core import grammar
-from fireact_ray.core.calls import TOOLS, Call, Names, folded, read_answer, read_call, read_json_call
+from fireact_ray.core.call_objects import folded_name
+from fireact_ray.core.calls import TOOLS, Call, Names, read_answer, read_call, read_json_call
 from fireact_ray.core.types import Action
 
 # Their argument ends where the reply ends, so that nobody knows whether a reply that was cut off holds all of it.
@@ -213,7 +214,7 @@ class _Turn:
             return
         self._repairs |= repairs
         rest = body[call.end :]
-        if any(folded(name) in self._names for name in _CALLS.findall(rest.partition("\n")[0])):
+        if any(folded_name(name) in self._names for name in _CALLS.findall(rest.partition("\n")[0])):
             self.unread += 1  # a list of calls in one line
         self.add(f"{grammar.ACTION} {call.tool}[{call.argument}]{'' if _is_mark(rest) else rest}")
 

@@ -33,7 +33,6 @@ _MARK = re.compile(
     re.IGNORECASE,
 )
 _ALONE = {"channel", "details", "said"}  # of these a closing mark without an opening one is ordinary text
-_HINTS = ("<", "THINK]", "◁")
 _BARE_HINTS = ("analysis", "Here")
 _LONGEST_LABEL = 40
 _MOST_ROUNDS = 8  # what then still holds marks is no reply that anybody meant
@@ -65,7 +64,7 @@ def split_reasoning(text: str) -> tuple[str, str]:
 
     What is said is split no further by a second call. It is empty where the model did not come to an end of thinking.
     """
-    if not any(hint in text for hint in _HINTS) and not text.startswith(_BARE_HINTS):
+    if not ("<" in text or "THINK]" in text or "◁" in text or text.startswith(_BARE_HINTS)):
         return "", text
     hidden: list[str] = []
     for _ in range(_MOST_ROUNDS):

@@ -12,6 +12,7 @@ import re
 from typing import NamedTuple
 
 from fireact_ray.core import dialect, grammar
+from fireact_ray.core.boxed import boxes
 from fireact_ray.core.calls import read_answer
 
 _ANSWER = re.compile(r"^Answer:[ \t]*(.+)$", re.MULTILINE)
@@ -20,9 +21,7 @@ _LABEL = re.compile(
     r"(?P<name>(?:final[ _]?)?answer)(?P<close>[*_`]{0,3})[ \t]*(?P<colon>[:：])(?P<after>(?(open)[*_`]{0,3}))",
     re.MULTILINE | re.IGNORECASE | re.ASCII,
 )
-_BOXED = re.compile(r"\\boxed[ \t]*\{")
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
-_BRACES = str.maketrans("{}[]", "[]()")  # so that `balanced` finds the end of braces
 
 
 class Answered(NamedTuple):
@@ -47,8 +46,8 @@ def read_answered(text: str) -> Answered:
         return _answered(text, "", set())
     if "<" in text and (tagged := {inner.strip() for inner in _TAG.findall(text)}):
         return _answered(_TAG.split(text)[0], tagged.pop() if len(tagged) == 1 else "", {"answer_tag"})
-    if "\\boxed" in text:
-        boxed = {inner for inner in map(_inside, _rests(text)) if inner}
+    if found := boxes(text):
+        boxed = {inner for box in found if (inner := box.inner.strip())}
         return _answered(text, boxed.pop() if len(boxed) == 1 else "", {"boxed"})
     parsed = dialect.read(text)
     if parsed.action is not None and parsed.action.tool == "finish":
@@ -76,17 +75,3 @@ def _repairs(label: re.Match[str]) -> set[str]:
         "full_width": label["colon"] != ":",
     }
     return {name for name, is_there in found.items() if is_there} or {"line_break"}
-
-
-def _rests(text: str) -> list[str]:
-    return [text[match.end() :] for match in _BOXED.finditer(text)][:8]
-
-
-def _inside(rest: str) -> str:
-    """What a box holds, of which `rest` is all that follows its first brace."""
-    inner = grammar.balanced(rest.translate(_BRACES))
-    if inner is None:
-        return ""
-    text = rest[: len(inner)].strip()
-    worded = re.fullmatch(r"\\(?:text|mathrm|textbf)\{([^{}]*)\}", text)
-    return worded.group(1).strip() if worded else text

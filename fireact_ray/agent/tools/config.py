@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from fireact_ray.agent.tools.faults import FaultKind, FaultPlan
-from fireact_ray.core.calls import TOOLS, Names, folded, tool_names
+from fireact_ray.core.call_objects import folded_name
+from fireact_ray.core.calls import TOOLS, Names, tool_names
 from fireact_ray.core.paths import named
 from fireact_ray.core.settings import BaseUrl, CorpusPlace, Place, Rate, Section
 
@@ -146,10 +147,10 @@ class FaultsConfig(Section):
 
 def _aliases(aliases: dict[str, Literal["search", "finish"]]) -> dict[str, Literal["search", "finish"]]:
     for alias, tool in aliases.items():
-        if not folded(alias):
+        if not folded_name(alias):
             raise ValueError("a tool's other name is empty")
-        if TOOLS.get(folded(alias), tool) != tool:
-            raise ValueError(f"'{alias}' is the name of {TOOLS[folded(alias)]}, and cannot mean {tool}")
+        if TOOLS.get(folded_name(alias), tool) != tool:
+            raise ValueError(f"'{alias}' is the name of {TOOLS[folded_name(alias)]}, and cannot mean {tool}")
     return aliases
 
 

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import re
 
+from fireact_ray.core.boxed import boxes, whole_box
+
 _AS_WE_WRITE = "Answer: "
 _NO_THOUGHT = ("Action:", "Observation:", "<tool_call>")
 _LABEL = re.compile(r"^[ \t>#*_]*(?:Final )?Answer[*_]*[ \t]*[:\uff1a][*_]*[ \t]*", re.MULTILINE | re.IGNORECASE)
 _ACTION = re.compile(
     r"^[ \t]*[*_]*Action\b[ \t\d]*[*_]*[ \t]*[:\uff1a][*_]*[ \t]*`?\w+`?[ \t]*[\[(]", re.MULTILINE | re.IGNORECASE
 )
-_TEXT = re.compile(r"\s*\\text\{([^{}]*)\}\s*")
-_OPEN, _CLOSE, _BOX = "<answer>", "</answer>", "\\boxed{"
+_OPEN, _CLOSE = "<answer>", "</answer>"
 
 
 def as_we_write(text: str) -> tuple[str, str] | None:
@@ -58,12 +59,11 @@ def _labelled(before: str, after: str) -> tuple[str, str]:
 
 
 def _boxed(text: str) -> tuple[str, str]:
-    start = text.rfind(_BOX)
-    end = _brace(text, start + len(_BOX)) if start >= 0 else -1
-    if end < 0:
+    found = boxes(text)
+    if not found:
         return "", text
-    answer = _inner(text[start + len(_BOX) : end])
-    around = f"{text[:start]}{answer}{text[end + 1 :]}"
+    start, end, answer = found[-1]
+    around = f"{text[:start]}{answer}{text[end:]}"
     return ("" if around.strip() == answer.strip() else around), answer
 
 
@@ -72,22 +72,5 @@ def _unwrapped(answer: str) -> str:
     answer = answer.strip()
     if answer.startswith(_OPEN) and answer.endswith(_CLOSE):
         answer = answer[len(_OPEN) : -len(_CLOSE)].strip()
-    bare = answer.strip("$ ")
-    if bare.startswith(_BOX) and _brace(bare, len(_BOX)) == len(bare) - 1:
-        return _inner(bare[len(_BOX) : -1])
-    return answer
-
-
-def _inner(content: str) -> str:
-    inner = _TEXT.fullmatch(content)
-    return inner[1] if inner is not None else content
-
-
-def _brace(text: str, start: int) -> int:
-    """Where the brace closes that is open at `start`; -1 where it does not."""
-    depth = 1
-    for brace in re.finditer(r"[{}]", text[start:]):
-        depth += 1 if brace[0] == "{" else -1
-        if depth == 0:
-            return start + brace.start()
-    return -1
+    inner = whole_box(answer)
+    return answer if inner is None else inner

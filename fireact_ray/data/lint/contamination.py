@@ -59,10 +59,12 @@ class QuestionIndex:
         forms = _forms(question)
         if not forms:
             return None
-        similarity, minus_place = max([self._most_alike(frozenset(words)) for words in forms])
+        held = frozenset(forms[0])
+        alike = [self._most_alike(held), *(self._most_alike(frozenset(words)) for words in forms[1:])]
+        similarity, minus_place = max(alike)
         if similarity and similarity >= self._threshold:
             return self._questions[-minus_place]
-        inside = self._inside(forms[0])
+        inside = self._inside(forms[0], held)
         if inside is None and not _is_one_sentence(question):
             inside = next((self._by_words[part] for part in _parts(question) if part in self._by_words), None)
         return None if inside is None else self._questions[inside]
@@ -72,10 +74,9 @@ class QuestionIndex:
         found = {form for word in self._rarest(words) for form in self._by_rare_word.get(word, ())}
         return max(((_jaccard(words, self._sets[form]), -self._places[form]) for form in found), default=(0.0, 0))
 
-    def _inside(self, words: Words) -> int | None:
+    def _inside(self, words: Words, held: frozenset[str]) -> int | None:
         if len(words) < _RUN:
             return None
-        held = set(words)
         found = [form for word in held if word in self._by_rarest for form in self._by_rarest[word]]
         likely = [form for form in found if self._sets[form] <= held]
         if not likely:

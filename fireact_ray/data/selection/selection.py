@@ -9,10 +9,11 @@ row per question, quotas, the first n of one order.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from fireact_ray.core.types import Trajectory
 from fireact_ray.data.examples import FAULTS, Fault
-from fireact_ray.data.formats.records import record_of
+from fireact_ray.data.formats.records import Record, record_of
 from fireact_ray.data.lint import RULES
 from fireact_ray.data.lint.base import Context
 from fireact_ray.data.lint.contamination import QuestionIndex
@@ -22,6 +23,8 @@ from fireact_ray.data.selection.candidates import Candidate
 from fireact_ray.data.selection.config import ConvertConfig
 from fireact_ray.data.selection.filters import DropReport, Filter, apply_filters
 
+_QUESTIONS = 1 << 16  # that are remembered as looked up
+
 Line = Callable[[Trajectory], bool]  # whether it leaves the row out
 
 
@@ -30,13 +33,16 @@ def lines(config: ConvertConfig, evaluation: Iterable[str] = ()) -> dict[str, Li
     found: dict[str, Line] = {name: _has(fault, config.min_f1) for name, fault in FAULTS.items()}
     if not config.keep_unscored:
         found["unscored"] = lambda row: row.score is None
-    found |= {code: _is_found_by(code) for code in config.drop}
+    record = _Latest()
+    found |= {code: _is_found_by(code, record) for code in config.drop}
     found["min_steps"] = lambda row: len(row.steps) < config.min_steps
     if (most := config.max_steps) is not None:
         found["max_steps"] = lambda row: len(row.steps) > most
     if (threshold := config.decontaminate) is not None:
-        index = QuestionIndex(evaluation, threshold)
-        found["contaminated"] = lambda row: index.find(row.question.text) is not None
+        find = lru_cache(_QUESTIONS)(
+            QuestionIndex(evaluation, threshold).find
+        )  # a question has rows by several methods
+        found["contaminated"] = lambda row: find(row.question.text) is not None
     return found
 
 
@@ -82,10 +88,21 @@ def _has(fault: Fault, min_f1: float | None) -> Line:
     return lambda row: fault.holds(row, min_f1)
 
 
-def _is_found_by(code: str) -> Line:
+class _Latest:
+    """The record of the row that is looked at: made once, for all rules that ask for it in turn."""
+
+    _row: Trajectory | None = None
+
+    def __call__(self, row: Trajectory) -> Record:
+        if row is not self._row:
+            self._row, self._record = row, record_of(row, 1)
+        return self._record
+
+
+def _is_found_by(code: str, record: Callable[[Trajectory], Record]) -> Line:
     """What a lint rule finds that looks at one row at a time."""
     check, context = RULES[code].check, Context()
-    return lambda row: any(True for _ in check([record_of(row, 1)], context))
+    return lambda row: any(True for _ in check([record(row)], context))
 
 
 def _distinct(rows: Sequence[Candidate]) -> list[Candidate]:
