@@ -77,8 +77,8 @@ def _say_what_was_read(trajectories: Sequence[Trajectory]) -> None:
         logger.info("import: replies read in another form: %s", _counts(repairs))
     if unknown:
         logger.info(
-            "import: calls of tools that no student has: %s; rows with one are never trained. What is another name of "
-            "the search is told by search.aliases, and the file imported again",
+            "import: calls of tools that no student has: %s; such rows are never trained. If one of them is the search "
+            "by another name, add it to search.aliases and import the file again",
             _counts(unknown),
         )
 

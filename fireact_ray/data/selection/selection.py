@@ -23,7 +23,7 @@ from fireact_ray.data.selection.candidates import Candidate
 from fireact_ray.data.selection.config import ConvertConfig
 from fireact_ray.data.selection.filters import DropReport, Filter, apply_filters
 
-_QUESTIONS = 1 << 16  # that are remembered as looked up
+_QUESTIONS = 1 << 16  # whose verdict is kept
 
 Line = Callable[[Trajectory], bool]  # whether it leaves the row out
 
