@@ -1,0 +1,117 @@
+"""Parquet in, a copy out: each row is read once, checked, and written as it comes; what is sorted is the index."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fireact_ray.core.errors import DataError, WriteFailed
+from fireact_ray.core.storage.fingerprint import DIGEST_BYTES, dataset_fingerprint, row_digest
+from fireact_ray.core.storage.folder import Folder, StoredFile
+from fireact_ray.training.mapped.reading import ReadRows, read_rows
+from fireact_ray.training.mapped.rows import (
+    ENTRY,
+    INDEX,
+    MANIFEST,
+    ROWS,
+    Entries,
+    digest_of,
+    encoded,
+    ids_at,
+    mapped,
+    record_bytes,
+)
+
+Order = npt.NDArray[np.uint64]  # (N,) numbers of rows
+
+
+def make_copy(folder: Folder, files: Sequence[StoredFile], made_by: str, source: str, out: Path) -> None:
+    """Copy all rows of `files`, which lie in `folder`, into the empty folder `out`.
+
+    `made_by`: the renderer's fingerprint; `source`: the copy's name for the dataset. Raises DataError for what cannot
+    be trained on, naming the row, and WriteFailed where the disk is full.
+    """
+    try:
+        index, order, largest_id = _write_rows(folder, files, out / ROWS)
+        np.save(out / INDEX, index[order])
+        manifest = {
+            "source": source,
+            "fingerprint": _fingerprint(index, made_by),
+            "largest_id": largest_id,
+            "index": digest_of(out / INDEX),
+            "bytes": {name: (out / name).stat().st_size for name in (ROWS, INDEX)},
+        }
+        (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise WriteFailed(
+            f"{out.parent}: the copy of {folder.uri} cannot be written ({reason}). It takes 5 bytes a token: make room "
+            "there, or set FIREACT_CACHE to a folder on a larger local disk."
+        ) from None
+    finally:
+        pa.default_memory_pool().release_unused()  # 50 MB and more, which the training would never use
+
+
+def canonical_order(keys: pa.Array, content: Callable[[int], bytes]) -> Order:
+    """By key, then content, then as they come.
+
+    `keys`: binary UTF-8, in which the order of bytes is that of characters.
+    """
+    sorting = pc.array_sort_indices(keys)  # a stable one
+    order: Order = sorting.to_numpy(zero_copy_only=False, writable=True)
+    by_key = keys.take(sorting)
+    alike = pc.equal(by_key.slice(1), by_key.slice(0, len(by_key) - 1)).to_numpy(zero_copy_only=False)
+    edges = np.diff(alike.astype(np.int8), prepend=0, append=0)
+    for start, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) + 1, strict=True):
+        order[start:end] = sorted(order[start:end].tolist(), key=content)
+    return order
+
+
+def _write_rows(folder: Folder, files: Sequence[StoredFile], out: Path) -> tuple[Entries, Order, int]:
+    """Entries as the rows are read, their canonical order, and the largest of all ids."""
+    parts = [np.empty(0, ENTRY)]
+    keys = [pa.array([], pa.large_binary())]
+    largest_id = 0
+    with out.open("wb") as stream:
+        for file in files:
+            for read in read_rows(folder, file.name):
+                names = [row.trajectory_id.encode() for row in read.rows]
+                keys.append(pa.array(names, pa.large_binary()))
+                parts.append(_entries(read, list(map(len, names)), stream.tell()))
+                stream.writelines(map(encoded, read.rows))
+                largest_id = max(largest_id, read.largest_id)
+    index, all_keys = np.concatenate(parts), pa.concat_arrays(keys)
+    parts.clear()  # of a million rows these are 60 MB
+    keys.clear()
+    if not len(index):
+        raise DataError(f"{folder.uri}: no rows in {len(files)} Parquet files. Convert trajectories into it first.")
+    content = mapped(out)
+
+    def ids(number: int) -> bytes:
+        start, length, *_ = index[number].item()
+        return ids_at(content, start, length).tobytes()
+
+    return index, canonical_order(all_keys, ids), largest_id
+
+
+def _entries(read: ReadRows, key_bytes: Sequence[int], start: int) -> Entries:
+    """Where the records of `read` are written one behind the other, from byte `start` on."""
+    entries = np.zeros(len(read.rows), ENTRY)
+    entries["length"], entries["trained"], entries["key_bytes"] = read.sizes.lengths, read.sizes.trained, key_bytes
+    sizes = record_bytes(entries)
+    entries["start"] = start + np.cumsum(sizes) - sizes
+    digests = (row_digest(row.trajectory_id, row.input_ids, row.loss_mask) for row in read.rows)
+    entries["digest"] = np.frombuffer(b"".join(digests), ENTRY["digest"])
+    return entries
+
+
+def _fingerprint(index: Entries, made_by: str) -> str:
+    digests = index["digest"].tobytes()
+    return dataset_fingerprint((digests[i : i + DIGEST_BYTES] for i in range(0, len(digests), DIGEST_BYTES)), made_by)
