@@ -5,9 +5,9 @@
 
 Rows are synthetic and seeded: 100 to 500 ids below 2,048, the later half trained, keys of 16 hex digits, Parquet as
 `convert` writes it. Each line is a process of its own: the first that opens the dataset makes the machine's copy, the
-next ones find it. Anonymous memory is what a process has for itself (RssAnon, its growth since all was imported, highest
-as seen every 10 ms); mapped pages (RssFile) are the machine's: given back when it needs them, and shared by its workers.
-"old way": all rows read into memory and sorted, as it was before there was a copy.
+next ones find it. Anonymous memory is what a process has for itself (RssAnon; its growth since all was imported, and
+the highest as seen every 10 ms). Mapped pages (RssFile) are the machine's: it takes them back when it needs them, and
+its workers share them. "old way": all rows read into memory and sorted, as it was before there was a copy.
 """
 
 from __future__ import annotations

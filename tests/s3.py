@@ -78,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
         keys = [(str(file.relative_to(self.bucket.root)), file.stat()) for file in files]
         found = "".join(
             f"<Contents><Key>{escape(key)}</Key><Size>{about.st_size}</Size><ETag>0</ETag>"
-            f"<LastModified>{datetime.fromtimestamp(about.st_mtime, UTC):%Y-%m-%dT%H:%M:%S.000Z}</LastModified></Contents>"
+            f"<LastModified>{datetime.fromtimestamp(about.st_mtime, UTC):%Y-%m-%dT%H:%M:%SZ}</LastModified></Contents>"
             for key, about in keys
             if key.startswith(prefix)
         )

@@ -40,7 +40,7 @@ def encoded(row: Row) -> bytes:
 
 def record_bytes(entries: Entries) -> npt.NDArray[np.int64]:
     """(N,) how long their records are."""
-    sizes = 5 * entries["length"].astype(np.int64) + entries["key_bytes"]
+    sizes: npt.NDArray[np.int64] = 5 * entries["length"].astype(np.int64) + entries["key_bytes"]
     return sizes + -sizes % ALIGNED
 
 
