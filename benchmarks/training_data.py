@@ -74,14 +74,18 @@ def _write(folder: Folder, n_rows: int) -> Folder:
     digests: list[bytes] = []
 
     def group() -> pa.Table:
-        lengths = draw.integers(100, 501, _PER_GROUP)
-        rows = []
-        for length in lengths.tolist():
-            ids = draw.integers(0, 2048, length, dtype=np.int32)
-            mask = (np.arange(length) >= length // 2).astype(np.int8)
-            rows.append((draw.bytes(8).hex(), ids, mask, length))
-            digests.append(row_digest(rows[-1][0], ids, mask))
-        return pa.table(list(map(list, zip(*rows, strict=True))), schema=EXAMPLE_SCHEMA)
+        ends = np.cumsum(draw.integers(100, 501, _PER_GROUP))
+        starts = np.concatenate([[0], ends[:-1]])
+        lengths = ends - starts
+        ids = draw.integers(0, 2048, ends[-1], dtype=np.int32)
+        at = np.arange(ends[-1]) - np.repeat(starts, lengths)
+        mask = (at >= np.repeat(lengths // 2, lengths)).astype(np.int8)
+        keys = [draw.bytes(8).hex() for _ in range(_PER_GROUP)]
+        for key, start, end in zip(keys, starts, ends, strict=True):
+            digests.append(row_digest(key, ids[start:end], mask[start:end]))
+        offsets = pa.array([0, *ends], pa.int32())
+        lists = [pa.ListArray.from_arrays(offsets, pa.array(values)) for values in (ids, mask)]
+        return pa.table([pa.array(keys), *lists, pa.array(lengths, pa.int32())], schema=EXAMPLE_SCHEMA)
 
     for part in range(n_rows // _PER_PART):
         groups = (group() for _ in range(_PER_PART // _PER_GROUP))

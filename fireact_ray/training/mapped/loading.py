@@ -23,7 +23,7 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.node_cache import default_cache_dir, held, held_if_unused
 from fireact_ray.training.files import whole_folder
 from fireact_ray.training.mapped.making import make_copy
-from fireact_ray.training.mapped.rows import MappedRows, damage_of
+from fireact_ray.training.mapped.rows import OF_ANOTHER, MappedRows, damage_of
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,8 @@ def _rows_of(folder: Folder, made_by: str, named: str | None) -> MappedRows:
         damage = damage_of(copy, source)
         if damage is not None:
             if copy.exists():
-                log.warning("%s: %s; it is made anew", copy, damage)
+                level = logging.INFO if damage == OF_ANOTHER else logging.WARNING
+                log.log(level, "%s: %s; it is made anew", copy, damage)
             started = time.monotonic()
             with whole_folder(copy) as temporary:
                 make_copy(folder, files, made_by, source, temporary)

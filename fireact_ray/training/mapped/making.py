@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fireact_ray.core.errors import DataError, WriteFailed
-from fireact_ray.core.storage.fingerprint import DIGEST_BYTES, dataset_fingerprint, row_digest
+from fireact_ray.core.storage.fingerprint import dataset_fingerprint, row_digest
 from fireact_ray.core.storage.folder import Folder, StoredFile
 from fireact_ray.training.mapped.reading import ReadRows, read_rows
 from fireact_ray.training.mapped.rows import (
@@ -29,6 +29,9 @@ from fireact_ray.training.mapped.rows import (
     record_bytes,
 )
 
+_UNSORTED = "entries.bin"
+_SORTED_AT_ONCE = 65_536
+
 Order = npt.NDArray[np.uint64]  # (N,) numbers of rows
 
 
@@ -39,11 +42,13 @@ def make_copy(folder: Folder, files: Sequence[StoredFile], made_by: str, source:
     be trained on, naming the row, and WriteFailed where the disk is full.
     """
     try:
-        index, order, largest_id = _write_rows(folder, files, out / ROWS)
-        np.save(out / INDEX, index[order])
+        largest_id, keys = _write_rows(folder, files, out)
+        if not len(keys):
+            raise DataError(f"{folder.uri}: no rows in {len(files)} Parquet files. Convert trajectories into it first.")
+        _write_index(out, keys)
         manifest = {
             "source": source,
-            "fingerprint": _fingerprint(index, made_by),
+            "fingerprint": _fingerprint(mapped(out / INDEX).view(ENTRY), made_by),
             "largest_id": largest_id,
             "index": digest_of(out / INDEX),
             "bytes": {name: (out / name).stat().st_size for name in (ROWS, INDEX)},
@@ -74,32 +79,33 @@ def canonical_order(keys: pa.Array, content: Callable[[int], bytes]) -> Order:
     return order
 
 
-def _write_rows(folder: Folder, files: Sequence[StoredFile], out: Path) -> tuple[Entries, Order, int]:
-    """Entries as the rows are read, their canonical order, and the largest of all ids."""
-    parts = [np.empty(0, ENTRY)]
+def _write_rows(folder: Folder, files: Sequence[StoredFile], out: Path) -> tuple[int, pa.Array]:
+    """Records and their entries as the rows are read. Returns the largest of all ids, and the keys."""
     keys = [pa.array([], pa.large_binary())]
     largest_id = 0
-    with out.open("wb") as stream:
+    with (out / ROWS).open("wb") as records, (out / _UNSORTED).open("wb") as entries:
         for file in files:
             for read in read_rows(folder, file.name):
                 names = [row.trajectory_id.encode() for row in read.rows]
                 keys.append(pa.array(names, pa.large_binary()))
-                parts.append(_entries(read, list(map(len, names)), stream.tell()))
-                stream.writelines(map(encoded, read.rows))
+                entries.write(_entries(read, list(map(len, names)), records.tell()).tobytes())
+                records.writelines(map(encoded, read.rows))
                 largest_id = max(largest_id, read.largest_id)
-    index = np.concatenate(parts)
-    parts.clear()  # of a million rows 36 MB
-    all_keys = pa.concat_arrays(keys)
-    keys.clear()
-    if not len(index):
-        raise DataError(f"{folder.uri}: no rows in {len(files)} Parquet files. Convert trajectories into it first.")
-    content = mapped(out)
+    return largest_id, pa.concat_arrays(keys)
+
+
+def _write_index(out: Path, keys: pa.Array) -> None:
+    entries, content = mapped(out / _UNSORTED).view(ENTRY), mapped(out / ROWS)
 
     def ids(number: int) -> bytes:
-        start, length, *_ = index[number].item()
+        start, length, *_ = entries[number].item()
         return ids_at(content, start, length).tobytes()
 
-    return index, canonical_order(all_keys, ids), largest_id
+    order = canonical_order(keys, ids)
+    with (out / INDEX).open("wb") as stream:
+        for at in range(0, len(order), _SORTED_AT_ONCE):
+            stream.write(entries[order[at : at + _SORTED_AT_ONCE]].tobytes())
+    (out / _UNSORTED).unlink()
 
 
 def _entries(read: ReadRows, key_bytes: Sequence[int], start: int) -> Entries:
@@ -114,5 +120,4 @@ def _entries(read: ReadRows, key_bytes: Sequence[int], start: int) -> Entries:
 
 
 def _fingerprint(index: Entries, made_by: str) -> str:
-    digests = index["digest"].tobytes()
-    return dataset_fingerprint((digests[i : i + DIGEST_BYTES] for i in range(0, len(digests), DIGEST_BYTES)), made_by)
+    return dataset_fingerprint((digest.tobytes() for digest in index["digest"]), made_by)

@@ -1,7 +1,7 @@
 """The files of a copy, and the rows in them: mapped, checked as they are read, never all in memory.
 
 rows.bin        a record per row, as they were read: ids (4 bytes a token), mask (1), key, filled up to 4 bytes
-index.npy       an ENTRY per row, in canonical order
+index.bin       an ENTRY per row, in canonical order
 manifest.json   written last: which dataset it is a copy of, counts, the digest of the index, sizes
 """
 
@@ -21,11 +21,12 @@ from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.core.storage.fingerprint import DIGEST_BYTES, row_digest
 from fireact_ray.training.data import Row, Sizes
 
-ROWS, INDEX, MANIFEST = "rows.bin", "index.npy", "manifest.json"
+ROWS, INDEX, MANIFEST = "rows.bin", "index.bin", "manifest.json"
 ALIGNED = 4  # bytes: where a record may begin, so that its ids can be seen as they are
 ENTRY = np.dtype(
     [("start", "<i8"), ("length", "<i4"), ("trained", "<i4"), ("key_bytes", "<i4"), ("digest", f"V{DIGEST_BYTES}")]
 )
+OF_ANOTHER = "the dataset is another by now"
 _CHUNK_BYTES = 1 << 20
 
 Bytes = npt.NDArray[np.uint8]
@@ -53,7 +54,7 @@ class MappedRows(Sequence[Row]):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._index = np.load(folder / INDEX, mmap_mode="r").view(np.ndarray)
+        self._index = mapped(folder / INDEX).view(ENTRY)
         self._content = mapped(folder / ROWS)
         self._manifest: dict[str, Any] = parse((folder / MANIFEST).read_bytes())
         self.sizes = Sizes(self._index["length"], self._index["trained"])
@@ -98,7 +99,7 @@ def damage_of(folder: Path, source: str) -> str | None:
     try:
         manifest = parse((folder / MANIFEST).read_bytes())
         if manifest["source"] != source:
-            return "the dataset is another by now"
+            return OF_ANOTHER
         for name, n_bytes in manifest["bytes"].items():
             if (found := (folder / name).stat().st_size) != n_bytes:
                 return f"{name} has {found} of {n_bytes} bytes"
@@ -122,4 +123,6 @@ def digest_of(file: Path) -> str:
 def mapped(file: Path) -> Bytes:
     """Its bytes, read only, a page at a time and only where they are looked at."""
     with file.open("rb") as stream:
-        return np.frombuffer(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), dtype=np.uint8)
+        pages = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    pages.madvise(mmap.MADV_RANDOM)  # no pages beyond these are fetched: what is looked at next lies elsewhere
+    return np.frombuffer(pages, dtype=np.uint8)
