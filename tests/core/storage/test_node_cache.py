@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import math
 import os
 import threading
@@ -54,6 +56,20 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path):
         InputError, match=r"cannot write .*/file/below \(.*\): set FIREACT_CACHE to a folder on a local"
     ):
         demand_writable(tmp_path / "file" / "below")
+
+
+def test_a_disk_without_locks_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As some network storage has none."""
+
+    def no_locks(*_) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with (
+        pytest.raises(InputError, match=r"cannot lock .*/lock \(No locks available\): set FIREACT_CACHE"),
+        held(tmp_path, ""),
+    ):
+        pass
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch):
