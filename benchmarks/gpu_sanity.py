@@ -9,6 +9,7 @@ import torch
 from benchmarks.gpu_shapes import TINY, build, make_rows
 from fireact_ray.training.batching import plan_steps
 from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.data import Sizes
 from fireact_ray.training.model import prepare
 from fireact_ray.training.precision import has_bf16
 from fireact_ray.training.sharding.base import Here
@@ -74,6 +75,5 @@ def _losses(
     here = Here(0, 1, device)
     rows = make_rows(_ROWS_PER_STEP, TINY.vocabulary)
     stepper = Stepper(Ddp(prepared, config, here), rows, config, here)
-    return [
-        float(stepper.take(step, config.learning_rate, bf16)) / step.trained_tokens for step in plan_steps(rows, config)
-    ]
+    steps = plan_steps(Sizes.of(rows), config)
+    return [float(stepper.take(step, config.learning_rate, bf16)) / step.trained_tokens for step in steps]

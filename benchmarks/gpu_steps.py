@@ -16,7 +16,7 @@ from benchmarks.gpu_settings import Group, Setting
 from benchmarks.gpu_shapes import PEAK_FLOPS, build, make_rows, step_flops
 from fireact_ray.training.batching import Step, plan_steps
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.data import Row
+from fireact_ray.training.data import Row, Sizes
 from fireact_ray.training.model import prepare
 from fireact_ray.training.sharding.base import Here
 from fireact_ray.training.sharding.ddp import Ddp
@@ -103,7 +103,7 @@ class Steps:
                 layer.compile()
         config = self._config(setting)
         rows = make_rows(n_steps * setting.rows_per_step, self._group.shape.vocabulary, setting.length)
-        steps = list(plan_steps(rows, config))
+        steps = list(plan_steps(Sizes.of(rows), config))
         here = Here(0, 1, self._bench.device)
         return Stepper(Ddp(self._prepared, config, here), rows, config, here), steps, rows
 

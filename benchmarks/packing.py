@@ -37,7 +37,7 @@ from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.stages.convert import convert
 from fireact_ray.training.batching import plan_steps
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.data import Row
+from fireact_ray.training.data import Row, Sizes
 from fireact_ray.training.loop import train
 from fireact_ray.training.packing import pack
 
@@ -108,7 +108,7 @@ def _in_steps(lengths: Sequence[int], pack_tokens: int | None) -> float:
     config = TrainConfig(
         base_model="nano", epochs=1, global_batch_size=32, micro_batch_tokens=8192, pack_tokens=pack_tokens
     )
-    steps = list(plan_steps(rows, config))
+    steps = list(plan_steps(Sizes.of(rows), config))
     return sum(step.tokens for step in steps) / sum(step.computed_tokens for step in steps)
 
 

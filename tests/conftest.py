@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ settings.register_profile("fast", deadline=None, max_examples=10)
 settings.load_profile(os.environ.get("FIREACT_HYPOTHESIS", "patient"))
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if "FIREACT_CACHE" not in os.environ:  # what tests keep on this machine's disk goes with them
+    _cache = tempfile.TemporaryDirectory(prefix="fireact-tests-")
+    os.environ["FIREACT_CACHE"] = _cache.name
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach the network
 
 LOGICAL_CPUS = 4  # more than the machine may have: what waits for a slot here would only test the scheduler

@@ -11,6 +11,7 @@ from fireact_ray.agent.tools.base import SearchBackend, Tool
 from fireact_ray.agent.tools.config import IndexSearchConfig, ReplaySearchConfig, SearchBackendConfig, SearchConfig
 from fireact_ray.agent.tools.search import SearchTool
 from fireact_ray.core.calls import TOOLS, Names
+from fireact_ray.core.storage.node_cache import default_cache_dir
 
 
 def open_backend(config: SearchConfig, share: float = 1.0, *, offline: bool = False) -> SearchBackend:
@@ -21,7 +22,6 @@ def open_backend(config: SearchConfig, share: float = 1.0, *, offline: bool = Fa
 
     Raises InputError for a missing or unreadable corpus or recording, and for a missing key.
     """
-    from fireact_ray.agent.tools.index import default_cache_dir
     from fireact_ray.agent.tools.stack import wrapped
 
     return wrapped(_open_source(config.backend, config.names, offline), config, default_cache_dir(), share)
@@ -30,7 +30,7 @@ def open_backend(config: SearchConfig, share: float = 1.0, *, offline: bool = Fa
 def _open_source(config: SearchBackendConfig, names: Names, offline: bool) -> SearchBackend:
     if isinstance(config, IndexSearchConfig):
         from fireact_ray.agent.tools.corpus import corpus_key, read_corpus
-        from fireact_ray.agent.tools.index import build_index, default_cache_dir
+        from fireact_ray.agent.tools.index import build_index
 
         if config.corpus == "almanac":
             from fireact_ray.tasks.almanac import corpus, corpus_fingerprint

@@ -40,7 +40,7 @@ from fireact_ray.stages.shared_folder import demand_shared
 from fireact_ray.stages.trainer import InterruptibleTrainer
 from fireact_ray.training.checkpoint import damage_of, newest_whole, step_of
 from fireact_ray.training.config import FREE, TrainConfig, TrainSettings
-from fireact_ray.training.data import load_dataset
+from fireact_ray.training.mapped.loading import load_dataset
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def train(recipe: Recipe) -> Folder:
         return model
     with ray_session(recipe.ray):
         demand_shared(run)
-        _fit(recipe, config, dataset.local_path, model.local_path)
+        _fit(recipe, config, dataset, model.local_path)
     logger.info("train: -> %s", model.uri)
     return model
 
@@ -89,7 +89,7 @@ def _is_known_otherwise(run: Folder, fingerprint: str) -> bool:
     remembered = read_inputs(run / "checkpoints").get("dataset")
     if remembered in (None, fingerprint):
         return False
-    data = load_dataset((run / "dataset").local_path)
+    data = load_dataset((run / "dataset").uri)
     # A model is of the version that ended its training.
     trained_on = read_model_card(run / "model").get("dataset_fingerprint", fingerprint)
     return remembered == data.earlier_of_keys and trained_on in (fingerprint, data.earlier_of_rows)
@@ -101,7 +101,7 @@ def train_config(recipe: Recipe) -> TrainConfig:
     return TrainConfig(base_model=recipe.student.base_model, seed=recipe.seed, **shared)
 
 
-def _fit(recipe: Recipe, config: TrainConfig, dataset_dir: Path, model_dir: Path) -> None:
+def _fit(recipe: Recipe, config: TrainConfig, dataset: Folder, model_dir: Path) -> None:
     section = recipe.train
     each = {"CPU": 1.0, "GPU": float(section.use_gpu)}
     begun = threading.Event()
@@ -127,7 +127,7 @@ def _fit(recipe: Recipe, config: TrainConfig, dataset_dir: Path, model_dir: Path
                 _train_worker,
                 train_loop_config={
                     "config": config.to_dict(),
-                    "dataset_dir": str(dataset_dir),
+                    "dataset_dir": dataset.uri,
                     "model_dir": str(model_dir),
                     "threads": section.threads_per_worker,
                     "events": events,

@@ -23,8 +23,8 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import SCHEMA_VERSION
 from fireact_ray.training.base import base_fingerprint, find_base
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.data import TokenDataset
 from fireact_ray.training.files import whole_folder
+from fireact_ray.training.mapped.loading import TokenDataset
 from fireact_ray.training.model import load_base
 
 _TOKENIZER_PARTS = (

@@ -7,7 +7,8 @@ step is cut up, so a run on one worker, on eight, packed or not, or resumed in a
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,8 +17,10 @@ import torch
 
 from fireact_ray.core.errors import TrainingError
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.data import Row
+from fireact_ray.training.data import Row, Sizes
 from fireact_ray.training.packing import Pack, pack
+
+Lengths = Mapping[int, int]  # of the rows of one step, by their numbers
 
 PASS_TOKENS = 128  # what one more forward and backward pass costs, in tokens; about right on a CPU
 PAD_ID = 0  # any id would do: padding comes last, where causal attention never looks back at it
@@ -67,33 +70,32 @@ def count_steps(n_rows: int, config: TrainConfig) -> int:
     return config.epochs * -(-n_rows // config.global_batch_size)
 
 
-def plan_steps(
-    rows: Sequence[Row], config: TrainConfig, rank: int = 0, world_size: int = 1, start: int = 0
-) -> Iterator[Step]:
-    """Steps from number `start` on, as worker `rank` of `world_size` sees them.
+def plan_steps(sizes: Sizes, config: TrainConfig, rank: int = 0, world_size: int = 1, start: int = 0) -> Iterator[Step]:
+    """Steps from number `start` on, as worker `rank` of `world_size` sees them. `sizes`: of all rows.
 
     Raises TrainingError when the longest row alone is more than `pack_tokens`, or `micro_batch_tokens`, allow.
     """
-    lengths = [len(row.input_ids) for row in rows]
+    longest = int(sizes.lengths.max())
     limit = "micro_batch_tokens" if config.pack_tokens is None else "pack_tokens"
-    if max(lengths) > getattr(config, limit):
+    if longest > getattr(config, limit):
         raise TrainingError(
-            f"The longest example has {max(lengths)} tokens, {limit} allows {getattr(config, limit)}. "
+            f"The longest example has {longest} tokens, {limit} allows {getattr(config, limit)}. "
             f"Raise {limit} or convert with a smaller limit."
         )
-    steps_per_epoch = count_steps(len(rows), config) // config.epochs
+    steps_per_epoch = count_steps(len(sizes), config) // config.epochs
     for epoch in range(start // steps_per_epoch, config.epochs):
-        order = list(range(len(rows)))
+        order = array("q", range(len(sizes)))  # shuffled as a list would be, without an object for each row
         random.Random(f"{config.seed}/{epoch}").shuffle(order)
         for i in range(max(0, start - epoch * steps_per_epoch), steps_per_epoch):
-            chosen = order[i * config.global_batch_size : (i + 1) * config.global_batch_size]
+            chosen = order[i * config.global_batch_size : (i + 1) * config.global_batch_size].tolist()
+            lengths = dict(zip(chosen, sizes.lengths[chosen].tolist(), strict=True))
             shares = _divide(chosen, lengths, config, world_size)
             yield Step(
                 epoch * steps_per_epoch + i,
                 epoch,
                 shares[rank],
-                sum(rows[row].n_trained for row in chosen),
-                sum(lengths[row] for row in chosen),
+                int(sizes.trained[chosen].sum()),
+                sum(lengths.values()),
                 sum(_computed(batch, lengths) for share in shares for batch in share.micro_batches),
             )
 
@@ -116,7 +118,7 @@ def collate(packs: Sequence[Sequence[Row]], idle: bool = False) -> Batch:
     return Batch(torch.from_numpy(ids), torch.from_numpy(mask), torch.from_numpy(positions))
 
 
-def _divide(chosen: Sequence[int], lengths: Sequence[int], config: TrainConfig, world_size: int) -> list[Share]:
+def _divide(chosen: Sequence[int], lengths: Lengths, config: TrainConfig, world_size: int) -> list[Share]:
     # Dealt out by length like cards, every worker gets about as many tokens.
     ordered = sorted(chosen, key=lambda row: (-lengths[row], row))
     parts = [
@@ -130,7 +132,7 @@ def _divide(chosen: Sequence[int], lengths: Sequence[int], config: TrainConfig, 
     return [Share(part + (idle,) * (needed - len(part)), max(0, needed - len(part))) for part in parts]
 
 
-def _packs(rows: Sequence[int], lengths: Sequence[int], pack_tokens: int | None) -> list[Pack]:
+def _packs(rows: Sequence[int], lengths: Lengths, pack_tokens: int | None) -> list[Pack]:
     """Longest first."""
     if pack_tokens is None:
         return [(row,) for row in rows]
@@ -138,7 +140,7 @@ def _packs(rows: Sequence[int], lengths: Sequence[int], pack_tokens: int | None)
     return sorted(packs, key=lambda rows: -_total(rows, lengths))
 
 
-def _micro_batches(packs: Sequence[Pack], lengths: Sequence[int], max_tokens: int) -> tuple[tuple[Pack, ...], ...]:
+def _micro_batches(packs: Sequence[Pack], lengths: Lengths, max_tokens: int) -> tuple[tuple[Pack, ...], ...]:
     """Cut packs, longest first, where padding and passes together cost least."""
     totals = [_total(rows, lengths) for rows in packs]
     cost, cut = [0], [0]  # of the first n packs: the least cost in tokens, and where their last batch begins
@@ -159,9 +161,9 @@ def _micro_batches(packs: Sequence[Pack], lengths: Sequence[int], max_tokens: in
     return tuple(reversed(batches))
 
 
-def _computed(batch: tuple[Pack, ...], lengths: Sequence[int]) -> int:
+def _computed(batch: tuple[Pack, ...], lengths: Lengths) -> int:
     return len(batch) * _total(batch[0], lengths)
 
 
-def _total(rows: Pack, lengths: Sequence[int]) -> int:
+def _total(rows: Pack, lengths: Lengths) -> int:
     return sum(lengths[row] for row in rows)

@@ -14,10 +14,9 @@ import math
 import pickle
 import shutil
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -109,11 +108,11 @@ def resume(
     sharded: Sharded,
     config: TrainConfig,
     fingerprints: dict[str, str],
-    earlier: Mapping[str, str],
+    earlier: Mapping[str, Callable[[], str]],
 ) -> int:
     """Put a checkpoint's state into model and optimizer. Returns the number of steps already taken.
 
-    `earlier`: by which other fingerprints versions before this one knew the same.
+    `earlier`: by which other fingerprints versions before this one knew the same; asked where ours is not found.
     Raises TrainingError when the checkpoint is damaged or belongs to another configuration, dataset or base.
     """
     folder = Path(checkpoint)
@@ -123,10 +122,11 @@ def resume(
     defaults = TrainConfig(base_model="").to_dict()  # of settings that there were not yet
     before, now = {**defaults, **card["config"], **card["fingerprints"]}, {**config.to_dict(), **fingerprints}
 
-    def known(name: str) -> tuple[Any, ...]:
-        return (now[name], earlier[name]) if name in earlier else (now[name],)
+    def is_same(name: str) -> bool:
+        found = before.get(name)
+        return bool(found == now[name] or (name in earlier and found == earlier[name]()))
 
-    if changed := [name for name in now if name not in _MAY_DIFFER and before.get(name) not in known(name)]:
+    if changed := [name for name in now if name not in _MAY_DIFFER and not is_same(name)]:
         details = "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in changed)
         raise TrainingError(f"{folder} belongs to another run: {details}. Start anew, or restore these.")
     sharded.load(folder)

@@ -23,7 +23,7 @@ from fireact_ray.training.base import base_fingerprint, find_base
 from fireact_ray.training.batching import count_steps, plan_steps
 from fireact_ray.training.checkpoint import resume, save_checkpoint
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.data import TokenDataset, load_dataset
+from fireact_ray.training.mapped.loading import TokenDataset, load_dataset
 from fireact_ray.training.meter import Meter
 from fireact_ray.training.precision import by_hardware, confirmed
 from fireact_ray.training.sharding import open_sharded
@@ -80,16 +80,16 @@ def train(
     fingerprints = {"dataset": data.fingerprint, "base": base_fingerprint(find_base(config.base_model))}
     start = 0
     if resume_from:
-        earlier = {"dataset": data.earlier_of_rows}
+        earlier = {"dataset": lambda: data.earlier_of_rows}
         start = resume(resume_from, sharded, config, fingerprints, earlier)
-    first = next(plan_steps(data.rows, config, here.rank, here.world_size, start))
+    first = next(plan_steps(data.rows.sizes, config, here.rank, here.world_size, start))
     precision = confirmed(precision, config.precision, here.device, lambda bf16: stepper.seconds(first, bf16))
     log.info("precision: %s", precision)
 
     n_steps = count_steps(len(data.rows), config)
     log.info("training %s: %d examples, steps %d to %d", config.tuning, len(data.rows), start + 1, n_steps)
     meter = Meter(here.device)
-    for step in plan_steps(data.rows, config, here.rank, here.world_size, start):
+    for step in plan_steps(data.rows.sizes, config, here.rank, here.world_size, start):
         rate = learning_rate(config, step.number, n_steps)
         loss_sum = stepper.take(step, rate, precision.bf16)
         meter.add(step, loss_sum)
@@ -115,8 +115,8 @@ def train(
     return TrainResult(
         steps=n_steps,
         final_loss=meter.last_loss,
-        tokens_seen=config.epochs * sum(len(row.input_ids) for row in data.rows),
-        trained_tokens=config.epochs * sum(row.n_trained for row in data.rows),
+        tokens_seen=config.epochs * int(data.rows.sizes.lengths.sum()),
+        trained_tokens=config.epochs * int(data.rows.sizes.trained.sum()),
         seconds=meter.seconds,
         padding_share=meter.padding_share,
         trainable_parameters=sharded.prepared.trainable_parameters,
@@ -146,10 +146,9 @@ def _here(device: str | torch.device | None) -> Here:
 
 
 def _demand_known_tokens(data: TokenDataset, model: Any, config: TrainConfig) -> None:
-    largest = max(int(row.input_ids.max()) for row in data.rows)
     vocabulary = model.get_input_embeddings().num_embeddings
-    if largest >= vocabulary:
+    if data.rows.largest_id >= vocabulary:
         raise DataError(
-            f"The dataset holds token {largest}, {config.base_model} knows {vocabulary} tokens. "
+            f"The dataset holds token {data.rows.largest_id}, {config.base_model} knows {vocabulary} tokens. "
             "Convert with the tokenizer of this base model."
         )

@@ -6,7 +6,7 @@ import pytest
 from fireact_ray.core.errors import TrainingError
 from fireact_ray.training.batching import collate, plan_steps
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.data import Row
+from fireact_ray.training.data import Row, Sizes
 
 pytestmark = pytest.mark.torch
 
@@ -22,7 +22,7 @@ ROWS = [row(length) for length in (3, 12, 5, 9, 4, 11, 7, 6, 8)]
 
 
 def plan(world_size: int = 1, start: int = 0, config: TrainConfig = CONFIG):
-    return [list(plan_steps(ROWS, config, rank, world_size, start)) for rank in range(world_size)]
+    return [list(plan_steps(Sizes.of(ROWS), config, rank, world_size, start)) for rank in range(world_size)]
 
 
 def examples(step_of_each_rank) -> list[int]:

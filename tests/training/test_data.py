@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from fireact_ray.core.errors import DataError
-from fireact_ray.training.data import load_dataset
+from fireact_ray.training.mapped.loading import load_dataset
 
 pytestmark = pytest.mark.torch
 

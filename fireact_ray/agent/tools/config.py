@@ -12,6 +12,7 @@ from fireact_ray.core.call_objects import folded_name
 from fireact_ray.core.calls import TOOLS, Names, tool_names
 from fireact_ray.core.paths import named
 from fireact_ray.core.settings import BaseUrl, CorpusPlace, Place, Rate, Section
+from fireact_ray.core.storage.node_cache import default_cache_dir
 
 
 class IndexSearchConfig(Section):
@@ -197,7 +198,6 @@ class SearchConfig(Section):
     def _files(self) -> dict[str, Any]:
         """The backend's file by its name and content."""
         from fireact_ray.agent.tools.corpus import corpus_key
-        from fireact_ray.agent.tools.index import default_cache_dir
 
         backend = self.backend
         if isinstance(backend, IndexSearchConfig) and backend.corpus != "almanac":

@@ -20,8 +20,9 @@ from typing import Any
 import tantivy
 from tantivy import Filter, Occur, Query, TextAnalyzerBuilder, Tokenizer
 
-from fireact_ray.core.errors import InputError, ToolError
+from fireact_ray.core.errors import ToolError
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.storage.node_cache import demand_writable
 from fireact_ray.core.types import Hit
 
 PASSAGES_PER_SEGMENT = 200_000
@@ -109,7 +110,7 @@ def build_index(passages: Iterable[Hit], cache_dir: Path, corpus_key: str) -> In
     fingerprint = f"index-{content_hash([_VERSION, corpus_key])}"
     target = cache_dir / fingerprint
     if not os.access(target, os.R_OK | os.X_OK):
-        _demand_writable(cache_dir)
+        demand_writable(cache_dir)
         with tempfile.TemporaryDirectory(prefix=f"{fingerprint}.", dir=cache_dir) as folder:
             building = Path(folder) / "index"
             building.mkdir()
@@ -147,25 +148,6 @@ def write_index(passages: Iterable[Hit], folder: Path, passages_per_segment: int
         writer.commit()
     finally:  # also after a bad row: its threads would go on writing into a folder that is being removed
         writer.wait_merging_threads()
-
-
-def default_cache_dir() -> Path:
-    """Where indexes live: $FIREACT_CACHE, or ~/.cache/fireact_ray."""
-    given = os.environ.get("FIREACT_CACHE")
-    return Path(given) if given else Path("~/.cache/fireact_ray").expanduser()
-
-
-def _demand_writable(cache_dir: Path) -> None:
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=cache_dir) as file:
-            file.write(b"room")
-            file.flush()
-    except OSError as error:
-        raise InputError(
-            f"cannot write {cache_dir} ({error.strerror}): set FIREACT_CACHE to a folder on a local disk that can be "
-            "written."
-        ) from None
 
 
 def _max_selected(n_passages: int) -> int:

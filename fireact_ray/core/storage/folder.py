@@ -46,7 +46,8 @@ class Folder:
     uri: str
 
     def __truediv__(self, name: str) -> Folder:
-        return Folder(f"{self.uri.rstrip('/')}/{name}")
+        place, mark, options = self.uri.partition("?") if not self.is_local else (self.uri, "", "")
+        return Folder(f"{place.rstrip('/')}/{name}{mark}{options}")
 
     @property
     def is_local(self) -> bool:
@@ -65,6 +66,21 @@ class Folder:
         infos = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
         files = (info.base_name for info in infos if info.is_file)
         return sorted(name for name in files if name.endswith(suffix) and not name.startswith("."))
+
+    def files_below(self, suffix: str) -> list[StoredFile]:
+        """Of the files that end in `suffix`, here and in folders within, in the order of their names, part by part."""
+        filesystem, path = self._resolve()
+        infos = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+        found = (info for info in infos if info.is_file and info.base_name.endswith(suffix))
+        files = [StoredFile(f.path.removeprefix(path).lstrip("/"), f.size, f.mtime_ns) for f in found]
+        return sorted(files, key=lambda file: file.name.split("/"))
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[pa.NativeFile]:
+        """To be read from anywhere in it. Raises OSError."""
+        filesystem, path = (self / name)._resolve()
+        with filesystem.open_input_file(path) as file:
+            yield file
 
     def exists(self, name: str) -> bool:
         filesystem, path = (self / name)._resolve()
@@ -231,6 +247,13 @@ class Folder:
         except (pa.ArrowInvalid, ValueError) as error:
             raise InputError(f"{self.uri}: not a folder that can be opened: {error}") from None
         return filesystem, path
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    name: str  # from the folder on
+    n_bytes: int
+    modified_ns: int  # since 1970; whole seconds on S3
 
 
 @dataclass(frozen=True, slots=True)

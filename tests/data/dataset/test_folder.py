@@ -14,7 +14,7 @@ from fireact_ray.data.dataset.prepare import prepare, prepared_schema
 from fireact_ray.data.selection.config import ConvertConfig
 from fireact_ray.data.selection.selection import lines
 from fireact_ray.rendering import make_renderer
-from fireact_ray.training.data import load_dataset
+from fireact_ray.training.mapped.loading import load_dataset
 
 
 def block(*keys: str, dropped: str | None = None) -> pa.Table:

@@ -23,7 +23,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from fireact_ray.training.batching import plan_steps
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.data import Row
+from fireact_ray.training.data import Row, Sizes
 from fireact_ray.training.model import Prepared, prepare
 from fireact_ray.training.sharding.base import Here
 from fireact_ray.training.sharding.ddp import Ddp
@@ -49,7 +49,7 @@ def traced_peak(shape: dict[str, Any], config: TrainConfig, *, lines: int, lengt
         with _LiveBytes() as live:
             live.count(list(prepared.model.parameters()))
             for _ in range(2):
-                step = next(plan_steps(rows, config))
+                step = next(plan_steps(Sizes.of(rows), config))
                 assert [len(batch) for batch in step.share.micro_batches] == [lines, lines]
                 stepper.take(step, 1e-4, bf16=True)
         return live.peak
