@@ -18,23 +18,36 @@ from fireact_ray.core.errors import TrainingError
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row
 from fireact_ray.training.packing import Pack, pack
+from fireact_ray.training.segments import Segments
 
 PASS_TOKENS = 128  # what one more forward and backward pass costs, in tokens; about right on a CPU
 PAD_ID = 0  # any id would do: padding comes last, where causal attention never looks back at it
 
 
 class Batch(NamedTuple):
-    """One forward pass: a pack per line, padded on the right."""
+    """One forward pass: a pack per line, padded on the right. N of its tokens are trained, never the first of an example.
+
+    Where they are is found here, on the CPU: a GPU that is asked how many a mask marks makes the host wait.
+    """
 
     input_ids: torch.Tensor  # (B, T) int64
-    loss_mask: torch.Tensor  # (B, T) bool, True = trained; never the first token of an example
     position_ids: torch.Tensor  # (B, T) int64; each example begins at 0, and so does the padding
+    predicts: torch.Tensor  # what predicts a trained token: (N,) int64, places in the one line; of several, (B, T) bool
+    targets: torch.Tensor  # (N,) int64: the trained tokens, line by line
+    segments: Segments | None = None  # for varlen attention, which takes one line without padding
 
     def to(self, device: torch.device) -> Batch:
         """On a GPU the copies only join its queue: from pinned memory, so that nothing here waits for them."""
-        if device.type != "cuda":
-            return Batch(*(tensor.to(device) for tensor in self))
-        return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in self))
+
+        def moved(tensor: torch.Tensor) -> torch.Tensor:
+            if device.type != "cuda":
+                return tensor.to(device)
+            return tensor.pin_memory().to(device, non_blocking=True)
+
+        segments = self.segments
+        if segments is not None:
+            segments = Segments(moved(segments.bounds), segments.longest)
+        return Batch(*map(moved, self[:4]), segments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +81,21 @@ def count_steps(n_rows: int, config: TrainConfig) -> int:
 
 
 def plan_steps(
-    rows: Sequence[Row], config: TrainConfig, rank: int = 0, world_size: int = 1, start: int = 0
+    rows: Sequence[Row],
+    config: TrainConfig,
+    rank: int = 0,
+    world_size: int = 1,
+    start: int = 0,
+    *,
+    varlen: bool = False,
 ) -> Iterator[Step]:
-    """Steps from number `start` on, as worker `rank` of `world_size` sees them.
+    """Steps from number `start` on, as worker `rank` of `world_size` sees them. `varlen`: each forward pass is one line
+    of `micro_batch_tokens` at most, so that `pack_tokens` decides nothing.
 
     Raises TrainingError when the longest row alone is more than `pack_tokens`, or `micro_batch_tokens`, allow.
     """
     lengths = [len(row.input_ids) for row in rows]
-    limit = "micro_batch_tokens" if config.pack_tokens is None else "pack_tokens"
+    limit = "micro_batch_tokens" if varlen or config.pack_tokens is None else "pack_tokens"
     if max(lengths) > getattr(config, limit):
         raise TrainingError(
             f"The longest example has {max(lengths)} tokens, {limit} allows {getattr(config, limit)}. "
@@ -87,7 +107,7 @@ def plan_steps(
         random.Random(f"{config.seed}/{epoch}").shuffle(order)
         for i in range(max(0, start - epoch * steps_per_epoch), steps_per_epoch):
             chosen = order[i * config.global_batch_size : (i + 1) * config.global_batch_size]
-            shares = _divide(chosen, lengths, config, world_size)
+            shares = _divide(chosen, lengths, config, world_size, varlen)
             yield Step(
                 epoch * steps_per_epoch + i,
                 epoch,
@@ -98,8 +118,11 @@ def plan_steps(
             )
 
 
-def collate(packs: Sequence[Sequence[Row]], idle: bool = False) -> Batch:
-    """Nothing is trained when `idle`. Attention ends where positions begin anew: transformers sees that by itself."""
+def collate(packs: Sequence[Sequence[Row]], idle: bool = False, varlen: bool = False) -> Batch:
+    """Nothing is trained when `idle`. With `varlen` all rows stand in one line, and the batch names their bounds;
+    otherwise attention ends where positions begin anew, which transformers sees by itself."""
+    if varlen:
+        packs = [[row for rows in packs for row in rows]]
     shape = len(packs), max(sum(len(row.input_ids) for row in rows) for rows in packs)
     ids = np.full(shape, PAD_ID, dtype=np.int64)
     mask = np.zeros(shape, dtype=np.bool_)
@@ -113,21 +136,30 @@ def collate(packs: Sequence[Sequence[Row]], idle: bool = False) -> Batch:
             positions[line, start:end] = np.arange(end - start)
             start = end
         positions[line, start:] = np.arange(shape[1] - start)
-    return Batch(torch.from_numpy(ids), torch.from_numpy(mask), torch.from_numpy(positions))
+    before = np.roll(mask, -1, axis=1)  # position t predicts token t + 1; no line's first token is trained
+    predicts = np.flatnonzero(before) if len(packs) == 1 else before
+    segments = Segments.of([len(row.input_ids) for row in packs[0]]) if varlen else None
+    return Batch(*map(torch.from_numpy, (ids, positions, predicts, ids[mask])), segments)
 
 
-def _divide(chosen: Sequence[int], lengths: Sequence[int], config: TrainConfig, world_size: int) -> list[Share]:
+def _divide(
+    chosen: Sequence[int], lengths: Sequence[int], config: TrainConfig, world_size: int, varlen: bool
+) -> list[Share]:
     # Dealt out by length like cards, every worker gets about as many tokens.
     ordered = sorted(chosen, key=lambda row: (-lengths[row], row))
-    parts = [
-        _micro_batches(
-            _packs(ordered[rank::world_size], lengths, config.pack_tokens), lengths, config.micro_batch_tokens
-        )
-        for rank in range(world_size)
-    ]
+    parts = [_part(ordered[rank::world_size], lengths, config, varlen) for rank in range(world_size)]
     needed = 1 if config.sharding == "ddp" else max(map(len, parts))
     idle = ((ordered[-1],),)  # the shortest
     return [Share(part + (idle,) * (needed - len(part)), max(0, needed - len(part))) for part in parts]
+
+
+def _part(
+    rows: Sequence[int], lengths: Sequence[int], config: TrainConfig, varlen: bool
+) -> tuple[tuple[Pack, ...], ...]:
+    """One worker's micro-batches."""
+    if varlen:  # neither padding nor lines cost anything: as few passes as there can be
+        return tuple((line,) for line in _packs(rows, lengths, config.micro_batch_tokens))
+    return _micro_batches(_packs(rows, lengths, config.pack_tokens), lengths, config.micro_batch_tokens)
 
 
 def _packs(rows: Sequence[int], lengths: Sequence[int], pack_tokens: int | None) -> list[Pack]:
