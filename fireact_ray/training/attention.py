@@ -90,16 +90,15 @@ def _has_kernel(query: Tensor) -> bool:
 
 
 # torch.compile would make a graph for each number of segments.
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _one_by_one(query: Tensor, key: Tensor, value: Tensor, bounds: Tensor, scaling: float, grouped: bool) -> Tensor:
     """A GPU without the kernel waits here for the bounds, in each layer."""
     lengths = bounds.diff().tolist()
     parts = [
-        F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=grouped)
+        F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=grouped).transpose(1, 2)
         for q, k, v in zip(*(x.split(lengths, 2) for x in (query, key, value)), strict=True)
     ]
-    whole = torch.cat(parts, 2) if len(parts) > 1 else parts[0]
-    return whole.transpose(1, 2)
+    return torch.cat(parts, 1) if len(parts) > 1 else parts[0].contiguous()
 
 
 AttentionInterface.register(_NAME, varlen_attention)

@@ -25,7 +25,7 @@ PAD_ID = 0  # any id would do: padding comes last, where causal attention never 
 
 
 class Batch(NamedTuple):
-    """One forward pass: a pack per line, padded on the right. N of its tokens are trained, never the first of an example.
+    """One forward pass: a pack per line, padded on the right. N tokens are trained, never the first of an example.
 
     Where they are is found here, on the CPU: a GPU that is asked how many a mask marks makes the host wait.
     """
@@ -44,10 +44,10 @@ class Batch(NamedTuple):
                 return tensor.to(device)
             return tensor.pin_memory().to(device, non_blocking=True)
 
-        segments = self.segments
+        ids, positions, predicts, targets, segments = self
         if segments is not None:
             segments = Segments(moved(segments.bounds), segments.longest)
-        return Batch(*map(moved, self[:4]), segments)
+        return Batch(moved(ids), moved(positions), moved(predicts), moved(targets), segments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,8 @@ def collate(packs: Sequence[Sequence[Row]], idle: bool = False, varlen: bool = F
     before = np.roll(mask, -1, axis=1)  # position t predicts token t + 1; no line's first token is trained
     predicts = np.flatnonzero(before) if len(packs) == 1 else before
     segments = Segments.of([len(row.input_ids) for row in packs[0]]) if varlen else None
-    return Batch(*map(torch.from_numpy, (ids, positions, predicts, ids[mask])), segments)
+    tensors = (torch.from_numpy(array) for array in (ids, positions, predicts, ids[mask]))
+    return Batch(*tensors, segments=segments)
 
 
 def _divide(

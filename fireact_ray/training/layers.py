@@ -34,4 +34,5 @@ def set_layers(model: nn.Module, recomputed: int | None, compiled: bool) -> None
             run = torch.compile(run, dynamic=True)
         if recomputed and i % recomputed == 0:
             run = partial(checkpoint, run, use_reentrant=False)
-        layer.forward = run
+        if run != layer.forward:
+            layer.forward = run

@@ -15,8 +15,8 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 from fireact_ray.core.errors import InputError, TrainingError
-from fireact_ray.training.base import find_base
 from fireact_ray.training.attention import use_attention
+from fireact_ray.training.base import find_base
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.layers import set_layers
 

@@ -1,5 +1,5 @@
-"""Varlen attention: examples in one line have the loss and the gradients that they have alone, on every model that takes
-it, and no other model takes it."""
+"""Varlen attention: examples in one line have the loss and the gradients that they have alone, on every model that
+takes it, and no other model takes it."""
 
 import logging
 

@@ -1,8 +1,8 @@
 """What a decoder keeps between its forward and its backward pass, in bytes, operation by operation.
 
 With autocast a linear layer's input is kept in bf16; where the residual stream is fp32 (full tuning), each linear layer
-makes its own bf16 copy of one input. Norms are computed in fp32 always. A micro-batch of several lines, or of packs,
-has an attention mask, for which transformers repeats the keys and values of grouped heads.
+makes its own bf16 copy of one input. Norms are computed in fp32 always. Varlen attention has no mask. With sdpa a
+micro-batch of several lines, or of packs, has one, for which transformers repeats the keys and values of grouped heads.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fireact_ray.training.forecast.model_shape import ModelShape
 @dataclass(frozen=True, slots=True)
 class Load:
     """The largest micro-batch: `lines` of `length` tokens each, padding included; `trained_share` of the tokens have a
-    loss."""
+    loss; `packed`: lines hold several examples that a mask keeps apart."""
 
     lines: int
     length: int
@@ -61,7 +61,7 @@ def kept(shape: ModelShape, config: TrainSettings, load: Load, *, bf16: bool, on
     selected = round(2 * number * hidden * load.trained_share)
     rotation = 2 * stream * shape.head_dim
     mask = load.length if load.is_masked else 0
-    ids = 2 * (8 + 8 + 1)  # input ids, positions, mask of the loss; all twice on their way
+    ids = 2 * (8 + 8 + round(16 * load.trained_share))  # with positions, places and targets; all twice on their way
     return Kept(
         layer=round(tokens * per_token),
         entry=tokens * stream * hidden,
