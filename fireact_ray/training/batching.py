@@ -139,8 +139,8 @@ def collate(packs: Sequence[Sequence[Row]], idle: bool = False, varlen: bool = F
     before = np.roll(mask, -1, axis=1)  # position t predicts token t + 1; no line's first token is trained
     predicts = np.flatnonzero(before) if len(packs) == 1 else before
     segments = Segments.of([len(row.input_ids) for row in packs[0]]) if varlen else None
-    tensors = (torch.from_numpy(array) for array in (ids, positions, predicts, ids[mask]))
-    return Batch(*tensors, segments=segments)
+    arrays = (ids, positions, predicts, ids[mask])
+    return Batch(*map(torch.from_numpy, arrays), segments=segments)
 
 
 def _divide(
