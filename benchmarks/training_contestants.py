@@ -230,7 +230,8 @@ def _rows(scratch: Path) -> Any:
 
 CONTESTANTS = {
     "ours": ours,
-    "ours-packed": lambda scratch, tuning: ours(scratch, tuning, pack_tokens=2048),
+    "ours-padded": lambda scratch, tuning: ours(scratch, tuning, attention="sdpa"),
+    "ours-packed": lambda scratch, tuning: ours(scratch, tuning, attention="sdpa", pack_tokens=2048),
     "trainer": trainer,
     # FireAct's own script needs int8 on a GPU: this is what it tells the Trainer, rows as they come.
     "trainer-fireact": lambda scratch, tuning: trainer(scratch, tuning, train_sampling_strategy="random"),

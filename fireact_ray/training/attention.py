@@ -61,7 +61,9 @@ def varlen_attention(
     lines beside them.
     """
     if segments is None or attention_mask is not None or len(query) != 1:
-        raise ValueError("Varlen attention takes one line with its segments and no mask; set another for other uses.")
+        raise ValueError(
+            "Varlen attention takes one line with its segments and no mask; for other uses set_attn_implementation('sdpa')."
+        )
     if torch.is_autocast_enabled(query.device.type):  # rotated queries and keys come in fp32, and the kernel takes none
         dtype = torch.get_autocast_dtype(query.device.type)
         query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)

@@ -139,8 +139,8 @@ def collate(packs: Sequence[Sequence[Row]], idle: bool = False, varlen: bool = F
     before = np.roll(mask, -1, axis=1)  # position t predicts token t + 1; no line's first token is trained
     predicts = np.flatnonzero(before) if len(packs) == 1 else before
     segments = Segments.of([len(row.input_ids) for row in packs[0]]) if varlen else None
-    arrays = (ids, positions, predicts, ids[mask])
-    return Batch(*map(torch.from_numpy, arrays), segments=segments)
+    of = torch.from_numpy
+    return Batch(of(ids), of(positions), of(predicts), of(ids[mask]), segments)
 
 
 def _divide(
