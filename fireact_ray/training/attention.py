@@ -62,7 +62,8 @@ def varlen_attention(
     """
     if segments is None or attention_mask is not None or len(query) != 1:
         raise ValueError(
-            "Varlen attention takes one line with its segments and no mask; for other uses set_attn_implementation('sdpa')."
+            "Varlen attention takes one line with its segments and no mask. "
+            "For other uses, call set_attn_implementation('sdpa') on the model."
         )
     if torch.is_autocast_enabled(query.device.type):  # rotated queries and keys come in fp32, and the kernel takes none
         dtype = torch.get_autocast_dtype(query.device.type)

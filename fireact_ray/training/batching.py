@@ -7,7 +7,7 @@ step is cut up, so a run on one worker, on eight, packed or not, or resumed in a
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,12 +38,12 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> Batch:
         """On a GPU the copies only join its queue: from pinned memory, so that nothing here waits for them."""
+        if device.type != "cuda":
+            return self._each(lambda tensor: tensor.to(device))
+        with torch.cuda.device(device):  # a new thread would pin for the first GPU, and take memory there
+            return self._each(lambda tensor: tensor.pin_memory().to(device, non_blocking=True))
 
-        def moved(tensor: torch.Tensor) -> torch.Tensor:
-            if device.type != "cuda":
-                return tensor.to(device)
-            return tensor.pin_memory().to(device, non_blocking=True)
-
+    def _each(self, moved: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
         ids, positions, predicts, targets, segments = self
         if segments is not None:
             segments = Segments(moved(segments.bounds), segments.longest)

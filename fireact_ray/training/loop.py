@@ -85,6 +85,8 @@ def train(
         earlier = {"dataset": data.earlier_of_rows}
         start = resume(resume_from, sharded, config, fingerprints, earlier)
     varlen = sharded.prepared.varlen
+    if varlen and config.pack_tokens is not None:
+        log.info("pack_tokens decides nothing: with varlen attention a forward pass is one line already")
     plan = partial(plan_steps, data.rows, config, here.rank, here.world_size, start, varlen=varlen)
     first = stepper.ready(next(plan()))
     precision = confirmed(precision, config.precision, here.device, lambda bf16: stepper.seconds(first, bf16))

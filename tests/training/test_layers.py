@@ -1,5 +1,9 @@
 """Layers that are computed again, or compiled, or both, change no loss and no gradient."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +47,16 @@ def loss_and_gradients(model, batch) -> tuple[float, dict[str, torch.Tensor]]:
     return loss.item(), {name: p.grad.clone() for name, p in model.named_parameters() if p.requires_grad}
 
 
+@contextmanager
+def warnings_of(logger: str) -> Iterator[list[str]]:
+    said: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger(logger).addHandler(handler)
+    yield said
+    logging.getLogger(logger).removeHandler(handler)
+
+
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 @pytest.mark.parametrize(("every", "again"), [(1, [2, 2, 2, 2]), (2, [2, 1, 2, 1]), (3, [2, 1, 1, 2])])
 def test_every_nth_layer_is_computed_again_and_nothing_else_changes(every: int, again: list[int], tuning: str):
@@ -77,6 +91,11 @@ def test_compiled_layers_learn_the_same_from_batches_of_any_length_and_are_compi
     assert graphs[0] > 0  # what cannot be compiled would be run as before, without a word
     assert graphs == graphs[:1] * 10
     assert list(compiled.model.state_dict()) == list(plain.model.state_dict())
+    one = torch._dynamo.config.patch(recompile_limit=1)
+    other_numbers = torch.autocast("cpu", torch.bfloat16)  # for which all is compiled anew
+    with warnings_of("torch._dynamo.convert_frame") as said, one, other_numbers:
+        loss_and_gradients(compiled.model, batches[0])
+    assert "hit config.recompile_limit (1)" in said[0]
 
 
 def test_layers_can_be_set_back():

@@ -53,7 +53,7 @@ def kept(shape: ModelShape, config: TrainSettings, load: Load, *, bf16: bool, on
     number = 2 if bf16 else 4
     stream = 2 if bf16 and is_lora and on_gpu else 4  # of the residual stream: as the base's weights
     tokens, hidden = load.tokens, shape.hidden
-    per_token = _norms(shape, is_lora) + _attention(shape, load, number)
+    per_token = _norms(shape, is_lora) + _attention(shape, load, number, on_gpu)
     per_token += _adapters(shape, config, number, on_gpu) if is_lora else _inputs(shape, bf16)
     per_token += 3 * number * shape.inner  # gate, its activation and up
     # Before the first adapter nothing is kept: with LoRA the first norm makes up for the last one.
@@ -83,11 +83,15 @@ def _norms(shape: ModelShape, is_lora: bool) -> int:
     return size
 
 
-def _attention(shape: ModelShape, load: Load, number: int) -> int:
-    """Query, key, value, the output, its log-sum-exp, and the mask as numbers to be added, made anew in each layer."""
+def _attention(shape: ModelShape, load: Load, number: int, on_gpu: bool) -> int:
+    """Query, key, value, the output, its log-sum-exp, and the mask as numbers to be added, made anew in each layer.
+
+    On a CPU each example of a line has an output of its own, of which the line's is made.
+    """
     kv = shape.attention_width if load.is_masked else shape.kv_width
+    outputs = 1 if on_gpu or load.is_masked else 2
     mask = number * load.length if load.is_masked else 0
-    return number * (2 * shape.attention_width + 2 * kv) + 4 * shape.heads + mask
+    return number * ((1 + outputs) * shape.attention_width + 2 * kv) + 4 * shape.heads + mask
 
 
 def _inputs(shape: ModelShape, bf16: bool) -> int:
