@@ -34,10 +34,12 @@ def use_attention(model: Any, asked: str) -> bool:
     Raises TrainingError where varlen is asked for and would be wrong; auto then takes sdpa, and says why.
     """
     reason = why_not_varlen(model.config.to_dict())
+    if torch.cuda.is_available() and torch.cuda.get_device_capability() < _AMPERE:
+        reason = reason or "this GPU is older than flash attention"
     if asked == "varlen" and reason:
         raise TrainingError(f"train.attention is varlen, but {reason}. Set it to auto or sdpa.")
     if asked == "auto" and reason:
-        log.warning("attention: sdpa, with masks and padding, because %s", reason)
+        log.warning("attention: sdpa, with masks and padding, as %s", reason)
     varlen = asked != "sdpa" and reason is None
     if varlen:
         model.set_attn_implementation(_NAME)
@@ -83,13 +85,7 @@ def varlen_attention(
 
 
 def _has_kernel(query: Tensor) -> bool:
-    return (
-        query.is_cuda
-        and query.dtype in _HALF
-        and query.shape[-1] % 8 == 0
-        and query.shape[-1] <= 256
-        and torch.cuda.get_device_capability(query.device) >= _AMPERE
-    )
+    return query.is_cuda and query.dtype in _HALF and query.shape[-1] % 8 == 0 and query.shape[-1] <= 256
 
 
 # torch.compile would make a graph for each number of segments.
