@@ -128,11 +128,12 @@ class Steps:
 
     def _waits(self, stepper: Stepper, step: Step) -> dict[str, int]:
         """Lines of Python, and how often each made the host wait in this step."""
+        ready = stepper.ready(step)  # in the loop, another thread's work
         torch.cuda.set_sync_debug_mode("warn")
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                stepper.take(stepper.ready(step), 1e-4, self._bf16)
+                stepper.take(ready, 1e-4, self._bf16)
         finally:
             torch.cuda.set_sync_debug_mode("default")
         found = [f"{'/'.join(w.filename.split('/')[-3:])}:{w.lineno}" for w in caught if "synchroniz" in str(w.message)]
