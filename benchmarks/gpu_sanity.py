@@ -24,19 +24,19 @@ _CPU = torch.device("cpu")
 
 
 def compare_losses(device: torch.device) -> list[dict[str, Any]]:
-    """One entry for each tuning, precision and way to lay rows out, with the largest difference of any step's loss."""
+    """One entry for each tuning, precision and attention, with the largest difference of any step's loss."""
     entries = []
     for tuning in ("full", "lora"):
         expected = _losses(tuning, _CPU, bf16=False)
         for precision in ("fp32", "bf16") if has_bf16(device) else ("fp32",):
-            for pack_tokens, checkpointing in ((None, False), (1024, False), (1024, True)):
-                losses = _losses(tuning, device, precision == "bf16", pack_tokens, checkpointing)
+            for attention, checkpointing in (("sdpa", False), ("varlen", False), ("varlen", True)):
+                losses = _losses(tuning, device, precision == "bf16", attention, checkpointing)
                 worst = max(abs(a - b) for a, b in zip(losses, expected, strict=True))
                 entries.append(
                     {
                         "tuning": tuning,
                         "precision": precision,
-                        "pack_tokens": pack_tokens,
+                        "attention": attention,
                         "checkpointing": checkpointing,
                         "first_loss": losses[0],
                         "last_loss": losses[-1],
@@ -50,7 +50,7 @@ def compare_losses(device: torch.device) -> list[dict[str, Any]]:
 
 
 def _losses(
-    tuning: str, device: torch.device, bf16: bool, pack_tokens: int | None = None, checkpointing: bool = False
+    tuning: str, device: torch.device, bf16: bool, attention: str = "sdpa", checkpointing: bool = False
 ) -> list[float]:
     """Mean loss per trained token of each step, from the same weights and rows every time."""
     config = TrainConfig.from_dict(
@@ -62,18 +62,19 @@ def _losses(
             "lora_dropout": 0.0,
             "global_batch_size": _ROWS_PER_STEP,
             "micro_batch_tokens": 2048,
-            "pack_tokens": pack_tokens,
+            "attention": attention,
+            "activation_checkpointing": 1 if checkpointing else None,
         }
     )
     torch.manual_seed(0)
     # A frozen base is held in bf16 on a GPU, as the loop holds it.
     base = build(TINY, _CPU, torch.float32).to(torch.bfloat16 if bf16 and tuning == "lora" else torch.float32)
-    if checkpointing:
-        base.activation_checkpointing_enable()
     torch.manual_seed(1)
     prepared = prepare(base.to(device), config)
     here = Here(0, 1, device)
     rows = make_rows(_ROWS_PER_STEP, TINY.vocabulary)
     stepper = Stepper(Ddp(prepared, config, here), rows, config, here)
-    steps = plan_steps(Sizes.of(rows), config)
-    return [float(stepper.take(step, config.learning_rate, bf16)) / step.trained_tokens for step in steps]
+    return [
+        float(stepper.take(stepper.ready(step), config.learning_rate, bf16)) / step.trained_tokens
+        for step in plan_steps(Sizes.of(rows), config, varlen=prepared.varlen)
+    ]

@@ -13,9 +13,10 @@ _Q_AND_V = ("q_proj", "v_proj")  # as FireAct, and the recipe `hotpotqa`
 @dataclass(frozen=True, slots=True)
 class Setting:
     """`needs_gib`: of memory, estimated; with less on the device the setting is left out, and said so. `length`: of
-    every row; None: as long as FireAct's. `checkpointing`: activations are computed again in the backward pass, layer
-    by layer. `compiled`: layers through torch.compile, which the loop does not do itself. `profiled`: also, for one
-    step, where a GPU's time goes and how often the host waits for it.
+    every row; None: as long as FireAct's. `masked`: attention sdpa, a row or a pack a line; otherwise varlen, all rows
+    of a pass in one line. `checkpointing`: activations are computed again in the backward pass, layer by layer.
+    `compiled`: layers through torch.compile. `profiled`: also, for one step, where a GPU's time goes and how often the
+    host waits for it.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Setting:
     pack_tokens: int | None = None
     length: int | None = None
     rows_per_step: int = 128
+    masked: bool = False
     checkpointing: bool = False
     compiled: bool = False
     profiled: bool = False
@@ -46,36 +48,37 @@ GROUPS = (
         "lora",
         targets=_Q_AND_V,
         settings=(
-            Setting("packs of 2048, 8192 a pass", 62, 8192, pack_tokens=2048, profiled=True),
-            Setting("a row a line, 8192 a pass", 62, 8192, profiled=True),
-            Setting("a row a line, 4096 a pass", 38, 4096),
-            Setting("a row a line, 2048 a pass", 26, 2048),
+            Setting("one line, 8192 a pass", 62, 8192, profiled=True),
+            Setting("one line, 4096 a pass", 38, 4096),
+            Setting("one line, 2048 a pass", 26, 2048),
+            Setting("packs of 2048, masked, 8192 a pass", 62, 8192, pack_tokens=2048, masked=True, profiled=True),
+            Setting("a row a line, masked, 8192 a pass", 62, 8192, masked=True),
             Setting("rows of 2048, 8192 a pass", 62, 8192, length=2048, rows_per_step=16),
-            Setting("a row a line, 16384 a pass, recomputed", 28, 16_384, checkpointing=True),
-            Setting("a row a line, 16384 a pass", 104, 16_384),
+            Setting("one line, 16384 a pass, recomputed", 28, 16_384, checkpointing=True),
+            Setting("one line, 16384 a pass", 104, 16_384),
         ),
     ),
     Group(
         LLAMA_2_7B,
         "lora",
-        settings=(Setting("all linear layers, a row a line, 8192 a pass", 72, 8192, profiled=True),),
+        settings=(Setting("all linear layers, one line, 8192 a pass", 72, 8192, profiled=True),),
     ),
     Group(
         CODELLAMA_34B,
         "lora",
         targets=_Q_AND_V,
         settings=(
-            Setting("packs of 2048, 4096 a pass", 126, 4096, pack_tokens=2048, rows_per_step=32, profiled=True),
-            Setting("a row a line, 4096 a pass", 126, 4096, rows_per_step=32),
-            Setting("a row a line, 4096 a pass, recomputed", 72, 4096, rows_per_step=32, checkpointing=True),
+            Setting("one line, 4096 a pass", 126, 4096, rows_per_step=32, profiled=True),
+            Setting("packs of 2048, masked, 4096 a pass", 126, 4096, pack_tokens=2048, rows_per_step=32, masked=True),
+            Setting("one line, 4096 a pass, recomputed", 72, 4096, rows_per_step=32, checkpointing=True),
         ),
     ),
     Group(
         LLAMA_2_7B,
         "full",
         settings=(
-            Setting("a row a line, 8192 a pass, recomputed", 122, 8192, checkpointing=True),
-            Setting("a row a line, 2048 a pass", 128, 2048, rows_per_step=64),
+            Setting("one line, 8192 a pass, recomputed", 122, 8192, checkpointing=True),
+            Setting("one line, 2048 a pass", 128, 2048, rows_per_step=64),
         ),
     ),
     # Last, as nobody knows beforehand how long compiling takes.
@@ -85,6 +88,8 @@ GROUPS = (
         targets=_Q_AND_V,
         settings=(
             Setting("rows of 2048, 8192 a pass, compiled", 62, 8192, length=2048, rows_per_step=16, compiled=True),
+            Setting("one line, 8192 a pass, compiled", 62, 8192, compiled=True, profiled=True),
+            Setting("one line, 8192 a pass, compiled, recomputed", 62, 8192, compiled=True, checkpointing=True),
         ),
     ),
 )

@@ -6,6 +6,7 @@ import statistics
 import time
 import warnings
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,9 +15,12 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.gpu_bench import Bench
 from benchmarks.gpu_settings import Group, Setting
 from benchmarks.gpu_shapes import PEAK_FLOPS, build, make_rows, step_flops
+from fireact_ray.training.ahead import Ahead
+from fireact_ray.training.attention import use_attention
 from fireact_ray.training.batching import Step, plan_steps
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row, Sizes
+from fireact_ray.training.layers import set_layers
 from fireact_ray.training.model import prepare
 from fireact_ray.training.sharding.base import Here
 from fireact_ray.training.sharding.ddp import Ddp
@@ -48,10 +52,12 @@ class Steps:
         """Medians over `timed` steps, each waited for, after one for warmth."""
         stepper, steps, rows = self._ready(setting, 1 + timed)
         losses, seconds = [], []
-        for step in steps:
+        coming = Ahead(map(stepper.ready, steps))
+        for ready in coming:
+            step = ready.step
             self._bench.wait()
             started = time.perf_counter()
-            loss_sum = stepper.take(step, 1e-4, self._bf16)
+            loss_sum = stepper.take(ready, 1e-4, self._bf16)
             self._bench.wait()
             seconds.append(time.perf_counter() - started)
             losses.append(float(loss_sum) / step.trained_tokens)
@@ -68,17 +74,18 @@ class Steps:
             "six_n_percent": statistics.median(100 * f.six_n / s / PEAK_FLOPS for _, f, s in pairs),
             "padding_percent": statistics.median(100 * (1 - step.tokens / step.computed_tokens) for step in steps),
             "attention": self._base.config._attn_implementation,
-            "checkpointing": bool(self._base.is_activation_checkpointing),
+            "recomputed": setting.checkpointing,
+            "input_wait_s": coming.waited,
             "losses": losses,
         }
 
     def profiled(self, setting: Setting) -> dict[str, Any]:
         """One step after one: shares of kernel time, the longest kernels, and where the host waits for the GPU."""
         stepper, steps, _ = self._ready(setting, 3)
-        stepper.take(steps[0], 1e-4, self._bf16)
+        stepper.take(stepper.ready(steps[0]), 1e-4, self._bf16)
         waits = self._waits(stepper, steps[1])
         with profile(activities=[ProfilerActivity.CUDA]) as trace:
-            stepper.take(steps[2], 1e-4, self._bf16)
+            stepper.take(stepper.ready(steps[2]), 1e-4, self._bf16)
             self._bench.wait()
         kernels = sorted(((e.self_device_time_total, e.count, e.key) for e in trace.key_averages()), reverse=True)
         total = sum(microseconds for microseconds, _, _ in kernels)
@@ -94,18 +101,14 @@ class Steps:
 
     def _ready(self, setting: Setting, n_steps: int) -> tuple[Stepper, list[Step], tuple[Row, ...]]:
         self._prepared.model.zero_grad()
-        if setting.checkpointing:
-            self._base.activation_checkpointing_enable()
-        elif self._base.is_activation_checkpointing:
-            self._base.activation_checkpointing_disable()
-        if setting.compiled:
-            for layer in self._base.model.layers:
-                layer.compile()
         config = self._config(setting)
+        self._base.set_attn_implementation("sdpa")
+        prepared = replace(self._prepared, varlen=use_attention(self._base, config.attention))
+        set_layers(self._base, config.activation_checkpointing, config.compile)
         rows = make_rows(n_steps * setting.rows_per_step, self._group.shape.vocabulary, setting.length)
-        steps = list(plan_steps(Sizes.of(rows), config))
+        steps = list(plan_steps(Sizes.of(rows), config, varlen=prepared.varlen))
         here = Here(0, 1, self._bench.device)
-        return Stepper(Ddp(self._prepared, config, here), rows, config, here), steps, rows
+        return Stepper(Ddp(prepared, config, here), rows, config, here), steps, rows
 
     def _config(self, setting: Setting) -> TrainConfig:
         return TrainConfig.from_dict(
@@ -117,16 +120,20 @@ class Steps:
                 "global_batch_size": setting.rows_per_step,
                 "micro_batch_tokens": setting.micro_batch_tokens,
                 "pack_tokens": setting.pack_tokens,
+                "attention": "sdpa" if setting.masked else "varlen",
+                "activation_checkpointing": 1 if setting.checkpointing else None,
+                "compile": setting.compiled,
             }
         )
 
     def _waits(self, stepper: Stepper, step: Step) -> dict[str, int]:
         """Lines of Python, and how often each made the host wait in this step."""
+        ready = stepper.ready(step)  # in the loop, another thread's work
         torch.cuda.set_sync_debug_mode("warn")
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                stepper.take(step, 1e-4, self._bf16)
+                stepper.take(ready, 1e-4, self._bf16)
         finally:
             torch.cuda.set_sync_debug_mode("default")
         found = [f"{'/'.join(w.filename.split('/')[-3:])}:{w.lineno}" for w in caught if "synchroniz" in str(w.message)]

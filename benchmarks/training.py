@@ -24,7 +24,7 @@ from benchmarks.header import print_header
 from benchmarks.training_inputs import make_inputs
 from fireact_ray.core.utils.markdown import markdown_table
 
-_OURS = ("ours", "ours-packed")
+_OURS = ("ours", "ours-padded", "ours-packed")
 _PEERS = ("trainer", "trainer-fireact", "trl", "llamafactory")
 
 

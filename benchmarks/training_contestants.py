@@ -45,18 +45,18 @@ def ours(scratch: Path, tuning: str, **settings: Any) -> dict[str, float]:
     from fireact_ray.training.config import TrainConfig
     from fireact_ray.training.loop import train
 
-    count, collate, losses = Count(), stepping.collate, []
+    count, take, losses = Count(), stepping.Stepper.take, []
 
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        batch = collate(*args, **kwargs)
-        count.add(batch.input_ids)
-        return batch
+    def counted(stepper: Any, ready: Any, *args: Any) -> Any:
+        for batch in ready.batches:
+            count.add(batch.input_ids)
+        return take(stepper, ready, *args)
 
     def ended(entry: dict[str, Any]) -> None:
         count.step_ended()
         losses.append(entry["loss"])
 
-    stepping.collate = counted
+    stepping.Stepper.take = counted
     config = TrainConfig.from_dict(
         {
             "base_model": str(scratch / "base"),
@@ -230,7 +230,8 @@ def _rows(scratch: Path) -> Any:
 
 CONTESTANTS = {
     "ours": ours,
-    "ours-packed": lambda scratch, tuning: ours(scratch, tuning, pack_tokens=2048),
+    "ours-padded": lambda scratch, tuning: ours(scratch, tuning, attention="sdpa"),
+    "ours-packed": lambda scratch, tuning: ours(scratch, tuning, attention="sdpa", pack_tokens=2048),
     "trainer": trainer,
     # FireAct's own script needs int8 on a GPU: this is what it tells the Trainer, rows as they come.
     "trainer-fireact": lambda scratch, tuning: trainer(scratch, tuning, train_sampling_strategy="random"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from fireact_ray.core.errors import TrainingError
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row, Sizes
 from fireact_ray.training.packing import Pack, pack
+from fireact_ray.training.segments import Segments
 
 Lengths = Mapping[int, int]  # of the rows of one step, by their numbers
 
@@ -27,17 +28,29 @@ PAD_ID = 0  # any id would do: padding comes last, where causal attention never 
 
 
 class Batch(NamedTuple):
-    """One forward pass: a pack per line, padded on the right."""
+    """One forward pass: a pack per line, padded on the right. N tokens are trained, never the first of an example.
+
+    Where they are is found here, on the CPU: a GPU that is asked how many a mask marks makes the host wait.
+    """
 
     input_ids: torch.Tensor  # (B, T) int64
-    loss_mask: torch.Tensor  # (B, T) bool, True = trained; never the first token of an example
     position_ids: torch.Tensor  # (B, T) int64; each example begins at 0, and so does the padding
+    predicts: torch.Tensor  # what predicts a trained token: (N,) int64, places in the one line; of several, (B, T) bool
+    targets: torch.Tensor  # (N,) int64: the trained tokens, line by line
+    segments: Segments | None = None  # for varlen attention, which takes one line without padding
 
     def to(self, device: torch.device) -> Batch:
         """On a GPU the copies only join its queue: from pinned memory, so that nothing here waits for them."""
         if device.type != "cuda":
-            return Batch(*(tensor.to(device) for tensor in self))
-        return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in self))
+            return self._each(lambda tensor: tensor.to(device))
+        with torch.cuda.device(device):  # a new thread would pin for the first GPU, and take memory there
+            return self._each(lambda tensor: tensor.pin_memory().to(device, non_blocking=True))
+
+    def _each(self, moved: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        ids, positions, predicts, targets, segments = self
+        if segments is not None:
+            segments = Segments(moved(segments.bounds), segments.longest)
+        return Batch(moved(ids), moved(positions), moved(predicts), moved(targets), segments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +83,22 @@ def count_steps(n_rows: int, config: TrainConfig) -> int:
     return config.epochs * -(-n_rows // config.global_batch_size)
 
 
-def plan_steps(sizes: Sizes, config: TrainConfig, rank: int = 0, world_size: int = 1, start: int = 0) -> Iterator[Step]:
-    """Steps from number `start` on, as worker `rank` of `world_size` sees them. `sizes`: of all rows.
+def plan_steps(
+    sizes: Sizes,
+    config: TrainConfig,
+    rank: int = 0,
+    world_size: int = 1,
+    start: int = 0,
+    *,
+    varlen: bool = False,
+) -> Iterator[Step]:
+    """Steps from number `start` on, as worker `rank` of `world_size` sees them. `sizes`: of all rows. `varlen`: each
+    forward pass is one line of `micro_batch_tokens` at most, so that `pack_tokens` decides nothing.
 
     Raises TrainingError when the longest row alone is more than `pack_tokens`, or `micro_batch_tokens`, allow.
     """
     longest = int(sizes.lengths.max())
-    limit = "micro_batch_tokens" if config.pack_tokens is None else "pack_tokens"
+    limit = "micro_batch_tokens" if varlen or config.pack_tokens is None else "pack_tokens"
     if longest > getattr(config, limit):
         raise TrainingError(
             f"The longest example has {longest} tokens, {limit} allows {getattr(config, limit)}. "
@@ -89,7 +111,7 @@ def plan_steps(sizes: Sizes, config: TrainConfig, rank: int = 0, world_size: int
         for i in range(max(0, start - epoch * steps_per_epoch), steps_per_epoch):
             chosen = order[i * config.global_batch_size : (i + 1) * config.global_batch_size].tolist()
             lengths = dict(zip(chosen, sizes.lengths[chosen].tolist(), strict=True))
-            shares = _divide(chosen, lengths, config, world_size)
+            shares = _divide(chosen, lengths, config, world_size, varlen)
             yield Step(
                 epoch * steps_per_epoch + i,
                 epoch,
@@ -100,8 +122,11 @@ def plan_steps(sizes: Sizes, config: TrainConfig, rank: int = 0, world_size: int
             )
 
 
-def collate(packs: Sequence[Sequence[Row]], idle: bool = False) -> Batch:
-    """Nothing is trained when `idle`. Attention ends where positions begin anew: transformers sees that by itself."""
+def collate(packs: Sequence[Sequence[Row]], idle: bool = False, varlen: bool = False) -> Batch:
+    """Nothing is trained when `idle`. With `varlen` all rows stand in one line, and the batch names their bounds;
+    otherwise attention ends where positions begin anew, which transformers sees by itself."""
+    if varlen:
+        packs = [[row for rows in packs for row in rows]]
     shape = len(packs), max(sum(len(row.input_ids) for row in rows) for rows in packs)
     ids = np.full(shape, PAD_ID, dtype=np.int64)
     mask = np.zeros(shape, dtype=np.bool_)
@@ -115,21 +140,29 @@ def collate(packs: Sequence[Sequence[Row]], idle: bool = False) -> Batch:
             positions[line, start:end] = np.arange(end - start)
             start = end
         positions[line, start:] = np.arange(shape[1] - start)
-    return Batch(torch.from_numpy(ids), torch.from_numpy(mask), torch.from_numpy(positions))
+    before = np.roll(mask, -1, axis=1)  # position t predicts token t + 1; no line's first token is trained
+    predicts = np.flatnonzero(before) if len(packs) == 1 else before
+    segments = Segments.of([len(row.input_ids) for row in packs[0]]) if varlen else None
+    of = torch.from_numpy
+    return Batch(of(ids), of(positions), of(predicts), of(ids[mask]), segments)
 
 
-def _divide(chosen: Sequence[int], lengths: Lengths, config: TrainConfig, world_size: int) -> list[Share]:
+def _divide(
+    chosen: Sequence[int], lengths: Lengths, config: TrainConfig, world_size: int, varlen: bool
+) -> list[Share]:
     # Dealt out by length like cards, every worker gets about as many tokens.
     ordered = sorted(chosen, key=lambda row: (-lengths[row], row))
-    parts = [
-        _micro_batches(
-            _packs(ordered[rank::world_size], lengths, config.pack_tokens), lengths, config.micro_batch_tokens
-        )
-        for rank in range(world_size)
-    ]
+    parts = [_part(ordered[rank::world_size], lengths, config, varlen) for rank in range(world_size)]
     needed = 1 if config.sharding == "ddp" else max(map(len, parts))
     idle = ((ordered[-1],),)  # the shortest
     return [Share(part + (idle,) * (needed - len(part)), max(0, needed - len(part))) for part in parts]
+
+
+def _part(rows: Sequence[int], lengths: Lengths, config: TrainConfig, varlen: bool) -> tuple[tuple[Pack, ...], ...]:
+    """One worker's micro-batches."""
+    if varlen:  # neither padding nor lines cost anything: as few passes as there can be
+        return tuple((line,) for line in _packs(rows, lengths, config.micro_batch_tokens))
+    return _micro_batches(_packs(rows, lengths, config.pack_tokens), lengths, config.micro_batch_tokens)
 
 
 def _packs(rows: Sequence[int], lengths: Lengths, pack_tokens: int | None) -> list[Pack]:

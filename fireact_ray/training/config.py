@@ -24,7 +24,10 @@ from fireact_ray.core.utils.problems import problems_of
 
 _LORA = "lora_"
 # What changes none of the steps that are taken: free to change between a run and its continuation, and no input of it.
-FREE = ("micro_batch_tokens", "pack_tokens", "checkpoint_every_steps", "log_every_steps")
+FREE = (
+    *("micro_batch_tokens", "pack_tokens", "attention", "activation_checkpointing", "compile"),
+    *("checkpoint_every_steps", "log_every_steps"),
+)
 # Shaping settings that came later: where they are at their default, nothing says so that an earlier version began.
 _LATER: tuple[str, ...] = ()
 
@@ -45,8 +48,12 @@ class TrainSettings(Section):
     `weight_decay`: on matrices only. `global_batch_size`: examples per optimizer step over all workers;
     `micro_batch_tokens`: at most so many tokens, padding included, in one forward pass of one worker. `pack_tokens`:
     examples stand behind one another in lines of so many tokens, and see nothing of each other; null: one a line,
-    padded, which is faster on a CPU. It changes no step. `precision` auto: what this hardware does fast
-    (training.precision). `checkpoint_every_steps` 0: none on the way.
+    padded. `attention` varlen: all examples of a forward pass stand in one line, without padding and without a mask,
+    so that `pack_tokens` decides nothing; sdpa: with masks; auto: varlen where it is known to be right
+    (training.decoders). `activation_checkpointing` N: every N-th layer is computed again in the backward pass, which
+    saves memory; null: none. `compile`: layers by torch.compile, which takes seconds to minutes at the first step. None
+    of these changes a step. `precision` auto: what this hardware does fast (training.precision).
+    `checkpoint_every_steps` 0: none on the way.
     """
 
     tuning: Literal["lora", "full"] = "lora"
@@ -59,6 +66,9 @@ class TrainSettings(Section):
     global_batch_size: PositiveInt = 32
     micro_batch_tokens: PositiveInt = 8192
     pack_tokens: PositiveInt | None = None
+    attention: Literal["auto", "varlen", "sdpa"] = "auto"
+    activation_checkpointing: PositiveInt | None = None
+    compile: bool = False
     max_grad_norm: PositiveFloat = 1.0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpoint_every_steps: NonNegativeInt = 100

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 import torch.distributed as dist
 
 from fireact_ray.core.errors import DataError
+from fireact_ray.training.ahead import Ahead
 from fireact_ray.training.artifacts import write_model
 from fireact_ray.training.base import base_fingerprint, find_base
 from fireact_ray.training.batching import count_steps, plan_steps
@@ -82,22 +84,28 @@ def train(
     if resume_from:
         earlier = {"dataset": lambda: data.earlier_of_rows}
         start = resume(resume_from, sharded, config, fingerprints, earlier)
-    first = next(plan_steps(data.rows.sizes, config, here.rank, here.world_size, start))
+    varlen = sharded.prepared.varlen
+    if varlen and config.pack_tokens is not None:
+        log.info("pack_tokens decides nothing: with varlen attention a forward pass is one line already")
+    plan = partial(plan_steps, data.rows.sizes, config, here.rank, here.world_size, start, varlen=varlen)
+    first = stepper.ready(next(plan()))
     precision = confirmed(precision, config.precision, here.device, lambda bf16: stepper.seconds(first, bf16))
     log.info("precision: %s", precision)
 
     n_steps = count_steps(len(data.rows), config)
     log.info("training %s: %d examples, steps %d to %d", config.tuning, len(data.rows), start + 1, n_steps)
+    coming = Ahead(map(stepper.ready, plan()))
     meter = Meter(here.device)
-    for step in plan_steps(data.rows.sizes, config, here.rank, here.world_size, start):
+    for ready in coming:
+        step = ready.step
         rate = learning_rate(config, step.number, n_steps)
-        loss_sum = stepper.take(step, rate, precision.bf16)
+        loss_sum = stepper.take(ready, rate, precision.bf16)
         meter.add(step, loss_sum)
 
         done = step.number + 1
         now = {"step": done, "of": n_steps, "epoch": step.epoch + 1, "learning_rate": rate}
         if done % config.log_every_steps == 0 or done == n_steps:
-            entry = {**now, **meter.read(), "precision": str(precision)}
+            entry = {**now, **meter.read(coming.waited), "precision": str(precision)}
             if here.rank == 0 and on_log:
                 on_log(entry)
         if config.checkpoint_every_steps and done % config.checkpoint_every_steps == 0 and done < n_steps:

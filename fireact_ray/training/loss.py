@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fireact_ray.training.segments import Segments
+
 
 class TrainedTokenLoss(nn.Module):
     """A model and its loss in one module: DDP only sees what happens in the forward pass of what it wraps."""
@@ -18,19 +20,26 @@ class TrainedTokenLoss(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids: Tensor, loss_mask: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum of the losses, in nats, and number of the trained tokens; both are scalars.
+    def forward(
+        self,
+        input_ids: Tensor,
+        position_ids: Tensor,
+        predicts: Tensor,
+        targets: Tensor,
+        segments: Segments | None = None,
+    ) -> tuple[Tensor, int]:
+        """Sum of the losses, in nats, a scalar, and number of the trained tokens. Takes what a `Batch` holds.
 
-        `input_ids` (B, T) int64, padded on the right; `loss_mask` (B, T), 1 = trained; `position_ids` (B, T), from 0
-        in each of the examples that stand in one line. Without any trained token the sum is 0 and its gradients are
-        zeros. A line's first token is never trained: nothing predicts it. That of a later example must not be marked.
+        `input_ids` (B, T) int64, padded on the right; `position_ids` (B, T), from 0 in each of the examples that stand
+        in one line; `predicts`: the positions before the N trained tokens, (N,) int64 of one line or (B, T) bool of
+        several; `targets` (N,) int64: the trained tokens; `segments`: where examples end, for varlen attention alone.
+        Without any trained token the sum is 0 and its gradients are zeros.
         """
-        trained = loss_mask[:, 1:].bool()
-        predicts = F.pad(trained, (0, 1))  # position t predicts token t + 1; (B, T)
-        # No attention mask: padding follows the text, and causal attention does not look ahead. Where positions begin
-        # anew, transformers makes the mask block-diagonal (sdpa, eager) or passes on lengths (flash attention).
-        logits = self.model(  # (N, vocabulary)
-            input_ids=input_ids, position_ids=position_ids, use_cache=False, logits_to_keep=predicts
+        # No attention mask: padding follows the text, and causal attention does not look ahead. Without segments,
+        # transformers makes a mask that is block-diagonal where positions begin anew.
+        told = {} if segments is None else {"segments": segments}
+        logits = self.model(  # (N, vocabulary), of one line (1, N, vocabulary)
+            input_ids=input_ids, position_ids=position_ids, use_cache=False, logits_to_keep=predicts, **told
         ).logits
-        targets = input_ids[:, 1:][trained]  # (N,)
-        return F.cross_entropy(logits.float(), targets, reduction="sum"), trained.sum()
+        loss_sum = F.cross_entropy(logits.flatten(0, -2).float(), targets, reduction="sum")
+        return loss_sum, len(targets)

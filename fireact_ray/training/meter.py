@@ -22,6 +22,7 @@ class Meter:
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self._trained = self._tokens = self._computed = 0
         self._all_tokens = self._all_computed = 0
+        self._waited = 0.0
 
     def add(self, step: Step, loss_sum: torch.Tensor) -> None:
         """`loss_sum`: this worker's; the counts of `step` are those of all workers."""
@@ -45,15 +46,18 @@ class Meter:
             raise TrainingError(f"The loss is {loss}. Lower learning_rate, or train with precision fp32.")
         return loss
 
-    def read(self) -> dict[str, Any]:
-        """The log entry's share; starts the next interval."""
+    def read(self, waited: float) -> dict[str, Any]:
+        """The log entry's share; starts the next interval. `waited`: seconds that this worker has waited for its input
+        so far, since the beginning."""
         self.last_loss = self.loss()
         seconds, self._since = time.perf_counter() - self._since, time.perf_counter()
         entry = {
             "loss": self.last_loss,
             "trained_tokens_per_s": self._trained / seconds,
             "padding_share": 1 - self._tokens / self._computed,
+            "input_stall_share": (waited - self._waited) / seconds,
         }
+        self._waited = waited
         self._loss_sum.zero_()
         self._trained = self._tokens = self._computed = 0
         return entry

@@ -15,8 +15,10 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 from fireact_ray.core.errors import InputError, TrainingError
+from fireact_ray.training.attention import use_attention
 from fireact_ray.training.base import find_base
 from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.layers import set_layers
 
 log = logging.getLogger(__name__)
 transformers.utils.logging.disable_progress_bar()  # its bars would run through ours
@@ -24,9 +26,12 @@ transformers.utils.logging.disable_progress_bar()  # its bars would run through 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
+    """`varlen`: the model's attention takes batches of one line, with segments."""
+
     model: nn.Module
     trainable_parameters: int
     total_parameters: int
+    varlen: bool
 
 
 def load_base(base_model: str | Path, dtype: torch.dtype = torch.float32) -> Any:
@@ -49,7 +54,11 @@ def load_base(base_model: str | Path, dtype: torch.dtype = torch.float32) -> Any
 
 
 def prepare(model: Any, config: TrainConfig) -> Prepared:
-    """Attach LoRA, or unfreeze everything. Raises TrainingError when a target module does not exist."""
+    """Attach LoRA, or unfreeze everything; choose the attention and how the layers are run.
+
+    Raises TrainingError when a target module does not exist, and as `use_attention` and `set_layers` do.
+    """
+    varlen = use_attention(model, config.attention)
     if config.tuning == "lora":
         model = peft.get_peft_model(model, _lora(model, config))
         for module in model.modules():
@@ -68,7 +77,8 @@ def prepare(model: Any, config: TrainConfig) -> Prepared:
         total,
         100 * trainable / total,
     )
-    return Prepared(model, trainable, total)
+    set_layers(model, config.activation_checkpointing, config.compile)
+    return Prepared(model, trainable, total, varlen)
 
 
 def _lora(model: nn.Module, config: TrainConfig) -> peft.LoraConfig:

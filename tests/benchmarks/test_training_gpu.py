@@ -65,8 +65,9 @@ def test_our_own_steps_are_measured_recomputed_or_not(tmp_path: Path) -> None:
         steps.measure(replace(next(s for s in group.settings if s.checkpointing is again), rows_per_step=4), 1)
         for again in (False, True)
     )
-    assert packed["attention"] == "sdpa"
-    assert (packed["checkpointing"], recomputed["checkpointing"]) == (False, True)
+    assert packed["attention"] == "fireact_varlen"
+    assert (packed["recomputed"], recomputed["recomputed"]) == (False, True)
+    assert packed["padding_percent"] == 0.0
     assert packed["losses"][0] == pytest.approx(6.3, abs=0.3)  # nothing is learnt yet: about ln 512
     assert packed["tokens_per_step"] == recomputed["tokens_per_step"] > 700
     assert packed["mfu_percent"] > 0

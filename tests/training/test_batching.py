@@ -126,16 +126,40 @@ def test_packs_hold_several_examples_and_less_padding():
 def test_padding_is_on_the_right_and_never_trained():
     batch = collate([[row(4)], [row(2)]])
     assert batch.input_ids.tolist() == [[0, 1, 2, 3], [0, 1, 0, 0]]
-    assert batch.loss_mask.tolist() == [[False, False, True, True], [False, True, False, False]]
+    assert batch.predicts.tolist() == [[False, True, True, False], [True, False, False, False]]
+    assert batch.targets.tolist() == [2, 3, 1]
     assert batch.position_ids.tolist() == [[0, 1, 2, 3], [0, 1, 0, 1]]
-    assert not collate([[row(4)]], idle=True).loss_mask.any()
+    assert collate([[row(4)]], idle=True).targets.tolist() == []
 
 
 def test_positions_begin_anew_with_each_example_of_a_pack_and_its_first_token_is_not_trained():
     batch = collate([[row(4), row(2)], [row(3)]])
     assert batch.input_ids.tolist() == [[0, 1, 2, 3, 0, 1], [0, 1, 2, 0, 0, 0]]
     assert batch.position_ids.tolist() == [[0, 1, 2, 3, 0, 1], [0, 1, 2, 0, 1, 2]]
-    assert batch.loss_mask.tolist() == [
-        [False, False, True, True, False, True],
-        [False, True, True, False, False, False],
+    assert batch.predicts.tolist() == [
+        [False, True, True, False, True, False],
+        [True, True, False, False, False, False],
     ]
+    assert batch.targets.tolist() == [2, 3, 1, 1, 2]
+
+
+def test_one_line_holds_all_rows_of_a_pass_names_their_bounds_and_where_trained_tokens_are_predicted():
+    batch = collate([[row(4), row(1)], [row(3)]], varlen=True)
+    assert batch.input_ids.tolist() == [[0, 1, 2, 3, 0, 0, 1, 2]]
+    assert batch.position_ids.tolist() == [[0, 1, 2, 3, 0, 0, 1, 2]]
+    assert batch.segments.bounds.tolist() == [0, 4, 5, 8]
+    assert batch.segments.longest == 4
+    assert (batch.predicts.tolist(), batch.targets.tolist()) == ([1, 2, 5, 6], [2, 3, 1, 2])
+
+
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_in_one_line_the_same_examples_make_a_step_without_padding_and_in_fewer_passes(world_size: int):
+    config = CONFIG.changed(pack_tokens=8 if world_size == 3 else None, micro_batch_tokens=24)
+    lines = [list(plan_steps(Sizes.of(ROWS), config, rank, world_size, varlen=True)) for rank in range(world_size)]
+    (alone,) = plan()
+    assert [examples(ranks) for ranks in zip(*lines, strict=True)] == [examples([step]) for step in alone]
+    for step in (step for steps in lines for step in steps):
+        if step.tokens >= 24:  # the last step of an epoch has one row, which the other workers run idly
+            assert step.computed_tokens == step.tokens
+        assert all(len(batch) == 1 and sum(widths(batch)) <= 24 for batch in step.share.micro_batches)
+    assert sum(len(step.share.micro_batches) for step in lines[0]) <= sum(len(s.share.micro_batches) for s in alone)

@@ -38,7 +38,10 @@ def test_a_value_of_another_type_is_refused_by_name():
 
 
 def test_an_unknown_setting_is_refused_by_name():
-    with pytest.raises(TrainingError, match=r"batch_size: unknown key\. Did you mean 'global_batch_size'\? Known: b"):
+    with pytest.raises(
+        TrainingError,
+        match=r"batch_size: unknown key\. Did you mean 'global_batch_size'\? Known: activation_checkpointing, ",
+    ):
         TrainConfig.from_dict({"base_model": "b", "batch_size": 4})
 
 
@@ -67,3 +70,9 @@ def test_lora_settings_may_be_flat_as_they_are_stored_or_nested_as_in_a_recipe()
 def test_what_is_wrong_with_the_whole_is_said_without_showing_all_of_it(row, message):
     with pytest.raises(TrainingError, match=message):
         TrainConfig.from_dict(row)
+
+
+def test_how_a_pass_is_computed_is_no_input_of_a_run():
+    config = TrainConfig(base_model="b")
+    faster = config.changed(attention="sdpa", activation_checkpointing=2, compile=True, micro_batch_tokens=64)
+    assert faster.shaping() == config.shaping()

@@ -26,8 +26,12 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("packing", [{}, {"pack_tokens": 40}], ids=["one example a line", "packed"])
-def test_two_workers_take_the_steps_of_one(config, tmp_path: Path, write_dataset, counting_rows, packing):
+@pytest.mark.parametrize(
+    "changed",
+    [{"activation_checkpointing": 1}, {"attention": "sdpa", "pack_tokens": 40}],
+    ids=["layers computed again", "packs with masks"],
+)
+def test_two_workers_take_the_steps_of_one(config, tmp_path: Path, write_dataset, counting_rows, changed):
     # 17 rows in steps of 8: in every third step, of one row, the second worker has none.
     data = write_dataset(tmp_path / "data", counting_rows(17))
     settings = {"tuning": "full", "epochs": 2, "learning_rate": 5e-3, "global_batch_size": 8}
@@ -38,7 +42,7 @@ def test_two_workers_take_the_steps_of_one(config, tmp_path: Path, write_dataset
         "checkpoint_every_steps": 4,
     }
     config = config.changed(**settings)
-    settings |= packing  # one process trains them one by one
+    settings |= changed  # which changes no step
     alone: list[dict] = []
     train(config, data, tmp_path / "alone", on_log=alone.append)
 

@@ -40,7 +40,17 @@ def test_a_log_entry_says_where_the_run_is_and_how_fast(config, dataset_dir: Pat
     assert [(entry["step"], entry["of"], entry["epoch"]) for entry in log] == [(4, 6, 2), (6, 6, 2)]
     assert log[1]["learning_rate"] == pytest.approx(5e-4)  # a tenth of the peak
     assert log[0]["trained_tokens_per_s"] > 0
-    assert 0 < log[0]["padding_share"] < 0.4
+    assert log[0]["padding_share"] == 0.0  # one line
+    assert 0 <= log[0]["input_stall_share"] < 0.5
+
+
+def test_lines_with_masks_take_the_same_steps_with_padding(config, dataset_dir: Path, tmp_path: Path):
+    runs: list[list[dict]] = [[], []]
+    config = config.changed(lora_dropout=0.0)
+    one_line = train(config, dataset_dir, tmp_path / "one", on_log=runs[0].append)
+    masked = train(config.changed(attention="sdpa"), dataset_dir, tmp_path / "masked", on_log=runs[1].append)
+    assert losses(runs[1]) == pytest.approx(losses(runs[0]), rel=1e-5)
+    assert (one_line.padding_share, masked.padding_share > 0.05) == (0.0, True)
 
 
 def test_micro_batches_do_not_change_the_result(config, dataset_dir: Path, tmp_path: Path):
@@ -57,7 +67,7 @@ def test_micro_batches_do_not_change_the_result(config, dataset_dir: Path, tmp_p
 
 def test_a_packed_run_takes_the_steps_of_an_unpacked_one_without_padding(config, dataset_dir: Path, tmp_path: Path):
     runs: list[list[dict]] = [[], []]
-    config = config.changed(lora_dropout=0.0, micro_batch_tokens=256)
+    config = config.changed(lora_dropout=0.0, micro_batch_tokens=256, attention="sdpa")
     apart = train(config, dataset_dir, tmp_path / "apart", on_log=runs[0].append)
     packed = train(config.changed(pack_tokens=256), dataset_dir, tmp_path / "packed", on_log=runs[1].append)
     assert losses(runs[1]) == pytest.approx(losses(runs[0]), rel=1e-5)

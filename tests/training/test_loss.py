@@ -14,7 +14,10 @@ pytestmark = pytest.mark.torch
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10], [11, 12, 13, 14, 0, 0]])
 MASK = torch.tensor([[0, 0, 1, 1, 0, 1], [1, 1, 0, 1, 0, 0]])  # the first token of row 1 cannot be predicted
-POSITIONS = torch.arange(6).expand(2, 6)
+TWO_ROWS = [
+    [Row(f"t{i}", IDS[i, :n].numpy().astype(np.int32), MASK[i, :n].numpy().astype(np.int8))]
+    for i, n in enumerate((6, 4))
+]
 
 
 def plain_loss(model) -> tuple[float, int]:
@@ -26,31 +29,39 @@ def plain_loss(model) -> tuple[float, int]:
     return sum(losses).item(), len(losses)
 
 
+@pytest.mark.parametrize("attention", ["sdpa", "varlen"])
 @pytest.mark.parametrize("tuning", ["full", "lora"])
-def test_the_loss_is_that_of_all_logits_at_the_trained_positions(base_dir, tuning: str):
-    config = TrainConfig(base_model=str(base_dir), tuning=tuning, lora_dropout=0.0)
+def test_the_loss_is_that_of_all_logits_at_the_trained_positions(base_dir, tuning: str, attention: str):
+    config = TrainConfig(base_model=str(base_dir), tuning=tuning, lora_dropout=0.0, attention=attention)
     model = prepare(load_base(base_dir), config).model
-    total, n = TrainedTokenLoss(model)(IDS, MASK, POSITIONS)
-    expected, n_expected = plain_loss(model)
-    assert (n.item(), n_expected) == (5, 5)
+    batch = collate(TWO_ROWS, varlen=attention == "varlen")
+    total, n = TrainedTokenLoss(model)(*batch)
+    expected, n_expected = plain_loss(load_base(base_dir))  # a new adapter adds nothing
+    assert (n, n_expected) == (5, 5)
     assert total.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_head_sees_trained_rows_only(base_dir):
+@pytest.mark.parametrize("packs", [TWO_ROWS, [[TWO_ROWS[0][0], TWO_ROWS[1][0]]]], ids=["two lines", "one line"])
+def test_the_head_sees_trained_rows_only(base_dir, packs):
     model = AutoModelForCausalLM.from_pretrained(base_dir)
     seen = []
-    model.lm_head.register_forward_pre_hook(lambda module, args: seen.append(args[0].shape))
-    TrainedTokenLoss(model)(IDS, MASK, POSITIONS)
+    model.lm_head.register_forward_pre_hook(lambda module, args: seen.append(args[0].flatten(0, -2).shape))
+    TrainedTokenLoss(model)(*collate(packs))
     assert seen == [(5, 24)]
 
 
 def test_padding_changes_neither_loss_nor_gradients(base_dir):
     model = load_base(base_dir)
-    apart, wider = F.pad(IDS, (0, 9)), F.pad(MASK, (0, 9))
-    TrainedTokenLoss(model)(IDS, MASK, POSITIONS)[0].backward()
+    batch = collate(TWO_ROWS)
+    wider = batch._replace(
+        input_ids=F.pad(batch.input_ids, (0, 9)),
+        position_ids=torch.arange(15).expand(2, 15),
+        predicts=F.pad(batch.predicts, (0, 9)),
+    )
+    TrainedTokenLoss(model)(*batch)[0].backward()
     before = model.model.embed_tokens.weight.grad.clone()
     model.zero_grad()
-    TrainedTokenLoss(model)(apart, wider, torch.arange(15).expand(2, 15))[0].backward()
+    TrainedTokenLoss(model)(*wider)[0].backward()
     torch.testing.assert_close(model.model.embed_tokens.weight.grad, before)
 
 
@@ -70,14 +81,15 @@ def loss_and_gradients(model, batches) -> tuple[torch.Tensor, int, dict[str, tor
     total = torch.stack([loss for loss, _ in sums]).sum()
     total.backward()
     gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.requires_grad}
-    return total.detach(), sum(int(n) for _, n in sums), gradients
+    return total.detach(), sum(n for _, n in sums), gradients
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 def test_packed_examples_have_the_loss_and_the_gradients_that_they_have_alone(base_dir, tuning: str, attention: str):
     base = AutoModelForCausalLM.from_pretrained(base_dir, attn_implementation=attention)
-    model = prepare(base, TrainConfig(base_model=str(base_dir), tuning=tuning, lora_dropout=0.0)).model
+    config = TrainConfig(base_model=str(base_dir), tuning=tuning, lora_dropout=0.0, attention="sdpa")
+    model = prepare(base, config).model
     if tuning == "lora":  # the second factor of an adapter starts at zero, and so would the first one's gradients
         torch.manual_seed(3)
         for name, parameter in model.named_parameters():
@@ -107,11 +119,12 @@ def test_no_example_sees_another_of_its_pack(base_dir):
     assert (leaky[len(b.input_ids) :] - alone).abs().max().item() > 0.01  # so the comparison can fail
 
 
-def test_without_a_trained_token_loss_and_gradients_are_zero(base_dir):
+@pytest.mark.parametrize("packs", [TWO_ROWS, TWO_ROWS[:1]], ids=["two lines", "one line"])
+def test_without_a_trained_token_loss_and_gradients_are_zero(base_dir, packs):
     model = load_base(base_dir)
-    total, n = TrainedTokenLoss(model)(IDS, torch.zeros_like(MASK), POSITIONS)
+    total, n = TrainedTokenLoss(model)(*collate(packs, idle=True))
     total.backward()
-    assert (total.item(), n.item()) == (0.0, 0)
+    assert (total.item(), n) == (0.0, 0)
     assert all(p.grad is not None and not p.grad.any() for p in model.parameters())
 
 
@@ -131,7 +144,7 @@ def test_an_adapter_on_a_bf16_base_reads_bf16_and_computes_what_peft_would_from_
             if "lora_B" in name:
                 torch.nn.init.normal_(parameter.data, std=0.1)
         with torch.autocast("cpu", torch.bfloat16):
-            loss, _ = TrainedTokenLoss(model)(IDS, MASK, POSITIONS)
+            loss, _ = TrainedTokenLoss(model)(*collate(TWO_ROWS, varlen=True))
         loss.backward()
         gradients = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
         runs.append((seen, loss.detach(), gradients))

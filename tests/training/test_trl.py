@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from fakes import finished_trajectory
@@ -14,6 +15,8 @@ from fireact_ray.data.examples import to_example
 from fireact_ray.data.formats.exporters import chat_row, tools_row
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
+from fireact_ray.training.batching import collate
+from fireact_ray.training.data import Row
 from fireact_ray.training.loss import TrainedTokenLoss
 
 pytestmark = pytest.mark.torch
@@ -74,13 +77,12 @@ def trained(tmp_path, tokenizer):
 
 def _our_loss(model, prepared: list[dict]) -> float:
     """Per trained token, before the step."""
-    length = max(len(row["input_ids"]) for row in prepared)
-    ids = torch.tensor([row["input_ids"] + [0] * (length - len(row["input_ids"])) for row in prepared])
-    mask = torch.tensor(
-        [[int(label != -100) for label in row["labels"]] + [0] * (length - len(row["labels"])) for row in prepared]
-    )
+    packs = [
+        [Row("t", np.array(row["input_ids"]), np.array([label != -100 for label in row["labels"]], np.int8))]
+        for row in prepared
+    ]
     with torch.no_grad():
-        total, n = TrainedTokenLoss(model)(ids, mask, torch.arange(length).expand_as(ids))
+        total, n = TrainedTokenLoss(model)(*collate(packs))
     return (total / n).item()
 
 

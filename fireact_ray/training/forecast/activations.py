@@ -1,8 +1,8 @@
 """What a decoder keeps between its forward and its backward pass, in bytes, operation by operation.
 
 With autocast a linear layer's input is kept in bf16; where the residual stream is fp32 (full tuning), each linear layer
-makes its own bf16 copy of one input. Norms are computed in fp32 always. A micro-batch of several lines, or of packs,
-has an attention mask, for which transformers repeats the keys and values of grouped heads.
+makes its own bf16 copy of one input. Norms are computed in fp32 always. Varlen attention has no mask. With sdpa a
+micro-batch of several lines, or of packs, has one, for which transformers repeats the keys and values of grouped heads.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fireact_ray.training.forecast.model_shape import ModelShape
 @dataclass(frozen=True, slots=True)
 class Load:
     """The largest micro-batch: `lines` of `length` tokens each, padding included; `trained_share` of the tokens have a
-    loss."""
+    loss; `packed`: lines hold several examples that a mask keeps apart."""
 
     lines: int
     length: int
@@ -53,7 +53,7 @@ def kept(shape: ModelShape, config: TrainSettings, load: Load, *, bf16: bool, on
     number = 2 if bf16 else 4
     stream = 2 if bf16 and is_lora and on_gpu else 4  # of the residual stream: as the base's weights
     tokens, hidden = load.tokens, shape.hidden
-    per_token = _norms(shape, is_lora) + _attention(shape, load, number)
+    per_token = _norms(shape, is_lora) + _attention(shape, load, number, on_gpu)
     per_token += _adapters(shape, config, number, on_gpu) if is_lora else _inputs(shape, bf16)
     per_token += 3 * number * shape.inner  # gate, its activation and up
     # Before the first adapter nothing is kept: with LoRA the first norm makes up for the last one.
@@ -61,7 +61,7 @@ def kept(shape: ModelShape, config: TrainSettings, load: Load, *, bf16: bool, on
     selected = round(2 * number * hidden * load.trained_share)
     rotation = 2 * stream * shape.head_dim
     mask = load.length if load.is_masked else 0
-    ids = 2 * (8 + 8 + 1)  # input ids, positions, mask of the loss; all twice on their way
+    ids = 2 * (8 + 8 + round(16 * load.trained_share))  # with positions, places and targets; all twice on their way
     return Kept(
         layer=round(tokens * per_token),
         entry=tokens * stream * hidden,
@@ -83,11 +83,15 @@ def _norms(shape: ModelShape, is_lora: bool) -> int:
     return size
 
 
-def _attention(shape: ModelShape, load: Load, number: int) -> int:
-    """Query, key, value, the output, its log-sum-exp, and the mask as numbers to be added, made anew in each layer."""
+def _attention(shape: ModelShape, load: Load, number: int, on_gpu: bool) -> int:
+    """Query, key, value, the output, its log-sum-exp, and the mask as numbers to be added, made anew in each layer.
+
+    On a CPU each example of a line has an output of its own, of which the line's is made.
+    """
     kv = shape.attention_width if load.is_masked else shape.kv_width
+    outputs = 1 if on_gpu or load.is_masked else 2
     mask = number * load.length if load.is_masked else 0
-    return number * (2 * shape.attention_width + 2 * kv) + 4 * shape.heads + mask
+    return number * ((1 + outputs) * shape.attention_width + 2 * kv) + 4 * shape.heads + mask
 
 
 def _inputs(shape: ModelShape, bf16: bool) -> int:

@@ -28,8 +28,11 @@ class Training:
     @property
     def load(self) -> Load:
         """The largest micro-batch there can be: as many tokens as it may have, or one worker's share of a step."""
-        line = self.config.pack_tokens or self.max_length
         rows = -(-self.config.global_batch_size // self.workers)
+        if self.shape.varlen and self.config.attention != "sdpa":
+            tokens = max(self.max_length, min(self.config.micro_batch_tokens, rows * self.max_length))
+            return Load(1, tokens, self.trained_share)
+        line = self.config.pack_tokens or self.max_length
         tokens = max(line, min(self.config.micro_batch_tokens, rows * self.max_length))
         lines = max(1, tokens // line)
         return Load(lines, tokens // lines, self.trained_share, packed=self.config.pack_tokens is not None)
@@ -57,8 +60,8 @@ def fits(training: Training, gpu: Gpu) -> bool:
 
 def smallest_change(training: Training, gpu: Gpu) -> dict[str, Any] | None:
     """The recipe's settings that differ, by their keys, such as {"train.micro_batch_tokens": 4096}; None where no
-    change of this list helps. Smaller micro-batches change no result; then LoRA; then shorter rows, of which fewer are
-    left."""
+    change of this list helps. Smaller micro-batches change no result; computing layers again neither, but takes time;
+    then LoRA; then shorter rows, of which fewer are left."""
     for names, other in _changes(training):
         if fits(other, gpu):
             return names
@@ -71,8 +74,10 @@ def smallest_gpu(training: Training) -> Gpu | None:
 
 def _changes(training: Training) -> Iterator[tuple[dict[str, Any], Training]]:
     tunings: list[dict[str, Any]] = [{}]
+    if training.config.activation_checkpointing != 1:
+        tunings.append({"activation_checkpointing": 1})
     if training.config.tuning == "full":
-        tunings.append({"tuning": "lora"})
+        tunings += [{"tuning": "lora", **settings} for settings in tunings]
     for tuning in tunings:
         names = {f"train.{name}": value for name, value in tuning.items()}
         yield names, training.changed(**tuning)

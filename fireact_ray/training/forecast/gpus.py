@@ -86,6 +86,14 @@ def flops_per_token(shape: ModelShape, config: TrainSettings, length: float, tra
     return 4 * weights + 6 * shape.adapters(config.lora.rank, config.lora.target_modules) + attention
 
 
+def flops_again(shape: ModelShape, config: TrainSettings, length: float) -> float:
+    """FLOPs for one token of the layers that activation checkpointing computes again: their forward pass."""
+    if config.activation_checkpointing is None:
+        return 0.0
+    recomputed = -(-shape.layers // config.activation_checkpointing)
+    return recomputed * (2 * shape.layer_matrices + 4.0 * shape.attention_width * length)
+
+
 def training_hours(flops: float, gpu: Gpu, config: TrainSettings, workers: int) -> float:
     """At the assumed utilisation. Raises InputError where bf16 is asked of a GPU that has none."""
     peak = gpu.bf16 if gpu.has_bf16(config.precision) else gpu.fp32

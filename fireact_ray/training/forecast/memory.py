@@ -28,7 +28,7 @@ Sharding = Literal["ddp", "fsdp2", "zero3"]
 class Layout:
     """Where a training runs. `hosts`: machines that the workers are spread over evenly.
 
-    The loop knows ddp, no checkpointing and no base in four bits. For the others the plan looks ahead; sharded ones and
+    The loop knows ddp and no base in four bits. For the others the plan looks ahead; sharded ones and
     four bits are held against no trace.
     """
 
@@ -37,7 +37,6 @@ class Layout:
     on_gpu: bool = True
     bf16: bool = True
     sharding: Sharding = "ddp"
-    checkpointing: bool = False
     base_4bit: bool = False
 
     @property
@@ -105,17 +104,17 @@ def _moving(shape: ModelShape, config: TrainSettings, layout: Layout, load: Load
     head = 6 * shape.embedding if config.tuning == "full" else 0  # its gradient in bf16, and that in fp32
     of_layer = 2 * shape.layer_matrices * copied
     copies = 2 * shape.embedding * copied + shape.layers * of_layer
-    if not layout.checkpointing:
-        activations = parts.ends + shape.layers * parts.layer
-        return {
-            "copies": copies,
-            "activations": activations,
-            "transient": max(logits(shape, load), head, parts.working),
-        }
-    activations = parts.ends + shape.layers * parts.entry
-    # Autocast's copies live until the loss is there; the backward pass makes those of one layer again.
-    again = of_layer + parts.layer + parts.working - copies
-    return {"copies": copies, "activations": activations, "transient": max(logits(shape, load), head, again)}
+    every = config.activation_checkpointing
+    recomputed = -(-shape.layers // every) if every else 0
+    activations = parts.ends + (shape.layers - recomputed) * parts.layer + recomputed * parts.entry
+    moments = [logits(shape, load), head]
+    after = (shape.layers - 1) % every if every else shape.layers  # layers behind the last one that is computed again
+    if after:
+        moments.append(parts.working)
+    if every:
+        # Autocast's copies live until the loss is there; the backward pass makes those of one layer again.
+        moments.append(of_layer + parts.layer + parts.working - copies - after * parts.layer)
+    return {"copies": copies, "activations": activations, "transient": max(moments)}
 
 
 def _exchange(shape: ModelShape, trained: int, layout: Layout) -> int:

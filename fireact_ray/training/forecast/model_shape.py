@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fireact_ray.core.errors import InputError
-
-# model_type -> biases of q, k, v and norms of q and k, which are what these decoders differ in.
-_KNOWN = {"llama": (False, False), "mistral": (False, False), "qwen2": (True, False), "qwen3": (False, True)}
+from fireact_ray.training.decoders import KNOWN, why_not_varlen
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,8 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """`hidden`: width of the residual stream; `inner`: of the MLP; `head_dim`: of one attention head."""
+    """`hidden`: width of the residual stream; `inner`: of the MLP; `head_dim`: of one attention head; `varlen`: its
+    attention can go without masks (training.attention)."""
 
     hidden: int
     inner: int
@@ -37,20 +36,21 @@ class ModelShape:
     tied: bool = False  # the head is the embedding
     qkv_bias: bool = False
     qk_norm: bool = False
+    varlen: bool = True
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> ModelShape:
         """Of a Llama-like decoder's config.json. Raises InputError for any other, and for a number that is missing."""
         kind = config.get("model_type")
-        if kind not in _KNOWN:
+        if kind not in KNOWN:
             raise InputError(
-                f"model_type {kind!r}: the memory of such a model is not known. Known: {', '.join(_KNOWN)}."
+                f"model_type {kind!r}: the memory of such a model is not known. Known: {', '.join(KNOWN)}."
             )
         if "quantization_config" in config:
             raise InputError(f"This {kind} is stored quantised; training loads whole weights. Name the original model.")
         heads = _number(config, "num_attention_heads")
         hidden = _number(config, "hidden_size")
-        bias, norm = _KNOWN[kind]
+        bias, norm = KNOWN[kind]
         return cls(
             hidden,
             _number(config, "intermediate_size"),
@@ -62,6 +62,7 @@ class ModelShape:
             bool(config.get("tie_word_embeddings", False)),
             bias or bool(config.get("attention_bias", False)),
             norm,
+            why_not_varlen(config) is None,
         )
 
     @property

@@ -6,6 +6,7 @@ from typing import Any
 
 from fireact_ray.core.utils.markdown import markdown_table
 from fireact_ray.core.utils.text import duration_text
+from fireact_ray.training.forecast.activations import Load
 from fireact_ray.training.forecast.fitting import (
     Training,
     fits,
@@ -14,7 +15,7 @@ from fireact_ray.training.forecast.fitting import (
     smallest_change,
     smallest_gpu,
 )
-from fireact_ray.training.forecast.gpus import GPUS, UTILISATION, Gpu, flops_per_token, training_hours
+from fireact_ray.training.forecast.gpus import GPUS, UTILISATION, Gpu, flops_again, flops_per_token, training_hours
 from fireact_ray.training.forecast.memory import GIB, MemoryPlan
 
 _NAMES = ", ".join(gpu.name for gpu in GPUS)
@@ -55,7 +56,7 @@ def refusal(training: Training, gpu: Gpu) -> str:
     elsewhere = f" As it is, it fits on {other.name}." if other else ""
     change = smallest_change(training, gpu)
     if change is None:
-        return f"{found} No smaller micro-batch, LoRA or shorter rows make it fit.{elsewhere}"
+        return f"{found} No smaller micro-batch, layers computed again, LoRA or shorter rows make it fit.{elsewhere}"
     return f"{found} The smallest change that fits: {_settings(change)}.{elsewhere}"
 
 
@@ -69,8 +70,12 @@ def _about(training: Training) -> list[str]:
     return [
         f"training, planned from the model's config: {_count(training.shape.parameters)} parameters, {how}, "
         f"{training.workers} workers, {config.sharding}",
-        f"largest micro-batch: {load.lines} x {load.length} tokens, {load.trained_share:.0%} of them trained",
+        f"largest micro-batch: {_lines(load)} tokens, {load.trained_share:.0%} of them trained",
     ]
+
+
+def _lines(load: Load) -> str:
+    return f"{load.lines} x {load.length}" if load.lines > 1 else f"{load.length}"
 
 
 def _table(plan: MemoryPlan, header: str) -> str:
@@ -90,7 +95,8 @@ def _count(n: int) -> str:
 def _hours(training: Training, tokens: int | None, gpu: Gpu) -> str:
     if tokens is None:
         return "hours: unknown until there is a dataset"
-    each = flops_per_token(training.shape, training.config, training.max_length, training.trained_share)
+    shape, config, length = training.shape, training.config, training.max_length
+    each = flops_per_token(shape, config, length, training.trained_share) + flops_again(shape, config, length)
     hours = training_hours(each * tokens * training.config.epochs, gpu, training.config, training.workers)
     took = f"{duration_text(3600 * hours)} on {training.workers} x {gpu.name}"
     work = f"{training.config.epochs} x {tokens:,} tokens"

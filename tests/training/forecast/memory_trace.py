@@ -1,8 +1,9 @@
 """The peak memory of a real training step, traced without weights and without the hardware.
 
 Tensors are fake (shapes, no data), so a model of any size costs seconds of CPU. What runs is the code that trains:
-`prepare`, `TrainedTokenLoss`, autocast and `Stepper`. Three things are made as they are on a GPU: the base's dtype (the
-loop's choice), dropout (one fused operation there) and the optimizer (fused there, without temporaries).
+`prepare`, `TrainedTokenLoss`, autocast and `Stepper`. Four things are made as they are on a GPU: the base's dtype (the
+loop's choice), attention (the kernel), dropout (one fused operation there) and the optimizer (fused there, without
+temporaries).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from fireact_ray.training import attention
 from fireact_ray.training.batching import plan_steps
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row, Sizes
@@ -30,28 +32,30 @@ from fireact_ray.training.sharding.ddp import Ddp
 from fireact_ray.training.stepping import Stepper
 
 
-def traced_peak(shape: dict[str, Any], config: TrainConfig, *, lines: int, length: int, checkpointing: bool) -> int:
-    """Bytes at the highest point of two steps of two micro-batches of `lines` rows of `length` tokens each, half of
+def traced_peak(shape: dict[str, Any], config: TrainConfig, *, rows: int, length: int) -> int:
+    """Bytes at the highest point of two steps of two micro-batches of `rows` rows of `length` tokens each, half of
     them trained. `shape`: a model's config.json."""
-    config = config.changed(global_batch_size=2 * lines, micro_batch_tokens=lines * length)
+    config = config.changed(global_batch_size=2 * rows, micro_batch_tokens=rows * length)
     n_trained = length // 2
     row = Row("r", np.zeros(length, np.int32), np.array([0] * (length - n_trained) + [1] * n_trained, np.int8))
     here = Here(0, 1, torch.device("cpu"))
-    prepared = _on_meta(shape, config, checkpointing)
+    prepared = _on_meta(shape, config)
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    with fake, _KnownRows(lines * n_trained), patch.object(nn.functional, "dropout", _fused_dropout):
+    dropout = patch.object(nn.functional, "dropout", _fused_dropout)
+    kernel = patch.object(attention, "_has_kernel", lambda query: True)
+    with fake, _KnownRows(rows * n_trained), dropout, kernel:
         _materialize(prepared.model)
-        rows = [row] * (2 * lines)
+        data = [row] * (2 * rows)
         ddp = Ddp(prepared, config, here)
-        stepper = Stepper(ddp, rows, config, here)
+        stepper = Stepper(ddp, data, config, here)
         for group in ddp.optimizer.param_groups:
             group["fused"] = True
         with _LiveBytes() as live:
             live.count(list(prepared.model.parameters()))
             for _ in range(2):
-                step = next(plan_steps(Sizes.of(rows), config))
-                assert [len(batch) for batch in step.share.micro_batches] == [lines, lines]
-                stepper.take(step, 1e-4, bf16=True)
+                step = next(plan_steps(Sizes.of(data), config, varlen=prepared.varlen))
+                assert [sum(map(len, batch)) for batch in step.share.micro_batches] == [rows, rows]
+                stepper.take(stepper.ready(step), 1e-4, bf16=True)
         return live.peak
 
 
@@ -80,12 +84,10 @@ class _LiveBytes(TorchDispatchMode):
         return made
 
 
-def _on_meta(shape: dict[str, Any], config: TrainConfig, checkpointing: bool) -> Prepared:
+def _on_meta(shape: dict[str, Any], config: TrainConfig) -> Prepared:
     dtype = torch.bfloat16 if config.tuning == "lora" else torch.float32  # as open_ddp has it on a GPU
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**shape), dtype=dtype)
-    if checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return prepare(model, config)
 
 

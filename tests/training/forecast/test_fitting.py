@@ -1,13 +1,14 @@
 """Where a training fits, the smallest change that makes it fit, and hours."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.forecast.fitting import Training, fits, memory_on, smallest_change, smallest_gpu
-from fireact_ray.training.forecast.gpus import GPUS, find_gpu, flops_per_token, training_hours
+from fireact_ray.training.forecast.gpus import GPUS, find_gpu, flops_again, flops_per_token, training_hours
 from fireact_ray.training.forecast.model_shape import ModelShape
 from fireact_ray.training.forecast.text import refusal, training_text
 
@@ -23,18 +24,26 @@ def on_7b(config: TrainConfig = LORA, max_length: int = 2048, **settings) -> Tra
 
 
 def test_the_largest_micro_batch_is_what_a_step_and_the_setting_allow():
-    assert (on_7b().load.lines, on_7b().load.length) == (8, 2048)
-    assert on_7b(global_batch_size=2).load.lines == 2
-    packed = on_7b(pack_tokens=4096).load
+    assert (on_7b().load.lines, on_7b().load.length, on_7b().load.is_masked) == (1, 16384, False)
+    assert on_7b(global_batch_size=2).load.length == 4096
+    masked = on_7b(attention="sdpa").load
+    assert (masked.lines, masked.length, masked.is_masked) == (8, 2048, True)
+    packed = on_7b(attention="sdpa", pack_tokens=4096).load
     assert (packed.lines, packed.length, packed.is_masked) == (4, 4096, True)
-    assert on_7b(micro_batch_tokens=2048).load.is_masked is False
+    assert on_7b(attention="sdpa", micro_batch_tokens=2048).load.is_masked is False
+    windowed = replace(on_7b(), shape=replace(LLAMA_2_7B, varlen=False))
+    assert windowed.load == masked
 
 
-def test_smaller_micro_batches_come_before_lora_and_lora_before_shorter_rows():
+def test_smaller_micro_batches_come_first_then_layers_computed_again_then_lora():
     assert not fits(on_7b(), H100)
     assert smallest_change(on_7b(), H100) == {"train.micro_batch_tokens": 8192}
     assert smallest_change(on_7b(FULL), A100_40) == {"train.tuning": "lora", "train.micro_batch_tokens": 4096}
-    assert smallest_change(on_7b(), RTX_4090) == {"train.micro_batch_tokens": 1024, "convert.max_length": 1024}
+    again = {"train.activation_checkpointing": 1}
+    assert smallest_change(on_7b(), RTX_4090) == again
+    assert smallest_change(on_7b(FULL, activation_checkpointing=1), A100_40) == {"train.tuning": "lora"}
+    tight = replace(RTX_4090, mib=16_384)
+    assert smallest_change(on_7b(), tight) == again | {"train.micro_batch_tokens": 2048}
 
 
 @pytest.mark.parametrize("gpu", GPUS, ids=lambda gpu: gpu.name)
@@ -52,7 +61,7 @@ def test_34b_in_full_fits_on_no_gpu_and_says_what_does():
     assert smallest_gpu(training) is None
     assert smallest_change(training, H200) == {"train.tuning": "lora", "train.micro_batch_tokens": 4096}
     text = refusal(training, H200)
-    assert text.startswith("train: needs 952.5 GiB a GPU (planned), H200 has 140.4.")
+    assert text.startswith("train: needs 927.3 GiB a GPU (planned), H200 has 140.4.")
     assert text.endswith("The smallest change that fits: --set train.tuning=lora --set train.micro_batch_tokens=4096.")
 
 
@@ -83,6 +92,13 @@ def test_lora_takes_four_flops_a_weight_and_token_and_full_tuning_six():
     assert flops_per_token(LLAMA_2_7B, FULL, 2048, 1.0) - full == 12 * 32 * 4096 * 2048
 
 
+def test_a_layer_that_is_computed_again_takes_a_forward_pass_more():
+    matrices = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008)
+    assert flops_again(LLAMA_2_7B, FULL, 2048) == 0
+    assert flops_again(LLAMA_2_7B, FULL.changed(activation_checkpointing=1), 0) == 2 * matrices
+    assert flops_again(LLAMA_2_7B, FULL.changed(activation_checkpointing=4), 0) == 2 * matrices / 4
+
+
 def test_hours_are_flops_by_peak_and_the_assumed_share_of_it():
     assert training_hours(3600 * 989e12, H100, LORA, workers=1) == pytest.approx(2.5)
     assert training_hours(3600 * 989e12, H100, LORA, workers=5) == pytest.approx(0.5)
@@ -97,9 +113,12 @@ def test_bf16_asked_of_a_gpu_that_has_none_is_refused():
 def test_the_text_tells_parts_fit_and_hours():
     text = training_text(on_7b(micro_batch_tokens=4096), 300_000, on_gpu=True, gpu=A100_40)
     assert "6.74 B parameters, lora of rank 8, 1 workers, ddp" in text
-    assert "largest micro-batch: 2 x 2048 tokens, 50% of them trained" in text
+    assert "largest micro-batch: 4096 tokens, 50% of them trained" in text
     assert re.search(r"^\| weights +\| +12\.57 GiB \|$", text, re.MULTILINE)
     assert "fits on A100-40" in text
+    assert "largest micro-batch: 2 x 2048 tokens" in training_text(
+        on_7b(micro_batch_tokens=4096, attention="sdpa"), None, on_gpu=True, gpu=A100_40
+    )
     assert "hours, planned: 3.5 min on 1 x A100-40 for 3 x 300,000 tokens, at an assumed 40% of the peak" in text
 
 

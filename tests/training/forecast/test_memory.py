@@ -58,26 +58,32 @@ QWEN3_4B = {
 LORA = TrainConfig(base_model="any", lora_target_modules=("q_proj", "v_proj"))
 ALL_LINEAR = TrainConfig(base_model="any", lora_dropout=0.0)
 FULL = TrainConfig(base_model="any", tuning="full")
+MASKED = {"attention": "sdpa"}
 
+# Of two layers, unless said otherwise.
 TRACED = {
-    "Llama-2-7B, LoRA": (LLAMA_2_7B, LORA, False),
-    "Llama-2-7B, full": (LLAMA_2_7B, FULL, False),
-    "CodeLlama-34B, LoRA": (CODELLAMA_34B, LORA, False),
-    "CodeLlama-34B, full": (CODELLAMA_34B, FULL, False),
-    "Qwen3-4B, LoRA on every linear layer": (QWEN3_4B, ALL_LINEAR, False),
-    "Llama-2-7B, full, checkpointed": (LLAMA_2_7B, FULL, True),
+    "Llama-2-7B, LoRA": (LLAMA_2_7B, LORA),
+    "Llama-2-7B, full": (LLAMA_2_7B, FULL),
+    "CodeLlama-34B, LoRA": (CODELLAMA_34B, LORA),
+    "CodeLlama-34B, LoRA, masked": (CODELLAMA_34B, LORA.changed(**MASKED)),
+    "CodeLlama-34B, full, masked": (CODELLAMA_34B, FULL.changed(**MASKED)),
+    "Qwen3-4B, LoRA on every linear layer": (QWEN3_4B, ALL_LINEAR),
+    "Llama-2-7B, full, every layer again": (LLAMA_2_7B, FULL.changed(activation_checkpointing=1)),
+    "four layers, LoRA, two of them again": (LLAMA_2_7B, LORA.changed(activation_checkpointing=2)),
 }
 
 
 @pytest.mark.torch
 @pytest.mark.parametrize("name", TRACED)
-def test_plan_and_trace_of_two_layers_agree_within_a_tenth(name: str):
+def test_plan_and_trace_agree_within_a_tenth(name: str):
     from .memory_trace import traced_peak
 
-    whole, config, checkpointing = TRACED[name]
-    shape = whole | {"num_hidden_layers": 2}
-    traced = traced_peak(shape, config, lines=2, length=2048, checkpointing=checkpointing)
-    planned = plan_memory(ModelShape.from_config(shape), config, Layout(checkpointing=checkpointing), Load(2, 2048))
+    whole, config = TRACED[name]
+    layers = 4 if name.startswith("four") else 2
+    shape = whole | {"num_hidden_layers": layers}
+    traced = traced_peak(shape, config, rows=2, length=2048)
+    load = Load(2, 2048) if config.attention == "sdpa" else Load(1, 4096)
+    planned = plan_memory(ModelShape.from_config(shape), config, Layout(), load)
     assert 0.9 <= planned.tensors / traced <= 1.1
 
 
@@ -88,8 +94,8 @@ def test_another_layer_takes_what_the_plan_adds_for_it(config: TrainConfig):
 
     def both(layers: int) -> tuple[int, int]:
         shape = CODELLAMA_34B | {"num_hidden_layers": layers}
-        planned = plan_memory(ModelShape.from_config(shape), config, Layout(), Load(4, 1024)).tensors
-        return planned, traced_peak(shape, config, lines=4, length=1024, checkpointing=False)
+        planned = plan_memory(ModelShape.from_config(shape), config, Layout(), Load(1, 4096)).tensors
+        return planned, traced_peak(shape, config, rows=4, length=1024)
 
     (less, traced_less), (more, traced_more) = both(2), both(3)
     assert more - less == pytest.approx(traced_more - traced_less, rel=0.03)

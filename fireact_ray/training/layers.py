@@ -1,0 +1,38 @@
+"""How a model's decoder layers are run: computed again in the backward pass, compiled, both or neither."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from fireact_ray.core.errors import TrainingError
+
+
+def set_layers(model: nn.Module, recomputed: int | None, compiled: bool) -> None:
+    """Run the decoder layers so from now on, whatever they did before. Parameters and their names stay.
+
+    `recomputed` N: every N-th layer, from the first on, keeps nothing but what came in, and is computed again in the
+    backward pass (Chen et al., 2016; arXiv:1604.06174); None: no layer. `compiled`: at its first call, for any number
+    of tokens; layers of one shape share what is compiled. Raises TrainingError for a model without decoder layers.
+    """
+    layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    if not layers and (recomputed or compiled):
+        raise TrainingError(
+            f"transformers marks no decoder layers in {type(model).__name__}. "
+            "Leave train.activation_checkpointing and train.compile out."
+        )
+    for i, layer in enumerate(layers):
+        layer.__dict__.pop("forward", None)
+        run = layer.forward
+        # Compiled within: a compiler that meets a second run whole gives both up without a word. What hooks into calls
+        # (DDP, FSDP2) stays outside of both.
+        if compiled:
+            run = torch.compile(run, dynamic=True)
+        if recomputed and i % recomputed == 0:
+            run = partial(checkpoint, run, use_reentrant=False)
+        if run != layer.forward:
+            layer.forward = run
