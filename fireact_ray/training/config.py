@@ -24,7 +24,7 @@ from fireact_ray.core.utils.problems import problems_of
 
 _LORA = "lora_"
 # What changes none of the steps that are taken: free to change between a run and its continuation, and no input of it.
-FREE = ("micro_batch_tokens", "pack_tokens", "checkpoint_every_steps", "log_every_steps")
+FREE = ("micro_batch_tokens", "pack_tokens", "checkpoint_every_steps", "log_every_steps", "offload_optimizer")
 # Shaping settings that came later: where they are at their default, nothing says so that an earlier version began.
 _LATER: tuple[str, ...] = ()
 
@@ -46,7 +46,8 @@ class TrainSettings(Section):
     `micro_batch_tokens`: at most so many tokens, padding included, in one forward pass of one worker. `pack_tokens`:
     examples stand behind one another in lines of so many tokens, and see nothing of each other; null: one a line,
     padded, which is faster on a CPU. It changes no step. `precision` auto: what this hardware does fast
-    (training.precision). `checkpoint_every_steps` 0: none on the way.
+    (training.precision). `checkpoint_every_steps` 0: none on the way. `sharding` fsdp2: each of several workers holds a
+    slice of the model (training.sharding). `offload_optimizer`: on a GPU, the optimizer's state rests in host memory.
     """
 
     tuning: Literal["lora", "full"] = "lora"
@@ -62,6 +63,7 @@ class TrainSettings(Section):
     max_grad_norm: PositiveFloat = 1.0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpoint_every_steps: NonNegativeInt = 100
+    offload_optimizer: bool = False
 
     @field_validator("tuning", mode="before")
     @classmethod
@@ -73,8 +75,8 @@ class TrainSettings(Section):
     @field_validator("sharding")
     @classmethod
     def _sharding_is_built(cls, sharding: str) -> str:
-        if sharding != "ddp":
-            raise ValueError(f"'{sharding}' is not built yet; known: ddp")
+        if sharding == "zero3":
+            raise ValueError("'zero3' is not built yet; known: ddp, fsdp2")
         return sharding
 
     @model_validator(mode="after")
