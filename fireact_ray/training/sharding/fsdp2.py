@@ -13,7 +13,7 @@ import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
 from torch.distributed.checkpoint import CheckpointException, HuggingFaceStorageReader, HuggingFaceStorageWriter
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -45,7 +45,8 @@ def open_fsdp2(config: TrainConfig, here: Here, precision: Precision) -> Fsdp2:
     policy = (
         MixedPrecisionPolicy(torch.bfloat16, torch.float32) if precision.bf16 and on_gpu else MixedPrecisionPolicy()
     )
-    sharded = Fsdp2(prepared, config, here, policy)
+    mesh = init_device_mesh(here.device.type, (here.world_size,))
+    sharded = Fsdp2(prepared, config, here, mesh, policy)
     fill(modules, folder, here.device)
     return sharded
 
@@ -53,11 +54,12 @@ def open_fsdp2(config: TrainConfig, here: Here, precision: Precision) -> Fsdp2:
 class Fsdp2(Sharded):
     """`prepared`: weights on the meta device are real before the first pass, by `loading.fill`."""
 
-    def __init__(self, prepared: Prepared, config: TrainConfig, here: Here, policy: MixedPrecisionPolicy) -> None:
+    def __init__(
+        self, prepared: Prepared, config: TrainConfig, here: Here, mesh: DeviceMesh, policy: MixedPrecisionPolicy
+    ) -> None:
         self.prepared = prepared
         self._here = here
         self._compute_loss = TrainedTokenLoss(prepared.model).train()
-        mesh = init_device_mesh(here.device.type, (here.world_size,))
         for layer in _layers(prepared.model):
             fully_shard(layer, mesh=mesh, mp_policy=policy)
         fully_shard(self._compute_loss, mesh=mesh, mp_policy=policy)  # both ends of the model
