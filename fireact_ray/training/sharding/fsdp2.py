@@ -33,7 +33,7 @@ _FILE_BYTES = 1 << 30  # of a checkpoint's file: a worker holds two copies of it
 
 
 def open_fsdp2(config: TrainConfig, here: Here, precision: Precision) -> Fsdp2:
-    """Raises InputError where there is one worker only, and for a base that is not whole; TrainingError as `prepare`."""
+    """Raises InputError where there is one worker only, and for an incomplete base; TrainingError as `prepare`."""
     if here.world_size == 1:
         raise InputError(
             "train.sharding fsdp2 spreads a model over several workers; there is one. "
