@@ -211,6 +211,15 @@ class TrainSection(TrainSettings):
     threads_per_worker: PositiveInt | None = None
     max_failures: NonNegativeInt = 3
 
+    @model_validator(mode="after")
+    def _shards_are_spread(self) -> TrainSection:
+        if self.sharding != "ddp" and self.workers == 1:
+            raise ValueError(
+                f"sharding {self.sharding} spreads a model over several workers, and workers is 1. "
+                "Set workers to 2 or more, or sharding to ddp"
+            )
+        return self
+
 
 class EvaluateConfig(Section):
     """`systems`: `base` is prompted with examples, `finetuned` is not, `teacher` is the teacher's model by ReAct.

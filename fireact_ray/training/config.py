@@ -25,7 +25,7 @@ from fireact_ray.core.utils.problems import problems_of
 _LORA = "lora_"
 # What changes none of the steps that are taken: free to change between a run and its continuation, and no input of it.
 FREE = (
-    *("micro_batch_tokens", "pack_tokens", "attention", "activation_checkpointing", "compile"),
+    *("micro_batch_tokens", "pack_tokens", "attention", "activation_checkpointing", "compile", "offload_optimizer"),
     *("checkpoint_every_steps", "log_every_steps"),
 )
 # Shaping settings that came later: where they are at their default, nothing says so that an earlier version began.
@@ -51,9 +51,10 @@ class TrainSettings(Section):
     padded. `attention` varlen: all examples of a forward pass stand in one line, without padding and without a mask,
     so that `pack_tokens` decides nothing; sdpa: with masks; auto: varlen where it is known to be right
     (training.decoders). `activation_checkpointing` N: every N-th layer is computed again in the backward pass, which
-    saves memory; null: none. `compile`: layers by torch.compile, which takes seconds to minutes at the first step. None
-    of these changes a step. `precision` auto: what this hardware does fast (training.precision).
-    `checkpoint_every_steps` 0: none on the way.
+    saves memory; null: none. `compile`: layers by torch.compile, which takes seconds to minutes at the first step.
+    `offload_optimizer`: on a GPU, the optimizer's state rests in host memory. None of these changes a step.
+    `sharding` fsdp2, zero3: each of several workers holds a slice of the model (training.sharding). `precision` auto:
+    what this hardware does fast (training.precision). `checkpoint_every_steps` 0: none on the way.
     """
 
     tuning: Literal["lora", "full"] = "lora"
@@ -72,6 +73,7 @@ class TrainSettings(Section):
     max_grad_norm: PositiveFloat = 1.0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpoint_every_steps: NonNegativeInt = 100
+    offload_optimizer: bool = False
 
     @field_validator("tuning", mode="before")
     @classmethod
@@ -83,8 +85,8 @@ class TrainSettings(Section):
     @field_validator("sharding")
     @classmethod
     def _sharding_is_built(cls, sharding: str) -> str:
-        if sharding != "ddp":
-            raise ValueError(f"'{sharding}' is not built yet; known: ddp")
+        if sharding == "zero3":
+            raise ValueError("'zero3' is not built yet; known: ddp, fsdp2")
         return sharding
 
     @model_validator(mode="after")

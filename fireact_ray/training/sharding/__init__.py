@@ -5,7 +5,6 @@ from __future__ import annotations
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.precision import Precision
 from fireact_ray.training.sharding.base import Here, Sharded
-from fireact_ray.training.sharding.ddp import open_ddp
 
 
 def open_sharded(config: TrainConfig, here: Here, precision: Precision) -> Sharded:
@@ -13,4 +12,10 @@ def open_sharded(config: TrainConfig, here: Here, precision: Precision) -> Shard
 
     Raises InputError as `find_base` does, TrainingError for a target module that does not exist.
     """
+    if config.sharding == "fsdp2":
+        from fireact_ray.training.sharding.fsdp2 import open_fsdp2
+
+        return open_fsdp2(config, here, precision)
+    from fireact_ray.training.sharding.ddp import open_ddp
+
     return open_ddp(config, here, precision)

@@ -18,6 +18,7 @@ from fireact_ray.training.loss import TrainedTokenLoss
 from fireact_ray.training.model import Prepared, load_base, prepare
 from fireact_ray.training.precision import Precision
 from fireact_ray.training.sharding.base import Here, Sharded, make_optimizer
+from fireact_ray.training.sharding.offload import is_offloaded
 
 _WEIGHTS, _OPTIMIZER = "weights.safetensors", "state.pt"
 
@@ -37,7 +38,9 @@ class Ddp(Sharded):
     def __init__(self, prepared: Prepared, config: TrainConfig, here: Here) -> None:
         self.prepared = prepared
         # On a GPU the default makes lists of temporaries as large as all that is trained.
-        self.optimizer = make_optimizer(prepared.model, config, fused=True if here.device.type == "cuda" else None)
+        fused = True if here.device.type == "cuda" else None
+        offloaded = is_offloaded(config, here.device)
+        self.optimizer = make_optimizer(prepared.model, config, fused=fused, offloaded=offloaded)
         self._here = here
         self._compute_loss = _shared(TrainedTokenLoss(prepared.model).train(), here)
 

@@ -1,0 +1,95 @@
+"""Trainings by several workers, without waiting for torch to be imported by each of them: workers are forks.
+
+Run with a JSON file: a list of groups {"workers", "jobs"}, one after the other, each with a process group of its own.
+What became of the jobs, as worker 0 saw it, is written to `<file>.done`, group by group; None where a worker died.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from fireact_ray.core.errors import FireActError
+from fireact_ray.training.checkpoint import latest_checkpoint
+from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.loop import train
+from fireact_ray.training.precision import by_hardware
+from fireact_ray.training.sharding import open_sharded
+from fireact_ray.training.sharding.base import Here
+
+
+def main(file: Path) -> None:
+    torch.set_num_threads(1)
+    fork = multiprocessing.get_context("fork")
+    done = []
+    for group in json.loads(file.read_text()):
+        results, port = fork.SimpleQueue(), free_port()
+        workers = [
+            fork.Process(target=work, args=(rank, group["workers"], port, group["jobs"], results))
+            for rank in range(group["workers"])
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        whole = all(worker.exitcode == 0 for worker in workers)
+        done.append(results.get() if whole else None)
+    file.with_name(f"{file.name}.done").write_text(json.dumps(done))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def work(rank: int, world_size: int, port: int, jobs: list[dict], results) -> None:
+    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=world_size)
+    done = [look(job) if job.get("look") else run(job, rank) for job in jobs]
+    if rank == 0:
+        results.put(done)
+    dist.destroy_process_group()
+
+
+def run(job: dict, rank: int) -> dict:
+    entries: list[dict] = []
+
+    def on_checkpoint(path: Path | None, metrics: dict) -> None:
+        if metrics["step"] == job.get("kill_at") and rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    resume_from = job.get("resume_from")
+    try:
+        train(
+            TrainConfig.from_dict(job["config"]),
+            job["dataset"],
+            job["out"],
+            on_log=entries.append,
+            on_checkpoint=on_checkpoint,
+            resume_from=resume_from and latest_checkpoint(resume_from),
+        )
+    except FireActError as error:
+        return {"error": str(error)}
+    return {"steps": [entry["step"] for entry in entries], "losses": [entry["loss"] for entry in entries]}
+
+
+def look(job: dict) -> dict:
+    """How worker 0 holds the weights of a model that was just opened."""
+    config, here = (
+        TrainConfig.from_dict(job["config"]),
+        Here(dist.get_rank(), dist.get_world_size(), torch.device("cpu")),
+    )
+    model = open_sharded(config, here, by_hardware(config.precision, here.device)).prepared.model
+    return {
+        name: [type(weight).__name__, list(weight.shape), list(getattr(weight, "to_local", lambda w=weight: w)().shape)]
+        for name, weight in model.named_parameters()
+    }
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
