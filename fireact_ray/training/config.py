@@ -46,8 +46,9 @@ class TrainSettings(Section):
     `micro_batch_tokens`: at most so many tokens, padding included, in one forward pass of one worker. `pack_tokens`:
     examples stand behind one another in lines of so many tokens, and see nothing of each other; null: one a line,
     padded, which is faster on a CPU. It changes no step. `precision` auto: what this hardware does fast
-    (training.precision). `checkpoint_every_steps` 0: none on the way. `sharding` fsdp2: each of several workers holds a
-    slice of the model (training.sharding). `offload_optimizer`: on a GPU, the optimizer's state rests in host memory.
+    (training.precision). `checkpoint_every_steps` 0: none on the way. `sharding` fsdp2, zero3: each of several workers
+    holds a part of the model (training.sharding). `offload_optimizer`: on a GPU, the optimizer's state rests in host
+    memory.
     """
 
     tuning: Literal["lora", "full"] = "lora"
@@ -71,13 +72,6 @@ class TrainSettings(Section):
         if tuning == "qlora":
             raise ValueError("'qlora' is not built yet; known: lora, full")
         return tuning
-
-    @field_validator("sharding")
-    @classmethod
-    def _sharding_is_built(cls, sharding: str) -> str:
-        if sharding == "zero3":
-            raise ValueError("'zero3' is not built yet; known: ddp, fsdp2")
-        return sharding
 
     @model_validator(mode="after")
     def _packs_fit(self) -> TrainSettings:

@@ -21,12 +21,9 @@ def test_a_configuration_survives_the_round_trip_through_plain_types():
 
 def test_all_problems_are_named_at_once():
     with pytest.raises(TrainingError) as caught:
-        TrainConfig.from_dict(
-            {"base_model": "b", "tuning": "qlora", "sharding": "fsdp2", "epochs": 0, "warmup_ratio": 1.0}
-        )
+        TrainConfig.from_dict({"base_model": "b", "tuning": "qlora", "epochs": 0, "warmup_ratio": 1.0})
     assert str(caught.value).splitlines() == [
         "tuning: 'qlora' is not built yet; known: lora, full; found 'qlora'. Did you mean 'lora'?",
-        "sharding: 'fsdp2' is not built yet; known: ddp; found 'fsdp2'.",
         "epochs: input should be greater than 0; found 0.",
         "warmup_ratio: input should be less than 1; found 1.0.",
     ]
