@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _WORKER = re.compile(r"ray::.*RolloutWorker")
+_TRAINING = re.compile(r"ray::.*RayTrainWorker")
 _OF_RAY = re.compile(r"ray::(DashboardAgent|RuntimeEnvAgent)")  # take up to a minute to miss a raylet, and do nothing
 
 
@@ -107,6 +108,11 @@ def until(happens: Callable[[], bool], timeout_s: float) -> bool:
     while not (happened := happens()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return happened
+
+
+def training_workers() -> list[int]:
+    """Of Ray Train, in the Ray that this process started."""
+    return [process.pid for process in _descendants(os.getpid()) if _TRAINING.search(process.title)]
 
 
 def _descendants(root: int) -> list[Process]:

@@ -5,17 +5,19 @@ Each stage is interrupted, in a process in which something was trained: 130, how
 
 import json
 import logging
+import os
 import re
 import shutil
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import httpx
 import openai
 import pytest
-from commands import Command, until
+from commands import Command, training_workers, until
 from safetensors.torch import load_file
 
 from fireact_ray.core.errors import InputError
@@ -30,6 +32,8 @@ from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.serve import serve, serving
 from fireact_ray.stages.train import train, train_config
+from fireact_ray.training.artifacts import load_trained
+from fireact_ray.training.config import LoraConfig
 from fireact_ray.training.loop import train as train_here
 
 from .conftest import small_recipe
@@ -149,6 +153,36 @@ def test_training_goes_on_from_the_checkpoint_before_a_torn_one_to_the_weights_o
     resumed = load_file(run / "model" / "model.safetensors")
     uninterrupted = load_file(tmp_path / "model" / "model.safetensors")
     assert max(float((resumed[key] - uninterrupted[key]).abs().max()) for key in uninterrupted) < 1e-5
+
+
+def test_two_workers_share_one_model_and_go_on_when_one_of_them_is_killed(trained, tmp_path):
+    settings = {"workers": 2, "sharding": "fsdp2", "tuning": "lora", "lora": LoraConfig(dropout=0.0)}
+    section = trained.train.model_copy(update={**settings, "checkpoint_every_steps": 2, "threads_per_worker": 1})
+    recipe = trained.model_copy(update={"output_dir": str(tmp_path), "train": section})
+    run = Path(recipe.run_dir)
+    shutil.copytree(Path(trained.run_dir) / "dataset", run / "dataset")
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        until(lambda: bool(reported(recipe) and training_workers()), 240)
+        killed.extend(training_workers()[-1:])
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    train(recipe)
+    killer.join()
+    log = [json.loads(line)["step"] for line in (run / "checkpoints" / "log.jsonl").read_text().splitlines()]
+    assert killed
+    assert log[-1] == json.loads((run / "model" / "fireact.json").read_text())["steps"]
+    newest = run / "checkpoints" / reported(recipe)[-1]
+    files = json.loads((newest / "checkpoint.json").read_text())["files"]
+    assert sorted(files) == [f"shard-0000{worker}-model-00001-of-00001.safetensors" for worker in (1, 2)]
+    assert all((newest / name).is_file() for name in files)
+    assert load_trained(run / "model").tuning == "lora"
+    train_here(train_config(recipe).changed(sharding="ddp"), run / "dataset", tmp_path / "alone")
+    ours, theirs = (load_file(folder / "adapter_model.safetensors") for folder in (run / "model", tmp_path / "alone"))
+    assert max(float((ours[key] - theirs[key]).abs().max()) for key in theirs) < 1e-5
 
 
 def test_other_settings_for_an_old_model_are_refused_by_name(trained):

@@ -88,7 +88,6 @@ def replace(weights: Iterable[nn.Parameter], make: Callable[[Tensor], Tensor]) -
         torch.utils.swap_tensors(weight, nn.Parameter(make(weight), weight.requires_grad))
 
 
-@torch.no_grad()
 def _read(file: Path, wanted: Mapping[str, Tensor]) -> None:
     with safe_open(file, framework="pt") as stored:
         for name, weight in wanted.items():
@@ -106,9 +105,9 @@ def _read(file: Path, wanted: Mapping[str, Tensor]) -> None:
 def _local_rows(weight: Tensor) -> tuple[Tensor, int]:
     """This worker's rows, and the number of the first: workers hold equally many, the last ones fewer or none."""
     if not isinstance(weight, DTensor):
-        return weight, 0
+        return weight.detach(), 0
     per_worker = -(-weight.shape[0] // weight.device_mesh.size())
-    return weight.to_local(), weight.device_mesh.get_local_rank() * per_worker
+    return weight.detach().to_local(), weight.device_mesh.get_local_rank() * per_worker
 
 
 def weight_files(folder: Path) -> dict[str, Path]:

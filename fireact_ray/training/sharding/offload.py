@@ -27,8 +27,9 @@ class RestingAdamW(torch.optim.AdamW):
     FSDP2's own CPUOffloadPolicy would move the weights as well, at every pass, those of a frozen base included.
     """
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    param_groups: list[dict[str, Any]]
+
+    def step(self, closure: Callable[[], float] | None = None) -> None:
         groups = self.param_groups
         try:
             for group in groups:
