@@ -129,9 +129,11 @@ def test_gradients_that_are_no_numbers_end_the_training(seen):
     )
 
 
-def test_nothing_is_printed_of_deepspeed(runs):
+def test_of_deepspeeds_words_only_its_warnings_are_printed(runs):
     printed = (runs / "printed").read_text()
-    assert not [line for line in printed.splitlines() if "deepspeed" in line.lower() or "accelerator" in line]
+    assert [line for line in printed.splitlines() if "deepspeed" in line.lower() or "accelerator" in line] == [
+        "[Rank 0] [deepspeed] OVERFLOW! Skipping step. Gradients are non-finite, weights were not updated."
+    ]
     assert "FutureWarning: `torch.distributed" not in printed
 
 
