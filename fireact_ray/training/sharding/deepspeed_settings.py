@@ -16,6 +16,7 @@ from fireact_ray.training.config import TrainConfig
 def import_deepspeed(device: torch.device) -> None:
     """Import DeepSpeed for `device`. Nothing is compiled; of its own messages the warnings stay, in our log."""
     os.environ.setdefault("DS_ACCELERATOR", device.type)  # else it looks for itself, and warns of a CPU
+    os.environ.setdefault("LOCAL_RANK", str(device.index or 0))  # torchrun and Ray Train say it anyway
     import deepspeed.ops
 
     # Of its own kernels none is used: torch has AdamW, torch.distributed exchanges. Left alone it would compile one

@@ -107,12 +107,13 @@ class Zero3(Sharded):
     def save(self, folder: Path) -> tuple[str, ...]:
         # DeepSpeed's own checkpoints hold pickled objects and want one folder for all workers.
         name = f"zero3-{self._here.rank:05d}-of-{self._here.world_size:05d}.pt"
-        groups = []
-        for names, weights in self._groups():
+        saved: dict[str, Any] = {kind: {} for kind in ("weights", *_MOMENTS)}
+        for parts, weights in self._groups():
             state = self.optimizer.state[weights]
-            moments = {moment: state[moment] for moment in _MOMENTS}
-            groups.append({"names": names, "weights": weights.detach(), "step": state["step"], **moments})
-        torch.save(groups, folder / name)
+            saved["step"] = state["step"]  # in all groups the same
+            for kind, vector in {"weights": weights.detach(), **{each: state[each] for each in _MOMENTS}}.items():
+                saved[kind].update(zip(parts, vector.split(list(parts.values())), strict=True))
+        torch.save(saved, folder / name)
         return (name,)
 
     def load(self, folder: Path) -> None:
@@ -126,16 +127,16 @@ class Zero3(Sharded):
             )
         file = folder / f"zero3-{here.rank:05d}-of-{here.world_size:05d}.pt"
         saved = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        here_now = [(names, weights.numel()) for names, weights in self._groups()]
-        if [(group["names"], group["weights"].numel()) for group in saved] != here_now:
-            raise TrainingError(f"{file}: its weights are not those of this model.")
+        sizes = {name: size for parts, _ in self._groups() for name, size in parts.items()}
+        if odd := sorted(dict(sizes.items() ^ {name: part.numel() for name, part in saved["weights"].items()}.items())):
+            raise TrainingError(f"The checkpoint's weights are not those of this model; they differ in {odd[:5]}.")
         on_device = self.optimizer.defaults["fused"]
-        for i, (group, (_, weights)) in enumerate(zip(saved, self._groups(), strict=True)):
-            weights.data.copy_(group["weights"])
+        for i, (parts, weights) in enumerate(self._groups()):
+            weights.data.copy_(torch.cat([saved["weights"][name] for name in parts]))
             self._zero.fp16_partitioned_groups_flat[i].data.copy_(weights.data)  # what is gathered; in fp32 the same
-            state = {moment: group[moment].to(weights.device, copy=True) for moment in _MOMENTS}
-            step = group["step"].to(weights.device if on_device else "cpu", copy=True)
-            self.optimizer.state[weights] = {"step": step, **state}
+            moments = {each: torch.cat([saved[each][name] for name in parts]).to(weights.device) for each in _MOMENTS}
+            step = saved["step"].to(weights.device if on_device else "cpu", copy=True)
+            self.optimizer.state[weights] = {"step": step, **moments}
 
     def trained_weights(self) -> dict[str, Tensor] | None:
         from deepspeed.utils import safe_get_full_fp32_param
@@ -147,10 +148,10 @@ class Zero3(Sharded):
                 whole[name] = weight.cpu()
         return whole if self._here.rank == 0 else None
 
-    def _groups(self) -> Iterator[tuple[list[str], Tensor]]:
-        """What AdamW holds: parts of several parameters behind one another in one vector, and their names."""
+    def _groups(self) -> Iterator[tuple[dict[str, int], Tensor]]:
+        """The vectors that AdamW works on, of this worker's parts behind one another; with their names and lengths."""
         for parameters, weights in zip(self._zero.fp16_groups, self._zero.fp32_partitioned_groups_flat, strict=True):
-            yield [self._names[p] for p in parameters], weights
+            yield {self._names[p]: p.ds_tensor.ds_numel for p in parameters}, weights
 
 
 @contextmanager

@@ -149,7 +149,6 @@ class Runs:
 
 
 def work(rank: int, port: int, what: str) -> None:
-    os.environ["LOCAL_RANK"] = str(rank)  # as torchrun and Ray Train have it
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     base, data, out = sys.argv[1:]
     runs = Runs(rank, base, Path(data), Path(out))
