@@ -82,8 +82,10 @@ def plan_memory(shape: ModelShape, config: TrainSettings, layout: Layout, load: 
         "exchange": _exchange(shape, trained, layout),
     }
     in_host = 0
-    if layout.sharding == "zero3" and layout.on_gpu:
-        states, in_host = _of_zero3(states, trained // layout.shards, layout.bf16, config.offload_optimizer)
+    gathered = 2 if layout.on_gpu and layout.bf16 else 4  # bytes of a weight, by ZeRO-3
+    if layout.sharding == "zero3":
+        offloaded = config.offload_optimizer and layout.on_gpu
+        states, in_host = _of_zero3(states, trained // layout.shards, gathered, offloaded)
     moving = _moving(shape, config, layout, load, copied=layout.bf16 and held == 4 and layout.shards == 1)
     tensors = sum(states.values()) + sum(moving.values())
     wasted = round(_FRAGMENTED * tensors)
@@ -132,14 +134,14 @@ def _exchange(shape: ModelShape, trained: int, layout: Layout) -> int:
     return 2 * (3 * shape.layer_matrices + 2 * shape.embedding)
 
 
-def _of_zero3(states: dict[str, int], trained: int, bf16: bool, offloaded: bool) -> tuple[dict[str, int], int]:
-    """`states` as DeepSpeed keeps them on a GPU, and bytes in host memory. `trained`: parameters in a worker's part."""
-    parts = 2 * trained if bf16 else 0  # what is gathered, beside the fp32 that AdamW works on
+def _of_zero3(states: dict[str, int], trained: int, gathered: int, offloaded: bool) -> tuple[dict[str, int], int]:
+    """`states` as DeepSpeed keeps them, and bytes in host memory. `trained`: parameters in a worker's part."""
+    # What is gathered lies beside the fp32 that AdamW works on, even where it is fp32 itself.
+    weights = states["weights"] + gathered * trained
     if not offloaded:
-        return {**states, "weights": states["weights"] + parts}, 0
-    kept = states["weights"] + (parts or 4 * trained) - 4 * trained
+        return {**states, "weights": weights}, 0
     # fp32 weights, gradients twice (as they come, and as AdamW takes them), moments
-    return {**states, "weights": kept, "gradients": 0, "optimizer": 0}, (4 + 8 + 8) * trained
+    return {**states, "weights": weights - 4 * trained, "gradients": 0, "optimizer": 0}, (4 + 8 + 8) * trained
 
 
 def _of_deepspeed(shape: ModelShape, trained: int, gathered: int) -> int:

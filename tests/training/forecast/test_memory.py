@@ -152,6 +152,8 @@ def test_zero3_has_bf16_parts_beside_the_fp32_ones_and_deepspeeds_buffers():
     host = plan_memory(shape, resting, Layout(workers=8, sharding="zero3"), Load(1, 2048))
     assert (host.weights, host.gradients, host.optimizer) == (2 * n // 8, 0, 0)
     assert host.host - plan.host == 8 * 20 * (n // 8)
+    on_cpu = plan_memory(shape, FULL, Layout(workers=8, on_gpu=False, bf16=False, sharding="zero3"), Load(1, 2048))
+    assert on_cpu.weights == 8 * n // 8
 
 
 def test_on_a_cpu_everything_is_in_the_hosts_memory_and_in_fp32():
