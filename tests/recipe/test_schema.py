@@ -73,6 +73,11 @@ def test_an_open_network_is_served_with_a_key_only():
         load_recipe("demo", ["serve.host=0.0.0.0"])
 
 
+def test_sharding_is_for_several_workers():
+    with pytest.raises(InputError, match="sharding fsdp2 spreads a model over several workers, and workers is 1"):
+        load_recipe("demo", ["train.sharding=fsdp2", "train.workers=1"])
+
+
 def test_a_task_that_reads_files_needs_its_path():
     with pytest.raises(RecipeError, match=r"task\.path: the task 'mmlu' reads a file or folder"):
         load_recipe("demo", ["task.name=mmlu"])

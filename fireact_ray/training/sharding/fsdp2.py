@@ -13,12 +13,12 @@ import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
 from torch.distributed.checkpoint import CheckpointException, HuggingFaceStorageReader, HuggingFaceStorageWriter
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from fireact_ray.core.errors import TrainingError
+from fireact_ray.core.errors import InputError, TrainingError
 from fireact_ray.training.base import find_base
 from fireact_ray.training.batching import Batch
 from fireact_ray.training.config import TrainConfig
@@ -33,8 +33,12 @@ _FILE_BYTES = 1 << 30  # of a checkpoint's file: a worker holds two copies of it
 
 
 def open_fsdp2(config: TrainConfig, here: Here, precision: Precision) -> Fsdp2:
+    """Raises InputError where there is one worker only, and for an incomplete base; TrainingError as `prepare`."""
     if here.world_size == 1:
-        raise TrainingError("sharding fsdp2 is for several workers, and this is one alone. Give it more, or use ddp.")
+        raise InputError(
+            "train.sharding fsdp2 spreads a model over several workers; there is one. "
+            "Set train.workers to 2 or more, or train.sharding to ddp."
+        )
     torch.manual_seed(config.seed)  # LoRA starts at random
     folder, on_gpu = find_base(config.base_model), here.device.type == "cuda"
     frozen_bf16 = precision.bf16 and config.tuning == "lora" and on_gpu
@@ -45,7 +49,8 @@ def open_fsdp2(config: TrainConfig, here: Here, precision: Precision) -> Fsdp2:
     policy = (
         MixedPrecisionPolicy(torch.bfloat16, torch.float32) if precision.bf16 and on_gpu else MixedPrecisionPolicy()
     )
-    sharded = Fsdp2(prepared, config, here, policy)
+    mesh = init_device_mesh(here.device.type, (here.world_size,))
+    sharded = Fsdp2(prepared, config, here, mesh, policy)
     fill(modules, folder, here.device)
     return sharded
 
@@ -53,11 +58,12 @@ def open_fsdp2(config: TrainConfig, here: Here, precision: Precision) -> Fsdp2:
 class Fsdp2(Sharded):
     """`prepared`: weights on the meta device are real before the first pass, by `loading.fill`."""
 
-    def __init__(self, prepared: Prepared, config: TrainConfig, here: Here, policy: MixedPrecisionPolicy) -> None:
+    def __init__(
+        self, prepared: Prepared, config: TrainConfig, here: Here, mesh: DeviceMesh, policy: MixedPrecisionPolicy
+    ) -> None:
         self.prepared = prepared
         self._here = here
         self._compute_loss = TrainedTokenLoss(prepared.model).train()
-        mesh = init_device_mesh(here.device.type, (here.world_size,))
         for layer in _layers(prepared.model):
             fully_shard(layer, mesh=mesh, mp_policy=policy)
         fully_shard(self._compute_loss, mesh=mesh, mp_policy=policy)  # both ends of the model
@@ -108,8 +114,11 @@ class Fsdp2(Sharded):
         return whole if self._here.rank == 0 else None
 
     def _state(self) -> dict[str, Tensor]:
-        """What is trained and the optimizer's state, in slices. In safetensors files, not in those that DCP writes
-        else: reading them means unpickling, which runs whatever a file says."""
+        """What is trained and the optimizer's state, in this worker's slices.
+
+        They go into safetensors files. What DCP writes otherwise has an index that is read by unpickling, which runs
+        whatever such a file says; checksums find damage, not malice.
+        """
         state: dict[str, Tensor] = {name: weight.detach() for name, weight in self._trained.items()}
         for name, weight in self._trained.items():
             for key, value in self.optimizer.state[weight].items():
@@ -117,7 +126,7 @@ class Fsdp2(Sharded):
         return state
 
     def _begin_optimizer(self) -> None:
-        """Give it a state to load into, by a step that changes nothing."""
+        """Make the state that is loaded into, by a step that changes nothing."""
         for group in self.optimizer.param_groups:
             group["lr"] = 0.0
         for weight in self._trained.values():

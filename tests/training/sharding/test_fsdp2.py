@@ -157,7 +157,9 @@ def test_a_checkpoint_of_another_model_is_refused(done):
 
 
 def test_one_worker_alone_is_refused(done):
-    assert done["one alone"]["error"].startswith("sharding fsdp2 is for several workers, and this is one alone.")
+    assert done["one alone"]["error"].startswith(
+        "train.sharding fsdp2 spreads a model over several workers; there is one"
+    )
 
 
 def test_the_model_is_written_as_that_of_one_process(place, alone, done):
