@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from fireact_ray.core.errors import TrainingError
+from fireact_ray.core.errors import InputError
 from fireact_ray.training.loop import train
 
 pytestmark = pytest.mark.torch
@@ -138,8 +138,9 @@ def test_of_deepspeeds_words_only_its_warnings_are_printed(runs):
 
 
 def test_one_worker_alone_is_refused(config, data, tmp_path: Path):
-    with pytest.raises(TrainingError) as refusal:
+    with pytest.raises(InputError) as refusal:
         train(config.changed(sharding="zero3"), data, tmp_path / "model")
     assert str(refusal.value) == (
-        "sharding zero3 is for several workers, and this is one alone. Give it more, or use ddp."
+        "train.sharding zero3 spreads a model over several workers; there is one. "
+        "Set train.workers to 2 or more, or train.sharding to ddp."
     )
