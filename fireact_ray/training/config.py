@@ -82,13 +82,6 @@ class TrainSettings(Section):
             raise ValueError("'qlora' is not built yet; known: lora, full")
         return tuning
 
-    @field_validator("sharding")
-    @classmethod
-    def _sharding_is_built(cls, sharding: str) -> str:
-        if sharding == "zero3":
-            raise ValueError("'zero3' is not built yet; known: ddp, fsdp2")
-        return sharding
-
     @model_validator(mode="after")
     def _packs_fit(self) -> TrainSettings:
         if self.pack_tokens is not None and self.pack_tokens > self.micro_batch_tokens:

@@ -155,8 +155,15 @@ def test_training_goes_on_from_the_checkpoint_before_a_torn_one_to_the_weights_o
     assert max(float((resumed[key] - uninterrupted[key]).abs().max()) for key in uninterrupted) < 1e-5
 
 
-def test_two_workers_share_one_model_and_go_on_when_one_of_them_is_killed(trained, tmp_path):
-    settings = {"workers": 2, "sharding": "fsdp2", "tuning": "lora", "lora": LoraConfig(dropout=0.0)}
+@pytest.mark.parametrize(
+    ("sharding", "parts"),
+    [
+        ("fsdp2", [f"shard-0000{worker}-model-00001-of-00001.safetensors" for worker in (1, 2)]),
+        ("zero3", [f"zero3-0000{worker}-of-00002.pt" for worker in (0, 1)]),
+    ],
+)
+def test_two_workers_share_one_model_and_go_on_when_one_of_them_is_killed(trained, tmp_path, sharding, parts):
+    settings = {"workers": 2, "sharding": sharding, "tuning": "lora", "lora": LoraConfig(dropout=0.0)}
     section = trained.train.model_copy(update={**settings, "checkpoint_every_steps": 2, "threads_per_worker": 1})
     recipe = trained.model_copy(update={"output_dir": str(tmp_path), "train": section})
     run = Path(recipe.run_dir)
@@ -177,7 +184,7 @@ def test_two_workers_share_one_model_and_go_on_when_one_of_them_is_killed(traine
     assert log[-1] == json.loads((run / "model" / "fireact.json").read_text())["steps"]
     newest = run / "checkpoints" / reported(recipe)[-1]
     files = json.loads((newest / "checkpoint.json").read_text())["files"]
-    assert sorted(files) == [f"shard-0000{worker}-model-00001-of-00001.safetensors" for worker in (1, 2)]
+    assert sorted(files) == parts
     assert all((newest / name).is_file() for name in files)
     assert load_trained(run / "model").tuning == "lora"
     train_here(train_config(recipe).changed(sharding="ddp"), run / "dataset", tmp_path / "alone")

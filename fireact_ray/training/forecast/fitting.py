@@ -42,16 +42,15 @@ class Training:
 
 
 def memory_on(training: Training, gpu: Gpu) -> MemoryPlan:
-    layout = Layout(training.workers, bf16=gpu.has_bf16(training.config.precision))
+    layout = Layout(training.workers, bf16=gpu.has_bf16(training.config.precision), sharding=training.config.sharding)
     return plan_memory(training.shape, training.config, layout, training.load)
 
 
 def memory_on_cpu(training: Training) -> MemoryPlan:
     """In fp32, which takes more, as nobody knows yet what the CPU's clock will say for bf16."""
-    bf16 = training.config.precision == "bf16"
-    return plan_memory(
-        training.shape, training.config, Layout(training.workers, on_gpu=False, bf16=bf16), training.load
-    )
+    config = training.config
+    layout = Layout(training.workers, on_gpu=False, bf16=config.precision == "bf16", sharding=config.sharding)
+    return plan_memory(training.shape, config, layout, training.load)
 
 
 def fits(training: Training, gpu: Gpu) -> bool:

@@ -80,12 +80,17 @@ def plan_memory(shape: ModelShape, config: TrainSettings, layout: Layout, load: 
         "optimizer": 8 * trained // layout.shards,
         "exchange": _exchange(shape, trained, layout),
     }
+    in_host = 0
+    gathered = 2 if layout.on_gpu and layout.bf16 else 4  # bytes of a weight, by ZeRO-3
+    if layout.sharding == "zero3":
+        offloaded = config.offload_optimizer and layout.on_gpu
+        states, in_host = _of_zero3(states, trained // layout.shards, gathered, offloaded)
     moving = _moving(shape, config, layout, load, copied=layout.bf16 and held == 4 and layout.shards == 1)
     tensors = sum(states.values()) + sum(moving.values())
     wasted = round(_FRAGMENTED * tensors)
     per_host = -(-layout.workers // layout.hosts)
     if layout.on_gpu:  # a worker loads its part of the base before it moves it; saving copies no more than that
-        host = per_host * (held * shape.parameters // layout.shards + _PROCESS_GPU)
+        host = per_host * (held * shape.parameters // layout.shards + in_host + _PROCESS_GPU)
         return MemoryPlan(**states, **moving, overhead=_CUDA + wasted, host=host)
     return MemoryPlan(**states, **moving, overhead=wasted, host=per_host * (tensors + wasted + _PROCESS_CPU))
 
@@ -122,5 +127,27 @@ def _exchange(shape: ModelShape, trained: int, layout: Layout) -> int:
         return 0
     if layout.sharding == "ddp":
         return 4 * trained
+    if layout.sharding == "zero3":
+        return _of_deepspeed(shape, trained, 2 if layout.on_gpu and layout.bf16 else 4)
     # Gathered in bf16: the layer at work, the next one, both ends of the model; and a layer's gradients on their way.
     return 2 * (3 * shape.layer_matrices + 2 * shape.embedding)
+
+
+def _of_zero3(states: dict[str, int], trained: int, gathered: int, offloaded: bool) -> tuple[dict[str, int], int]:
+    """`states` as DeepSpeed keeps them, and bytes in host memory. `trained`: parameters in a worker's part."""
+    # What is gathered lies beside the fp32 that AdamW works on, even where it is fp32 itself.
+    weights = states["weights"] + gathered * trained
+    if not offloaded:
+        return {**states, "weights": weights}, 0
+    # fp32 weights, gradients twice (as they come, and as AdamW takes them), moments
+    return {**states, "weights": weights - 4 * trained, "gradients": 0, "optimizer": 0}, (4 + 8 + 8) * trained
+
+
+def _of_deepspeed(shape: ModelShape, trained: int, gathered: int) -> int:
+    """Its buffers by training.sharding.deepspeed_settings. `gathered`: bytes of a gathered weight."""
+    square, largest = shape.hidden**2, max(linear.parameters for linear in shape.linears.values())
+    # As many as may be there before it stops fetching ahead, and a matrix that it began with; what is fetched together
+    # comes as one piece, which is then copied.
+    weights = max(shape.embedding, largest) + 2 * square + largest + (square + largest)
+    gradients = 2 * min(square, trained)  # a bucket, and the same in the order of the workers
+    return gathered * weights + 4 * gradients

@@ -16,6 +16,10 @@ def open_sharded(config: TrainConfig, here: Here, precision: Precision) -> Shard
         from fireact_ray.training.sharding.fsdp2 import open_fsdp2
 
         return open_fsdp2(config, here, precision)
+    if config.sharding == "zero3":
+        from fireact_ray.training.sharding.zero3 import open_zero3
+
+        return open_zero3(config, here, precision)
     from fireact_ray.training.sharding.ddp import open_ddp
 
     return open_ddp(config, here, precision)

@@ -50,9 +50,9 @@ def prepare_empty(base: Any, config: TrainConfig) -> Prepared:
     weights = list(base.parameters())
     # PEFT puts adapters beside their layer's weights, and on the meta device they would lose their values. Of a number
     # that is repeated a weight's size is seen on the CPU, and takes no memory there.
-    _replace(weights, lambda weight: torch.zeros((), dtype=weight.dtype).expand(weight.shape))
+    replace(weights, lambda weight: torch.zeros((), dtype=weight.dtype).expand(weight.shape))
     prepared = prepare(base, config)
-    _replace(weights, lambda weight: torch.empty(weight.shape, dtype=weight.dtype, device="meta"))
+    replace(weights, lambda weight: torch.empty(weight.shape, dtype=weight.dtype, device="meta"))
     return prepared
 
 
@@ -66,7 +66,7 @@ def fill(modules: Mapping[str, nn.Module], folder: Path, device: torch.device) -
     for module_name, module in modules.items():
         for name, weight in module.named_parameters(recurse=False):
             names.setdefault(weight, []).append(f"{module_name}.{name}")
-    files = _files(folder)
+    files = weight_files(folder)
     wanted = {next((name for name in known if name in files), known[0]): weight for weight, known in names.items()}
     if missing := sorted(wanted.keys() - files.keys()):
         raise InputError(
@@ -77,12 +77,12 @@ def fill(modules: Mapping[str, nn.Module], folder: Path, device: torch.device) -
         log.warning(
             "%s: %d tensors belong to nothing in the model and are left out: %s", folder, len(unread), unread[:5]
         )
-    _replace(wanted.values(), lambda weight: torch.empty_like(weight, device=device))
+    replace(wanted.values(), lambda weight: torch.empty_like(weight, device=device))
     for file in sorted(set(files.values())):
         _read(file, {name: weight for name, weight in wanted.items() if files[name] == file})
 
 
-def _replace(weights: Iterable[nn.Parameter], make: Callable[[Tensor], Tensor]) -> None:
+def replace(weights: Iterable[nn.Parameter], make: Callable[[Tensor], Tensor]) -> None:
     """In place, as others hold them: the modules that share one, and what sharded it."""
     for weight in weights:
         torch.utils.swap_tensors(weight, nn.Parameter(make(weight), weight.requires_grad))
@@ -110,7 +110,7 @@ def _local_rows(weight: Tensor) -> tuple[Tensor, int]:
     return weight.detach().to_local(), weight.device_mesh.get_local_rank() * per_worker
 
 
-def _files(folder: Path) -> dict[str, Path]:
+def weight_files(folder: Path) -> dict[str, Path]:
     """Of each tensor the file that holds it; files that the index does not name are another copy of the model."""
     single, index = folder / SAFE_WEIGHTS_NAME, folder / SAFE_WEIGHTS_INDEX_NAME
     if not single.is_file() and not index.is_file():

@@ -147,6 +147,21 @@ def test_shards_divide_the_states_and_gather_layers_instead_of_copying_weights()
     assert 0 < shard.exchange < whole.exchange // 20
 
 
+def test_zero3_has_bf16_parts_beside_the_fp32_ones_and_deepspeeds_buffers():
+    shape = ModelShape.from_config(LLAMA_2_7B)
+    n, square, matrix, embedding = 6_738_415_616, 4096 * 4096, 4096 * 11008, 32000 * 4096
+    plan = plan_memory(shape, FULL, Layout(workers=8, sharding="zero3"), Load(1, 2048))
+    assert (plan.weights, plan.gradients, plan.optimizer) == (6 * n // 8, 4 * n // 8, 8 * n // 8)
+    assert plan.exchange == 2 * (embedding + 3 * square + 2 * matrix) + 4 * 2 * square
+    assert plan.copies == 0
+    resting = FULL.changed(offload_optimizer=True)
+    host = plan_memory(shape, resting, Layout(workers=8, sharding="zero3"), Load(1, 2048))
+    assert (host.weights, host.gradients, host.optimizer) == (2 * n // 8, 0, 0)
+    assert host.host - plan.host == 8 * 20 * (n // 8)
+    on_cpu = plan_memory(shape, FULL, Layout(workers=8, on_gpu=False, bf16=False, sharding="zero3"), Load(1, 2048))
+    assert on_cpu.weights == 8 * n // 8
+
+
 def test_on_a_cpu_everything_is_in_the_hosts_memory_and_in_fp32():
     shape = ModelShape.from_config(QWEN2_1_5B)
     plan = plan_memory(shape, LORA, Layout(workers=2, on_gpu=False, bf16=False), Load(1, 512))
