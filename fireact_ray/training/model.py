@@ -29,8 +29,11 @@ class Prepared:
     total_parameters: int
 
 
-def load_base(base_model: str | Path, dtype: torch.dtype = torch.float32) -> Any:
-    """The causal language model of a folder or hub id, on the CPU. Raises InputError as `find_base` does."""
+def load_base(base_model: str | Path, dtype: torch.dtype = torch.float32, **how: Any) -> Any:
+    """The causal language model of a folder or hub id, on the CPU unless `how`, which transformers is told, says more.
+
+    Raises InputError as `find_base` does.
+    """
     folder = find_base(base_model)
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
@@ -40,6 +43,7 @@ def load_base(base_model: str | Path, dtype: torch.dtype = torch.float32) -> Any
             trust_remote_code=False,
             local_files_only=True,
             output_loading_info=True,
+            **how,
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} cannot be loaded as a causal language model: {error}") from error
@@ -49,8 +53,9 @@ def load_base(base_model: str | Path, dtype: torch.dtype = torch.float32) -> Any
 
 
 def prepare(model: Any, config: TrainConfig) -> Prepared:
-    """Attach LoRA, or unfreeze everything. Raises TrainingError when a target module does not exist."""
-    if config.tuning == "lora":
+    """Attach LoRA, or unfreeze everything. Raises TrainingError for a target module that does not exist or is the
+    embedding, too."""
+    if config.adapts:
         model = peft.get_peft_model(model, _lora(model, config))
         for module in model.modules():
             if isinstance(module, BaseTunerLayer):
@@ -59,7 +64,7 @@ def prepare(model: Any, config: TrainConfig) -> Prepared:
                 module.cast_input_dtype_enabled = False
     else:
         model.requires_grad_(True)
-    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    sizes = [(_count(p), p.requires_grad) for p in model.parameters()]
     trainable, total = sum(n for n, trained in sizes if trained), sum(n for n, _ in sizes)
     log.info(
         "%s: %d of %d parameters are trained (%.2f%%)",
@@ -71,13 +76,25 @@ def prepare(model: Any, config: TrainConfig) -> Prepared:
     return Prepared(model, trainable, total)
 
 
-def _lora(model: nn.Module, config: TrainConfig) -> peft.LoraConfig:
+def _count(parameter: nn.Parameter) -> int:
+    """Numbers in it. A quantised one holds several in each of its own."""
+    state = getattr(parameter, "quant_state", None)
+    return parameter.numel() if state is None else int(state.shape.numel())
+
+
+def _lora(model: Any, config: TrainConfig) -> peft.LoraConfig:
     targets = config.lora.target_modules
     names = [name for name, _ in model.named_modules()]
     # PEFT itself only complains when none of them exists.
     if absent := [t for t in targets or () if not any(f".{name}".endswith(f".{t}") for name in names)]:
         linear = {name.split(".")[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
         raise TrainingError(f"No module {absent} in this model. Its linear ones: {', '.join(sorted(linear))}.")
+    shared = {id(module.weight) for module in (model.get_input_embeddings(), model.get_output_embeddings())}
+    if len(shared) == 1 and (tied := [t for t in targets or () if t.split(".")[-1] in ("lm_head", "embed_tokens")]):
+        raise TrainingError(
+            f"{', '.join(tied)}: embedding and head share their weights in this model, and an adapter of one could not "
+            "be merged without changing the other. Leave it out of lora.target_modules."
+        )
     return peft.LoraConfig(
         task_type=peft.TaskType.CAUSAL_LM,
         r=config.lora.rank,

@@ -57,8 +57,8 @@ def fits(training: Training, gpu: Gpu) -> bool:
 
 def smallest_change(training: Training, gpu: Gpu) -> dict[str, Any] | None:
     """The recipe's settings that differ, by their keys, such as {"train.micro_batch_tokens": 4096}; None where no
-    change of this list helps. Smaller micro-batches change no result; then LoRA; then shorter rows, of which fewer are
-    left."""
+    change of this list helps. Smaller micro-batches change no result; then LoRA; then a base in four bits; then shorter
+    rows, of which fewer are left."""
     for names, other in _changes(training):
         if fits(other, gpu):
             return names
@@ -73,6 +73,8 @@ def _changes(training: Training) -> Iterator[tuple[dict[str, Any], Training]]:
     tunings: list[dict[str, Any]] = [{}]
     if training.config.tuning == "full":
         tunings.append({"tuning": "lora"})
+    if training.config.tuning != "qlora" and training.config.sharding == "ddp":
+        tunings.append({"tuning": "qlora"})
     for tuning in tunings:
         names = {f"train.{name}": value for name, value in tuning.items()}
         yield names, training.changed(**tuning)
