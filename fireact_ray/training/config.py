@@ -23,6 +23,7 @@ from fireact_ray.core.settings import Section, Share
 from fireact_ray.core.utils.problems import problems_of
 
 _LORA = "lora_"
+ADAPTED = ("lora", "qlora")  # tunings that train an adapter, and no weight of the base
 # What changes none of the steps that are taken: free to change between a run and its continuation, and no input of it.
 FREE = ("micro_batch_tokens", "pack_tokens", "checkpoint_every_steps", "log_every_steps")
 # Shaping settings that came later: where they are at their default, nothing says so that an earlier version began.
@@ -46,10 +47,10 @@ class TrainSettings(Section):
     `micro_batch_tokens`: at most so many tokens, padding included, in one forward pass of one worker. `pack_tokens`:
     examples stand behind one another in lines of so many tokens, and see nothing of each other; null: one a line,
     padded, which is faster on a CPU. It changes no step. `precision` auto: what this hardware does fast
-    (training.precision). `checkpoint_every_steps` 0: none on the way.
+    (training.precision). `checkpoint_every_steps` 0: none on the way. `tuning` qlora: as lora, on a base in four bits.
     """
 
-    tuning: Literal["lora", "full"] = "lora"
+    tuning: Literal["lora", "qlora", "full"] = "lora"
     sharding: Literal["ddp", "fsdp2", "zero3"] = "ddp"
     lora: LoraConfig = LoraConfig()
     epochs: PositiveInt = 3
@@ -63,13 +64,6 @@ class TrainSettings(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpoint_every_steps: NonNegativeInt = 100
 
-    @field_validator("tuning", mode="before")
-    @classmethod
-    def _is_built(cls, tuning: Any) -> Any:
-        if tuning == "qlora":
-            raise ValueError("'qlora' is not built yet; known: lora, full")
-        return tuning
-
     @field_validator("sharding")
     @classmethod
     def _sharding_is_built(cls, sharding: str) -> str:
@@ -78,10 +72,24 @@ class TrainSettings(Section):
         return sharding
 
     @model_validator(mode="after")
+    def _four_bits_are_whole(self) -> TrainSettings:
+        if self.tuning == "qlora" and self.sharding != "ddp":
+            raise ValueError(
+                f"tuning qlora holds its base in four bits, which {self.sharding} does not shard; set sharding ddp, or "
+                "tuning lora"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _packs_fit(self) -> TrainSettings:
         if self.pack_tokens is not None and self.pack_tokens > self.micro_batch_tokens:
             raise ValueError(f"pack_tokens may be at most micro_batch_tokens ({self.micro_batch_tokens})")
         return self
+
+    @property
+    def adapts(self) -> bool:
+        """Whether an adapter is trained and its base is frozen."""
+        return self.tuning in ADAPTED
 
 
 class TrainConfig(TrainSettings):

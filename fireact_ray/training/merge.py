@@ -7,19 +7,17 @@ import logging
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import safe_open
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.artifacts import MODEL_CARD, read_model_card
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.training.artifacts import SHARD_SIZE, copy_tokenizer, load_trained
+from fireact_ray.training.artifacts import SHARD_SIZE, copy_tokenizer, load_trained, merged
 from fireact_ray.training.base import find_base, weight_files
 from fireact_ray.training.files import whole_folder
-from fireact_ray.training.model_card import write_readme
+from fireact_ray.training.model_card import LOSS_CURVE, write_readme
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +26,16 @@ _STORED = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 def find_adapter(path: str | Path) -> Path:
-    """The model folder of a run, or `path` itself. Raises InputError where there is no adapter that was trained here."""
+    """The model folder of a run, or `path` itself. Raises InputError where no adapter of ours is there."""
     given = Path(path).expanduser()
     folder = next((each for each in (given, given / "model") if (each / MODEL_CARD).is_file()), None)
     if folder is None:
         raise InputError(f"{given}: neither a trained model nor a run with one (no {MODEL_CARD}). Name one of them.")
     tuning = read_model_card(Folder(str(folder))).get("tuning")
     if not (folder / "adapter_config.json").is_file():
-        raise InputError(f"{folder} holds whole weights (tuning {tuning}), so there is nothing to merge. Use it as it is.")
+        raise InputError(
+            f"{folder} holds whole weights (tuning {tuning}), so there is nothing to merge. Use it as it is."
+        )
     return folder
 
 
@@ -55,15 +55,15 @@ def merge_adapter(model: str | Path, out: str | Path, *, dtype: str | None = Non
     base = find_base(card["base_model"])
     held = stored_dtype(base) if dtype is None else DTYPES[dtype]
     trained = load_trained(folder, dtype=held)
-    merged = _merged(trained.model)
+    whole = merged(trained.model)
     log.info("merged %s into %s, %s", folder, base, str(held).removeprefix("torch."))
     with whole_folder(target) as temporary:
-        merged.save_pretrained(temporary, max_shard_size=SHARD_SIZE)
+        whole.save_pretrained(temporary, max_shard_size=SHARD_SIZE)
         copy_tokenizer(folder, temporary)
-        whole = {**card, "tuning": "merged", "merged_from": card["tuning"]}
-        (temporary / MODEL_CARD).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
-        if (folder / "loss.png").is_file():
-            shutil.copyfile(folder / "loss.png", temporary / "loss.png")
+        now = {**card, "tuning": "merged", "merged_from": card["tuning"]}
+        (temporary / MODEL_CARD).write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
+        if (folder / LOSS_CURVE).is_file():
+            shutil.copyfile(folder / LOSS_CURVE, temporary / LOSS_CURVE)
         write_readme(temporary)
     return target
 
@@ -80,19 +80,3 @@ def stored_dtype(folder: Path) -> torch.dtype:
     if most not in _STORED:
         raise InputError(f"{folder} is stored as {most}; an adapter is merged into {', '.join(_STORED)}. Set --dtype.")
     return _STORED[most]
-
-
-def _merged(model: Any) -> Any:
-    """The base model with the adapter in its weights. Each is added up in fp32 and rounded once."""
-    embedding = model.get_input_embeddings().weight
-    for name, layer in model.named_modules():
-        if not isinstance(layer, BaseTunerLayer):
-            continue
-        base = layer.get_base_layer()
-        if base.weight is embedding:
-            raise InputError(f"{name} shares its weights with the embedding, which a merge would change, too.")
-        held = base.weight.dtype
-        base.weight.data = base.weight.data.float()
-        layer.merge()
-        base.weight.data = base.weight.data.to(held)
-    return model.unload()

@@ -72,13 +72,14 @@ class MergeCheck:
         return "\n".join([head, *map(str, self.partings)])
 
 
-def check_merge(adapter: Path, merged: Path, dataset: Path, *, n_prompts: int = 8, max_new_tokens: int = 64) -> MergeCheck:
+def check_merge(
+    adapter: Path, merged: Path, dataset: Path, *, n_prompts: int = 8, max_new_tokens: int = 64
+) -> MergeCheck:
     """`adapter`, `merged`: model folders; prompts are the first rows of `dataset`, up to their first trained token.
 
     One model is in memory at a time, in fp32. Raises InputError where there is no dataset.
     """
-    if not (dataset / MANIFEST).is_file():
-        raise InputError(f"{dataset}: no dataset there to take prompts from. Name a run folder that has one.")
+    demand_prompts(dataset)
     prompts = first_prompts(load_dataset(dataset), n_prompts)
     unmerged = replies_of(load_trained(adapter).model, prompts, max_new_tokens)
     after = replies_of(load_trained(merged).model, prompts, max_new_tokens)
@@ -86,6 +87,12 @@ def check_merge(adapter: Path, merged: Path, dataset: Path, *, n_prompts: int = 
     pairs = enumerate(zip(unmerged, after, strict=True), start=1)
     partings = [parting for n, (one, other) in pairs if (parting := part(n, one, other, rounding))]
     return MergeCheck(len(prompts), sum(len(reply.ids) for reply in unmerged), tuple(partings))
+
+
+def demand_prompts(dataset: Path) -> None:
+    """Raises InputError where there is no dataset."""
+    if not (dataset / MANIFEST).is_file():
+        raise InputError(f"{dataset}: no dataset there to take prompts from. Name the folder of a run that has one.")
 
 
 def first_prompts(data: TokenDataset, n: int) -> list[list[int]]:

@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 
 from fireact_ray.core.paths import NANO
-from fireact_ray.core.storage.artifacts import MODEL_CARD, read_model_card
+from fireact_ray.core.storage.artifacts import read_model_card
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.utils.markdown import markdown_table, shown
+from fireact_ray.core.utils.markdown import UNKNOWN, markdown_table, shown
+from fireact_ray.training.config import ADAPTED
 
 README = "README.md"
 LOSS_CURVE = "loss.png"
@@ -85,20 +86,20 @@ def _training(card: Mapping[str, Any], *, has_curve: bool) -> str:
 def _evaluation(report: Mapping[str, Any] | None) -> str:
     if report is None:
         return "Not evaluated yet."
-    cells = [[name, _mark(report[key])] for key, name in (("em", "exact match, %"), ("f1", "F1, %"))]
+    cells = [[name, _mark(report[key])] for key, name in (("em", "EM % [95%]"), ("f1", "F1 % [95%]"))]
     cells += [["searches a question", shown(report["searches_per_question"], ".2f")]]
-    table = markdown_table(["", "mean [95 % interval]"], cells).rstrip()
+    table = markdown_table(["", "mean"], cells).rstrip()
     return f"{report['n_planned']} questions, {report['n_finished']} of them finished.\n\n{table}"
 
 
 def _mark(mark: Mapping[str, float] | None) -> str:
     if mark is None:
-        return "unknown"
-    return f"{100 * mark['mean']:.1f} [{100 * mark['low']:.1f}, {100 * mark['high']:.1f}]"
+        return UNKNOWN
+    return f"{mark['percent']:.1f} [{mark['low']:.1f}, {mark['high']:.1f}]"
 
 
 def _is_adapter(card: Mapping[str, Any]) -> bool:
-    return card["tuning"] in ("lora", "qlora")
+    return card["tuning"] in ADAPTED
 
 
 def _is_folder(base: str) -> bool:

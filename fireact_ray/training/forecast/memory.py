@@ -20,7 +20,7 @@ GIB = 1 << 30
 _CUDA = GIB  # CUDA's context and the libraries' work space
 _FRAGMENTED = 0.05  # of the tensors: what the allocator holds and cannot use
 _PROCESS_GPU, _PROCESS_CPU = 2 * GIB, GIB // 2  # Python, torch, CUDA's libraries, in host memory
-# Of QLoRA's base: four bits, one byte of scale for 64 of them, and four bytes for 256 scales; a matrix's sixteen values.
+# A weight of QLoRA's base: four bits, a byte of scale for 64 of them, four bytes for 256 scales; a matrix's 16 values.
 _NF4 = 0.5 + 1 / 64 + 4 / (256 * 64)
 _NF4_TABLE = 17 * 4
 
@@ -31,7 +31,8 @@ Sharding = Literal["ddp", "fsdp2", "zero3"]
 class Layout:
     """Where a training runs. `hosts`: machines that the workers are spread over evenly.
 
-    The loop knows ddp and no checkpointing. For the others the plan looks ahead; sharded ones are held against no trace.
+    The loop knows ddp and no checkpointing. For the others the plan looks ahead; sharded ones are held against no
+    trace.
     """
 
     workers: int = 1

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fireact_ray.training.batching import Batch
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.model import Prepared
+from fireact_ray.training.quantized import paged_adamw
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,14 @@ class Sharded(ABC):
         yield
 
 
-def make_optimizer(model: nn.Module, config: TrainConfig, *, fused: bool | None) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices only. `fused` None: torch's own choice."""
+def make_optimizer(
+    model: nn.Module, config: TrainConfig, *, fused: bool | None, paged: bool = False
+) -> torch.optim.Optimizer:
+    """AdamW with weight decay on matrices only. `fused` None: torch's own choice; `paged`: bitsandbytes' instead."""
     trained = [p for p in model.parameters() if p.requires_grad]
     decayed = {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay}
     others = {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0}  # norms and biases
     groups = [group for group in (decayed, others) if group["params"]]
+    if paged:
+        return paged_adamw(groups, config.learning_rate)
     return torch.optim.AdamW(groups, config.learning_rate, fused=fused)
