@@ -14,6 +14,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -66,19 +67,17 @@ class TrainSettings(Section):
 
     @field_validator("sharding")
     @classmethod
+    def _four_bits_are_whole(cls, sharding: str, info: ValidationInfo) -> str:
+        if info.data.get("tuning") == "qlora" and sharding != "ddp":
+            raise ValueError(f"the four-bit base of tuning qlora is not sharded by {sharding}; set ddp, or tuning lora")
+        return sharding
+
+    @field_validator("sharding")
+    @classmethod
     def _sharding_is_built(cls, sharding: str) -> str:
         if sharding != "ddp":
             raise ValueError(f"'{sharding}' is not built yet; known: ddp")
         return sharding
-
-    @model_validator(mode="after")
-    def _four_bits_are_whole(self) -> TrainSettings:
-        if self.tuning == "qlora" and self.sharding != "ddp":
-            raise ValueError(
-                f"tuning qlora holds its base in four bits, which {self.sharding} does not shard; set sharding ddp, or "
-                "tuning lora"
-            )
-        return self
 
     @model_validator(mode="after")
     def _packs_fit(self) -> TrainSettings:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,14 @@ _HOW = {
 
 
 def write_readme(folder: Path, report: Mapping[str, Any] | None = None) -> None:
-    """Write the card of a model folder. `report`: of its evaluation, as evaluations/<name>/report.json holds it."""
+    """Write the card of a model folder. `report`: of its evaluation, as evaluations/<name>/report.json holds it.
+
+    The curve that a run draws among its checkpoints is copied, so that the folder can be published as it is.
+    """
     card = read_model_card(Folder(str(folder)))
+    drawn = folder.parent / "checkpoints" / LOSS_CURVE
+    if drawn.is_file():
+        shutil.copyfile(drawn, folder / LOSS_CURVE)
     has_curve = (folder / LOSS_CURVE).is_file()
     Folder(str(folder)).write(README, model_card(card, report, has_curve=has_curve))
 

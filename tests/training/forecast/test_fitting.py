@@ -30,11 +30,15 @@ def test_the_largest_micro_batch_is_what_a_step_and_the_setting_allow():
     assert on_7b(micro_batch_tokens=2048).load.is_masked is False
 
 
-def test_smaller_micro_batches_come_before_lora_and_lora_before_shorter_rows():
+def test_smaller_micro_batches_come_before_lora_that_before_four_bits_and_those_before_shorter_rows():
     assert not fits(on_7b(), H100)
     assert smallest_change(on_7b(), H100) == {"train.micro_batch_tokens": 8192}
     assert smallest_change(on_7b(FULL), A100_40) == {"train.tuning": "lora", "train.micro_batch_tokens": 4096}
-    assert smallest_change(on_7b(), RTX_4090) == {"train.micro_batch_tokens": 1024, "convert.max_length": 1024}
+    assert smallest_change(on_7b(), RTX_4090) == {"train.tuning": "qlora", "train.micro_batch_tokens": 2048}
+    quantised = on_7b(tuning="qlora", max_length=4096)
+    assert smallest_change(quantised, RTX_4090) == {"train.micro_batch_tokens": 2048, "convert.max_length": 2048}
+    sharded = on_7b().changed(sharding="fsdp2")
+    assert smallest_change(sharded, RTX_4090) == {"train.micro_batch_tokens": 1024, "convert.max_length": 1024}
 
 
 @pytest.mark.parametrize("gpu", GPUS, ids=lambda gpu: gpu.name)
@@ -59,7 +63,11 @@ def test_34b_in_full_fits_on_no_gpu_and_says_what_does():
 def test_a_gpu_without_bf16_computes_in_fp32_and_holds_the_base_so():
     t4 = find_gpu("t4")
     assert memory_on(on_7b(), t4).weights > 1.9 * memory_on(on_7b(), H100).weights
-    assert smallest_change(on_7b(), t4) is None
+    assert smallest_change(on_7b(), t4) == {
+        "train.tuning": "qlora",
+        "train.micro_batch_tokens": 1024,
+        "convert.max_length": 1024,
+    }
 
 
 @pytest.mark.parametrize(

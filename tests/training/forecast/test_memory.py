@@ -121,6 +121,16 @@ def test_full_tuning_takes_16_bytes_a_parameter_and_lora_two():
     assert (lora.gradients, lora.optimizer) == (4 * adapters, 8 * adapters)
 
 
+def test_four_bits_take_a_quarter_of_lora_and_go_to_the_gpu_tensor_by_tensor():
+    shape = ModelShape.from_config(LLAMA_2_7B)
+    lora, qlora = (plan_memory(shape, LORA.changed(tuning=t), Layout(), Load(1, 2048)) for t in ("lora", "qlora"))
+    # 32 layers x (4 x 4096 x 4096 + 3 x 4096 x 11008) at 0.51587 bytes and 7 x 68 each; embedding, head, norms in bf16
+    assert qlora.weights == 3_340_746_752 + 32 * 7 * 68 + 2 * 262_410_240 + 4 * 4_194_304
+    assert (qlora.gradients, qlora.optimizer, qlora.activations) == (lora.gradients, lora.optimizer, lora.activations)
+    assert qlora.host == 2 * 32000 * 4096 + 2 * GIB
+    assert lora.host == 2 * 6_738_415_616 + 2 * GIB
+
+
 def test_more_workers_add_a_copy_of_the_gradients_and_load_the_base_once_each():
     shape = ModelShape.from_config(LLAMA_2_7B)
     one = plan_memory(shape, FULL, Layout(), Load(1, 2048))
