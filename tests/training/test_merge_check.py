@@ -31,7 +31,8 @@ def test_a_check_passes_where_all_that_parts_is_rounding_and_says_where():
     assert not MergeCheck(4, 40, (near, far)).passed
     assert str(MergeCheck(4, 40, (near, far))).splitlines() == [
         "check: 2 of 4 greedy replies are equal, 40 tokens",
-        "prompt 2: the replies part at token 5 (17 unmerged, 23 merged), whose logits are 0.01 apart; rounding (up to 0.05)",
+        "prompt 2: the replies part at token 5 (17 unmerged, 23 merged), whose logits are 0.01 apart; rounding "
+        "(up to 0.05)",
         "prompt 4: the replies part at token 1 (9 unmerged, 8 merged), whose logits are 1.5 apart; more than rounding "
         "(up to 0.05)",
     ]

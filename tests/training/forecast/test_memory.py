@@ -124,8 +124,8 @@ def test_full_tuning_takes_16_bytes_a_parameter_and_lora_two():
 def test_four_bits_take_a_quarter_of_lora_and_go_to_the_gpu_tensor_by_tensor():
     shape = ModelShape.from_config(LLAMA_2_7B)
     lora, qlora = (plan_memory(shape, LORA.changed(tuning=t), Layout(), Load(1, 2048)) for t in ("lora", "qlora"))
-    # 32 layers x (4 x 4096 x 4096 + 3 x 4096 x 11008) at 0.51587 bytes and 7 x 68 each; embedding, head, norms in bf16
-    assert qlora.weights == 3_340_746_752 + 32 * 7 * 68 + 2 * 262_410_240 + 4 * 4_194_304
+    matrices = 6_476_005_376 // 2 + 6_476_005_376 // 64 + 6_476_005_376 // 4096 + 32 * 7 * 68  # codes, scales, tables
+    assert qlora.weights == matrices + 2 * 262_410_240 + 4 * 4_194_304  # embedding, head and norms in bf16; adapters
     assert (qlora.gradients, qlora.optimizer, qlora.activations) == (lora.gradients, lora.optimizer, lora.activations)
     assert qlora.host == 2 * 32000 * 4096 + 2 * GIB
     assert lora.host == 2 * 6_738_415_616 + 2 * GIB
