@@ -32,6 +32,7 @@ def load_quantized(base_model: str | Path, device: torch.device, *, bf16: bool) 
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
+        bnb_4bit_quant_storage=dtype,  # sharding casts all weights of a layer to one dtype; these bits bear no cast
     )
     return load_base(base_model, dtype, quantization_config=four_bits, device_map={"": device})
 

@@ -25,8 +25,8 @@ def test_all_problems_are_named_at_once():
             {"base_model": "b", "tuning": "quora", "sharding": "fsdp3", "epochs": 0, "warmup_ratio": 1.0}
         )
     assert str(caught.value).splitlines() == [
-        "tuning: input should be 'lora', 'qlora' or 'full'; found 'quora'. Did you mean 'qlora'?",
-        "sharding: input should be 'ddp', 'fsdp2' or 'zero3'; found 'fsdp3'. Did you mean 'fsdp2'?",
+        "tuning: expected one of lora, qlora, full; found 'quora'. Did you mean 'qlora'?",
+        "sharding: expected one of ddp, fsdp2, zero3; found 'fsdp3'. Did you mean 'fsdp2'?",
         "epochs: input should be greater than 0; found 0.",
         "warmup_ratio: input should be less than 1; found 1.0.",
     ]

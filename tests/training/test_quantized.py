@@ -53,7 +53,7 @@ def wide_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def qlora(wide_base: Path, config: TrainConfig) -> TrainConfig:
-    changed = {"base_model": str(wide_base), "tuning": "qlora", "learning_rate": 1e-2, "lora_dropout": 0.0}
+    changed = {"base_model": str(wide_base), "tuning": "qlora", "learning_rate": 3e-3, "lora_dropout": 0.0}
     return config.changed(**changed)
 
 
@@ -61,7 +61,7 @@ def test_qlora_learns_as_lora_does_and_leaves_the_base_as_it_was(qlora, wide_bas
     on_disk = (wide_base / "model.safetensors").read_bytes()
     runs: dict[str, list[float]] = {"lora": [], "qlora": []}
     for tuning, losses in runs.items():
-        config = qlora.changed(tuning=tuning, epochs=4)
+        config = qlora.changed(tuning=tuning, epochs=5, micro_batch_tokens=256)
         result = train(config, dataset_dir, tmp_path / tuning, on_log=lambda entry, to=losses: to.append(entry["loss"]))
     assert max(abs(a - b) for a, b in zip(*runs.values(), strict=True)) <= 0.02
     assert runs["qlora"] != runs["lora"]
