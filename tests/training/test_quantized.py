@@ -119,7 +119,6 @@ def test_the_planned_weights_are_the_bytes_of_the_quantised_model(qlora, wide_ba
     shape = ModelShape.from_config(json.loads((wide_base / "config.json").read_text()))
     planned = plan_memory(shape, qlora, Layout(on_gpu=False, bf16=False), Load(1, 64))
     assert planned.weights == pytest.approx(real, rel=0.02)
-    assert planned.weights < 0.25 * plan_memory(shape, qlora.changed(tuning="full"), Layout(), Load(1, 64)).weights
 
 
 def test_a_base_that_is_stored_quantised_is_refused(wide_base: Path, tmp_path: Path):
