@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fireact_ray.core.errors import InputError, TrainingError
-from fireact_ray.training.base import base_fingerprint
+from fireact_ray.training.base import base_fingerprint, find_base, hub_revision
 from fireact_ray.training.model import load_base, prepare
 
 pytestmark = pytest.mark.torch
@@ -107,6 +107,13 @@ def test_a_head_that_is_the_embedding_gets_no_adapter(base_dir: Path, config, tu
     lora = config.changed(tuning=tuning, lora_target_modules=("q_proj", "lm_head"))
     with pytest.raises(TrainingError, match=r"^lm_head: embedding and head share their weights in this model, and an "):
         prepare(load_base(base_dir), lora)
+
+
+def test_a_base_of_the_hubs_cache_tells_its_revision(base_dir: Path, tmp_path: Path):
+    cached = tmp_path / "models--org--name" / "snapshots" / "6c284d14"
+    shutil.copytree(base_dir, cached)
+    assert hub_revision(find_base(cached)) == "6c284d14"
+    assert hub_revision(find_base(base_dir)) is None
 
 
 def test_the_fingerprint_tells_bases_apart(base_dir: Path, tmp_path: Path):

@@ -8,11 +8,12 @@ from pathlib import Path
 import peft
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from fireact_ray.agent.models.base import Sampling
-from fireact_ray.core.errors import InputError
+from fireact_ray.cli.merge import merge as command
+from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.paths import NANO, NANO_DIR
 from fireact_ray.recipe.schema import StudentConfig
 from fireact_ray.recipe.student import open_student
@@ -135,9 +136,18 @@ def test_merged_weights_are_base_plus_update_rounded_once_to_what_the_base_is_st
     assert torch.equal(load_file(tmp_path / "stored" / "model.safetensors")[untouched], base[untouched])
 
 
-def test_a_wrong_merge_is_told_by_token_and_logits(trained: Train, run: Path, tmp_path: Path):
-    from safetensors.torch import save_file
+def test_the_command_merges_compares_and_refuses_a_wrong_merge(
+    trained: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    caplog.set_level("INFO", "fireact_ray")
+    command(str(trained("lora")), str(tmp_path / "right"), n_checked=2)
+    assert caplog.messages[-1].startswith("check: 2 of 2 greedy replies are equal, ")
+    monkeypatch.setattr(merge, "merged", lambda model: model.unload())  # the adapter is left out
+    with pytest.raises(DataError, match=r"(?s)more than rounding.*wrong is not what the adapter says on its base"):
+        command(str(trained("lora")), str(tmp_path / "wrong"), n_checked=2)
 
+
+def test_a_wrong_merge_is_told_by_token_and_logits(trained: Train, run: Path, tmp_path: Path):
     folder = trained("lora")
     merge_adapter(folder, tmp_path / "merged")
     weights = load_file(tmp_path / "merged" / "model.safetensors")
