@@ -138,19 +138,14 @@ def load_trained(
 def merged(model: Any) -> Any:
     """The base of a PeftModel with the adapter in its weights, each added up in fp32 and rounded once.
 
-    Raises InputError where an adapted layer is the embedding, too.
+    Raises InputError where an adapted layer is both embedding and head.
     """
     embedding = model.get_input_embeddings().weight
-    for name, layer in model.named_modules():
-        if isinstance(layer, BaseTunerLayer):
-            base = layer.get_base_layer()
-            if base.weight is embedding:
-                raise InputError(f"{name} shares its weights with the embedding, which a merge would change as well.")
-            dtype = base.weight.dtype
-            base.weight.data = base.weight.data.float()
-            layer.merge()
-            base.weight.data = base.weight.data.to(dtype)
-    return model.unload()
+    if embedding is model.get_output_embeddings().weight:
+        for name, layer in model.named_modules():
+            if isinstance(layer, BaseTunerLayer) and layer.get_base_layer().weight is embedding:
+                raise InputError(f"{name} is embedding and head in one, and a merge would change both.")
+    return model.merge_and_unload()
 
 
 def _with_adapter(folder: Path, base: Path, card: dict[str, Any], dtype: torch.dtype) -> Any:
