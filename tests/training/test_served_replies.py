@@ -20,6 +20,7 @@ from fireact_ray.recipe.student import open_student
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.training import merge
+from fireact_ray.training.artifacts import merged
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import load_dataset
 from fireact_ray.training.loop import train
@@ -168,6 +169,14 @@ def test_what_has_no_adapter_is_not_merged(trained: Train, tmp_path: Path):
     with pytest.raises(InputError, match=r"neither a trained model nor a run with one \(no fireact\.json\)"):
         merge_adapter(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_adapter_of_head_and_embedding_in_one_is_not_merged():
+    """None is trained here; PEFT itself would change both."""
+    model = AutoModelForCausalLM.from_pretrained(NANO_DIR)
+    adapted = peft.get_peft_model(model, peft.LoraConfig(target_modules=["lm_head"]))
+    with pytest.raises(InputError, match="lm_head is embedding and head in one, and a merge would change both"):
+        merged(adapted)
 
 
 def test_a_merge_neither_overwrites_nor_guesses(trained: Train, tmp_path: Path):
