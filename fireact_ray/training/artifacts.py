@@ -26,7 +26,7 @@ from fireact_ray.training.base import base_fingerprint, find_base, hub_revision
 from fireact_ray.training.config import ADAPTED, TrainConfig
 from fireact_ray.training.data import TokenDataset
 from fireact_ray.training.files import whole_folder
-from fireact_ray.training.model import load_base
+from fireact_ray.training.model import demand_untied, load_base
 from fireact_ray.training.model_card import write_readme
 
 _TOKENIZER_PARTS = (
@@ -39,8 +39,6 @@ _TOKENIZER_PARTS = (
     "merges.txt",
     "chat_template.jinja",
 )
-
-
 _ADAPTER = "adapter_model.safetensors"
 SHARD_SIZE = "5GB"  # of a file of weights; transformers' own 50 GB are more than some filesystems and uploads take
 
@@ -138,13 +136,9 @@ def load_trained(
 def merged(model: Any) -> Any:
     """The base of a PeftModel with the adapter in its weights, each added up in fp32 and rounded once.
 
-    Raises InputError where an adapted layer is both embedding and head.
+    Raises TrainingError where an adapted layer is embedding and head in one.
     """
-    embedding = model.get_input_embeddings().weight
-    if embedding is model.get_output_embeddings().weight:
-        for name, layer in model.named_modules():
-            if isinstance(layer, BaseTunerLayer) and layer.get_base_layer().weight is embedding:
-                raise InputError(f"{name} is embedding and head in one, and a merge would change both.")
+    demand_untied(model, [name for name, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)])
     return model.merge_and_unload()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,12 +90,7 @@ def _lora(model: Any, config: TrainConfig) -> peft.LoraConfig:
     if absent := [t for t in targets or () if not any(f".{name}".endswith(f".{t}") for name in names)]:
         linear = {name.split(".")[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
         raise TrainingError(f"No module {absent} in this model. Its linear ones: {', '.join(sorted(linear))}.")
-    shared = {id(module.weight) for module in (model.get_input_embeddings(), model.get_output_embeddings())}
-    if len(shared) == 1 and (tied := [t for t in targets or () if t.split(".")[-1] in ("lm_head", "embed_tokens")]):
-        raise TrainingError(
-            f"{', '.join(tied)}: embedding and head share their weights in this model, and an adapter of one could not "
-            "be merged without changing the other. Leave it out of lora.target_modules."
-        )
+    demand_untied(model, targets or ())
     return peft.LoraConfig(
         task_type=peft.TaskType.CAUSAL_LM,
         r=config.lora.rank,
@@ -102,3 +98,16 @@ def _lora(model: Any, config: TrainConfig) -> peft.LoraConfig:
         lora_dropout=config.lora.dropout,
         target_modules="all-linear" if targets is None else list(targets),
     )
+
+
+def demand_untied(model: Any, targets: Iterable[str]) -> None:
+    """Raises TrainingError where an adapted module, by the end of its name, is embedding and head in one."""
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings().weight
+    if head is None or head.weight is not embedding:
+        return
+    shared = [name for name, module in model.named_modules() if getattr(module, "weight", None) is embedding]
+    if tied := [t for t in targets if any(f".{name}".endswith(f".{t}") for name in shared)]:
+        raise TrainingError(
+            f"{', '.join(tied)}: embedding and head share their weights in this model, and an adapter of one cannot be "
+            "merged without changing the other. Leave it out of lora.target_modules."
+        )

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.cli.merge import merge as command
-from fireact_ray.core.errors import DataError, InputError
+from fireact_ray.core.errors import DataError, InputError, TrainingError
 from fireact_ray.core.paths import NANO, NANO_DIR
 from fireact_ray.recipe.schema import StudentConfig
 from fireact_ray.recipe.student import open_student
@@ -175,7 +175,7 @@ def test_an_adapter_of_head_and_embedding_in_one_is_not_merged():
     """None is trained here; PEFT itself would change both."""
     model = AutoModelForCausalLM.from_pretrained(NANO_DIR)
     adapted = peft.get_peft_model(model, peft.LoraConfig(target_modules=["lm_head"]))
-    with pytest.raises(InputError, match="lm_head is embedding and head in one, and a merge would change both"):
+    with pytest.raises(TrainingError, match="lm_head: embedding and head share their weights in this model"):
         merged(adapted)
 
 
