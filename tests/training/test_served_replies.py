@@ -29,7 +29,7 @@ from fireact_ray.training.merge_check import check_merge, first_prompts, replies
 
 pytestmark = pytest.mark.torch
 
-N_PROMPTS, N_TOKENS = 6, 12
+N_PROMPTS, N_TOKENS = 4, 8
 Train = Callable[[str], Path]
 
 
