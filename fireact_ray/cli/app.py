@@ -122,6 +122,23 @@ def train(recipe: RecipeArgument, overrides: SetOption = None) -> None:
 
 
 @app.command()
+def merge(
+    path: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run folder, or the folder of a trained adapter.")],
+    out: Annotated[str, typer.Option(help="A new folder for the whole weights.")],
+    dtype: Annotated[str | None, typer.Option(help="fp32, fp16 or bf16; default: as the base is stored.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare greedy replies of both; exit with 1 where a merge is wrong.")
+    ] = False,
+    prompts: Annotated[int, typer.Option(min=1, metavar="N", help="How many --check compares.")] = 8,
+) -> None:
+    """Fold a LoRA or QLoRA adapter into its base: whole weights that transformers, vLLM and `serve` load."""
+    from fireact_ray.cli.merge import merge as merge_path
+
+    merge_path(path, out, dtype=dtype, n_checked=prompts if check else 0)
+    _done(out)
+
+
+@app.command()
 def evaluate(recipe: RecipeArgument, retry_failed: RetryFailedOption = False, overrides: SetOption = None) -> None:
     """Measure base and fine-tuned agents on held-out questions."""
     from fireact_ray.evaluation.report import comparison_markdown

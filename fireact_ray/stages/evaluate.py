@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from fireact_ray.agent.agent import AgentBuilder
@@ -26,6 +27,7 @@ from fireact_ray.rollouts.pool import OPEN_PER_SLOT
 from fireact_ray.stages.rollout_workers import run_rollouts
 from fireact_ray.stages.trajectory_folder import begin, report_failures
 from fireact_ray.tasks import load_questions
+from fireact_ray.training.model_card import write_readme
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,9 @@ def evaluate(recipe: Recipe) -> list[Report]:
     with _systems(recipe) as systems:
         reports = [_evaluate(recipe, system, questions, backend, folder / system.name) for system in systems]
     folder.write("report.md", comparison_markdown(reports))
+    for report in reports:
+        if report.name == "finetuned":
+            write_readme(Path(student_dir(recipe, report.name)), report.to_dict())
     logger.info("evaluate: %d systems x %d questions -> %s/report.md", len(reports), len(questions), folder.uri)
     return reports
 

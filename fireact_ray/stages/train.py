@@ -41,6 +41,7 @@ from fireact_ray.stages.trainer import InterruptibleTrainer
 from fireact_ray.training.checkpoint import damage_of, newest_whole, step_of
 from fireact_ray.training.config import FREE, TrainConfig, TrainSettings
 from fireact_ray.training.mapped.loading import load_dataset
+from fireact_ray.training.model_card import write_readme
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ def train(recipe: Recipe) -> Folder:
     with ray_session(recipe.ray):
         demand_shared(run)
         _fit(recipe, config, dataset, model.local_path)
+    write_readme(model.local_path)  # again, as there may be a curve of the loss now
     logger.info("train: -> %s", model.uri)
     return model
 

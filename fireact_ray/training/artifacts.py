@@ -1,4 +1,4 @@
-"""The trained model as a folder: adapter or full weights, tokenizer, and `fireact.json`, their card.
+"""The trained model as a folder: adapter or full weights, tokenizer, and `fireact.json`, from which README.md is made.
 
 A model is only worth anything with the renderer that made its training ids, so its name and fingerprint are
 kept here for whoever serves it. A plain base model has no `fireact.json`; it loads too, as nobody's
@@ -15,17 +15,19 @@ from typing import Any
 
 import peft
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.paths import NANO
 from fireact_ray.core.storage.artifacts import MODEL_CARD
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import SCHEMA_VERSION
-from fireact_ray.training.base import base_fingerprint, find_base
-from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.base import base_fingerprint, find_base, hub_revision
+from fireact_ray.training.config import ADAPTED, TrainConfig
 from fireact_ray.training.files import whole_folder
 from fireact_ray.training.mapped.loading import TokenDataset
-from fireact_ray.training.model import load_base
+from fireact_ray.training.model import demand_untied, load_base
+from fireact_ray.training.model_card import write_readme
 
 _TOKENIZER_PARTS = (
     "tokenizer.json",
@@ -37,13 +39,15 @@ _TOKENIZER_PARTS = (
     "merges.txt",
     "chat_template.jinja",
 )
+_ADAPTER = "adapter_model.safetensors"
+SHARD_SIZE = "5GB"  # of a file of weights; transformers' own 50 GB are more than some filesystems and uploads take
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
     """`tuning` is "base", and the renderer None, where the folder is a base model not trained here."""
 
-    model: Any  # in eval mode; with `tuning` "lora" a PeftModel, unless it was merged
+    model: Any  # in eval mode; with `tuning` "lora" or "qlora" a PeftModel, unless it was merged
     folder: Path
     tuning: str
     renderer: str | None = None
@@ -61,7 +65,7 @@ def write_model(
     steps: int,
     final_loss: float,
 ) -> None:
-    """Write the model folder whole: adapter (LoRA) or full weights, tokenizer files, `fireact.json`.
+    """Write the model folder whole: adapter (LoRA, QLoRA) or full weights in safetensors, tokenizer files, card.
 
     `trained`: weights by the names of the model's parameters, whatever the model itself still holds of them.
     """
@@ -81,14 +85,21 @@ def write_model(
         "steps": steps,
         "final_loss": final_loss,
     }
+    if (revision := hub_revision(base)) is not None:
+        card["base_revision"] = revision
     with whole_folder(folder) as temporary:
         # save_embedding_layers="auto" would ask the hub about the base model
-        options = {"save_embedding_layers": False} if config.tuning == "lora" else {}
+        options = {"save_embedding_layers": False} if config.adapts else {"max_shard_size": SHARD_SIZE}
         model.save_pretrained(temporary, state_dict=trained, **options)
-        for name in _TOKENIZER_PARTS:
-            if (base / name).is_file():
-                shutil.copyfile(base / name, temporary / name)
+        copy_tokenizer(base, temporary)
         (temporary / MODEL_CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        write_readme(temporary)
+
+
+def copy_tokenizer(source: Path, target: Path) -> None:
+    for name in _TOKENIZER_PARTS:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
 
 
 def load_trained(
@@ -101,10 +112,10 @@ def load_trained(
 ) -> TrainedModel:
     """Load a trained model, or a plain base model, for inference.
 
-    An adapter is attached to its base unmerged; `merge` folds it into the weights, which is faster and
-    equal up to rounding. `base_model` overrides where the base is, for folders that have moved. Raises
-    InputError for an incomplete folder or a missing base, DataError when the base is another than the one
-    trained on.
+    An adapter is attached to its base unmerged, at full width also where it was trained on four bits; `merge` folds it
+    into the weights, which is faster and equal up to rounding. `base_model` overrides where the base is, for folders
+    that have moved. Raises InputError for an incomplete folder or a missing base, DataError when the base is another
+    than the one trained on.
     """
     folder = Path(folder)
     if not (folder / MODEL_CARD).is_file():
@@ -112,9 +123,9 @@ def load_trained(
             raise InputError(f"{folder} holds an adapter without {MODEL_CARD}: its renderer is unknown. Train it here.")
         return TrainedModel(load_base(folder, dtype).to(device).eval(), folder, "base")
     card = Folder(str(folder)).read_json(MODEL_CARD)
-    if card["tuning"] == "lora":
+    if card["tuning"] in ADAPTED:
         model = _with_adapter(folder, find_base(base_model or card["base_model"]), card, dtype)
-        model = model.merge_and_unload() if merge else model
+        model = merged(model) if merge else model
     else:
         model = load_base(folder, dtype)
     return TrainedModel(
@@ -122,7 +133,18 @@ def load_trained(
     )
 
 
+def merged(model: Any) -> Any:
+    """The base of a PeftModel with the adapter in its weights, each added up in fp32 and rounded once.
+
+    Raises TrainingError where an adapted layer is embedding and head in one.
+    """
+    demand_untied(model, [name for name, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)])
+    return model.merge_and_unload()
+
+
 def _with_adapter(folder: Path, base: Path, card: dict[str, Any], dtype: torch.dtype) -> Any:
     if base_fingerprint(base) != card["base_fingerprint"]:
         raise DataError(f"{folder} was trained on another base than {base}. Name its own base, or train it again.")
+    if not (folder / _ADAPTER).is_file():  # PEFT would look for a pickle
+        raise InputError(f"{folder}: no {_ADAPTER}. Restore it, or train again.")
     return peft.PeftModel.from_pretrained(load_base(base, dtype), folder, is_trainable=False)

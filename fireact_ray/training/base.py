@@ -22,8 +22,8 @@ _SAMPLE_BYTES = 1 << 20
 def find_base(base_model: str | Path) -> Path:
     """The local folder of a base model: `nano` is our own, a hub id is downloaded (or found in the cache) first.
 
-    Raises InputError when there is no such folder or id, or when config, tokenizer or safetensors weights are
-    missing from it.
+    Raises InputError when there is no such folder or id, when config, tokenizer or safetensors weights are missing from
+    it, or when its weights are quantised.
     """
     folder = NANO_DIR if str(base_model) == NANO else Path(base_model).expanduser()
     if not folder.is_dir():
@@ -35,7 +35,7 @@ def find_base(base_model: str | Path) -> Path:
         missing.append("config.json")
     if not set(TOKENIZER_FILES) & set(files):
         missing.append(f"a tokenizer ({' or '.join(TOKENIZER_FILES)})")
-    if not _weight_files(folder):
+    if not weight_files(folder):
         missing.append("safetensors weights (*.safetensors)")
     if missing:
         move = "Name a folder that holds all of them."
@@ -44,6 +44,11 @@ def find_base(base_model: str | Path) -> Path:
         raise InputError(
             f"{folder} is no complete base model. Missing: {', '.join(missing)}. "
             f"Found: {', '.join(files) or 'nothing'}. {move}"
+        )
+    if "quantization_config" in read_config(str(folder)):
+        raise InputError(
+            f"{folder} is stored quantised; whole weights are loaded here. Name the original model "
+            "(train.tuning qlora quantises it while it trains)."
         )
     return folder
 
@@ -62,10 +67,15 @@ def read_config(base_model: str) -> dict[str, Any]:
     return config
 
 
+def hub_revision(folder: Path) -> str | None:
+    """The commit that a folder of the hub's cache holds; None for any other folder."""
+    return folder.name if folder.parent.name == "snapshots" else None
+
+
 def base_fingerprint(folder: Path) -> str:
     """Tells bases apart without reading all of them: config, and size, start and end of each weight file."""
     digest = hashlib.sha256((folder / "config.json").read_bytes())
-    for file in _weight_files(folder):
+    for file in weight_files(folder):
         size = file.stat().st_size
         digest.update(f"{file.name} {size}".encode())
         with file.open("rb") as stream:
@@ -75,7 +85,8 @@ def base_fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
+    """A model's safetensors files, an adapter's left out."""
     return sorted(file for file in folder.glob("*.safetensors") if not file.name.startswith("adapter_"))
 
 

@@ -14,6 +14,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -23,6 +24,7 @@ from fireact_ray.core.settings import Section, Share
 from fireact_ray.core.utils.problems import problems_of
 
 _LORA = "lora_"
+ADAPTED = ("lora", "qlora")  # tunings that train an adapter, and no weight of the base
 # What changes none of the steps that are taken: free to change between a run and its continuation, and no input of it.
 FREE = (
     *("micro_batch_tokens", "pack_tokens", "attention", "activation_checkpointing", "compile", "offload_optimizer"),
@@ -53,11 +55,12 @@ class TrainSettings(Section):
     (training.decoders). `activation_checkpointing` N: every N-th layer is computed again in the backward pass, which
     saves memory; null: none. `compile`: layers by torch.compile, which takes seconds to minutes at the first step.
     `offload_optimizer`: on a GPU, the optimizer's state rests in host memory. None of these changes a step.
-    `sharding` fsdp2, zero3: each of several workers holds a slice of the model (training.sharding). `precision` auto:
-    what this hardware does fast (training.precision). `checkpoint_every_steps` 0: none on the way.
+    `tuning` qlora: as lora, on a base in four bits. `sharding` fsdp2, zero3: each of several workers holds a slice of
+    the model (training.sharding). `precision` auto: what this hardware does fast (training.precision).
+    `checkpoint_every_steps` 0: none on the way.
     """
 
-    tuning: Literal["lora", "full"] = "lora"
+    tuning: Literal["lora", "qlora", "full"] = "lora"
     sharding: Literal["ddp", "fsdp2", "zero3"] = "ddp"
     lora: LoraConfig = LoraConfig()
     epochs: PositiveInt = 3
@@ -75,18 +78,23 @@ class TrainSettings(Section):
     checkpoint_every_steps: NonNegativeInt = 100
     offload_optimizer: bool = False
 
-    @field_validator("tuning", mode="before")
+    @field_validator("sharding")
     @classmethod
-    def _is_built(cls, tuning: Any) -> Any:
-        if tuning == "qlora":
-            raise ValueError("'qlora' is not built yet; known: lora, full")
-        return tuning
+    def _four_bits_are_whole(cls, sharding: str, info: ValidationInfo) -> str:
+        if info.data.get("tuning") == "qlora" and sharding != "ddp":
+            raise ValueError(f"the four-bit base of tuning qlora is not sharded by {sharding}; set ddp, or tuning lora")
+        return sharding
 
     @model_validator(mode="after")
     def _packs_fit(self) -> TrainSettings:
         if self.pack_tokens is not None and self.pack_tokens > self.micro_batch_tokens:
             raise ValueError(f"pack_tokens may be at most micro_batch_tokens ({self.micro_batch_tokens})")
         return self
+
+    @property
+    def adapts(self) -> bool:
+        """Whether an adapter is trained and its base is frozen."""
+        return self.tuning in ADAPTED
 
 
 class TrainConfig(TrainSettings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,11 @@ class Prepared:
     varlen: bool
 
 
-def load_base(base_model: str | Path, dtype: torch.dtype = torch.float32) -> Any:
-    """The causal language model of a folder or hub id, on the CPU. Raises InputError as `find_base` does."""
+def load_base(base_model: str | Path, dtype: torch.dtype = torch.float32, **how: Any) -> Any:
+    """The causal language model of a folder or hub id, on the CPU unless `how`, which transformers is told, says more.
+
+    Raises InputError as `find_base` does.
+    """
     folder = find_base(base_model)
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
@@ -45,6 +49,7 @@ def load_base(base_model: str | Path, dtype: torch.dtype = torch.float32) -> Any
             trust_remote_code=False,
             local_files_only=True,
             output_loading_info=True,
+            **how,
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} cannot be loaded as a causal language model: {error}") from error
@@ -56,10 +61,11 @@ def load_base(base_model: str | Path, dtype: torch.dtype = torch.float32) -> Any
 def prepare(model: Any, config: TrainConfig) -> Prepared:
     """Attach LoRA, or unfreeze everything; choose the attention and how the layers are run.
 
-    Raises TrainingError when a target module does not exist, and as `use_attention` and `set_layers` do.
+    Raises TrainingError for a target module that does not exist or is the embedding, too, and as `use_attention` and
+    `set_layers` do.
     """
     varlen = use_attention(model, config.attention)
-    if config.tuning == "lora":
+    if config.adapts:
         model = peft.get_peft_model(model, _lora(model, config))
         for module in model.modules():
             if isinstance(module, BaseTunerLayer):
@@ -68,7 +74,7 @@ def prepare(model: Any, config: TrainConfig) -> Prepared:
                 module.cast_input_dtype_enabled = False
     else:
         model.requires_grad_(True)
-    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    sizes = [(_count(p), p.requires_grad) for p in model.parameters()]
     trainable, total = sum(n for n, trained in sizes if trained), sum(n for n, _ in sizes)
     log.info(
         "%s: %d of %d parameters are trained (%.2f%%)",
@@ -81,13 +87,20 @@ def prepare(model: Any, config: TrainConfig) -> Prepared:
     return Prepared(model, trainable, total, varlen)
 
 
-def _lora(model: nn.Module, config: TrainConfig) -> peft.LoraConfig:
+def _count(parameter: nn.Parameter) -> int:
+    """Numbers in it. A quantised one holds several in each of its own."""
+    state = getattr(parameter, "quant_state", None)
+    return parameter.numel() if state is None else int(state.shape.numel())
+
+
+def _lora(model: Any, config: TrainConfig) -> peft.LoraConfig:
     targets = config.lora.target_modules
     names = [name for name, _ in model.named_modules()]
     # PEFT itself only complains when none of them exists.
     if absent := [t for t in targets or () if not any(f".{name}".endswith(f".{t}") for name in names)]:
         linear = {name.split(".")[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
         raise TrainingError(f"No module {absent} in this model. Its linear ones: {', '.join(sorted(linear))}.")
+    demand_untied(model, targets or ())
     return peft.LoraConfig(
         task_type=peft.TaskType.CAUSAL_LM,
         r=config.lora.rank,
@@ -95,3 +108,16 @@ def _lora(model: nn.Module, config: TrainConfig) -> peft.LoraConfig:
         lora_dropout=config.lora.dropout,
         target_modules="all-linear" if targets is None else list(targets),
     )
+
+
+def demand_untied(model: Any, targets: Iterable[str]) -> None:
+    """Raises TrainingError where an adapted module, by the end of its name, is embedding and head in one."""
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings().weight
+    if head is None or head.weight is not embedding:
+        return
+    shared = [name for name, module in model.named_modules() if getattr(module, "weight", None) is embedding]
+    if tied := [t for t in targets if any(f".{name}".endswith(f".{t}") for name in shared)]:
+        raise TrainingError(
+            f"{', '.join(tied)}: embedding and head share their weights in this model, and an adapter of one cannot be "
+            "merged without changing the other. Leave it out of lora.target_modules."
+        )

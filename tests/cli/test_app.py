@@ -102,6 +102,7 @@ def test_help_names_every_command():
         "show",
         "import",
         "export",
+        "merge",
         "lint",
         "check",
         "status",
@@ -134,6 +135,7 @@ BAD = {
     "a path to lint that does not exist": (["lint", "nowhere"], "nowhere: no such file, and no run folder"),
     "an unknown rule to fail on": (["lint", "x", "--fail-on", "wrong_anser"], "Did you mean 'wrong_answer'?"),
     "a comparison with nothing": (["lint", "x", "--fail-on", "contaminated"], "Give --against or --recipe"),
+    "a merge of nothing": (["merge", "nowhere", "--out=x"], "nowhere: neither a trained model nor a run with one"),
     "a file to import that does not exist": (["import", "demo", "nowhere.json"], "nowhere.json"),
 }
 

@@ -235,6 +235,7 @@ def test_evaluation_reports_every_question_for_base_and_finetuned(trained):
     assert Report.from_trajectories("finetuned", rows).to_dict() == (folder / "finetuned").read_json("report.json")
     assert all(not t.question.text.startswith("Question") and t.method == "react" for t in rows)
     assert b"| base " in folder.read("report.md")
+    assert "8 questions, " in (Folder(trained.run_dir) / "model").read("README.md").decode()
 
 
 def test_another_renderer_than_the_trained_one_is_refused(trained):

@@ -68,6 +68,9 @@ def test_the_card_says_what_was_trained_on_what(config, dataset_dir: Path, tmp_p
     assert card["config"]["learning_rate"] == 5e-3
     assert (tmp_path / "model" / "tokenizer.json").read_text() == '{"made": "up"}'
     assert (tmp_path / "model" / "tokenizer_config.json").exists()
+    readme = (tmp_path / "model" / "README.md").read_text()
+    assert "library_name: peft" in readme
+    assert f"6 steps; loss at the end {result.final_loss:.4f} nats" in readme
 
 
 def test_a_plain_base_loads_as_nobodys_student(base_dir: Path):
@@ -91,6 +94,15 @@ def test_an_adapter_without_its_card_is_refused(config, dataset_dir: Path, tmp_p
     train(config.changed(tuning="lora"), dataset_dir, tmp_path / "model")
     (tmp_path / "model" / "fireact.json").unlink()
     with pytest.raises(InputError, match=r"holds an adapter without fireact\.json"):
+        load_trained(tmp_path / "model")
+
+
+def test_an_adapter_in_a_pickle_is_refused_and_never_run(config, dataset_dir: Path, tmp_path: Path):
+    train(config.changed(tuning="lora"), dataset_dir, tmp_path / "model")
+    weights = tmp_path / "model" / "adapter_model.safetensors"
+    torch.save(load_file(weights), tmp_path / "model" / "adapter_model.bin")
+    weights.unlink()
+    with pytest.raises(InputError, match=r"model: no adapter_model\.safetensors\. Restore it, or train again"):
         load_trained(tmp_path / "model")
 
 

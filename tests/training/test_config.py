@@ -21,12 +21,24 @@ def test_a_configuration_survives_the_round_trip_through_plain_types():
 
 def test_all_problems_are_named_at_once():
     with pytest.raises(TrainingError) as caught:
-        TrainConfig.from_dict({"base_model": "b", "tuning": "qlora", "epochs": 0, "warmup_ratio": 1.0})
+        TrainConfig.from_dict(
+            {"base_model": "b", "tuning": "quora", "sharding": "fsdp3", "epochs": 0, "warmup_ratio": 1.0}
+        )
     assert str(caught.value).splitlines() == [
-        "tuning: 'qlora' is not built yet; known: lora, full; found 'qlora'. Did you mean 'lora'?",
+        "tuning: expected one of lora, qlora, full; found 'quora'. Did you mean 'qlora'?",
+        "sharding: expected one of ddp, fsdp2, zero3; found 'fsdp3'. Did you mean 'fsdp2'?",
         "epochs: input should be greater than 0; found 0.",
         "warmup_ratio: input should be less than 1; found 1.0.",
     ]
+
+
+@pytest.mark.parametrize("sharding", ["fsdp2", "zero3"])
+def test_a_base_in_four_bits_is_not_sharded(sharding: str):
+    with pytest.raises(
+        TrainingError, match=f"sharding: the four-bit base of tuning qlora is not sharded by {sharding}; "
+    ):
+        TrainConfig.from_dict({"base_model": "b", "tuning": "qlora", "sharding": sharding})
+    assert TrainConfig.from_dict({"base_model": "b", "tuning": "qlora", "sharding": "ddp"}).adapts
 
 
 def test_a_value_of_another_type_is_refused_by_name():

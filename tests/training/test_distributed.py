@@ -27,16 +27,20 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "changed",
-    [{"activation_checkpointing": 1}, {"attention": "sdpa", "pack_tokens": 40}],
-    ids=["layers computed again", "packs with masks"],
+    ("tuning", "changed"),
+    [
+        ("full", {"activation_checkpointing": 1}),
+        ("full", {"attention": "sdpa", "pack_tokens": 40}),
+        ("qlora", {}),
+    ],
+    ids=["layers computed again", "packs with masks", "four bits"],
 )
-def test_two_workers_take_the_steps_of_one(config, tmp_path: Path, write_dataset, counting_rows, changed):
+def test_two_workers_take_the_steps_of_one(config, tmp_path: Path, write_dataset, counting_rows, tuning, changed):
     # 17 rows in steps of 8: in every third step, of one row, the second worker has none.
     data = write_dataset(tmp_path / "data", counting_rows(17))
-    settings = {"tuning": "full", "epochs": 2, "learning_rate": 5e-3, "global_batch_size": 8}
+    settings = {"tuning": tuning, "epochs": 2, "learning_rate": 5e-3, "global_batch_size": 8}
     settings |= {
-        "lora_dropout": 0.1,
+        "lora_dropout": 0.0,
         "micro_batch_tokens": 40,
         "log_every_steps": 1,
         "checkpoint_every_steps": 4,
@@ -52,7 +56,8 @@ def test_two_workers_take_the_steps_of_one(config, tmp_path: Path, write_dataset
     together = [json.loads(line[line.index("{") :]) for line in done.stderr.splitlines() if '"loss"' in line]
     assert [entry["step"] for entry in together] == [1, 2, 3, 4, 5, 6]
     assert [e["loss"] for e in together] == pytest.approx([e["loss"] for e in alone], rel=1e-5)
-    two, one = (load_file(tmp_path / name / "model.safetensors") for name in ("two", "alone"))
+    file = "model.safetensors" if tuning == "full" else "adapter_model.safetensors"
+    two, one = (load_file(tmp_path / name / file) for name in ("two", "alone"))
     assert max(float((two[key] - one[key]).abs().max()) for key in one) < 1e-5
     # A checkpoint of two workers is one that a single process goes on from.
     resumed: list[dict] = []
@@ -65,4 +70,4 @@ def test_a_user_error_ends_with_its_exit_code_and_a_message(tmp_path: Path, capl
     paths = ["--dataset", str(tmp_path), "--base-model", "x", "--out", str(tmp_path / "model")]
     assert main([*paths, "--set", "epochs"]) == 2
     assert caplog.messages == ["--set epochs: expected NAME=VALUE, as in --set learning_rate=1e-3."]
-    assert main([*paths, "--set", "tuning=qlora"]) == 1
+    assert main([*paths, "--set", "tuning=quora"]) == 1

@@ -50,6 +50,27 @@ def test_the_head_sees_trained_rows_only(base_dir, packs):
     assert seen == [(5, 24)]
 
 
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_masked_tokens_have_no_gradient(base_dir, tuning: str):
+    """Neither as targets: where no trained token comes next, what the head is given has a gradient of zero. Nor do
+    other ids that are masked and come after all trained ones change any gradient."""
+    config = TrainConfig(base_model=str(base_dir), tuning=tuning, lora_dropout=0.0)
+    model = prepare(load_base(base_dir), config).model
+    given = []
+    model.get_decoder().norm.register_forward_hook(lambda module, args, out: given.append(out) or out.retain_grad())
+    TrainedTokenLoss(model)(IDS, MASK, POSITIONS)[0].backward()
+    predicts = F.pad(MASK[:, 1:], (0, 1))  # each position predicts the next token
+    has_gradient = given[0].grad.abs().sum(-1) > 0
+    assert has_gradient.long().tolist() == predicts.tolist() == [[0, 1, 1, 0, 1, 0], [1, 0, 1, 0, 0, 0]]
+    before = {name: p.grad.clone() for name, p in model.named_parameters() if p.requires_grad}
+    model.zero_grad()
+    other = IDS.clone()
+    other[1, 4:] = 31
+    TrainedTokenLoss(model)(other, MASK, POSITIONS)[0].backward()
+    for name, gradient in before.items():
+        assert torch.equal(dict(model.named_parameters())[name].grad, gradient), name
+
+
 def test_padding_changes_neither_loss_nor_gradients(base_dir):
     model = load_base(base_dir)
     batch = collate(TWO_ROWS)

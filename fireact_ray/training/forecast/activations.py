@@ -49,7 +49,7 @@ class Kept:
 
 def kept(shape: ModelShape, config: TrainSettings, load: Load, *, bf16: bool, on_gpu: bool) -> Kept:
     """Raises InputError for a target module that this model does not have."""
-    is_lora = config.tuning == "lora"
+    is_lora = config.adapts
     number = 2 if bf16 else 4
     stream = 2 if bf16 and is_lora and on_gpu else 4  # of the residual stream: as the base's weights
     tokens, hidden = load.tokens, shape.hidden

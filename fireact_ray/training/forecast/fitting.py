@@ -60,7 +60,7 @@ def fits(training: Training, gpu: Gpu) -> bool:
 def smallest_change(training: Training, gpu: Gpu) -> dict[str, Any] | None:
     """The recipe's settings that differ, by their keys, such as {"train.micro_batch_tokens": 4096}; None where no
     change of this list helps. Smaller micro-batches change no result; computing layers again neither, but takes time;
-    then LoRA; then shorter rows, of which fewer are left."""
+    then LoRA; then a base in four bits; then shorter rows, of which fewer are left."""
     for names, other in _changes(training):
         if fits(other, gpu):
             return names
@@ -72,11 +72,14 @@ def smallest_gpu(training: Training) -> Gpu | None:
 
 
 def _changes(training: Training) -> Iterator[tuple[dict[str, Any], Training]]:
-    tunings: list[dict[str, Any]] = [{}]
+    same: list[dict[str, Any]] = [{}]
     if training.config.activation_checkpointing != 1:
-        tunings.append({"activation_checkpointing": 1})
+        same.append({"activation_checkpointing": 1})
+    tunings = list(same)
     if training.config.tuning == "full":
-        tunings += [{"tuning": "lora", **settings} for settings in tunings]
+        tunings += [{"tuning": "lora", **settings} for settings in same]
+    if training.config.tuning != "qlora" and training.config.sharding == "ddp":
+        tunings += [{"tuning": "qlora", **settings} for settings in same]
     for tuning in tunings:
         names = {f"train.{name}": value for name, value in tuning.items()}
         yield names, training.changed(**tuning)

@@ -75,9 +75,9 @@ def flops_per_token(shape: ModelShape, config: TrainSettings, length: float, tra
     """Model FLOPs for one token, forward and backward, nothing computed twice.
 
     Two for a weight in the forward pass, two for the gradient of its input, two for its own gradient, which a frozen
-    weight has not: 6 N for full tuning, 4 N for LoRA (and 6 for its adapters). N: weights that multiply, the head's for
-    trained tokens only. Attention adds 12 x layers x width x length, as PaLM's report counts it (appendix B;
-    arXiv:2204.02311).
+    weight has not: 6 N for full tuning, 4 N for LoRA and QLoRA (and 6 for their adapters). N: weights that multiply,
+    the head's for trained tokens only. Attention adds 12 x layers x width x length, as PaLM's report counts it
+    (appendix B; arXiv:2204.02311).
     """
     weights = shape.layers * shape.layer_matrices + trained_share * shape.embedding
     attention = 12.0 * shape.layers * shape.attention_width * length

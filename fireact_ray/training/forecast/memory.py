@@ -1,7 +1,8 @@
 """What a training needs of memory, from the model's shape and the settings alone. All sizes are bytes.
 
 The formulas count what our own loop holds: fp32 for what is trained (weights, gradients, AdamW's two moments), a frozen
-base in bf16 on a GPU that has it, autocast's copies of fp32 weights, activations, and logits of trained rows only.
+base in bf16 on a GPU that has it, its matrices in four bits for QLoRA, autocast's copies of fp32 weights, activations,
+and logits of trained rows only.
 tests/training/forecast/test_memory.py holds them against a trace of the loop's own steps.
 """
 
@@ -19,7 +20,9 @@ GIB = 1 << 30
 _CUDA = GIB  # CUDA's context and the libraries' work space
 _FRAGMENTED = 0.05  # of the tensors: what the allocator holds and cannot use
 _PROCESS_GPU, _PROCESS_CPU = 2 * GIB, GIB // 2  # Python, torch, CUDA's libraries, in host memory
-_NF4 = 0.516  # bytes a parameter, doubly quantised scales included
+# A weight of QLoRA's base: four bits, a byte of scale for 64 of them, four bytes for 256 scales; a matrix's 16 values.
+_NF4 = 0.5 + 1 / 64 + 4 / (256 * 64)
+_NF4_TABLE = 17 * 4
 
 Sharding = Literal["ddp", "fsdp2", "zero3"]
 
@@ -28,8 +31,7 @@ Sharding = Literal["ddp", "fsdp2", "zero3"]
 class Layout:
     """Where a training runs. `hosts`: machines that the workers are spread over evenly.
 
-    The loop knows ddp and no base in four bits. For the others the plan looks ahead; sharded ones and
-    four bits are held against no trace.
+    ZeRO-3 is held against no trace.
     """
 
     workers: int = 1
@@ -37,7 +39,6 @@ class Layout:
     on_gpu: bool = True
     bf16: bool = True
     sharding: Sharding = "ddp"
-    base_4bit: bool = False
 
     @property
     def shards(self) -> int:
@@ -70,12 +71,11 @@ class MemoryPlan:
 
 def plan_memory(shape: ModelShape, config: TrainSettings, layout: Layout, load: Load) -> MemoryPlan:
     """Raises InputError for a target module that this model does not have."""
-    is_lora = config.tuning == "lora"
-    held = 2 if is_lora and layout.on_gpu and layout.bf16 else 4  # of a base weight
-    adapters = shape.adapters(config.lora.rank, config.lora.target_modules) if is_lora else 0
+    held = 2 if config.adapts and layout.on_gpu and layout.bf16 else 4  # of a base weight
+    adapters = shape.adapters(config.lora.rank, config.lora.target_modules) if config.adapts else 0
     trained = adapters or shape.parameters
     states = {
-        "weights": (_base(shape, held, is_lora and layout.base_4bit) + 4 * adapters) // layout.shards,
+        "weights": (_base(shape, held, config) + 4 * adapters) // layout.shards,
         "gradients": 4 * trained // layout.shards,
         "optimizer": 8 * trained // layout.shards,
         "exchange": _exchange(shape, trained, layout),
@@ -90,16 +90,27 @@ def plan_memory(shape: ModelShape, config: TrainSettings, layout: Layout, load: 
     wasted = round(_FRAGMENTED * tensors)
     per_host = -(-layout.workers // layout.hosts)
     if layout.on_gpu:  # a worker loads its part of the base before it moves it; saving copies no more than that
-        host = per_host * (held * shape.parameters // layout.shards + in_host + _PROCESS_GPU)
+        host = per_host * (_loaded(shape, held, config) // layout.shards + in_host + _PROCESS_GPU)
         return MemoryPlan(**states, **moving, overhead=_CUDA + wasted, host=host)
     return MemoryPlan(**states, **moving, overhead=wasted, host=per_host * (tensors + wasted + _PROCESS_CPU))
 
 
-def _base(shape: ModelShape, held: int, in_4bit: bool) -> int:
-    if not in_4bit:
+def _base(shape: ModelShape, held: int, config: TrainSettings) -> int:
+    if config.tuning != "qlora":
         return held * shape.parameters
     matrices = shape.layers * shape.layer_matrices
-    return round(_NF4 * matrices) + held * (shape.parameters - matrices)
+    tables = _NF4_TABLE * shape.layers * len(shape.linears)
+    return round(_NF4 * matrices) + tables + held * (shape.parameters - matrices)
+
+
+def _loaded(shape: ModelShape, held: int, config: TrainSettings) -> int:
+    """Of the base, in the host's memory on its way to a GPU: QLoRA's goes there tensor by tensor, to be quantised."""
+    return held * (_largest(shape, shape.embedding) if config.tuning == "qlora" else shape.parameters)
+
+
+def _largest(shape: ModelShape, *others: int) -> int:
+    """Numbers in the largest matrix of a layer, or in the largest of others."""
+    return max(*(linear.parameters for linear in shape.linears.values()), *others)
 
 
 def _moving(shape: ModelShape, config: TrainSettings, layout: Layout, load: Load, *, copied: bool) -> dict[str, int]:
@@ -109,16 +120,18 @@ def _moving(shape: ModelShape, config: TrainSettings, layout: Layout, load: Load
     head = 6 * shape.embedding if config.tuning == "full" else 0  # its gradient in bf16, and that in fp32
     of_layer = 2 * shape.layer_matrices * copied
     copies = 2 * shape.embedding * copied + shape.layers * of_layer
+    # One of QLoRA's matrices at a time is at full width again, forward and backward.
+    working = parts.working + (config.tuning == "qlora") * (2 if layout.bf16 else 4) * _largest(shape)
     every = config.activation_checkpointing
     recomputed = -(-shape.layers // every) if every else 0
     activations = parts.ends + (shape.layers - recomputed) * parts.layer + recomputed * parts.entry
     moments = [logits(shape, load), head]
     after = (shape.layers - 1) % every if every else shape.layers  # layers behind the last one that is computed again
     if after:
-        moments.append(parts.working)
+        moments.append(working)
     if every:
         # Autocast's copies live until the loss is there; the backward pass makes those of one layer again.
-        moments.append(of_layer + parts.layer + parts.working - copies - after * parts.layer)
+        moments.append(of_layer + parts.layer + working - copies - after * parts.layer)
     return {"copies": copies, "activations": activations, "transient": max(moments)}
 
 

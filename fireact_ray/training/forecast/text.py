@@ -56,7 +56,7 @@ def refusal(training: Training, gpu: Gpu) -> str:
     elsewhere = f" As it is, it fits on {other.name}." if other else ""
     change = smallest_change(training, gpu)
     if change is None:
-        return f"{found} No smaller micro-batch, layers computed again, LoRA or shorter rows make it fit.{elsewhere}"
+        return f"{found} No smaller micro-batch, layers computed again, LoRA, QLoRA or shorter rows make it fit.{elsewhere}"
     return f"{found} The smallest change that fits: {_settings(change)}.{elsewhere}"
 
 
@@ -66,7 +66,7 @@ def _settings(change: dict[str, Any]) -> str:
 
 def _about(training: Training) -> list[str]:
     config, load = training.config, training.load
-    how = "full" if config.tuning == "full" else f"lora of rank {config.lora.rank}"
+    how = "full" if config.tuning == "full" else f"{config.tuning} of rank {config.lora.rank}"
     return [
         f"training, planned from the model's config: {_count(training.shape.parameters)} parameters, {how}, "
         f"{training.workers} workers, {config.sharding}",

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fireact_ray.training.batching import Batch
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.model import Prepared
+from fireact_ray.training.quantized import paged_adamw
 from fireact_ray.training.sharding.offload import RestingAdamW
 
 
@@ -75,13 +76,15 @@ class Sharded(ABC):
 
 
 def make_optimizer(
-    model: nn.Module, config: TrainConfig, *, fused: bool | None, offloaded: bool = False
-) -> torch.optim.AdamW:
+    model: nn.Module, config: TrainConfig, *, fused: bool | None, offloaded: bool = False, paged: bool = False
+) -> torch.optim.Optimizer:
     """AdamW with weight decay on matrices only. `fused` None: torch's own choice. `offloaded`: its moments rest in host
-    memory."""
+    memory; `paged`: bitsandbytes' instead, whose moments go there when a GPU is full."""
     trained = [p for p in model.parameters() if p.requires_grad]
     decayed = {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay}
     others = {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0}  # norms and biases
     groups = [group for group in (decayed, others) if group["params"]]
+    if paged:
+        return paged_adamw(groups, config.learning_rate)
     kind = RestingAdamW if offloaded else torch.optim.AdamW
     return kind(groups, config.learning_rate, fused=fused)

@@ -17,6 +17,7 @@ from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loss import TrainedTokenLoss
 from fireact_ray.training.model import Prepared, load_base, prepare
 from fireact_ray.training.precision import Precision
+from fireact_ray.training.quantized import load_quantized
 from fireact_ray.training.sharding.base import Here, Sharded, make_optimizer
 from fireact_ray.training.sharding.offload import is_offloaded
 
@@ -27,9 +28,12 @@ def open_ddp(config: TrainConfig, here: Here, precision: Precision) -> Ddp:
     torch.manual_seed(config.seed)  # LoRA starts at random
     # What is trained stays fp32 (PEFT sees to that for adapters); a frozen base may as well be held in bf16. Not on a
     # CPU, where the clock may still decide for fp32.
-    frozen_bf16 = precision.bf16 and config.tuning == "lora" and here.device.type == "cuda"
-    model = load_base(config.base_model, torch.bfloat16 if frozen_bf16 else torch.float32)
-    return Ddp(prepare(model.to(here.device), config), config, here)
+    frozen_bf16 = precision.bf16 and config.adapts and here.device.type == "cuda"
+    if config.tuning == "qlora":
+        model = load_quantized(config.base_model, here.device, bf16=frozen_bf16)
+    else:
+        model = load_base(config.base_model, torch.bfloat16 if frozen_bf16 else torch.float32).to(here.device)
+    return Ddp(prepare(model, config), config, here)
 
 
 class Ddp(Sharded):
@@ -38,9 +42,11 @@ class Ddp(Sharded):
     def __init__(self, prepared: Prepared, config: TrainConfig, here: Here) -> None:
         self.prepared = prepared
         # On a GPU the default makes lists of temporaries as large as all that is trained.
-        fused = True if here.device.type == "cuda" else None
-        offloaded = is_offloaded(config, here.device)
-        self.optimizer = make_optimizer(prepared.model, config, fused=fused, offloaded=offloaded)
+        on_gpu, offloaded = here.device.type == "cuda", is_offloaded(config, here.device)
+        paged = on_gpu and config.tuning == "qlora" and not offloaded
+        self.optimizer = make_optimizer(
+            prepared.model, config, fused=True if on_gpu else None, offloaded=offloaded, paged=paged
+        )
         self._here = here
         self._compute_loss = _shared(TrainedTokenLoss(prepared.model).train(), here)
 
@@ -71,6 +77,7 @@ class Ddp(Sharded):
         return _WEIGHTS, _OPTIMIZER
 
     def load(self, folder: Path) -> None:
+        # To the CPU: moments of a paged optimizer still say that they are paged, which only a copy on the GPU forgets.
         state = torch.load(folder / _OPTIMIZER, map_location="cpu", weights_only=True)
         weights, parameters = load_file(folder / _WEIGHTS), self._trained()
         if parameters.keys() != weights.keys():

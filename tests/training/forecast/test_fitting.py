@@ -35,7 +35,7 @@ def test_the_largest_micro_batch_is_what_a_step_and_the_setting_allow():
     assert windowed.load == masked
 
 
-def test_smaller_micro_batches_come_first_then_layers_computed_again_then_lora():
+def test_smaller_micro_batches_come_first_then_layers_computed_again_then_lora_then_four_bits_then_shorter_rows():
     assert not fits(on_7b(), H100)
     assert smallest_change(on_7b(), H100) == {"train.micro_batch_tokens": 8192}
     assert smallest_change(on_7b(FULL), A100_40) == {"train.tuning": "lora", "train.micro_batch_tokens": 4096}
@@ -44,6 +44,8 @@ def test_smaller_micro_batches_come_first_then_layers_computed_again_then_lora()
     assert smallest_change(on_7b(FULL, activation_checkpointing=1), A100_40) == {"train.tuning": "lora"}
     tight = replace(RTX_4090, mib=16_384)
     assert smallest_change(on_7b(), tight) == again | {"train.micro_batch_tokens": 2048}
+    tighter = replace(RTX_4090, mib=12_288)
+    assert smallest_change(on_7b(), tighter) == {"train.tuning": "qlora"} | again | {"train.micro_batch_tokens": 2048}
 
 
 @pytest.mark.parametrize("gpu", GPUS, ids=lambda gpu: gpu.name)
@@ -68,7 +70,11 @@ def test_34b_in_full_fits_on_no_gpu_and_says_what_does():
 def test_a_gpu_without_bf16_computes_in_fp32_and_holds_the_base_so():
     t4 = find_gpu("t4")
     assert memory_on(on_7b(), t4).weights > 1.9 * memory_on(on_7b(), H100).weights
-    assert smallest_change(on_7b(), t4) is None
+    assert smallest_change(on_7b(), t4) == {
+        "train.tuning": "qlora",
+        "train.micro_batch_tokens": 1024,
+        "convert.max_length": 1024,
+    }
 
 
 @pytest.mark.parametrize(

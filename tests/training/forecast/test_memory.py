@@ -127,6 +127,16 @@ def test_full_tuning_takes_16_bytes_a_parameter_and_lora_two():
     assert (lora.gradients, lora.optimizer) == (4 * adapters, 8 * adapters)
 
 
+def test_four_bits_take_a_quarter_of_lora_and_go_to_the_gpu_tensor_by_tensor():
+    shape = ModelShape.from_config(LLAMA_2_7B)
+    lora, qlora = (plan_memory(shape, LORA.changed(tuning=t), Layout(), Load(1, 2048)) for t in ("lora", "qlora"))
+    matrices = 6_476_005_376 // 2 + 6_476_005_376 // 64 + 6_476_005_376 // 4096 + 32 * 7 * 68  # codes, scales, tables
+    assert qlora.weights == matrices + 2 * 262_410_240 + 4 * 4_194_304  # embedding, head and norms in bf16; adapters
+    assert (qlora.gradients, qlora.optimizer, qlora.activations) == (lora.gradients, lora.optimizer, lora.activations)
+    assert qlora.host == 2 * 32000 * 4096 + 2 * GIB
+    assert lora.host == 2 * 6_738_415_616 + 2 * GIB
+
+
 def test_more_workers_add_a_copy_of_the_gradients_and_load_the_base_once_each():
     shape = ModelShape.from_config(LLAMA_2_7B)
     one = plan_memory(shape, FULL, Layout(), Load(1, 2048))
