@@ -1,0 +1,83 @@
+"""Rows that are kept from training, and the loss of the model on them: by the same mask as that of training.
+
+The rows of one question stay together, whatever method made them and however often it was asked: they all begin alike,
+since what stands before the first trained token is the system's turn and the question (data.examples).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from fireact_ray.core.errors import DataError
+from fireact_ray.training.batching import collate, divide
+from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.data import Row
+from fireact_ray.training.sharding.base import Here, Sharded
+
+Rows = tuple[Row, ...]
+
+
+def hold_out(rows: Rows, share: float) -> tuple[Rows, Rows]:
+    """Rows to train on, and rows held out, each in their order; the latter are none where `share` is 0.
+
+    Which questions are held out follows from their tokens alone: the share of them with the smallest hashes, at least
+    one. Raises DataError where all rows begin alike, so that their questions cannot be told apart.
+    """
+    if not share:
+        return rows, ()
+    questions: defaultdict[bytes, list[int]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        questions[_question(row)].append(number)
+    if len(questions) < 2:
+        raise DataError(
+            f"train.held_out is {share}, but all {len(rows)} rows begin with the same {_prompt_length(rows[0])} "
+            "untrained tokens, so their questions cannot be told apart. Set it to 0, or convert more questions."
+        )
+    n_held = min(max(1, round(share * len(questions))), len(questions) - 1)
+    held = {number for key in sorted(questions)[:n_held] for number in questions[key]}
+    kept = tuple(row for number, row in enumerate(rows) if number not in held)
+    return kept, tuple(rows[number] for number in sorted(held))
+
+
+class HeldOut:
+    """The held-out rows, divided among the workers as a step's rows are."""
+
+    def __init__(self, rows: Rows, config: TrainConfig, here: Here) -> None:
+        self._rows, self._here = rows, here
+        lengths = [len(row.input_ids) for row in rows]
+        self._share = divide(range(len(rows)), lengths, config, here.world_size)[here.rank]
+        self._trained = sum(row.n_trained for row in rows)
+
+    def loss(self, sharded: Sharded, bf16: bool) -> float:
+        """Nats per token that would be trained, over all of them; every worker asks at the same step.
+
+        Nothing is drawn at random and no gradient is made, so the steps that follow are those of a training that was
+        not asked.
+        """
+        total = torch.zeros((), dtype=torch.float64, device=self._here.device)
+        batches = self._share.micro_batches
+        with sharded.evaluated():
+            for i, packs in enumerate(batches):
+                is_idle = i >= len(batches) - self._share.idle
+                batch = collate([[self._rows[row] for row in rows] for rows in packs], is_idle).to(self._here.device)
+                total += sharded.loss(batch, bf16=bf16)
+        if self._here.world_size > 1:
+            dist.all_reduce(total)
+        return float(total) / self._trained
+
+
+def _question(row: Row) -> bytes:
+    """A hash of what the row begins with."""
+    start = row.input_ids[: _prompt_length(row)]
+    return hashlib.sha256(np.ascontiguousarray(start, dtype=np.int64).tobytes()).digest()
+
+
+def _prompt_length(row: Row) -> int:
+    """Tokens before the first that is trained; the first token of a row never is."""
+    return 1 + int(np.argmax(row.loss_mask[1:] == 1))
