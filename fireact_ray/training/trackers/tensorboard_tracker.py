@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,8 @@ def open_tensorboard(tracked: Tracked) -> TensorBoard:
 
     folder = tracked.folder / "tensorboard"
     is_new = not folder.exists()
-    writer = SummaryWriter(str(folder))  # a resumed training adds a file to the folder, which is read as one run
+    # A resumed training adds a file to the folder, which is read as one run; files are named by the second.
+    writer = SummaryWriter(str(folder), filename_suffix=f".{uuid.uuid4().hex[:6]}")
     if is_new:
         writer.add_text("settings", f"```json\n{json.dumps(dict(tracked.settings), indent=2)}\n```")
     return TensorBoard(writer)
