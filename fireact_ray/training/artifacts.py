@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,11 +60,12 @@ def write_model(
     dataset: TokenDataset,
     *,
     steps: int,
-    final_loss: float,
+    losses: Mapping[str, float],
 ) -> None:
     """Write the model folder whole: adapter (LoRA) or full weights, tokenizer files, `fireact.json`.
 
     `trained`: weights by the names of the model's parameters, whatever the model itself still holds of them.
+    `dataset`: with the rows that were trained on. `losses`: `final_loss`, and what is known of held-out rows.
     """
     base = find_base(config.base_model)
     is_folder = config.base_model != NANO and Path(config.base_model).expanduser().is_dir()
@@ -79,7 +81,7 @@ def write_model(
         "n_examples": len(dataset.rows),
         "config": config.to_dict(),
         "steps": steps,
-        "final_loss": final_loss,
+        **losses,
     }
     with whole_folder(folder) as temporary:
         # save_embedding_layers="auto" would ask the hub about the base model

@@ -87,7 +87,7 @@ def plan_steps(
         random.Random(f"{config.seed}/{epoch}").shuffle(order)
         for i in range(max(0, start - epoch * steps_per_epoch), steps_per_epoch):
             chosen = order[i * config.global_batch_size : (i + 1) * config.global_batch_size]
-            shares = _divide(chosen, lengths, config, world_size)
+            shares = divide(chosen, lengths, config, world_size)
             yield Step(
                 epoch * steps_per_epoch + i,
                 epoch,
@@ -116,7 +116,8 @@ def collate(packs: Sequence[Sequence[Row]], idle: bool = False) -> Batch:
     return Batch(torch.from_numpy(ids), torch.from_numpy(mask), torch.from_numpy(positions))
 
 
-def _divide(chosen: Sequence[int], lengths: Sequence[int], config: TrainConfig, world_size: int) -> list[Share]:
+def divide(chosen: Sequence[int], lengths: Sequence[int], config: TrainConfig, world_size: int) -> list[Share]:
+    """Rows of one step, cut up for each of the workers."""
     # Dealt out by length like cards, every worker gets about as many tokens.
     ordered = sorted(chosen, key=lambda row: (-lengths[row], row))
     parts = [

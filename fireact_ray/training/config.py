@@ -6,9 +6,10 @@ One schema for a recipe's `train` section and for plain torchrun. What is stored
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -24,9 +25,9 @@ from fireact_ray.core.utils.problems import problems_of
 
 _LORA = "lora_"
 # What changes none of the steps that are taken: free to change between a run and its continuation, and no input of it.
-FREE = ("micro_batch_tokens", "pack_tokens", "checkpoint_every_steps", "log_every_steps")
+FREE = ("micro_batch_tokens", "pack_tokens", "checkpoint_every_steps", "log_every_steps", "evaluate_every_steps")
 # Shaping settings that came later: where they are at their default, nothing says so that an earlier version began.
-_LATER: tuple[str, ...] = ()
+_LATER = ("held_out",)
 
 
 class LoraConfig(Section):
@@ -46,7 +47,8 @@ class TrainSettings(Section):
     `micro_batch_tokens`: at most so many tokens, padding included, in one forward pass of one worker. `pack_tokens`:
     examples stand behind one another in lines of so many tokens, and see nothing of each other; null: one a line,
     padded, which is faster on a CPU. It changes no step. `precision` auto: what this hardware does fast
-    (training.precision). `checkpoint_every_steps` 0: none on the way.
+    (training.precision). `checkpoint_every_steps` 0: none on the way. `held_out`: share of the questions whose rows are
+    not trained on; the loss on them is measured at the end, and every `evaluate_every_steps` where that is not 0.
     """
 
     tuning: Literal["lora", "full"] = "lora"
@@ -62,6 +64,8 @@ class TrainSettings(Section):
     max_grad_norm: PositiveFloat = 1.0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpoint_every_steps: NonNegativeInt = 100
+    held_out: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    evaluate_every_steps: NonNegativeInt = 0
 
     @field_validator("tuning", mode="before")
     @classmethod
@@ -76,6 +80,12 @@ class TrainSettings(Section):
         if sharding != "ddp":
             raise ValueError(f"'{sharding}' is not built yet; known: ddp")
         return sharding
+
+    @model_validator(mode="after")
+    def _something_is_evaluated(self) -> TrainSettings:
+        if self.evaluate_every_steps and not self.held_out:
+            raise ValueError("evaluate_every_steps measures the loss on held-out rows: set held_out, such as to 0.05")
+        return self
 
     @model_validator(mode="after")
     def _packs_fit(self) -> TrainSettings:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
 from fireact_ray.core.errors import DataError
-from fireact_ray.training.batching import collate, divide
+from fireact_ray.training.batching import Share, collate, divide
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row
 from fireact_ray.training.sharding.base import Here, Sharded
@@ -51,10 +50,21 @@ class HeldOut:
     def __init__(self, rows: Rows, config: TrainConfig, here: Here) -> None:
         self._rows, self._here = rows, here
         lengths = [len(row.input_ids) for row in rows]
-        self._share = divide(range(len(rows)), lengths, config, here.world_size)[here.rank]
+        self._every = config.evaluate_every_steps
+        self._share = divide(range(len(rows)), lengths, config, here.world_size)[here.rank] if rows else Share(())
         self._trained = sum(row.n_trained for row in rows)
+        self.last_loss: float | None = None
 
-    def loss(self, sharded: Sharded, bf16: bool) -> float:
+    def is_due(self, done: int, n_steps: int) -> bool:
+        """After `done` of `n_steps`."""
+        return bool(self._rows) and (done == n_steps or (self._every > 0 and done % self._every == 0))
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """For the card of the model; nothing where nothing was held out."""
+        return {} if self.last_loss is None else {"held_out_loss": self.last_loss, "n_held_out": len(self._rows)}
+
+    def measure(self, sharded: Sharded, bf16: bool) -> float:
         """Nats per token that would be trained, over all of them; every worker asks at the same step.
 
         Nothing is drawn at random and no gradient is made, so the steps that follow are those of a training that was
@@ -69,7 +79,8 @@ class HeldOut:
                 total += sharded.loss(batch, bf16=bf16)
         if self._here.world_size > 1:
             dist.all_reduce(total)
-        return float(total) / self._trained
+        self.last_loss = float(total) / self._trained
+        return self.last_loss
 
 
 def _question(row: Row) -> bytes:

@@ -10,9 +10,9 @@ import logging
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -24,15 +24,18 @@ from fireact_ray.training.batching import count_steps, plan_steps
 from fireact_ray.training.checkpoint import resume, save_checkpoint
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import TokenDataset, load_dataset
+from fireact_ray.training.held_out import HeldOut, hold_out
 from fireact_ray.training.meter import Meter
 from fireact_ray.training.precision import by_hardware, confirmed
+from fireact_ray.training.progress.entries import TrainEntry
 from fireact_ray.training.sharding import open_sharded
 from fireact_ray.training.sharding.base import Here
 from fireact_ray.training.stepping import Stepper
+from fireact_ray.training.utilisation import mfu_of_one
 
 log = logging.getLogger(__name__)
 
-OnLog = Callable[[dict[str, Any]], None]
+OnLog = Callable[[TrainEntry], None]
 OnCheckpoint = Callable[[Path | None, dict[str, Any]], None]
 
 
@@ -42,6 +45,7 @@ class TrainResult:
 
     steps: int
     final_loss: float  # nats per trained token, over the last log interval
+    held_out_loss: float | None  # of the model that was written; None where nothing was held out
     tokens_seen: int  # without padding
     trained_tokens: int
     seconds: float  # of this call, without loading
@@ -73,31 +77,36 @@ def train(
     out = Path(model_dir_out)
     checkpoints = Path(checkpoint_dir) if checkpoint_dir else out.with_name(f"{out.name}.checkpoints")
     data = load_dataset(dataset_dir)
+    rows, held_rows = hold_out(data.rows, config.held_out)
     precision = by_hardware(config.precision, here.device)
     sharded = open_sharded(config, here, precision)
     _demand_known_tokens(data, sharded.prepared.model, config)
-    stepper = Stepper(sharded, data.rows, config, here)
+    stepper, held_out = Stepper(sharded, rows, config, here), HeldOut(held_rows, config, here)
     fingerprints = {"dataset": data.fingerprint, "base": base_fingerprint(find_base(config.base_model))}
     start = 0
     if resume_from:
         earlier = {"dataset": data.earlier_of_rows}
         start = resume(resume_from, sharded, config, fingerprints, earlier)
-    first = next(plan_steps(data.rows, config, here.rank, here.world_size, start))
+    first = next(plan_steps(rows, config, here.rank, here.world_size, start))
     precision = confirmed(precision, config.precision, here.device, lambda bf16: stepper.seconds(first, bf16))
     log.info("precision: %s", precision)
 
-    n_steps = count_steps(len(data.rows), config)
-    log.info("training %s: %d examples, steps %d to %d", config.tuning, len(data.rows), start + 1, n_steps)
-    meter = Meter(here.device)
-    for step in plan_steps(data.rows, config, here.rank, here.world_size, start):
+    n_steps = count_steps(len(rows), config)
+    log.info("training %s: %d examples, steps %d to %d", config.tuning, len(rows), start + 1, n_steps)
+    meter = Meter(here.device, rows, mfu_of_one(config, rows, here.device, here.world_size, precision.bf16))
+    for step in plan_steps(rows, config, here.rank, here.world_size, start):
         rate = learning_rate(config, step.number, n_steps)
-        loss_sum = stepper.take(step, rate, precision.bf16)
-        meter.add(step, loss_sum)
+        losses, norm = stepper.take(step, rate, precision.bf16)
+        meter.add(step, losses, norm)
 
         done = step.number + 1
         now = {"step": done, "of": n_steps, "epoch": step.epoch + 1, "learning_rate": rate}
-        if done % config.log_every_steps == 0 or done == n_steps:
-            entry = {**now, **meter.read(), "precision": str(precision)}
+        evaluates = held_out.is_due(done, n_steps)
+        if done % config.log_every_steps == 0 or done == n_steps or evaluates:
+            entry = cast(TrainEntry, {**now, **meter.read(n_steps - done), "precision": str(precision)})
+            if evaluates:
+                with meter.paused():
+                    entry["held_out_loss"] = held_out.measure(sharded, precision.bf16)
             if here.rank == 0 and on_log:
                 on_log(entry)
         if config.checkpoint_every_steps and done % config.checkpoint_every_steps == 0 and done < n_steps:
@@ -108,15 +117,18 @@ def train(
 
     trained = sharded.trained_weights()
     if trained is not None:
-        write_model(out, sharded.prepared.model, trained, config, data, steps=n_steps, final_loss=meter.last_loss)
+        losses_of = {"final_loss": meter.last_loss, **held_out.facts}
+        trained_on = replace(data, rows=rows)
+        write_model(out, sharded.prepared.model, trained, config, trained_on, steps=n_steps, losses=losses_of)
         log.info("model in %s: %d steps, loss %.4f, %.1f s", out, n_steps, meter.last_loss, meter.seconds)
     if here.world_size > 1:
         dist.barrier()  # nobody returns before the folder is there
     return TrainResult(
         steps=n_steps,
         final_loss=meter.last_loss,
-        tokens_seen=config.epochs * sum(len(row.input_ids) for row in data.rows),
-        trained_tokens=config.epochs * sum(row.n_trained for row in data.rows),
+        held_out_loss=held_out.last_loss,
+        tokens_seen=config.epochs * sum(len(row.input_ids) for row in rows),
+        trained_tokens=config.epochs * sum(row.n_trained for row in rows),
         seconds=meter.seconds,
         padding_share=meter.padding_share,
         trainable_parameters=sharded.prepared.trainable_parameters,

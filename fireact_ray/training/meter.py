@@ -108,5 +108,5 @@ class Meter:
     def _memory(self) -> int:
         """The most so far, in bytes: allocated on a GPU; of this process where it computes on the CPU."""
         if self._device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self._device)
+            return int(torch.cuda.max_memory_allocated(self._device))
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT

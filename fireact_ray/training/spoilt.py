@@ -38,7 +38,9 @@ def _of_passes(step: Step, chosen: torch.Tensor) -> list[int]:
     """This worker's rows in the chosen forward passes; what it runs for others only is not its own."""
     share = step.share
     own = share.micro_batches[: len(share.micro_batches) - share.idle]
-    return [row for packs, is_chosen in zip(own, chosen.tolist(), strict=False) if is_chosen for p in packs for row in p]
+    return [
+        row for packs, is_chosen in zip(own, chosen.tolist(), strict=False) if is_chosen for p in packs for row in p
+    ]
 
 
 def _of_all(mine: list[list[int]]) -> list[list[int]]:

@@ -28,13 +28,13 @@ class Stepper:
         self._config = config
         self._here = here
 
-    def take(self, step: Step, rate: float, bf16: bool) -> Tensor:
-        """One step at learning rate `rate`. Returns this worker's sum of losses, in nats, on the device."""
+    def take(self, step: Step, rate: float, bf16: bool) -> tuple[Tensor, Tensor]:
+        """One step at learning rate `rate`. Returns this worker's sums of losses, in nats, (forward passes,), and the
+        norm of the whole gradient before it was clipped; both on the device."""
         # Dropout follows from seed, step and rank: a resumed run draws what an uninterrupted one would.
         torch.manual_seed(hash((self._config.seed, step.number, self._here.rank)))
-        loss_sum = self._accumulate_gradients(step, bf16)
-        self._sharded.update(rate, self._config.max_grad_norm)
-        return loss_sum
+        losses = self._accumulate_gradients(step, bf16)
+        return losses, self._sharded.update(rate, self._config.max_grad_norm)
 
     def seconds(self, step: Step, bf16: bool) -> float:
         """How long a step's gradients take, over all workers, so that all choose alike. Leaves no gradient behind.
@@ -51,14 +51,14 @@ class Stepper:
         return float(seconds)
 
     def _accumulate_gradients(self, step: Step, bf16: bool) -> Tensor:
-        """Gradients of the step's mean loss per trained token. Returns this worker's sum of losses."""
+        """Gradients of the step's mean loss per trained token. Returns this worker's sums of losses."""
         here = self._here
         # Gradients become the mean over workers; the step's own count over all of them makes that a mean per token.
         scale = here.world_size / step.trained_tokens
-        loss_sum = torch.zeros((), device=here.device)
+        losses = torch.zeros(len(step.share.micro_batches), device=here.device)
         batches = step.share.micro_batches
         for i, packs in enumerate(batches):
             is_idle = i >= len(batches) - step.share.idle
             batch = collate([[self._rows[row] for row in rows] for rows in packs], is_idle).to(here.device)
-            loss_sum += self._sharded.backward(batch, scale, bf16=bf16, last=i == len(batches) - 1)
-        return loss_sum
+            losses[i] = self._sharded.backward(batch, scale, bf16=bf16, last=i == len(batches) - 1)
+        return losses

@@ -15,9 +15,7 @@ def draw_losses(entries: Iterable[TrainEntry], file: Path, title: str) -> None:
     named = curves(entries)
     if not named:
         return
-    # No pyplot, which looks for a screen and keeps figures alive.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # not pyplot, which looks for a screen and keeps figures alive
 
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     axes = figure.add_subplot(title=title, xlabel="step", ylabel="loss, nats per trained token")
@@ -27,5 +25,5 @@ def draw_losses(entries: Iterable[TrainEntry], file: Path, title: str) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     temporary = file.with_name(f".{file.name}.tmp")
-    FigureCanvasAgg(figure).print_png(temporary)
+    figure.savefig(temporary, format="png")
     temporary.replace(file)

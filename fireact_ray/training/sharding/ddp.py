@@ -39,7 +39,8 @@ class Ddp(Sharded):
         # On a GPU the default makes lists of temporaries as large as all that is trained.
         self.optimizer = make_optimizer(prepared.model, config, fused=True if here.device.type == "cuda" else None)
         self._here = here
-        self._compute_loss = _shared(TrainedTokenLoss(prepared.model).train(), here)
+        self._alone = TrainedTokenLoss(prepared.model).train()
+        self._compute_loss = _shared(self._alone, here)
 
     def backward(self, batch: Batch, scale: float, *, bf16: bool, last: bool) -> Tensor:
         # Gradients are exchanged once, with the last batch; workers may differ in how many they have.
@@ -48,6 +49,11 @@ class Ddp(Sharded):
                 loss_sum, _ = self._compute_loss(*batch)
             (loss_sum * scale).backward()
         return loss_sum.detach()
+
+    def loss(self, batch: Batch, *, bf16: bool) -> Tensor:
+        with torch.autocast(self._here.device.type, torch.bfloat16, enabled=bf16):
+            loss_sum, _ = self._alone(*batch)
+        return loss_sum
 
     def update(self, rate: float, max_norm: float) -> Tensor:
         for group in self.optimizer.param_groups:

@@ -18,7 +18,7 @@ TRACKERS = {  # name in a recipe -> its module, and what pip installs for it
 }
 PROJECT = "fireact-ray"  # where the environment names no other
 Outcome = Literal["finished", "failed", "killed"]  # killed: by an interrupt
-_IDS = "trackers.json"
+IDS = "trackers.json"
 
 
 class Tracker(Protocol):
@@ -40,7 +40,7 @@ class Tracked:
 
     def run_id(self, tracker: str, make: Callable[[], str]) -> tuple[str, bool]:
         """The id of this training's run with a tracker, and whether it is new. It is written down before it is used."""
-        file = self.folder / _IDS
+        file = self.folder / IDS
         ids: dict[str, str] = parse(file.read_bytes()) if file.is_file() else {}
         if tracker in ids:
             return ids[tracker], False

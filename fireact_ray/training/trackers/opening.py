@@ -71,7 +71,7 @@ def _opened(name: str, tracked: Tracked, openers: Mapping[str, Opener]) -> Track
         return openers[name](tracked)
     except FireActError:
         raise
-    except Exception as error:  # noqa: BLE001 (each library raises its own, and what its network raises)
+    except Exception as error:
         raise InputError(
             f"train.trackers: {name} cannot be opened: {words_of(error)}. Put that right, or leave {name} out."
         ) from error

@@ -8,6 +8,7 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from fireact_ray.training.trackers.base import Outcome, Tracker
@@ -51,7 +52,9 @@ class Sender:
         self._thread.join(self._ending_s)
         if self._thread.is_alive():
             names, left = ", ".join(self._trackers), self._waiting.qsize()
-            log.warning("trackers (%s) did not end within %.0f s: %d entries were not told", names, self._ending_s, left)
+            log.warning(
+                "trackers (%s) did not end within %.0f s: %d entries were not told", names, self._ending_s, left
+            )
         for name, count in self._failed.items():
             log.warning("tracker %s failed %d times, at last: %s", name, count, self._last_words[name])
 
@@ -59,12 +62,12 @@ class Sender:
         while (item := self._waiting.get()) is not None:
             step, values = item
             for name, tracker in self._trackers.items():
-                self._try(name, lambda tracker=tracker: tracker.log(step, values))  # type: ignore[misc]
+                self._try(name, partial(tracker.log, step, values))
         self._end_all()
 
     def _end_all(self) -> None:
         for name, tracker in self._trackers.items():
-            self._try(name, lambda tracker=tracker: tracker.end(self._outcome))  # type: ignore[misc]
+            self._try(name, partial(tracker.end, self._outcome))
 
     def _try(self, name: str, call: Callable[[], None]) -> None:
         try:

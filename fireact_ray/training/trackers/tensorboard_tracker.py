@@ -13,8 +13,8 @@ from fireact_ray.training.trackers.base import Outcome, Tracked
 def open_tensorboard(tracked: Tracked) -> TensorBoard:
     from tensorboardX import SummaryWriter
 
-    folder = tracked.folder / "tensorboard"
-    is_new = not folder.exists()
+    run_id, is_new = tracked.run_id("tensorboard", lambda: uuid.uuid4().hex[:8])
+    folder = tracked.folder / "tensorboard" / run_id
     # A resumed training adds a file to the folder, which is read as one run; files are named by the second.
     writer = SummaryWriter(str(folder), filename_suffix=f".{uuid.uuid4().hex[:6]}")
     if is_new:

@@ -1,4 +1,4 @@
-"""trackio: a local database, or the Space or server that the environment names (TRACKIO_SPACE_ID, TRACKIO_SERVER_URL)."""
+"""trackio: a local database, or what TRACKIO_SPACE_ID or TRACKIO_SERVER_URL names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from fireact_ray.training.trackers.base import PROJECT, Outcome, Tracked
 def open_trackio(tracked: Tracked) -> Trackio:
     import trackio
 
-    name, _ = tracked.run_id("trackio", lambda: f"{tracked.name}-{uuid.uuid4().hex[:6]}")  # runs are told by their names
+    name, _ = tracked.run_id(
+        "trackio", lambda: f"{tracked.name}-{uuid.uuid4().hex[:6]}"
+    )  # runs are told by their names
     tracker = Trackio(trackio)
     project, settings = os.environ.get("TRACKIO_PROJECT", PROJECT), dict(tracked.settings)
     tracker.call(lambda: trackio.init(project=project, name=name, config=settings, resume="allow"))

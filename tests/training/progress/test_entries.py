@@ -47,7 +47,10 @@ def test_the_curve_is_a_png_of_both_losses(tmp_path: Path):
         draw_losses(entries, tmp_path / f"{name}.png", "demo")  # type: ignore[arg-type]
     pictures = [Image.open(tmp_path / f"{name}.png").convert("RGB") for name in ("one", "both")]
     assert [picture.size for picture in pictures] == [(960, 540), (960, 540)]
-    orange = [sum(count for count, (r, g, b) in p.getcolors(1 << 20) if r > 240 and 100 < g < 150 and b < 40) for p in pictures]
+    orange = [
+        sum(count for count, (r, g, b) in p.getcolors(1 << 20) if r > 240 and 100 < g < 150 and b < 40)
+        for p in pictures
+    ]
     assert orange[0] == 0
     assert orange[1] > 100  # the second line's colour
     assert sorted(path.name for path in tmp_path.iterdir()) == ["both.png", "one.png"]

@@ -42,7 +42,7 @@ def events(folder: Path) -> Iterator[tuple[int, str, float]]:
     """TFRecords: a length of 8 bytes, its checksum, an event, its checksum."""
     from tensorboardX.proto.event_pb2 import Event
 
-    for file in sorted(folder.iterdir()):
+    for file in sorted(folder.glob("*/*")):
         data = file.read_bytes()
         while data:
             (length,) = struct.unpack("<Q", data[:8])
@@ -123,7 +123,9 @@ def test_one_that_cannot_be_opened_refuses_a_new_training_and_only_warns_one_tha
         raise ConnectionError("no route to tracking.example.")
 
     openers = {"fake": lambda _: fake, "away": refuse}
-    words = r"train\.trackers: away cannot be opened: no route to tracking\.example\. Put that right, or leave away out\."
+    words = (
+        r"train\.trackers: away cannot be opened: no route to tracking\.example\. Put that right, or leave away out\."
+    )
     with pytest.raises(InputError, match=words), open_trackers(["fake", "away"], tracked, 0, openers):
         pass
     assert fake.outcomes == ["failed"]  # the one before it is closed
