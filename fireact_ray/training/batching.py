@@ -72,15 +72,10 @@ def plan_steps(
 ) -> Iterator[Step]:
     """Steps from number `start` on, as worker `rank` of `world_size` sees them.
 
-    Raises TrainingError when the longest row alone is more than `pack_tokens`, or `micro_batch_tokens`, allow.
+    Raises TrainingError as `demand_room` does.
     """
     lengths = [len(row.input_ids) for row in rows]
-    limit = "micro_batch_tokens" if config.pack_tokens is None else "pack_tokens"
-    if max(lengths) > getattr(config, limit):
-        raise TrainingError(
-            f"The longest example has {max(lengths)} tokens, {limit} allows {getattr(config, limit)}. "
-            f"Raise {limit} or convert with a smaller limit."
-        )
+    demand_room(lengths, config)
     steps_per_epoch = count_steps(len(rows), config) // config.epochs
     for epoch in range(start // steps_per_epoch, config.epochs):
         order = list(range(len(rows)))
@@ -96,6 +91,16 @@ def plan_steps(
                 sum(lengths[row] for row in chosen),
                 sum(_computed(batch, lengths) for share in shares for batch in share.micro_batches),
             )
+
+
+def demand_room(lengths: Sequence[int], config: TrainConfig) -> None:
+    """Raises TrainingError when the longest row alone is more than `pack_tokens`, or `micro_batch_tokens`, allow."""
+    limit = "micro_batch_tokens" if config.pack_tokens is None else "pack_tokens"
+    if max(lengths) > getattr(config, limit):
+        raise TrainingError(
+            f"The longest example has {max(lengths)} tokens, {limit} allows {getattr(config, limit)}. "
+            f"Raise {limit} or convert with a smaller limit."
+        )
 
 
 def collate(packs: Sequence[Sequence[Row]], idle: bool = False) -> Batch:

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 
 from fireact_ray.core.errors import DataError
-from fireact_ray.training.batching import Share, collate, divide
+from fireact_ray.training.batching import Share, collate, demand_room, divide
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row
 from fireact_ray.training.sharding.base import Here, Sharded
@@ -45,13 +45,16 @@ def hold_out(rows: Rows, share: float) -> tuple[Rows, Rows]:
 
 
 class HeldOut:
-    """The held-out rows, divided among the workers as a step's rows are."""
+    """The held-out rows, divided among the workers as a step's rows are. Raises TrainingError as `demand_room` does."""
 
     def __init__(self, rows: Rows, config: TrainConfig, here: Here) -> None:
         self._rows, self._here = rows, here
         lengths = [len(row.input_ids) for row in rows]
         self._every = config.evaluate_every_steps
-        self._share = divide(range(len(rows)), lengths, config, here.world_size)[here.rank] if rows else Share(())
+        self._share = Share(())
+        if rows:
+            demand_room(lengths, config)
+            self._share = divide(range(len(rows)), lengths, config, here.world_size)[here.rank]
         self._trained = sum(row.n_trained for row in rows)
         self.last_loss: float | None = None
 

@@ -9,10 +9,12 @@ from fireact_ray.core.errors import DataError, TrainingError
 from fireact_ray.training.artifacts import load_trained
 from fireact_ray.training.batching import collate
 from fireact_ray.training.checkpoint import latest_checkpoint
+from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row, load_dataset
-from fireact_ray.training.held_out import hold_out
+from fireact_ray.training.held_out import HeldOut, hold_out
 from fireact_ray.training.loop import train
 from fireact_ray.training.loss import TrainedTokenLoss
+from fireact_ray.training.sharding.base import Here
 
 pytestmark = pytest.mark.torch
 
@@ -32,9 +34,9 @@ def keys(rows: tuple[Row, ...]) -> list[str]:
 def test_the_rows_of_a_question_stay_together_and_each_is_on_one_side():
     trained, held = hold_out(ROWS, 0.3)
     assert sorted(keys(trained) + keys(held)) == keys(ROWS)
-    assert keys(held) == ["211", "212", "231", "232", "251", "252"]
+    assert keys(held) == ["201", "202", "221", "222", "261", "262"]
     assert keys(hold_out(ROWS, 0.0)[0]) == keys(ROWS)
-    assert keys(hold_out(ROWS, 0.01)[1]) == ["251", "252"]  # at least one question
+    assert keys(hold_out(ROWS, 0.01)[1]) == ["221", "222"]  # at least one question
     assert set(keys(hold_out(ROWS, 0.1)[1])) < set(keys(held)) < set(keys(hold_out(ROWS, 0.5)[1]))
 
 
@@ -44,6 +46,13 @@ def test_rows_that_all_begin_alike_cannot_be_held_out():
         DataError, match=r"all 5 rows begin with the same 2 untrained tokens, so their questions cannot"
     ):
         hold_out(rows, 0.2)
+
+
+def test_a_held_out_row_that_is_too_long_is_refused_before_the_first_step():
+    long = row("long", [5] * 9, [1, 2])
+    config = TrainConfig(base_model="b", held_out=0.5, micro_batch_tokens=10)
+    with pytest.raises(TrainingError, match=r"The longest example has 11 tokens, micro_batch_tokens allows 10"):
+        HeldOut((long,), config, Here(0, 1, torch.device("cpu")))
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +70,6 @@ def runs(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lora_config(base_dir: Path):
-    from fireact_ray.training.config import TrainConfig
-
     return TrainConfig(
         base_model=str(base_dir), tuning="lora", epochs=2, learning_rate=2e-2, global_batch_size=8,
         micro_batch_tokens=64, log_every_steps=1, lora_dropout=0.3, held_out=0.2, checkpoint_every_steps=3,

@@ -1,13 +1,13 @@
 """Trackers as fakes that are scripted, and TensorBoard as it is; the others where they are installed."""
 
 import logging
-import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from event_files import events
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.training.trackers import Tracked, demand_trackers, open_trackers
@@ -36,19 +36,6 @@ class Fake:
 @pytest.fixture
 def tracked(tmp_path: Path) -> Tracked:
     return Tracked("demo", {"epochs": 3, "lora_target_modules": None}, tmp_path)
-
-
-def events(folder: Path) -> Iterator[tuple[int, str, float]]:
-    """TFRecords: a length of 8 bytes, its checksum, an event, its checksum."""
-    from tensorboardX.proto.event_pb2 import Event
-
-    for file in sorted(folder.glob("*/*")):
-        data = file.read_bytes()
-        while data:
-            (length,) = struct.unpack("<Q", data[:8])
-            event = Event.FromString(data[12 : 12 + length])
-            data = data[16 + length :]
-            yield from ((event.step, value.tag, round(value.simple_value, 6)) for value in event.summary.value)
 
 
 def test_tensorboard_reads_every_step_once_though_a_resumed_training_takes_some_again(tracked):
