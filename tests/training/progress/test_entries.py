@@ -1,8 +1,13 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from fireact_ray.training.progress.curve import draw_losses
 from fireact_ray.training.progress.entries import LogFile, curves, read_log
+
+
+pytestmark = pytest.mark.torch
 
 
 def entry(step: int, loss: float, **more: float) -> dict:

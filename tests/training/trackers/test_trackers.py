@@ -13,6 +13,8 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.training.trackers import Tracked, demand_trackers, open_trackers
 from fireact_ray.training.trackers.sending import Sender, numbers
 
+pytestmark = pytest.mark.torch
+
 ENTRY = {"of": 4, "epoch": 1, "loss": 2.0, "precision": "fp32 (as asked)", "grad_norm": float("inf")}
 
 
