@@ -6,7 +6,6 @@ import pytest
 from fireact_ray.training.progress.curve import draw_losses
 from fireact_ray.training.progress.entries import LogFile, curves, read_log
 
-
 pytestmark = pytest.mark.torch
 
 
