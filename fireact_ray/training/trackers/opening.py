@@ -13,7 +13,7 @@ from fireact_ray.training.trackers.mlflow_tracker import open_mlflow
 from fireact_ray.training.trackers.sending import Sender, words_of
 from fireact_ray.training.trackers.tensorboard_tracker import open_tensorboard
 from fireact_ray.training.trackers.trackio_tracker import open_trackio
-from fireact_ray.training.trackers.wandb_tracker import open_wandb
+from fireact_ray.training.trackers.wandb_tracker import demand_key, open_wandb
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +26,15 @@ _OPENERS: dict[str, Opener] = {
 
 
 def demand_trackers(names: Sequence[str]) -> None:
-    """Raises InputError, naming what to install, where the package of a tracker is not there."""
+    """Raises InputError, naming what to install, where the package of a tracker is not there, or its key."""
     packages = [package for module, package in map(TRACKERS.__getitem__, names) if find_spec(module) is None]
     if packages:
         raise InputError(
             f"train.trackers names {', '.join(names)}; not installed here: {', '.join(packages)}. "
             f"Run `pip install {' '.join(packages)}`, or leave them out."
         )
+    if "wandb" in names:
+        demand_key()
 
 
 @contextmanager

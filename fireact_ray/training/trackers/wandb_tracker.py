@@ -11,20 +11,29 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.training.trackers.base import PROJECT, Outcome, Tracked
 
 
-def open_wandb(tracked: Tracked) -> Wandb:
+def demand_key() -> None:
+    """Raises InputError where there is none and one is needed: the library would ask a terminal for it."""
     import wandb
 
-    mode = os.environ.get("WANDB_MODE", "online")
-    if mode == "online" and not wandb.api.api_key:  # it would ask a terminal for one
+    if _mode() == "online" and not wandb.api.api_key:
         raise InputError(
             "train.trackers: wandb has no key: export WANDB_API_KEY=..., or WANDB_MODE=offline to send the run later."
         )
+
+
+def _mode() -> str:
+    return os.environ.get("WANDB_MODE", "online")
+
+
+def open_wandb(tracked: Tracked) -> Wandb:
+    import wandb
+
     run_id, _ = tracked.run_id("wandb", lambda: uuid.uuid4().hex[:8])
     run = wandb.init(
         project=os.environ.get("WANDB_PROJECT", PROJECT),
         name=os.environ.get("WANDB_NAME", tracked.name),
         id=run_id,
-        resume=None if mode == "offline" else "allow",
+        resume=None if _mode() == "offline" else "allow",
         config=dict(tracked.settings),
         dir=os.environ.get("WANDB_DIR", str(tracked.folder)),
         settings=wandb.Settings(silent=True, console="off"),

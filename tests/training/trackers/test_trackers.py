@@ -161,8 +161,9 @@ def test_wandb_is_refused_without_a_key_and_writes_its_run_offline(tracked, monk
     monkeypatch.setenv("NETRC", str(tracked.folder / "none"))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     with pytest.raises(InputError, match=r"wandb has no key: export WANDB_API_KEY=\.\.\., or WANDB_MODE=offline"):
-        tell_twice("wandb", tracked)
+        demand_trackers(["wandb"])
     monkeypatch.setenv("WANDB_MODE", "offline")
+    demand_trackers(["wandb"])
     tell_twice("wandb", tracked)
     run_id, is_new = tracked.run_id("wandb", str)
     assert not is_new
