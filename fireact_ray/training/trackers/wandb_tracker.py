@@ -15,7 +15,7 @@ def demand_key() -> None:
     """Raises InputError where there is none and one is needed: the library would ask a terminal for it."""
     import wandb
 
-    if _mode() == "online" and not wandb.api.api_key:
+    if _mode() == "online" and not wandb.login(prompt=False):
         raise InputError(
             "train.trackers: wandb has no key: export WANDB_API_KEY=..., or WANDB_MODE=offline to send the run later."
         )
@@ -33,6 +33,7 @@ def open_wandb(tracked: Tracked) -> Wandb:
         project=os.environ.get("WANDB_PROJECT", PROJECT),
         name=os.environ.get("WANDB_NAME", tracked.name),
         id=run_id,
+        mode=_mode(),
         resume=None if _mode() == "offline" else "allow",
         config=dict(tracked.settings),
         dir=os.environ.get("WANDB_DIR", str(tracked.folder)),
