@@ -64,5 +64,6 @@ def note_of(entry: TrainEntry) -> str:
     if "mfu" in entry:
         parts.append(f"MFU {entry['mfu']:.0%}")
     parts.append(f"{entry['memory_gib']:.1f} GiB")
-    parts.append(f"{duration_text(entry['eta_s'])} left")
+    if entry["step"] < entry["of"]:
+        parts.append(f"{duration_text(entry['eta_s'])} left")
     return ", ".join(parts)

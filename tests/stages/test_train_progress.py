@@ -27,6 +27,7 @@ def session(folder: Path, steps: tuple[int, ...], loss: float, *, goes_on: bool,
 
 def test_a_line_says_loss_speed_memory_and_what_is_left():
     assert note_of(ENTRY) == "loss 1.235, 1,234 tokens/s, 1.3 GiB, 1.6 min left"
+    assert note_of({**ENTRY, "step": 40, "eta_s": 0.0}) == "loss 1.235, 1,234 tokens/s, 1.3 GiB"
     assert note_of({**ENTRY, "mfu": 0.412, "held_out_loss": 1.5}) == (
         "loss 1.235, held out 1.500, 1,234 tokens/s, MFU 41%, 1.3 GiB, 1.6 min left"
     )
