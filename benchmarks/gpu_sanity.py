@@ -75,6 +75,6 @@ def _losses(
     rows = make_rows(_ROWS_PER_STEP, TINY.vocabulary)
     stepper = Stepper(Ddp(prepared, config, here), rows, config, here)
     return [
-        float(stepper.take(stepper.ready(step), config.learning_rate, bf16)) / step.trained_tokens
+        float(stepper.take(stepper.ready(step), config.learning_rate, bf16)[0].sum()) / step.trained_tokens
         for step in plan_steps(Sizes.of(rows), config, varlen=prepared.varlen)
     ]

@@ -57,10 +57,10 @@ class Steps:
             step = ready.step
             self._bench.wait()
             started = time.perf_counter()
-            loss_sum = stepper.take(ready, 1e-4, self._bf16)
+            sums, _ = stepper.take(ready, 1e-4, self._bf16)
             self._bench.wait()
             seconds.append(time.perf_counter() - started)
-            losses.append(float(loss_sum) / step.trained_tokens)
+            losses.append(float(sums.sum()) / step.trained_tokens)
         steps, seconds = steps[1:], seconds[1:]
         flops = [step_flops(self._group.shape, _lengths(s, rows), s.trained_tokens, self._adapters) for s in steps]
         pairs = list(zip(steps, flops, seconds, strict=True))

@@ -39,6 +39,7 @@ from fireact_ray.rendering import RENDERERS
 from fireact_ray.rollouts.plan import Policy
 from fireact_ray.tasks import TASKS
 from fireact_ray.training.config import TrainSettings
+from fireact_ray.training.trackers.base import TRACKERS
 
 
 def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -51,6 +52,7 @@ TaskName = Annotated[str, one_of("task", TASKS)]
 MethodName = Annotated[str, one_of("method", METHODS)]
 DialectName = Annotated[str, one_of("dialect", dialects())]
 RendererName = Annotated[str, one_of("renderer", RENDERERS)]
+TrackerName = Annotated[str, one_of("tracker", TRACKERS)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,95}$")]
 
 
@@ -204,12 +206,14 @@ class GenerateConfig(Section):
 
 
 class TrainSection(TrainSettings):
-    """How a training is spread, beside what shapes it (training.config.TrainSettings)."""
+    """How a training is spread and followed, beside what shapes it (training.config.TrainSettings). `trackers`: who is
+    told of it, beside log.jsonl; their keys and addresses are read from the environment, as always."""
 
     workers: PositiveInt = 1
     use_gpu: bool = False
     threads_per_worker: PositiveInt | None = None
     max_failures: NonNegativeInt = 3
+    trackers: tuple[TrackerName, ...] = ()
 
     @model_validator(mode="after")
     def _shards_are_spread(self) -> TrainSection:

@@ -13,6 +13,7 @@ from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.train import train
+from fireact_ray.training.trackers import demand_trackers
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 def pipeline(recipe: Recipe, itinerary: Itinerary | None = None) -> list[Report]:
     """The whole run on one Ray session; returns the reports. `itinerary`: of a command that does more."""
     demand_mounted(recipe)
+    demand_trackers(recipe.train.trackers)  # before `generate` has paid for anything
     stages = itinerary or Itinerary("run", PIPELINE)
     with run_lease(Folder(recipe.run_dir), "fireact run"), ray_session(recipe.ray):
         with stages.stage("generate"):

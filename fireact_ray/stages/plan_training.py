@@ -55,7 +55,11 @@ def plan_training(recipe: Recipe, gpu: str | None = None) -> TrainingForecast:
     except InputError as error:
         raise InputError(f"student.base_model {recipe.student.base_model}: {error}") from None
     counts = _counts(recipe)
-    tokens, trained = (counts["tokens"], counts["trained_tokens"] / counts["tokens"]) if counts else (None, _TRAINED)
+    tokens, trained = (
+        (round((1 - section.held_out) * counts["tokens"]), counts["trained_tokens"] / counts["tokens"])
+        if counts
+        else (None, _TRAINED)
+    )
     training = Training(shape, section, recipe.convert.max_length, section.workers, trained)
     if named and not fits(training, named):
         raise InputError(refusal(training, named))

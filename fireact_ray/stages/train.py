@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import threading
@@ -29,7 +28,6 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.storage.lease import leased
 from fireact_ray.core.storage.scratch import scratch_folder
-from fireact_ray.core.utils.progress import Steps
 from fireact_ray.core.utils.waiting import said_while_waiting
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import named_base
@@ -37,11 +35,15 @@ from fireact_ray.stages.actors.log_forwarding import forward_warnings
 from fireact_ray.stages.actors.resources import pending
 from fireact_ray.stages.ray_session import own_error, ray_session
 from fireact_ray.stages.shared_folder import demand_shared
+from fireact_ray.stages.train_progress import said_of, trackers_of
 from fireact_ray.stages.trainer import InterruptibleTrainer
 from fireact_ray.training.checkpoint import damage_of, newest_whole, step_of
 from fireact_ray.training.config import FREE, TrainConfig, TrainSettings
 from fireact_ray.training.mapped.loading import load_dataset
 from fireact_ray.training.model_card import write_readme
+from fireact_ray.training.progress.entries import TrainEntry
+from fireact_ray.training.trackers import demand_trackers
+from fireact_ray.training.trackers.sending import Sender
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ def train(recipe: Recipe) -> Folder:
     dataset, model = run / "dataset", run / "model"
     if not dataset.exists(MANIFEST):
         raise InputError(f"{dataset.uri}: no dataset there. Run `fireact convert` first.")
+    demand_trackers(recipe.train.trackers)
     config = train_config(recipe)
     base = named_base(recipe)  # an incomplete model is found here, not in a worker
     checkpoints = run / "checkpoints"
@@ -75,10 +78,11 @@ def train(recipe: Recipe) -> Folder:
     if model.exists(MODEL_CARD):
         logger.info("train: already done -> %s", model.uri)
         return model
-    with ray_session(recipe.ray):
+    named = (recipe.name, recipe.train.trackers)
+    with trackers_of(*named, config, checkpoints.local_path, goes_on=started) as sender, ray_session(recipe.ray):
         demand_shared(run)
-        _fit(recipe, config, dataset, model.local_path)
-    write_readme(model.local_path)  # again, as there may be a curve of the loss now
+        _fit(recipe, config, dataset, model.local_path, sender)
+    write_readme(model.local_path)  # again, as there is a curve of the loss now
     logger.info("train: -> %s", model.uri)
     return model
 
@@ -103,7 +107,7 @@ def train_config(recipe: Recipe) -> TrainConfig:
     return TrainConfig(base_model=recipe.student.base_model, seed=recipe.seed, **shared)
 
 
-def _fit(recipe: Recipe, config: TrainConfig, dataset: Folder, model_dir: Path) -> None:
+def _fit(recipe: Recipe, config: TrainConfig, dataset: Folder, model_dir: Path, sender: Sender) -> None:
     section = recipe.train
     each = {"CPU": 1.0, "GPU": float(section.use_gpu)}
     begun = threading.Event()
@@ -112,17 +116,14 @@ def _fit(recipe: Recipe, config: TrainConfig, dataset: Folder, model_dir: Path) 
         return None if begun.is_set() else pending(section.workers, "workers of Ray Train", each)
 
     checkpoints = model_dir.parent / "checkpoints"
-    log_path = checkpoints / "log.jsonl"
     resume_from = _resume_from(checkpoints)
-    with Steps("train", total=0) as steps, log_path.open("a", encoding="utf-8") as log:
+    with said_of(recipe.name, checkpoints, sender) as say:
 
-        def on_event(event: dict[str, Any]) -> None:
+        def on_event(entry: TrainEntry) -> None:
             if not begun.is_set():
-                logger.info("train: precision %s", event["precision"])
+                logger.info("train: precision %s", entry["precision"])
             begun.set()
-            log.write(json.dumps(event) + "\n")
-            log.flush()
-            steps.set(event["step"], event["of"], f"loss {event['loss']:.3f}")
+            say(entry)
 
         with _delivered_to(on_event) as events:
             trainer = InterruptibleTrainer(
@@ -154,7 +155,7 @@ def _fit(recipe: Recipe, config: TrainConfig, dataset: Folder, model_dir: Path) 
 
 
 @contextmanager
-def _delivered_to(on_event: Callable[[dict[str, Any]], None]) -> Iterator[Queue]:
+def _delivered_to(on_event: Callable[[TrainEntry], None]) -> Iterator[Queue]:
     """A queue for the workers' events; `on_event` is called for each of them in a thread of this process."""
     events = Queue(actor_options={"num_cpus": 0})
     over = threading.Event()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,14 @@ def write_model(
     config: TrainConfig,
     dataset: TokenDataset,
     *,
+    n_examples: int,
     steps: int,
-    final_loss: float,
+    losses: Mapping[str, float],
 ) -> None:
     """Write the model folder whole: adapter (LoRA, QLoRA) or full weights in safetensors, tokenizer files, card.
 
     `trained`: weights by the names of the model's parameters, whatever the model itself still holds of them.
+    `n_examples`: rows of `dataset` that were trained on. `losses`: `final_loss`, and what is known of held-out rows.
     """
     base = find_base(config.base_model)
     is_folder = config.base_model != NANO and Path(config.base_model).expanduser().is_dir()
@@ -80,10 +83,10 @@ def write_model(
         "renderer": dataset.renderer,
         "renderer_fingerprint": dataset.renderer_fingerprint,
         "dataset_fingerprint": dataset.fingerprint,
-        "n_examples": len(dataset.rows),
+        "n_examples": n_examples,
         "config": config.to_dict(),
         "steps": steps,
-        "final_loss": final_loss,
+        **losses,
     }
     if (revision := hub_revision(base)) is not None:
         card["base_revision"] = revision

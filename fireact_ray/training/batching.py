@@ -95,15 +95,9 @@ def plan_steps(
     """Steps from number `start` on, as worker `rank` of `world_size` sees them. `sizes`: of all rows. `varlen`: each
     forward pass is one line of `micro_batch_tokens` at most, so that `pack_tokens` decides nothing.
 
-    Raises TrainingError when the longest row alone is more than `pack_tokens`, or `micro_batch_tokens`, allow.
+    Raises TrainingError as `demand_room` does.
     """
-    longest = int(sizes.lengths.max())
-    limit = "micro_batch_tokens" if varlen or config.pack_tokens is None else "pack_tokens"
-    if longest > getattr(config, limit):
-        raise TrainingError(
-            f"The longest example has {longest} tokens, {limit} allows {getattr(config, limit)}. "
-            f"Raise {limit} or convert with a smaller limit."
-        )
+    demand_room(sizes, config, varlen=varlen)
     steps_per_epoch = count_steps(len(sizes), config) // config.epochs
     for epoch in range(start // steps_per_epoch, config.epochs):
         order = array("q", range(len(sizes)))  # shuffled as a list would be, without an object for each row
@@ -111,7 +105,7 @@ def plan_steps(
         for i in range(max(0, start - epoch * steps_per_epoch), steps_per_epoch):
             chosen = order[i * config.global_batch_size : (i + 1) * config.global_batch_size].tolist()
             lengths = dict(zip(chosen, sizes.lengths[chosen].tolist(), strict=True))
-            shares = _divide(chosen, lengths, config, world_size, varlen)
+            shares = divide(chosen, lengths, config, world_size, varlen=varlen)
             yield Step(
                 epoch * steps_per_epoch + i,
                 epoch,
@@ -120,6 +114,17 @@ def plan_steps(
                 sum(lengths.values()),
                 sum(_computed(batch, lengths) for share in shares for batch in share.micro_batches),
             )
+
+
+def demand_room(sizes: Sizes, config: TrainConfig, *, varlen: bool = False) -> None:
+    """Raises TrainingError when the longest row alone is more than `pack_tokens`, or `micro_batch_tokens`, allow."""
+    longest = int(sizes.lengths.max())
+    limit = "micro_batch_tokens" if varlen or config.pack_tokens is None else "pack_tokens"
+    if longest > getattr(config, limit):
+        raise TrainingError(
+            f"The longest example has {longest} tokens, {limit} allows {getattr(config, limit)}. "
+            f"Raise {limit} or convert with a smaller limit."
+        )
 
 
 def collate(packs: Sequence[Sequence[Row]], idle: bool = False, varlen: bool = False) -> Batch:
@@ -147,9 +152,10 @@ def collate(packs: Sequence[Sequence[Row]], idle: bool = False, varlen: bool = F
     return Batch(of(ids), of(positions), of(predicts), of(ids[mask]), segments)
 
 
-def _divide(
-    chosen: Sequence[int], lengths: Lengths, config: TrainConfig, world_size: int, varlen: bool
+def divide(
+    chosen: Sequence[int], lengths: Lengths, config: TrainConfig, world_size: int, *, varlen: bool
 ) -> list[Share]:
+    """Rows of one step, cut up for each of the workers."""
     # Dealt out by length like cards, every worker gets about as many tokens.
     ordered = sorted(chosen, key=lambda row: (-lengths[row], row))
     parts = [_part(ordered[rank::world_size], lengths, config, varlen) for rank in range(world_size)]

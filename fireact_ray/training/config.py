@@ -6,9 +6,10 @@ One schema for a recipe's `train` section and for plain torchrun. What is stored
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -28,10 +29,10 @@ ADAPTED = ("lora", "qlora")  # tunings that train an adapter, and no weight of t
 # What changes none of the steps that are taken: free to change between a run and its continuation, and no input of it.
 FREE = (
     *("micro_batch_tokens", "pack_tokens", "attention", "activation_checkpointing", "compile", "offload_optimizer"),
-    *("checkpoint_every_steps", "log_every_steps"),
+    *("checkpoint_every_steps", "log_every_steps", "evaluate_every_steps"),
 )
 # Shaping settings that came later: where they are at their default, nothing says so that an earlier version began.
-_LATER: tuple[str, ...] = ()
+_LATER = ("held_out",)
 
 
 class LoraConfig(Section):
@@ -57,7 +58,8 @@ class TrainSettings(Section):
     `offload_optimizer`: on a GPU, the optimizer's state rests in host memory. None of these changes a step.
     `tuning` qlora: as lora, on a base in four bits. `sharding` fsdp2, zero3: each of several workers holds a slice of
     the model (training.sharding). `precision` auto: what this hardware does fast (training.precision).
-    `checkpoint_every_steps` 0: none on the way.
+    `checkpoint_every_steps` 0: none on the way. `held_out`: share of the questions whose rows are not trained on; the
+    loss on them is measured at the end, and every `evaluate_every_steps` where that is not 0.
     """
 
     tuning: Literal["lora", "qlora", "full"] = "lora"
@@ -77,6 +79,8 @@ class TrainSettings(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpoint_every_steps: NonNegativeInt = 100
     offload_optimizer: bool = False
+    held_out: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    evaluate_every_steps: NonNegativeInt = 0
 
     @field_validator("sharding")
     @classmethod
@@ -84,6 +88,12 @@ class TrainSettings(Section):
         if info.data.get("tuning") == "qlora" and sharding != "ddp":
             raise ValueError(f"the four-bit base of tuning qlora is not sharded by {sharding}; set ddp, or tuning lora")
         return sharding
+
+    @model_validator(mode="after")
+    def _something_is_evaluated(self) -> TrainSettings:
+        if self.evaluate_every_steps and not self.held_out:
+            raise ValueError("evaluate_every_steps measures the loss on held-out rows: set held_out, such as to 0.05")
+        return self
 
     @model_validator(mode="after")
     def _packs_fit(self) -> TrainSettings:

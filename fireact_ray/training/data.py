@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from fireact_ray.core.storage.fingerprint import Ids, Mask
 
@@ -39,3 +41,30 @@ class Sizes:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+
+class NumberedRows(Protocol):
+    """Rows by their numbers, wherever they are."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, number: int, /) -> Row: ...
+
+
+class Rows(NumberedRows, Protocol):
+    """And how long they are."""
+
+    sizes: Sizes
+
+
+class ChosenRows:
+    """Some of `rows`, in the order of `numbers`, (N,)."""
+
+    def __init__(self, rows: Rows, numbers: npt.NDArray[np.int64]) -> None:
+        self._rows, self._numbers = rows, numbers
+        self.sizes = Sizes(rows.sizes.lengths[numbers], rows.sizes.trained[numbers])
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, number: int) -> Row:
+        return self._rows[int(self._numbers[number])]

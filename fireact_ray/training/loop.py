@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -25,16 +25,19 @@ from fireact_ray.training.base import base_fingerprint, find_base
 from fireact_ray.training.batching import count_steps, plan_steps
 from fireact_ray.training.checkpoint import resume, save_checkpoint
 from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.held_out import HeldOut, hold_out
 from fireact_ray.training.mapped.loading import TokenDataset, load_dataset
 from fireact_ray.training.meter import Meter
 from fireact_ray.training.precision import by_hardware, confirmed
+from fireact_ray.training.progress.entries import TrainEntry
 from fireact_ray.training.sharding import open_sharded
 from fireact_ray.training.sharding.base import Here
 from fireact_ray.training.stepping import Stepper
+from fireact_ray.training.utilisation import mfu_of_one
 
 log = logging.getLogger(__name__)
 
-OnLog = Callable[[dict[str, Any]], None]
+OnLog = Callable[[TrainEntry], None]
 OnCheckpoint = Callable[[Path | None, dict[str, Any]], None]
 
 
@@ -44,6 +47,7 @@ class TrainResult:
 
     steps: int
     final_loss: float  # nats per trained token, over the last log interval
+    held_out_loss: float | None  # of the model that was written; None where nothing was held out
     tokens_seen: int  # without padding
     trained_tokens: int
     seconds: float  # of this call, without loading
@@ -75,10 +79,13 @@ def train(
     out = Path(model_dir_out)
     checkpoints = Path(checkpoint_dir) if checkpoint_dir else out.with_name(f"{out.name}.checkpoints")
     data = load_dataset(dataset_dir)
+    rows, held_rows = hold_out(data.rows, config.held_out)
     precision = by_hardware(config.precision, here.device)
     sharded = open_sharded(config, here, precision)
     _demand_known_tokens(data, sharded.prepared.model, config)
-    stepper = Stepper(sharded, data.rows, config, here)
+    stepper, held_out = Stepper(sharded, rows, config, here), HeldOut(
+        held_rows, config, here, varlen=sharded.prepared.varlen
+    )
     fingerprints = {"dataset": data.fingerprint, "base": base_fingerprint(find_base(config.base_model))}
     start = 0
     if resume_from:
@@ -87,25 +94,30 @@ def train(
     varlen = sharded.prepared.varlen
     if varlen and config.pack_tokens is not None:
         log.info("pack_tokens decides nothing: with varlen attention a forward pass is one line already")
-    plan = partial(plan_steps, data.rows.sizes, config, here.rank, here.world_size, start, varlen=varlen)
+    plan = partial(plan_steps, rows.sizes, config, here.rank, here.world_size, start, varlen=varlen)
     first = stepper.ready(next(plan()))
     precision = confirmed(precision, config.precision, here.device, lambda bf16: stepper.seconds(first, bf16))
     log.info("precision: %s", precision)
 
-    n_steps = count_steps(len(data.rows), config)
-    log.info("training %s: %d examples, steps %d to %d", config.tuning, len(data.rows), start + 1, n_steps)
+    n_steps = count_steps(len(rows), config)
+    log.info("training %s: %d examples, steps %d to %d", config.tuning, len(rows), start + 1, n_steps)
     coming = Ahead(map(stepper.ready, plan()))
-    meter = Meter(here.device)
+    meter = Meter(here.device, rows, mfu_of_one(config, rows.sizes, here.device, here.world_size, precision.bf16))
     for ready in coming:
         step = ready.step
         rate = learning_rate(config, step.number, n_steps)
-        loss_sum = stepper.take(ready, rate, precision.bf16)
-        meter.add(step, loss_sum)
+        losses, norm = stepper.take(ready, rate, precision.bf16)
+        meter.add(step, losses, norm)
 
         done = step.number + 1
         now = {"step": done, "of": n_steps, "epoch": step.epoch + 1, "learning_rate": rate}
-        if done % config.log_every_steps == 0 or done == n_steps:
-            entry = {**now, **meter.read(coming.waited), "precision": str(precision)}
+        evaluates = held_out.is_due(done, n_steps)
+        if done % config.log_every_steps == 0 or done == n_steps or evaluates:
+            read = meter.read(n_steps - done, coming.waited)
+            entry = cast(TrainEntry, {**now, **read, "precision": str(precision)})
+            if evaluates:
+                with meter.paused():
+                    entry["held_out_loss"] = held_out.measure(sharded, precision.bf16)
             if here.rank == 0 and on_log:
                 on_log(entry)
         if config.checkpoint_every_steps and done % config.checkpoint_every_steps == 0 and done < n_steps:
@@ -116,15 +128,18 @@ def train(
 
     trained = sharded.trained_weights()
     if trained is not None:
-        write_model(out, sharded.prepared.model, trained, config, data, steps=n_steps, final_loss=meter.last_loss)
+        losses_of = {"final_loss": meter.last_loss, **held_out.facts}
+        model = sharded.prepared.model
+        write_model(out, model, trained, config, data, n_examples=len(rows), steps=n_steps, losses=losses_of)
         log.info("model in %s: %d steps, loss %.4f, %.1f s", out, n_steps, meter.last_loss, meter.seconds)
     if here.world_size > 1:
         dist.barrier()  # nobody returns before the folder is there
     return TrainResult(
         steps=n_steps,
         final_loss=meter.last_loss,
-        tokens_seen=config.epochs * int(data.rows.sizes.lengths.sum()),
-        trained_tokens=config.epochs * int(data.rows.sizes.trained.sum()),
+        held_out_loss=held_out.last_loss,
+        tokens_seen=config.epochs * int(rows.sizes.lengths.sum()),
+        trained_tokens=config.epochs * int(rows.sizes.trained.sum()),
         seconds=meter.seconds,
         padding_share=meter.padding_share,
         trainable_parameters=sharded.prepared.trainable_parameters,

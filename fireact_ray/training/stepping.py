@@ -7,7 +7,6 @@ model made up on the spot is trained by the very code that trains a real one.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from fireact_ray.training.batching import Batch, Step, collate
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.data import Row
+from fireact_ray.training.data import NumberedRows
 from fireact_ray.training.sharding.base import Here, Sharded
 
 
@@ -30,7 +29,7 @@ class Ready(NamedTuple):
 class Stepper:
     """Takes the steps of one worker."""
 
-    def __init__(self, sharded: Sharded, rows: Sequence[Row], config: TrainConfig, here: Here) -> None:
+    def __init__(self, sharded: Sharded, rows: NumberedRows, config: TrainConfig, here: Here) -> None:
         self._sharded = sharded
         self._rows = rows
         self._config = config
@@ -46,13 +45,13 @@ class Stepper:
         ]
         return Ready(step, batches)
 
-    def take(self, ready: Ready, rate: float, bf16: bool) -> Tensor:
-        """One step at learning rate `rate`. Returns this worker's sum of losses, in nats, on the device."""
+    def take(self, ready: Ready, rate: float, bf16: bool) -> tuple[Tensor, Tensor]:
+        """One step at learning rate `rate`. Returns this worker's sums of losses, in nats, (forward passes,), and the
+        norm of the whole gradient before it was clipped; both on the device."""
         # Dropout follows from seed, step and rank: a resumed run draws what an uninterrupted one would.
         torch.manual_seed(hash((self._config.seed, ready.step.number, self._here.rank)))
-        loss_sum = self._accumulate_gradients(ready, bf16)
-        self._sharded.update(rate, self._config.max_grad_norm)
-        return loss_sum
+        losses = self._accumulate_gradients(ready, bf16)
+        return losses, self._sharded.update(rate, self._config.max_grad_norm)
 
     def seconds(self, ready: Ready, bf16: bool) -> float:
         """How long a step's gradients take, over all workers, so that all choose alike. Leaves no gradient behind.
@@ -69,11 +68,11 @@ class Stepper:
         return float(seconds)
 
     def _accumulate_gradients(self, ready: Ready, bf16: bool) -> Tensor:
-        """Gradients of the step's mean loss per trained token. Returns this worker's sum of losses."""
+        """Gradients of the step's mean loss per trained token. Returns this worker's sums of losses."""
         here = self._here
         # Gradients become the mean over workers; the step's own count over all of them makes that a mean per token.
         scale = here.world_size / ready.step.trained_tokens
-        loss_sum = torch.zeros((), device=here.device)
+        losses = torch.zeros(len(ready.batches), device=here.device)
         for i, batch in enumerate(ready.batches):
-            loss_sum += self._sharded.backward(batch, scale, bf16=bf16, last=i == len(ready.batches) - 1)
-        return loss_sum
+            losses[i] = self._sharded.backward(batch, scale, bf16=bf16, last=i == len(ready.batches) - 1)
+        return losses

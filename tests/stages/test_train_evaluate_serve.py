@@ -12,12 +12,14 @@ import signal
 import socket
 import sys
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
 import openai
 import pytest
 from commands import Command, training_workers, until
+from event_files import events
 from safetensors.torch import load_file
 
 from fireact_ray.core.errors import InputError
@@ -35,6 +37,7 @@ from fireact_ray.stages.train import train, train_config
 from fireact_ray.training.artifacts import load_trained
 from fireact_ray.training.config import LoraConfig
 from fireact_ray.training.loop import train as train_here
+from fireact_ray.training.progress.entries import read_log
 
 from .conftest import small_recipe
 from .interrupting import HOW_TO_GO_ON, Said, command
@@ -43,7 +46,13 @@ pytestmark = [pytest.mark.ray, pytest.mark.torch]
 
 SMALL = [
     *("train.workers=1", "train.epochs=2", "train.global_batch_size=4", "train.checkpoint_every_steps=1"),
-    *("train.precision=fp32", "evaluate.workers=1"),
+    *(
+        "train.trackers=[tensorboard]",
+        "train.precision=fp32",
+        "train.held_out=0.2",
+        "train.evaluate_every_steps=1",
+        "evaluate.workers=1",
+    ),
 ]
 
 
@@ -128,11 +137,30 @@ def test_training_goes_on_and_leaves_a_model_that_names_its_base_and_renderer(tr
     dataset = (run / "dataset").read_json("manifest.json")
     assert card["tuning"] == "full"
     assert card["renderer_fingerprint"] == dataset["renderer_fingerprint"]
-    assert card["n_examples"] == dataset["rows"]
+    assert card["n_examples"] + card["n_held_out"] == dataset["rows"]
     assert (run / "model").names(".safetensors") == ["model.safetensors"]
     log = [json.loads(line) for line in (run / "checkpoints").read("log.jsonl").splitlines()]
     assert log[-1]["step"] == log[-1]["of"] == card["steps"]
+    assert log[-1]["held_out_loss"] == card["held_out_loss"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_training_of_two_sessions_leaves_a_curve_and_one_run_of_its_tracker_with_each_step_once(trained):
+    checkpoints = Path(trained.run_dir) / "checkpoints"
+    assert (checkpoints / "loss.png").read_bytes().startswith(b"\x89PNG")
+    told = [(step, value) for step, name, value in events(checkpoints / "tensorboard") if name == "loss"]
+    entries = read_log(checkpoints / "log.jsonl")  # one for each step, as each was evaluated
+    assert [entry["step"] for entry in entries] == list(range(1, entries[-1]["of"] + 1))
+    assert [step for step, _ in sorted(told)] == [entry["step"] for entry in entries]
+    assert len(list((checkpoints / "tensorboard").iterdir())) == 1
+
+
+def test_a_tracker_that_is_not_installed_is_refused_before_anything_starts(trained):
+    if find_spec("mlflow"):
+        pytest.skip("mlflow is installed here")
+    section = trained.train.model_copy(update={"trackers": ("mlflow",)})
+    with pytest.raises(InputError, match=r"not installed here: mlflow-skinny\. Run `pip install mlflow-skinny`"):
+        train(trained.model_copy(update={"train": section}))
 
 
 def test_training_again_does_nothing(trained):

@@ -63,6 +63,13 @@ def test_a_recipe_and_torchrun_have_the_same_defaults():
     }
 
 
+def test_what_is_held_out_is_an_input_of_a_training_only_where_something_is():
+    assert "held_out" not in TrainConfig(base_model="b").shaping()
+    config = TrainConfig(base_model="b", held_out=0.1, evaluate_every_steps=5)
+    assert config.shaping()["held_out"] == 0.1
+    assert "evaluate_every_steps" not in config.shaping()
+
+
 def test_lora_settings_may_be_flat_as_they_are_stored_or_nested_as_in_a_recipe():
     assert TrainConfig(base_model="b", lora_rank=4).lora.rank == 4
     assert TrainConfig(base_model="b", lora={"rank": 4}) == TrainConfig(base_model="b", lora_rank=4)
@@ -73,6 +80,10 @@ def test_lora_settings_may_be_flat_as_they_are_stored_or_nested_as_in_a_recipe()
     [
         ({}, r"^base_model: required, but missing\.$"),
         ({"base_model": "b", "pack_tokens": 9000}, r"^pack_tokens may be at most micro_batch_tokens \(8192\)\.$"),
+        (
+            {"base_model": "b", "evaluate_every_steps": 5},
+            r"^evaluate_every_steps measures .*: set held_out, such as to 0.0",
+        ),
         ({"base_model": "b", "lora_rank": 4, "lora": {"rank": 8}}, r"^give `lora` or `lora_...`, not both\.$"),
     ],
 )

@@ -36,14 +36,16 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     ids=["layers computed again", "packs with masks", "four bits"],
 )
 def test_two_workers_take_the_steps_of_one(config, tmp_path: Path, write_dataset, counting_rows, tuning, changed):
-    # 17 rows in steps of 8: in every third step, of one row, the second worker has none.
-    data = write_dataset(tmp_path / "data", counting_rows(17))
+    # Of 21 rows 17 are trained in steps of 8: in every third step, of one row, the second worker has none.
+    data = write_dataset(tmp_path / "data", counting_rows(21))
     settings = {"tuning": tuning, "epochs": 2, "learning_rate": 5e-3, "global_batch_size": 8}
     settings |= {
         "lora_dropout": 0.0,
         "micro_batch_tokens": 40,
         "log_every_steps": 1,
         "checkpoint_every_steps": 4,
+        "held_out": 0.2,
+        "evaluate_every_steps": 4,
     }
     config = config.changed(**settings)
     settings |= changed  # which changes no step
@@ -56,6 +58,9 @@ def test_two_workers_take_the_steps_of_one(config, tmp_path: Path, write_dataset
     together = [json.loads(line[line.index("{") :]) for line in done.stderr.splitlines() if '"loss"' in line]
     assert [entry["step"] for entry in together] == [1, 2, 3, 4, 5, 6]
     assert [e["loss"] for e in together] == pytest.approx([e["loss"] for e in alone], rel=1e-5)
+    held_out = [[entry.get("held_out_loss", 0.0) for entry in log] for log in (together, alone)]
+    assert held_out[0] == pytest.approx(held_out[1], rel=1e-5)
+    assert [loss > 1 for loss in held_out[1]] == [False, False, False, True, False, True]
     file = "model.safetensors" if tuning == "full" else "adapter_model.safetensors"
     two, one = (load_file(tmp_path / name / file) for name in ("two", "alone"))
     assert max(float((two[key] - one[key]).abs().max()) for key in one) < 1e-5

@@ -39,7 +39,14 @@ def test_a_log_entry_says_where_the_run_is_and_how_fast(config, dataset_dir: Pat
     train(config.changed(log_every_steps=4), dataset_dir, tmp_path / "model", on_log=log.append)
     assert [(entry["step"], entry["of"], entry["epoch"]) for entry in log] == [(4, 6, 2), (6, 6, 2)]
     assert log[1]["learning_rate"] == pytest.approx(5e-4)  # a tenth of the peak
-    assert log[0]["trained_tokens_per_s"] > 0
+    assert log[0]["tokens_per_s"] > log[0]["trained_tokens_per_s"] > 0
+    assert log[0]["grad_norm"] > 1
+    assert 0.1 < log[0]["memory_gib"] < 8
+    assert log[0]["eta_s"] > log[1]["eta_s"] == 0
+    assert log[0].keys() - {"step", "of", "epoch", "learning_rate"} == {
+        *("loss", "grad_norm", "trained_tokens_per_s", "tokens_per_s", "padding_share", "memory_gib", "eta_s"),
+        *("input_stall_share", "precision"),
+    }
     assert log[0]["padding_share"] == 0.0  # one line
     assert 0 <= log[0]["input_stall_share"] < 0.5
 
@@ -174,7 +181,8 @@ def test_an_unfinished_checkpoint_is_never_used(config, dataset_dir: Path, tmp_p
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_before_anything_is_saved(config, dataset_dir: Path, tmp_path: Path):
-    with pytest.raises(TrainingError, match=r"The loss is nan\. Lower learning_rate"):
+    words = r"The gradient is not finite after step 2, where rows are t\d+, t\d+, t\d+, t\d+, t\d+ and 3 more\. Lower l"
+    with pytest.raises(TrainingError, match=words):
         train(config.changed(learning_rate=1e30), dataset_dir, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 

@@ -6,7 +6,8 @@
                 trajectories/        part-*.parquet, inputs.json, manifest.json
                 journal/             every paid reply, before it is used
                 dataset/             tokenized Parquet, drops.json, README.md (the card), manifest.json
-                checkpoints/ model/  of the student
+                checkpoints/         of the student; log.jsonl, loss.png, and trackers' own files
+                model/               the student
                 evaluations/<name>/  plan, trajectories, journal, report.json, report.md
 
 Parts are written under a temporary name, renamed into place whole, and named by their checksum. A folder's

@@ -57,6 +57,17 @@ _OTHERWISE = {
     "T4-16": "T4",
     "4090-24": "RTX-4090",
 }
+_BY_DRIVER = {  # those that have the peak of the table: an H100 for PCIe has a lower one
+    "Tesla T4": "T4",
+    "NVIDIA GeForce RTX 4090": "RTX-4090",
+    "NVIDIA A100-SXM4-40GB": "A100-40",
+    "NVIDIA A100-PCIE-40GB": "A100-40",
+    "NVIDIA L40S": "L40S",
+    "NVIDIA H100 80GB HBM3": "H100",
+    "NVIDIA A100-SXM4-80GB": "A100-80",
+    "NVIDIA A100 80GB PCIe": "A100-80",
+    "NVIDIA H200": "H200",
+}
 
 
 def find_gpu(name: str) -> Gpu:
@@ -69,6 +80,12 @@ def find_gpu(name: str) -> Gpu:
     known = [gpu.name for gpu in GPUS]
     hint = f" Did you mean '{near}'?" if (near := nearest(wanted, known)) else ""
     raise InputError(f"GPU '{name}' is not known.{hint} Known: {', '.join(known)}.")
+
+
+def gpu_of_driver(name: str) -> Gpu | None:
+    """By the name that its driver gives, which torch.cuda.get_device_name returns; None where its peak is not known."""
+    known = _BY_DRIVER.get(name)
+    return None if known is None else find_gpu(known)
 
 
 def flops_per_token(shape: ModelShape, config: TrainSettings, length: float, trained_share: float) -> float:

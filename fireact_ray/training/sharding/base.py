@@ -45,6 +45,20 @@ class Sharded(ABC):
         """
 
     @abstractmethod
+    def loss(self, batch: Batch, *, bf16: bool) -> Tensor:
+        """A micro-batch's sum of losses, in nats, on the device. Asked within `evaluated` only."""
+
+    @contextmanager
+    def evaluated(self) -> Iterator[None]:
+        """Nothing is dropped out and no gradient is made; then the model is trained on as before."""
+        self.prepared.model.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.prepared.model.train()
+
+    @abstractmethod
     def update(self, rate: float, max_norm: float) -> Tensor:
         """Clip the gradients of the whole model to `max_norm`, step at learning rate `rate`, forget the gradients.
 

@@ -48,7 +48,8 @@ class Ddp(Sharded):
             prepared.model, config, fused=True if on_gpu else None, offloaded=offloaded, paged=paged
         )
         self._here = here
-        self._compute_loss = _shared(TrainedTokenLoss(prepared.model).train(), here)
+        self._alone = TrainedTokenLoss(prepared.model).train()
+        self._compute_loss = _shared(self._alone, here)
 
     def backward(self, batch: Batch, scale: float, *, bf16: bool, last: bool) -> Tensor:
         # Gradients are exchanged once, with the last batch; workers may differ in how many they have.
@@ -57,6 +58,11 @@ class Ddp(Sharded):
                 loss_sum, _ = self._compute_loss(*batch)
             (loss_sum * scale).backward()
         return loss_sum.detach()
+
+    def loss(self, batch: Batch, *, bf16: bool) -> Tensor:
+        with torch.autocast(self._here.device.type, torch.bfloat16, enabled=bf16):
+            loss_sum, _ = self._alone(*batch)
+        return loss_sum
 
     def update(self, rate: float, max_norm: float) -> Tensor:
         for group in self.optimizer.param_groups:

@@ -1,0 +1,69 @@
+"""What a training says while it runs, for people: log.jsonl, a line of progress, trackers, and at the end a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from fireact_ray.core.utils.progress import Steps
+from fireact_ray.core.utils.text import duration_text
+from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.progress.curve import draw_losses
+from fireact_ray.training.progress.entries import LogFile, TrainEntry, read_log
+from fireact_ray.training.trackers import Tracked, open_trackers
+from fireact_ray.training.trackers.base import IDS
+from fireact_ray.training.trackers.sending import Sender
+
+LOG, LOG_BEFORE, CURVE = "log.jsonl", "log-before.jsonl", "loss.png"
+
+
+@contextmanager
+def trackers_of(
+    name: str, trackers: tuple[str, ...], config: TrainConfig, checkpoints: Path, *, goes_on: bool
+) -> Iterator[Sender]:
+    """Open before anything else starts. Raises InputError where one of them cannot be.
+
+    `goes_on`: from a checkpoint. Otherwise the log, and the trackers' runs, of an attempt that came to none are no part
+    of this training.
+    """
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    log = checkpoints / LOG
+    if not goes_on:
+        (checkpoints / IDS).unlink(missing_ok=True)
+        if log.exists():
+            log.replace(checkpoints / LOG_BEFORE)
+    entries = read_log(log)
+    told_to = entries[-1]["step"] if entries else 0
+    with open_trackers(trackers, Tracked(name, config.to_dict(), checkpoints), told_to) as sender:
+        yield sender
+
+
+@contextmanager
+def said_of(name: str, checkpoints: Path, sender: Sender) -> Iterator[Callable[[TrainEntry], None]]:
+    """Gives what is to be called with each entry. However the training ends, the curve of all its sessions is drawn."""
+    with Steps("train", total=0) as steps, closing(LogFile(checkpoints / LOG)) as log:
+
+        def say(entry: TrainEntry) -> None:
+            log.write(entry)
+            steps.set(entry["step"], entry["of"], note_of(entry))
+            sender.put(entry)
+
+        try:
+            yield say
+        finally:
+            draw_losses(read_log(checkpoints / LOG), checkpoints / CURVE, name)
+
+
+def note_of(entry: TrainEntry) -> str:
+    """An entry in a line, behind its step."""
+    parts = [f"loss {entry['loss']:.3f}"]
+    if "held_out_loss" in entry:
+        parts.append(f"held out {entry['held_out_loss']:.3f}")
+    parts.append(f"{entry['tokens_per_s']:,.0f} tokens/s")
+    if "mfu" in entry:
+        parts.append(f"MFU {entry['mfu']:.0%}")
+    parts.append(f"{entry['memory_gib']:.1f} GiB")
+    if entry["step"] < entry["of"]:
+        parts.append(f"{duration_text(entry['eta_s'])} left")
+    return ", ".join(parts)

@@ -1,0 +1,1 @@
+"""What a training says of itself: entries, their curve, and whoever else is told. Needs no torch."""
