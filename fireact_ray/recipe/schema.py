@@ -203,13 +203,46 @@ class GenerateConfig(Section):
         return Policy(attempts, self.max_attempts_per_question is not None, self.escalate, self.target_accepted)
 
 
-class TrainSection(TrainSettings):
-    """How a training is spread, beside what shapes it (training.config.TrainSettings)."""
+class WorkerRange(Section):
+    """As many workers as there is room for: fewer when a node is lost, more when one comes."""
 
-    workers: PositiveInt = 1
+    min: PositiveInt
+    max: PositiveInt
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> WorkerRange:
+        if self.min > self.max:
+            raise ValueError(f"min ({self.min}) may be at most max ({self.max})")
+        return self
+
+
+class TrainSection(TrainSettings):
+    """How a training is spread, beside what shapes it (training.config.TrainSettings).
+
+    `workers`: a number, or {min, max}. A step's examples do not depend on it, so a change leaves the losses as they
+    are. `max_failures`: so many lost workers or nodes a command gets over.
+    """
+
+    workers: PositiveInt | WorkerRange = 1
     use_gpu: bool = False
     threads_per_worker: PositiveInt | None = None
     max_failures: NonNegativeInt = 3
+
+    @model_validator(mode="after")
+    def _may_change_its_workers(self) -> TrainSection:
+        if isinstance(self.workers, WorkerRange) and self.sharding == "zero3":
+            raise ValueError(
+                "zero3 cannot go on with another number of workers: set train.workers to one number, or sharding: fsdp2"
+            )
+        return self
+
+    @property
+    def min_workers(self) -> int:
+        return self.workers if isinstance(self.workers, int) else self.workers.min
+
+    @property
+    def max_workers(self) -> int:
+        return self.workers if isinstance(self.workers, int) else self.workers.max
 
 
 class EvaluateConfig(Section):
