@@ -33,8 +33,8 @@ def demand_mounted(output_dir: str) -> None:
     if not Folder(output_dir).is_local:
         raise InputError(
             f"output_dir {output_dir}: `fireact train` needs a local or mounted folder, so neither a training nor a "
-            "whole run can lie there. Set output_dir to a folder that every node mounts; `fireact generate` and `fireact convert` "
-            "alone take a remote one."
+            "whole run can lie there. Set output_dir to a folder that every node mounts; `fireact generate` and "
+            "`fireact convert` alone take a remote one."
         )
 
 
