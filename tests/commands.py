@@ -109,6 +109,11 @@ def until(happens: Callable[[], bool], timeout_s: float) -> bool:
     return happened
 
 
+def started_here() -> list[Process]:
+    """What this process has started, and what that has."""
+    return _descendants(os.getpid())
+
+
 def _descendants(root: int) -> list[Process]:
     family, found = {root}, []
     for process in sorted(_processes(), key=lambda process: int(process.started)):  # parents start before children

@@ -51,7 +51,7 @@ def fit(
                 dataset_dir=str(dataset_dir),
                 model_dir=str(model_dir),
                 checkpoints=str(checkpoints),
-                began_from=began_from and str(began_from),
+                began_from=None if began_from is None else str(began_from),
                 threads=section.threads_per_worker,
                 board=board,
             )

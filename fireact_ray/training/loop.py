@@ -17,7 +17,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from fireact_ray.core.errors import DataError
+from fireact_ray.core.errors import DataError, TrainingStopped
+from fireact_ray.training.agreement import Agreement, Wish, Wished
 from fireact_ray.training.artifacts import write_model
 from fireact_ray.training.base import base_fingerprint, find_base
 from fireact_ray.training.batching import count_steps, plan_steps
@@ -61,13 +62,15 @@ def train(
     resume_from: str | Path | None = None,
     checkpoint_dir: str | Path | None = None,
     device: str | torch.device | None = None,
+    wished: Wished | None = None,
 ) -> TrainResult:
     """Train, and leave the model in `model_dir_out`. Every worker of a process group calls this alike.
 
     `on_log` is called on rank 0. `on_checkpoint` is called on every rank after the same steps, because Ray
     Train waits for all of them; its path is None where this worker wrote nothing. Checkpoints go to `checkpoint_dir`,
     which is `<model_dir_out>.checkpoints` unless given, and may differ among workers; a run that resumes from one goes
-    on at the very next step. Raises InputError, DataError or TrainingError.
+    on at the very next step. `wished` is asked after every step, of every worker (training.agreement).
+    Raises InputError, DataError or TrainingError; TrainingStopped, behind a checkpoint, where a stop was wished.
     """
     here = _here(device)
     out = Path(model_dir_out)
@@ -88,7 +91,7 @@ def train(
 
     n_steps = count_steps(len(data.rows), config)
     log.info("training %s: %d examples, steps %d to %d", config.tuning, len(data.rows), start + 1, n_steps)
-    meter = Meter(here.device)
+    meter, agreement = Meter(here.device), Agreement(wished, here)
     for step in plan_steps(data.rows, config, here.rank, here.world_size, start):
         rate = learning_rate(config, step.number, n_steps)
         loss_sum = stepper.take(step, rate, precision.bf16)
@@ -100,11 +103,15 @@ def train(
             entry = {**now, **meter.read(), "precision": str(precision)}
             if here.rank == 0 and on_log:
                 on_log(entry)
-        if config.checkpoint_every_steps and done % config.checkpoint_every_steps == 0 and done < n_steps:
+        wish = agreement.heard()
+        due = config.checkpoint_every_steps and done % config.checkpoint_every_steps == 0
+        if (due or wish) and done < n_steps:
             metrics = {**now, "loss": meter.loss()}
             path = save_checkpoint(checkpoints, done, sharded, config, fingerprints, here)
             if on_checkpoint:
                 on_checkpoint(path, metrics)
+            if wish is Wish.STOP:
+                raise TrainingStopped(f"Training was stopped after step {done} of {n_steps}, which is saved.")
 
     trained = sharded.trained_weights()
     if trained is not None:

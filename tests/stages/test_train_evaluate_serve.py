@@ -1,21 +1,25 @@
 """One small run through the later stages: each test builds on the run folder of the module's fixture.
 
 Each stage is interrupted, in a process in which something was trained: 130, how to go on, and no result of half.
+The training is interrupted far from any checkpoint, goes on although a torn one is newer, loses its worker, and ends.
 """
 
 import json
 import logging
+import os
 import re
 import shutil
 import signal
 import socket
 import sys
+import threading
+import time
 from pathlib import Path
 
 import httpx
 import openai
 import pytest
-from commands import Command, until
+from commands import Command, started_here, until
 from safetensors.torch import load_file
 
 from fireact_ray.core.errors import InputError
@@ -30,6 +34,7 @@ from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.serve import serve, serving
 from fireact_ray.stages.train import train, train_config
+from fireact_ray.training.checkpoint import damage_of
 from fireact_ray.training.loop import train as train_here
 
 from .conftest import small_recipe
@@ -38,7 +43,7 @@ from .interrupting import HOW_TO_GO_ON, Said, command
 pytestmark = [pytest.mark.ray, pytest.mark.torch]
 
 SMALL = [
-    *("train.workers=1", "train.epochs=2", "train.global_batch_size=4", "train.checkpoint_every_steps=1"),
+    *("train.workers=1", "train.epochs=6", "train.global_batch_size=4", "train.checkpoint_every_steps=1000"),
     *("train.precision=fp32", "evaluate.workers=1"),
 ]
 
@@ -67,10 +72,18 @@ def reported(recipe: Recipe) -> list[str]:
     return sorted(set(re.findall(r"checkpoint_2[\d_.-]+", snapshot.read_text()))) if snapshot.exists() else []
 
 
+def checkpoints(recipe: Recipe) -> Path:
+    return Path(recipe.run_dir) / "checkpoints"
+
+
+def step_in(checkpoint: Path) -> int:
+    return json.loads((checkpoint / "checkpoint.json").read_bytes())["step"]
+
+
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory, local_ray, scripted):
-    """A run whose `fireact train`, with a Ray of its own, was interrupted behind its second checkpoint, as a terminal
-    does it: every process of the command. The recipe, the exit code, what was said, the processes that were left."""
+    """A run whose `fireact train`, with a Ray of its own, was interrupted behind its tenth step, as a terminal does it:
+    every process of the command. The recipe, the exit code, what was said, the processes that were left."""
     folder = tmp_path_factory.mktemp("runs")
     recipe = small_recipe(folder, scripted, *SMALL)
     generate(recipe)
@@ -78,8 +91,9 @@ def interrupted(tmp_path_factory, local_ray, scripted):
     (folder / "recipe.yaml").write_text(to_yaml(recipe))
     command = [sys.executable, "-m", "fireact_ray.cli", "train", str(folder / "recipe.yaml")]
     training = Command(command, folder, {"RAY_ADDRESS": ""})
+    log = checkpoints(recipe) / "log.jsonl"
     try:
-        until(lambda: training.ended or len(reported(recipe)) >= 2, 240)
+        until(lambda: training.ended or (log.exists() and log.stat().st_size > 0), 240)
         training.interrupt()
         code = training.wait(300)
     finally:
@@ -89,24 +103,84 @@ def interrupted(tmp_path_factory, local_ray, scripted):
 
 
 @pytest.fixture(scope="module")
-def torn(interrupted) -> str:
-    """The name of the newest reported checkpoint of the interrupted training, of which a half is left."""
+def saved(interrupted) -> Path:
+    """The one checkpoint that the interrupted training left."""
     recipe, *_ = interrupted
-    newest = reported(recipe)[-1]
-    folder = Path(recipe.run_dir) / "checkpoints"
-    for later in [path for path in folder.glob("checkpoint_*/") if path.name > newest]:  # was about to be reported
-        shutil.rmtree(later)
-    weights = folder / newest / "weights.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    return newest
+    (only,) = checkpoints(recipe).glob("checkpoint_2*")
+    return only
 
 
 @pytest.fixture(scope="module")
-def trained(interrupted, torn) -> Recipe:
-    """The same run, trained to its end."""
+def torn(interrupted, saved) -> str:
+    """The name of a newer one that was reported, of which a half is there."""
     recipe, *_ = interrupted
-    train(recipe)
-    return recipe
+    torn = saved.with_name("checkpoint_2999-12-31_23-59-59.0")
+    shutil.copytree(saved, torn)
+    weights = torn / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with (checkpoints(recipe) / "checkpoint_manager_snapshot.json").open("a") as snapshot:
+        snapshot.write(torn.name)
+    return torn.name
+
+
+class KilledWorker:
+    """Of a training that saves after every step: killed as soon as two whole checkpoints are there of which Ray Train
+    does not know. `newest`: the one that it should go on from, and `known`: those that Ray Train knew of."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.newest: Path | None = None
+        self.known: list[str] = []
+        self._recipe = recipe
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self):
+        while not self._over.wait(0.02):
+            if len([path for path in self._whole() if path.name not in reported(self._recipe)]) > 1:
+                (worker,) = [process for process in started_here() if "RayTrainWorker" in process.title]
+                os.kill(worker.pid, signal.SIGKILL)
+                time.sleep(0.1)
+                self.newest, self.known = max(self._whole(), key=step_in), reported(self._recipe)
+                return
+
+    def _whole(self) -> list[Path]:
+        found = [
+            path
+            for path in checkpoints(self._recipe).glob("checkpoint_2*")
+            if not path.name.startswith("checkpoint_2999")
+        ]
+        return [path for path in found if damage_of(path) is None]
+
+
+@pytest.fixture(scope="module")
+def resumed(interrupted, torn):
+    """The same run, trained to its end, which saves after every step and loses its worker. What was said, and killed."""
+    recipe, *_ = interrupted
+    often = recipe.model_copy(update={"train": recipe.train.model_copy(update={"checkpoint_every_steps": 1})})
+    said, logger = Said(), logging.getLogger("fireact_ray")
+    logger.addHandler(said)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        with KilledWorker(often) as killed:
+            train(often)
+    finally:
+        logger.removeHandler(said)
+        logger.setLevel(level)
+    return said.text, killed
+
+
+@pytest.fixture(scope="module")
+def trained(interrupted, resumed) -> Recipe:
+    return interrupted[0]
 
 
 def test_an_interrupted_training_says_how_to_go_on_and_leaves_no_model_and_no_process(interrupted):
@@ -116,6 +190,18 @@ def test_an_interrupted_training_says_how_to_go_on_and_leaves_no_model_and_no_pr
     assert "Traceback" not in said
     assert left == []
     assert not (Folder(recipe.run_dir) / "model").exists("fireact.json")
+
+
+def test_an_interrupted_training_saves_the_step_at_work_and_goes_on_from_it(saved, resumed):
+    said, _ = resumed
+    assert 10 <= step_in(saved) < 1000
+    assert f"train: goes on from {saved}\n" in said
+
+
+def test_a_lost_worker_begins_again_from_the_newest_whole_checkpoint_though_ray_train_does_not_know_of_it(resumed):
+    said, killed = resumed
+    assert killed.newest.name not in killed.known
+    assert f"train: workers begin again, from {killed.newest}\n" in said
 
 
 def test_training_goes_on_and_leaves_a_model_that_names_its_base_and_renderer(trained):
@@ -136,9 +222,7 @@ def test_training_again_does_nothing(trained):
     assert (train(trained)).read("fireact.json") == before
 
 
-def test_training_goes_on_from_the_checkpoint_before_a_torn_one_to_the_weights_of_the_plain_loop(
-    trained, torn, tmp_path
-):
+def test_a_training_that_was_interrupted_torn_and_killed_ends_in_the_weights_of_the_plain_loop(trained, torn, tmp_path):
     run = Path(trained.run_dir)
     names = {path.name for path in (run / "checkpoints").iterdir()}
     assert f"broken-{torn}" in names
@@ -153,7 +237,7 @@ def test_training_goes_on_from_the_checkpoint_before_a_torn_one_to_the_weights_o
 
 def test_other_settings_for_an_old_model_are_refused_by_name(trained):
     changed = trained.model_copy(update={"train": trained.train.model_copy(update={"epochs": 9})})
-    with pytest.raises(InputError, match=r"train\.epochs: was 2, now 9"):
+    with pytest.raises(InputError, match=r"train\.epochs: was 6, now 9"):
         train(changed)
 
 

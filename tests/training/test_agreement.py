@@ -125,11 +125,8 @@ def test_workers_hear_the_strongest_wish_of_any_of_them_after_the_same_step(tmp_
     wishes = [{}, {2: Wish.SAVE}, {2: Wish.STOP, 4: Wish.SAVE}]
 
     def heard(rank: int) -> list[str]:
-        step = 0
-        agreement = Agreement(lambda: wishes[rank].get(step, Wish.NOTHING), Here(rank, 3, torch.device("cpu")))
-        said = []
-        for step in range(1, 7):
-            said.append(agreement.heard().name)
-        return said
+        steps = iter(range(1, 7))
+        agreement = Agreement(lambda: wishes[rank].get(next(steps), Wish.NOTHING), Here(rank, 3, torch.device("cpu")))
+        return [agreement.heard().name for _ in range(6)]
 
     assert together(heard, 3, tmp_path) == [["NOTHING", "NOTHING", "STOP", "NOTHING", "SAVE", "NOTHING"]] * 3
