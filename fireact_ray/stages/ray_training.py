@@ -111,7 +111,8 @@ class _Heard:
     def __call__(self, kind: str, content: Any) -> None:
         if kind == "workers begin":
             if self._have_begun:
-                logger.warning("train: workers begin again, from %s", content or "the beginning")
+                n_workers, resume_from = content
+                logger.warning("train: %d workers begin again, from %s", n_workers, resume_from or "the first step")
             self._have_begun = True
             self.first_step.clear()
         elif kind == "first step":

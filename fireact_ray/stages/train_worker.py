@@ -70,7 +70,7 @@ def _train(job: Job, device: Any) -> None:
     leads = ray.train.get_context().get_world_rank() == 0
     resume_from = _agreed_checkpoint(job, leads=leads)
     if leads:
-        job.board.post("workers begin", resume_from)
+        job.board.post("workers begin", (ray.train.get_context().get_world_size(), resume_from))
     with scratch_folder(_SCRATCH) as scratch:
         train(
             config,

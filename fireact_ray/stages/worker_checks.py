@@ -43,7 +43,7 @@ def check_workers(dataset: Folder, base_model: str, shared: Path, device: torch.
     try:
         written = _write(probe)
         found = _of_all(_facts(dataset, base_model, device, node, written))
-        probes = _of_all(probe)
+        probes = [shared / name for name in _of_all(probe.name)]
         unseen = _of_all(() if any(facts.written for facts in found) else _unseen(probes))
     finally:
         probe.unlink(missing_ok=True)

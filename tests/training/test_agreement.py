@@ -1,15 +1,12 @@
 """A training that is to save or to stop between two checkpoints does, after the same step in all workers."""
 
-import multiprocessing
 import os
 import signal
-import traceback
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
+from process_group import together
 from safetensors.torch import load_file
 
 from fireact_ray.core.errors import TrainingStopped
@@ -91,34 +88,6 @@ def test_the_plain_command_saves_when_it_is_told_to_end_and_says_how_to_go_on(co
     assert caplog.messages[-1].endswith(f"The same command with --resume-from {saved} goes on.")
     caplog.handler.removeFilter(end_it)
     assert main([*arguments, *(f"--set={setting}" for setting in settings), "--resume-from", str(saved)]) == 0
-
-
-def together(of_worker, n: int, folder: Path) -> list:
-    """What `of_worker(rank)` gives in each of `n` processes that share a process group. They are forked, as importing
-    takes longer than all that they do."""
-    context = multiprocessing.get_context("fork")
-    answers = context.Queue()
-
-    def run(rank: int) -> None:
-        try:
-            dist.init_process_group(
-                "gloo", init_method=f"file://{folder}/group", rank=rank, world_size=n, timeout=timedelta(seconds=60)
-            )
-            answers.put((rank, of_worker(rank)))
-        except BaseException:  # noqa: BLE001 (raised where the test is)
-            answers.put((rank, traceback.format_exc()))
-        finally:
-            answers.close()
-            answers.join_thread()
-            os._exit(0)
-
-    workers = [context.Process(target=run, args=(rank,)) for rank in range(n)]
-    for worker in workers:
-        worker.start()
-    found = dict(answers.get(timeout=60) for _ in workers)
-    for worker in workers:
-        worker.join(10)
-    return [found[rank] for rank in range(n)]
 
 
 def test_workers_hear_the_strongest_wish_of_any_of_them_after_the_same_step(tmp_path):
