@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
+    PlainSerializer,
     PositiveFloat,
     PositiveInt,
     StringConstraints,
@@ -215,6 +217,21 @@ class WorkerRange(Section):
             raise ValueError(f"min ({self.min}) may be at most max ({self.max})")
         return self
 
+    def __str__(self) -> str:
+        return str(self.min) if self.min == self.max else f"{self.min} to {self.max}"
+
+
+def _as_range(given: Any) -> Any:
+    if isinstance(given, int) and not isinstance(given, bool) and given > 0:
+        return WorkerRange(min=given, max=given)
+    if isinstance(given, dict | WorkerRange):
+        return given
+    raise ValueError("expected a number from 1 on, or {min: 1, max: 4}")
+
+
+def _as_given(workers: WorkerRange) -> Any:
+    return workers.min if workers.min == workers.max else {"min": workers.min, "max": workers.max}
+
 
 class TrainSection(TrainSettings):
     """How a training is spread, beside what shapes it (training.config.TrainSettings).
@@ -223,26 +240,18 @@ class TrainSection(TrainSettings):
     are. `max_failures`: so many lost workers or nodes a command gets over.
     """
 
-    workers: PositiveInt | WorkerRange = 1
+    workers: Annotated[WorkerRange, BeforeValidator(_as_range), PlainSerializer(_as_given)] = WorkerRange(min=1, max=1)
     use_gpu: bool = False
     threads_per_worker: PositiveInt | None = None
     max_failures: NonNegativeInt = 3
 
     @model_validator(mode="after")
     def _may_change_its_workers(self) -> TrainSection:
-        if isinstance(self.workers, WorkerRange) and self.sharding == "zero3":
+        if self.workers.min < self.workers.max and self.sharding == "zero3":
             raise ValueError(
                 "zero3 cannot go on with another number of workers: set train.workers to one number, or sharding: fsdp2"
             )
         return self
-
-    @property
-    def min_workers(self) -> int:
-        return self.workers if isinstance(self.workers, int) else self.workers.min
-
-    @property
-    def max_workers(self) -> int:
-        return self.workers if isinstance(self.workers, int) else self.workers.max
 
 
 class EvaluateConfig(Section):

@@ -56,7 +56,7 @@ def plan_training(recipe: Recipe, gpu: str | None = None) -> TrainingForecast:
         raise InputError(f"student.base_model {recipe.student.base_model}: {error}") from None
     counts = _counts(recipe)
     tokens, trained = (counts["tokens"], counts["trained_tokens"] / counts["tokens"]) if counts else (None, _TRAINED)
-    training = Training(shape, section, recipe.convert.max_length, section.min_workers, trained)
+    training = Training(shape, section, recipe.convert.max_length, section.workers.min, trained)
     if named and not fits(training, named):
         raise InputError(refusal(training, named))
     return TrainingForecast(training, tokens, section.use_gpu, named or _of_cluster(recipe))

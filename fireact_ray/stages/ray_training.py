@@ -75,7 +75,7 @@ def fit(
                 stop=stop,
                 failure=lambda: heard.failure,
             )
-            logger.info("train: Ray Train, %s workers, %s", _number(section), section.tuning)
+            logger.info("train: Ray Train, %s workers, %s", section.workers, section.tuning)
             _run(trainer, section, heard)
 
 
@@ -83,7 +83,7 @@ def _run(trainer: InterruptibleTrainer, section: TrainSection, heard: _Heard) ->
     each = {"CPU": 1.0, "GPU": float(section.use_gpu)}
 
     def waited_for() -> str | None:
-        return None if heard.first_step.is_set() else pending(section.min_workers, "workers of Ray Train", each)
+        return None if heard.first_step.is_set() else pending(section.workers.min, "workers of Ray Train", each)
 
     try:
         with said_while_waiting("train", waited_for):
@@ -112,7 +112,7 @@ class _Heard:
         if kind == "workers begin":
             if self._have_begun:
                 n_workers, resume_from = content
-                logger.warning("train: %d workers begin again, from %s", n_workers, resume_from or "the first step")
+                logger.warning("train: begins again from %s, workers: %d", resume_from or "the first step", n_workers)
             self._have_begun = True
             self.first_step.clear()
         elif kind == "first step":
@@ -132,20 +132,15 @@ class _Heard:
 
 
 def _scaling(section: TrainSection) -> ScalingConfig:
-    if isinstance(section.workers, int):
-        return ScalingConfig(num_workers=section.workers, use_gpu=section.use_gpu)
+    workers = section.workers
+    if workers.min == workers.max:
+        return ScalingConfig(num_workers=workers.min, use_gpu=section.use_gpu)
     # How long it tries for as many workers as before, when a node is lost, until it takes what there is.
     os.environ.setdefault(WORKER_GROUP_START_TIMEOUT_S_ENV_VAR, _START_S)
     return ScalingConfig(
-        num_workers=(section.min_workers, section.max_workers),
+        num_workers=(workers.min, workers.max),
         use_gpu=section.use_gpu,
         elastic_resize_monitor_interval_s=_LOOK_FOR_NODES_S,
-    )
-
-
-def _number(section: TrainSection) -> str:
-    return (
-        str(section.workers) if isinstance(section.workers, int) else f"{section.min_workers} to {section.max_workers}"
     )
 
 

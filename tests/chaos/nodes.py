@@ -1,8 +1,8 @@
 """A Ray cluster of several nodes on this machine, that loses one when it is told to: python nodes.py N_NODES
 
-Prints its address. For each line on stdin, `replace`, `lose` or `add`: it kills the node where most workers are and adds
-a new one, only kills, only adds. It says how many workers the killed node had (0: nobody, so nothing was killed). The
-head runs no workers. It ends with its stdin.
+Prints its address. For each line on stdin, `replace`, `lose` or `add`: it kills the node where most workers are and
+adds a new one, only kills, only adds. It says how many workers the killed node had (0: nobody, so nothing was killed).
+The head runs no workers. It ends with its stdin.
 """
 
 from __future__ import annotations

@@ -208,7 +208,7 @@ def test_an_interrupted_training_saves_the_step_at_work_and_goes_on_from_it(save
 def test_a_lost_worker_begins_again_from_the_newest_whole_checkpoint_though_ray_train_does_not_know_of_it(resumed):
     said, killed = resumed
     assert killed.newest.name not in killed.known
-    assert f"train: 1 workers begin again, from {killed.newest}\n" in said
+    assert f"train: begins again from {killed.newest}, workers: 1\n" in said
 
 
 def test_training_goes_on_and_leaves_a_model_that_names_its_base_and_renderer(trained):
