@@ -14,7 +14,7 @@ from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig
 from ray.train.v2._internal.constants import WORKER_GROUP_START_TIMEOUT_S_ENV_VAR
 
-from fireact_ray.core.errors import FireActError, TrainingError
+from fireact_ray.core.errors import FireActError, TrainingError, WriteFailed
 from fireact_ray.core.utils.progress import Steps
 from fireact_ray.core.utils.waiting import said_while_waiting
 from fireact_ray.recipe.schema import TrainSection
@@ -120,7 +120,10 @@ class _Heard:
         elif kind == "failed":
             self.failure = self.failure or content
         else:
-            self._show(content)
+            try:
+                self._show(content)
+            except OSError as error:
+                self.failure = self.failure or WriteFailed.of(self._log.name, error)
 
     def _show(self, event: dict[str, Any]) -> None:
         if self._precision is None:

@@ -2,7 +2,6 @@
 
 import os
 import random
-import subprocess
 import time
 from dataclasses import dataclass, field
 
@@ -32,18 +31,6 @@ def chaos(request):
     made = Chaos(seed, random.Random(f"{seed} {request.node.name}"))
     made.note(f"FIREACT_CHAOS_SEED={seed} repeats {request.node.name}")
     return made
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A filesystem of 2 MB of its own."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"a small filesystem can be mounted by root only: {done.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def pytest_collection_modifyitems(items):
