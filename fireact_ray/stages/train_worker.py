@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from fireact_ray.training.config import TrainConfig
 
 _SCRATCH = "fireact-checkpoints-"
 _TELLING_S = 10.0
+_LASTING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ def _report(path: Path | None, metrics: dict[str, Any], checkpoints: str) -> Non
     try:
         ray.train.report(metrics, checkpoint=Checkpoint.from_directory(str(path)) if path else None)
     except OSError as error:
+        if error.errno not in _LASTING:
+            raise  # Ray Train begins again
         raise WriteFailed.of(checkpoints, error) from error
 
 

@@ -1,12 +1,14 @@
 """Nodes leave and come in the middle of a training that may run on one or two workers, and its disk is full."""
 
 import json
+import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
 import pytest
-from commands import Command, until
+from commands import Command, started_here, until
 from safetensors.torch import load_file
 
 from fireact_ray.demo.teacher.server import ScriptedTeacher
@@ -59,7 +61,11 @@ def placed(recipe: Recipe, folder: Path, **train) -> Recipe:
     return recipe.model_copy(update={"output_dir": str(folder), "train": section})
 
 
-def test_a_training_goes_on_with_one_node_less_and_with_one_more(chaos, converted, tmp_path):
+def n_lines(file: Path) -> int:
+    return file.read_text().count("\n")
+
+
+def test_a_training_goes_on_with_one_node_less_with_one_more_and_after_a_sigterm(chaos, converted, tmp_path):
     recipe = placed(converted, tmp_path, workers={"min": 1, "max": 2}, epochs=40, checkpoint_every_steps=2)
     (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
     log = tmp_path / recipe.name / "checkpoints" / "log.jsonl"
@@ -72,6 +78,11 @@ def test_a_training_goes_on_with_one_node_less_and_with_one_more(chaos, converte
             assert until(lambda: command.ended or "workers: 1" in command.said, 240), command.said
             change("add")
             assert until(lambda: command.ended or "workers: 2" in command.said, 240), command.said
+            n_events = n_lines(log)
+            assert until(lambda: command.ended or n_lines(log) > n_events, 240), command.said
+            a_worker = next(process for process in started_here() if "RayTrainWorker" in process.title)
+            os.kill(a_worker.pid, signal.SIGTERM)
+            assert until(lambda: command.ended or command.said.count("begins again") == 3, 240), command.said
             assert command.wait(600) == 0, command.said
         finally:
             command.kill()
@@ -104,3 +115,20 @@ def test_a_full_disk_ends_a_training_in_one_sentence_and_room_lets_it_go_on(
     assert f"{small_disk}/{recipe.name}/checkpoints" in said
     assert "Traceback" not in command.said
     chaos.note(said)
+
+
+def test_a_second_interrupt_ends_a_training_at_once_and_leaves_no_process(chaos, converted, tmp_path):
+    recipe = placed(converted, tmp_path, workers=1, epochs=100, checkpoint_every_steps=0)
+    (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
+    log = tmp_path / recipe.name / "checkpoints" / "log.jsonl"
+    command = Command([*TRAIN, "train", str(tmp_path / "recipe.yaml")], tmp_path, {"RAY_ADDRESS": ""})
+    try:
+        assert until(lambda: command.ended or (log.exists() and log.stat().st_size > 0), 240), command.said
+        command.interrupt()
+        assert until(lambda: command.ended or "Once more ends it at once" in command.said, 20), command.said
+        command.interrupt()
+        assert command.wait(60) == 130, command.said
+    finally:
+        command.kill()
+    assert "Traceback" not in command.said
+    assert command.left_after(60) == []
