@@ -115,6 +115,11 @@ def training_workers() -> list[int]:
     return [process.pid for process in _descendants(os.getpid()) if _TRAINING.search(process.title)]
 
 
+def started_here() -> list[Process]:
+    """What this process has started, and what that has."""
+    return _descendants(os.getpid())
+
+
 def _descendants(root: int) -> list[Process]:
     family, found = {root}, []
     for process in sorted(_processes(), key=lambda process: int(process.started)):  # parents start before children

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -58,3 +59,15 @@ def local_ray():
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
             yield
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A filesystem of 2 MB of its own."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"a small filesystem can be mounted by root only: {done.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)

@@ -158,3 +158,9 @@ class WriteFailed(DataError):
 
 class TrainingError(FireActError):
     """Training cannot start or go on (bad model folder, mismatching checkpoint, no trained token)."""
+
+
+class TrainingStopped(FireActError):
+    """It was asked to stop between two steps, and did, behind a checkpoint: nothing is lost. 130 as after Ctrl-C."""
+
+    exit_code = 130

@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
+    PlainSerializer,
     PositiveFloat,
     PositiveInt,
     StringConstraints,
@@ -205,11 +207,43 @@ class GenerateConfig(Section):
         return Policy(attempts, self.max_attempts_per_question is not None, self.escalate, self.target_accepted)
 
 
-class TrainSection(TrainSettings):
-    """How a training is spread and followed, beside what shapes it (training.config.TrainSettings). `trackers`: who is
-    told of it, beside log.jsonl; their keys and addresses are read from the environment, as always."""
+class WorkerRange(Section):
+    """As many workers as there is room for: fewer when a node is lost, more when one comes."""
 
-    workers: PositiveInt = 1
+    min: PositiveInt
+    max: PositiveInt
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> WorkerRange:
+        if self.min > self.max:
+            raise ValueError(f"min ({self.min}) may be at most max ({self.max})")
+        return self
+
+    def __str__(self) -> str:
+        return str(self.min) if self.min == self.max else f"{self.min} to {self.max}"
+
+
+def _as_range(given: Any) -> Any:
+    if isinstance(given, int) and not isinstance(given, bool) and given > 0:
+        return WorkerRange(min=given, max=given)
+    if isinstance(given, dict | WorkerRange):
+        return given
+    raise ValueError("expected a number from 1 on, or {min: 1, max: 4}")
+
+
+def _as_given(workers: WorkerRange) -> Any:
+    return workers.min if workers.min == workers.max else {"min": workers.min, "max": workers.max}
+
+
+class TrainSection(TrainSettings):
+    """How a training is spread, beside what shapes it (training.config.TrainSettings).
+
+    `workers`: a number, or {min, max}. A step's examples do not depend on it, so a change leaves the losses as they
+    are. `max_failures`: so many lost workers or nodes a command gets over. `trackers`: who is told of it, beside
+    log.jsonl; their keys and addresses are read from the environment, as always.
+    """
+
+    workers: Annotated[WorkerRange, BeforeValidator(_as_range), PlainSerializer(_as_given)] = WorkerRange(min=1, max=1)
     use_gpu: bool = False
     threads_per_worker: PositiveInt | None = None
     max_failures: NonNegativeInt = 3
@@ -217,10 +251,18 @@ class TrainSection(TrainSettings):
 
     @model_validator(mode="after")
     def _shards_are_spread(self) -> TrainSection:
-        if self.sharding != "ddp" and self.workers == 1:
+        if self.sharding != "ddp" and self.workers.min == 1:
             raise ValueError(
                 f"sharding {self.sharding} spreads a model over several workers, and workers is 1. "
                 "Set workers to 2 or more, or sharding to ddp"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _may_change_its_workers(self) -> TrainSection:
+        if self.workers.min < self.workers.max and self.sharding == "zero3":
+            raise ValueError(
+                "zero3 cannot go on with another number of workers: set train.workers to one number, or sharding: fsdp2"
             )
         return self
 

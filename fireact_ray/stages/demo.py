@@ -13,9 +13,10 @@ from fireact_ray.core.types import Question
 from fireact_ray.core.utils.itinerary import Itinerary
 from fireact_ray.evaluation.report import comparison_markdown
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.stages.pipeline import demand_mounted, pipeline
+from fireact_ray.stages.pipeline import pipeline
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.serve import model_name, serving
+from fireact_ray.stages.shared_folder import demand_mounted
 from fireact_ray.tasks import load_questions
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 def demo(recipe: Recipe, itinerary: Itinerary) -> None:
     """Run all stages, ask the served agent one held-out question, print the table and the paths."""
     console = Console(soft_wrap=True, highlight=False)
-    demand_mounted(recipe)
+    demand_mounted(recipe.output_dir)
     with run_lease(Folder(recipe.run_dir), "fireact demo"), ray_session(recipe.ray):
         reports = pipeline(recipe, itinerary)
         with itinerary.stage("serve"), serving(recipe) as url:

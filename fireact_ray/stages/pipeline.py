@@ -2,7 +2,6 @@
 
 import logging
 
-from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import run_lease
 from fireact_ray.core.utils.itinerary import PIPELINE, Itinerary
@@ -12,6 +11,7 @@ from fireact_ray.stages.convert import convert
 from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.ray_session import ray_session
+from fireact_ray.stages.shared_folder import demand_mounted
 from fireact_ray.stages.train import train
 from fireact_ray.training.trackers import demand_trackers
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 def pipeline(recipe: Recipe, itinerary: Itinerary | None = None) -> list[Report]:
     """The whole run on one Ray session; returns the reports. `itinerary`: of a command that does more."""
-    demand_mounted(recipe)
+    demand_mounted(recipe.output_dir)
     demand_trackers(recipe.train.trackers)  # before `generate` has paid for anything
     stages = itinerary or Itinerary("run", PIPELINE)
     with run_lease(Folder(recipe.run_dir), "fireact run"), ray_session(recipe.ray):
@@ -35,13 +35,3 @@ def pipeline(recipe: Recipe, itinerary: Itinerary | None = None) -> list[Report]
     if itinerary is None:
         logger.info(stages.summary())
     return reports
-
-
-def demand_mounted(recipe: Recipe) -> None:
-    """Raises InputError for an output_dir that `train` could not take, before `generate` has paid for anything."""
-    if not Folder(recipe.run_dir).is_local:
-        raise InputError(
-            f"output_dir {recipe.output_dir}: `fireact train` needs a local or mounted folder, so a whole run cannot "
-            "lie there. Set output_dir to a folder that every node mounts; `fireact generate` and `fireact convert` "
-            "alone take a remote one."
-        )

@@ -60,7 +60,7 @@ def plan_training(recipe: Recipe, gpu: str | None = None) -> TrainingForecast:
         if counts
         else (None, _TRAINED)
     )
-    training = Training(shape, section, recipe.convert.max_length, section.workers, trained)
+    training = Training(shape, section, recipe.convert.max_length, section.workers.min, trained)
     if named and not fits(training, named):
         raise InputError(refusal(training, named))
     return TrainingForecast(training, tokens, section.use_gpu, named or _of_cluster(recipe))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
@@ -27,18 +28,27 @@ class Sight:
     found: str | None
 
 
+def demand_mounted(output_dir: str) -> None:
+    """Raises InputError for one that `train` could not take."""
+    if not Folder(output_dir).is_local:
+        raise InputError(
+            f"output_dir {output_dir}: `fireact train` needs a local or mounted folder, so neither a training nor a "
+            "whole run can lie there. Set output_dir to a folder that every node mounts; `fireact generate` and "
+            "`fireact convert` alone take a remote one."
+        )
+
+
 def demand_shared(folder: Folder) -> None:
     """Raises InputError naming a node that does not see `folder` as the driver does. Nodes that come later are not
     asked."""
-    here = ray.get_runtime_context().get_node_id()
-    others = {node["NodeID"]: node["NodeName"] for node in ray.nodes() if node["Alive"] and node["NodeID"] != here}
+    others = other_nodes({})
     if not others:
         return
     content = uuid.uuid4().hex
     name = f"probe-{content}.txt"
     folder.write(name, content)
     try:
-        check(folder, content, [_ask(folder, name, *node) for node in others.items()])
+        check(folder, content, [ask_node(node, folder.uri, _look, folder, name) for node in others])
     finally:
         folder.delete(name)
 
@@ -52,14 +62,26 @@ def check(folder: Folder, content: str, sights: Iterable[Sight | None]) -> None:
         )
 
 
-def _ask(folder: Folder, name: str, node_id: str, node: str) -> Sight | None:
+def other_nodes(each: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Id and name of the nodes other than this one that have at least `each`."""
+    here = ray.get_runtime_context().get_node_id()
+    return [
+        (node["NodeID"], node["NodeName"])
+        for node in ray.nodes()
+        if node["Alive"] and node["NodeID"] != here
+        if all(node["Resources"].get(name, 0.0) >= needed for name, needed in each.items())
+    ]
+
+
+def ask_node(node: tuple[str, str], what: str, look: Callable[..., str | None], *arguments: Any) -> Sight | None:
     """None where the node died, or is too busy to answer: then others do its work, or wait for it."""
+    node_id, name = node
     there = NodeAffinitySchedulingStrategy(node_id, soft=False)
-    task = ray.remote(_look).options(num_cpus=0, scheduling_strategy=there)
+    task = ray.remote(look).options(num_cpus=0, scheduling_strategy=there)
     try:
-        return Sight(node, ray.get(task.remote(folder, name), timeout=_ANSWER_S))
+        return Sight(name, ray.get(task.remote(*arguments), timeout=_ANSWER_S))
     except (GetTimeoutError, RayError) as error:
-        logger.warning("node %s did not say whether it sees %s: %s", node, folder.uri, type(error).__name__)
+        logger.warning("node %s did not say whether it sees %s: %s", name, what, type(error).__name__)
         return None
 
 

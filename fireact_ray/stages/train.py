@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import ray.train
-import ray.train.torch
-from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig
-from ray.util.queue import Queue
 
 from fireact_ray.core.errors import InputError, TrainingError
 from fireact_ray.core.storage.artifacts import (
@@ -27,17 +17,16 @@ from fireact_ray.core.storage.artifacts import (
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.storage.lease import leased
-from fireact_ray.core.storage.scratch import scratch_folder
-from fireact_ray.core.utils.waiting import said_while_waiting
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import named_base
-from fireact_ray.stages.actors.log_forwarding import forward_warnings
-from fireact_ray.stages.actors.resources import pending
-from fireact_ray.stages.ray_session import own_error, ray_session
-from fireact_ray.stages.shared_folder import demand_shared
+from fireact_ray.stages.ray_session import ray_session
+from fireact_ray.stages.ray_training import fit
+from fireact_ray.stages.reported import begin_session, drop_old, has_any
+from fireact_ray.stages.shared_base import demand_base
+from fireact_ray.stages.shared_folder import demand_mounted, demand_shared
 from fireact_ray.stages.train_progress import said_of, trackers_of
-from fireact_ray.stages.trainer import InterruptibleTrainer
-from fireact_ray.training.checkpoint import damage_of, newest_whole, step_of
+from fireact_ray.training.base import base_fingerprint, find_base
+from fireact_ray.training.checkpoint import other_run
 from fireact_ray.training.config import FREE, TrainConfig, TrainSettings
 from fireact_ray.training.mapped.loading import load_dataset
 from fireact_ray.training.model_card import write_readme
@@ -47,19 +36,18 @@ from fireact_ray.training.trackers.sending import Sender
 
 logger = logging.getLogger(__name__)
 
-_KEEP_CHECKPOINTS = 2
-_POLL_S = 0.5
-_REPORTED = "checkpoint_*/"  # folders, as Ray Train names them
-_SNAPSHOT = "checkpoint_manager_snapshot.json"
-_SCRATCH = "fireact-checkpoints-"
 
-
-@leased("fireact train")
 def train(recipe: Recipe) -> Folder:
     """Fine-tune the student on the run's dataset; returns the model's folder.
 
     Raises InputError for a missing dataset or base model, TrainingError when training fails more often than allowed.
     """
+    demand_mounted(recipe.output_dir)
+    return _train(recipe)
+
+
+@leased("fireact train")
+def _train(recipe: Recipe) -> Folder:
     run = Folder(recipe.run_dir)
     dataset, model = run / "dataset", run / "model"
     if not dataset.exists(MANIFEST):
@@ -67,24 +55,48 @@ def train(recipe: Recipe) -> Folder:
     demand_trackers(recipe.train.trackers)
     config = train_config(recipe)
     base = named_base(recipe)  # an incomplete model is found here, not in a worker
-    checkpoints = run / "checkpoints"
-    started = model.exists(MODEL_CARD) or any(checkpoints.local_path.glob(_REPORTED))
+    checkpoints = (run / "checkpoints").local_path
+    started = model.exists(MODEL_CARD) or has_any(checkpoints)
     fingerprint = read_dataset_manifest(dataset, "fingerprint")["fingerprint"]
     inputs = {"train": {**config.shaping(), "base_model": base}, "dataset": fingerprint}
     ignored = {f"train.{name}" for name in FREE}
     if started and _is_known_otherwise(run, fingerprint):
         ignored.add("dataset")
-    lock_inputs(checkpoints, inputs, is_empty=not started, ignored=frozenset(ignored))
+    lock_inputs(run / "checkpoints", inputs, is_empty=not started, ignored=frozenset(ignored))
     if model.exists(MODEL_CARD):
         logger.info("train: already done -> %s", model.uri)
         return model
     named = (recipe.name, recipe.train.trackers)
     with trackers_of(*named, config, checkpoints.local_path, goes_on=started) as sender, ray_session(recipe.ray):
         demand_shared(run)
-        _fit(recipe, config, dataset, model.local_path, sender)
+        demand_base(recipe.student.base_model, {"CPU": 1.0, "GPU": float(recipe.train.use_gpu)})
+        began_from = begin_session(checkpoints, _Foreign(config, dataset, fingerprint))
+        if began_from is not None:
+            logger.info("train: goes on from %s", began_from)
+        with said_of(recipe.name, checkpoints, sender) as say:
+            fit(recipe.train, config, dataset.uri, model.local_path, began_from, say)
+    if not model.exists(MODEL_CARD):
+        raise TrainingError(f"{model.uri}: the workers ended without a model. Run the same command again to go on.")
+    drop_old(checkpoints)
     write_readme(model.local_path)  # again, as there is a curve of the loss now
     logger.info("train: -> %s", model.uri)
     return model
+
+
+@dataclass(frozen=True, slots=True)
+class _Foreign:
+    """Says of a checkpoint why it is of another training than this one; None where it is of this one."""
+
+    config: TrainConfig
+    dataset: Folder
+    fingerprint: str
+
+    def __call__(self, checkpoint: Path) -> str | None:
+        now = {"dataset": self.fingerprint, "base": base_fingerprint(find_base(self.config.base_model))}
+        if other_run(checkpoint, self.config, now, {}) is None:
+            return None
+        earlier = load_dataset(self.dataset.uri).earlier_of_rows  # as an earlier version knew the same rows
+        return other_run(checkpoint, self.config, now, {"dataset": earlier})
 
 
 def _is_known_otherwise(run: Folder, fingerprint: str) -> bool:
@@ -105,131 +117,3 @@ def train_config(recipe: Recipe) -> TrainConfig:
     """The settings of the training room."""
     shared = recipe.train.model_dump(include=set(TrainSettings.model_fields))
     return TrainConfig(base_model=recipe.student.base_model, seed=recipe.seed, **shared)
-
-
-def _fit(recipe: Recipe, config: TrainConfig, dataset: Folder, model_dir: Path, sender: Sender) -> None:
-    section = recipe.train
-    each = {"CPU": 1.0, "GPU": float(section.use_gpu)}
-    begun = threading.Event()
-
-    def waited_for() -> str | None:
-        return None if begun.is_set() else pending(section.workers, "workers of Ray Train", each)
-
-    checkpoints = model_dir.parent / "checkpoints"
-    resume_from = _resume_from(checkpoints)
-    with said_of(recipe.name, checkpoints, sender) as say:
-
-        def on_event(entry: TrainEntry) -> None:
-            if not begun.is_set():
-                logger.info("train: precision %s", entry["precision"])
-            begun.set()
-            say(entry)
-
-        with _delivered_to(on_event) as events:
-            trainer = InterruptibleTrainer(
-                _train_worker,
-                train_loop_config={
-                    "config": config.to_dict(),
-                    "dataset_dir": dataset.uri,
-                    "model_dir": str(model_dir),
-                    "threads": section.threads_per_worker,
-                    "events": events,
-                    "resume_from": resume_from and str(resume_from),
-                },
-                torch_config=TorchConfig(backend="nccl" if section.use_gpu else "gloo"),
-                scaling_config=ScalingConfig(num_workers=section.workers, use_gpu=section.use_gpu),
-                run_config=RunConfig(
-                    name=checkpoints.name,
-                    storage_path=str(model_dir.parent),
-                    failure_config=FailureConfig(max_failures=section.max_failures),
-                    checkpoint_config=CheckpointConfig(num_to_keep=_KEEP_CHECKPOINTS),
-                ),
-            )
-            logger.info("train: Ray Train, %d workers, %s", section.workers, section.tuning)
-            try:
-                with said_while_waiting("train", waited_for):
-                    trainer.fit()
-            except ray.train.TrainingFailedError as error:
-                raise own_error(error) or TrainingError(f"Training failed: {error}") from error
-    _drop_old(checkpoints)
-
-
-@contextmanager
-def _delivered_to(on_event: Callable[[TrainEntry], None]) -> Iterator[Queue]:
-    """A queue for the workers' events; `on_event` is called for each of them in a thread of this process."""
-    events = Queue(actor_options={"num_cpus": 0})
-    over = threading.Event()
-
-    def deliver() -> None:
-        for event in events.get_nowait_batch(events.qsize()):
-            on_event(event)
-
-    def poll() -> None:
-        while not over.wait(_POLL_S):
-            deliver()
-
-    reader = threading.Thread(target=poll, name="train-events", daemon=True)
-    reader.start()
-    try:
-        yield events
-    finally:
-        over.set()
-        reader.join()
-        deliver()
-        events.shutdown(force=True)
-
-
-def _resume_from(folder: Path) -> Path | None:
-    """The newest checkpoint of an earlier session that can be read.
-
-    Ray Train would take what its snapshot names, whole or not, so the snapshot goes; a session writes its own. What it
-    does not name is the half of a checkpoint whose copying was cut short, or a whole one that was to be reported.
-    """
-    snapshot = folder / _SNAPSHOT
-    named = snapshot.read_text(encoding="utf-8", errors="replace") if snapshot.is_file() else ""
-    for checkpoint in folder.glob(_REPORTED):
-        if checkpoint.name not in named and damage_of(checkpoint) is not None:
-            shutil.rmtree(checkpoint)
-    newest = newest_whole(folder.glob(_REPORTED))
-    snapshot.unlink(missing_ok=True)
-    _drop_old(folder)
-    if newest is not None:
-        logger.info("train: goes on from %s", newest)
-    return newest
-
-
-def _drop_old(folder: Path) -> None:
-    """Ray Train knows, and drops, those of its own session only."""
-    for old in sorted(folder.glob(_REPORTED), key=step_of)[:-_KEEP_CHECKPOINTS]:
-        shutil.rmtree(old)
-
-
-def _train_worker(job: dict[str, Any]) -> None:
-    """One Ray Train worker: the training room's loop, with checkpoints reported to Ray by every rank."""
-    import torch
-
-    from fireact_ray.training.loop import train as train_loop
-
-    forward_warnings()
-    if job["threads"]:
-        torch.set_num_threads(job["threads"])
-
-    def on_checkpoint(path: Path | None, metrics: dict[str, Any]) -> None:
-        # Every rank reports, or Ray Train waits for ever; with a folder where it wrote something.
-        ray.train.report(metrics, checkpoint=Checkpoint.from_directory(str(path)) if path else None)
-
-    last = ray.train.get_checkpoint()  # of this session, where a worker died in it
-    resume = last.as_directory() if last else nullcontext(job["resume_from"])
-    # Ray Train copies what is reported into the run folder; the loop's own copies go with the worker.
-    with resume as resume_from, scratch_folder(_SCRATCH) as scratch:
-        train_loop(
-            TrainConfig.from_dict(job["config"]),
-            job["dataset_dir"],
-            job["model_dir"],
-            # Not Queue.put_nowait, which waits for an answer: a training outlives the queue of its log lines.
-            on_log=lambda event: job["events"].actor.put_nowait.remote(event),
-            on_checkpoint=on_checkpoint,
-            resume_from=resume_from,
-            checkpoint_dir=scratch,
-            device=ray.train.torch.get_device(),
-        )

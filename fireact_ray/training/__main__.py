@@ -11,13 +11,18 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from fireact_ray.core.errors import FireActError, InputError
+from fireact_ray.core.errors import FireActError, InputError, TrainingStopped
 from fireact_ray.core.json_text import NotJson, parse
+from fireact_ray.core.utils.interrupts import interrupts_wait
+from fireact_ray.training.agreement import Wish
+from fireact_ray.training.checkpoint import latest_checkpoint
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train
 
@@ -30,15 +35,10 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     device = _join_process_group()
     try:
-        config = TrainConfig.from_dict({"base_model": args.base_model, **dict(map(_setting, args.set))})
-        train(
-            config,
-            args.dataset,
-            args.out,
-            on_log=lambda entry: log.info("%s", json.dumps(entry)),
-            resume_from=args.resume_from,
-            device=device,
-        )
+        with interrupts_wait() as interrupted:
+            _train(args, device, interrupted)
+    except (KeyboardInterrupt, TrainingStopped):
+        return TrainingStopped.exit_code
     except FireActError as error:
         log.error("%s", error)
         return error.exit_code
@@ -46,6 +46,25 @@ def main(argv: list[str] | None = None) -> int:
         if dist.is_initialized():
             dist.destroy_process_group()
     return 0
+
+
+def _train(args: argparse.Namespace, device: torch.device, interrupted: Callable[[], bool]) -> None:
+    config = TrainConfig.from_dict({"base_model": args.base_model, **dict(map(_setting, args.set))})
+    try:
+        train(
+            config,
+            args.dataset,
+            args.out,
+            on_log=lambda entry: log.info("%s", json.dumps(entry)),
+            resume_from=args.resume_from,
+            device=device,
+            wished=lambda: Wish.STOP if interrupted() else Wish.NOTHING,
+        )
+    except TrainingStopped as stopped:
+        out = Path(args.out)
+        newest = latest_checkpoint(out.with_name(f"{out.name}.checkpoints"))
+        log.info("%s The same command with --resume-from %s goes on.", stopped, newest)
+        raise
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -74,14 +74,20 @@ def latest_checkpoint(folder: str | Path) -> Path | None:
     return newest_whole(Path(folder).glob("step-*"))
 
 
-def newest_whole(checkpoints: Iterable[Path]) -> Path | None:
-    """The one of the most steps that can be read. Those before it that cannot are set aside under another name."""
+def newest_whole(checkpoints: Iterable[Path], foreign: Callable[[Path], str | None] | None = None) -> Path | None:
+    """The one of the most steps that can be read. Those before it that cannot are set aside under another name.
+
+    `foreign`: says of one that can be read why it is of another run; such are set aside, too.
+    """
     for checkpoint in sorted(checkpoints, key=step_of, reverse=True):
-        if (damage := damage_of(checkpoint)) is None:
+        prefix, reason = "broken", damage_of(checkpoint)
+        if reason is None and foreign is not None:
+            prefix, reason = "foreign", foreign(checkpoint)
+        if reason is None:
             return checkpoint
-        aside = _free(checkpoint.with_name(f"broken-{checkpoint.name}"))
+        aside = _free(checkpoint.with_name(f"{prefix}-{checkpoint.name}"))
         checkpoint.rename(aside)
-        log.warning("checkpoint %s: %s. It is set aside as %s; the one before is used", checkpoint, damage, aside.name)
+        log.warning("checkpoint %s: %s. It is set aside as %s; the one before is used", checkpoint, reason, aside.name)
     return None
 
 
@@ -118,7 +124,20 @@ def resume(
     folder = Path(checkpoint)
     if (damage := damage_of(folder)) is not None:
         raise TrainingError(f"{folder} is no whole checkpoint: {damage}. Name another, or start anew.")
-    card = parse((folder / CARD).read_bytes())
+    if (details := other_run(folder, config, fingerprints, earlier)) is not None:
+        raise TrainingError(f"{folder} belongs to another run: {details}. Start anew, or restore these.")
+    sharded.load(folder)
+    return int(parse((folder / CARD).read_bytes())["step"])
+
+
+def other_run(
+    checkpoint: Path, config: TrainConfig, fingerprints: Mapping[str, str], earlier: Mapping[str, str]
+) -> str | None:
+    """By which settings or fingerprints a whole checkpoint is of another run than this one; None where it is of it.
+
+    `earlier`: by which other fingerprints versions before this one knew the same.
+    """
+    card = parse((checkpoint / CARD).read_bytes())
     defaults = TrainConfig(base_model="").to_dict()  # of settings that there were not yet
     before, now = {**defaults, **card["config"], **card["fingerprints"]}, {**config.to_dict(), **fingerprints}
 
@@ -126,11 +145,8 @@ def resume(
         found = before.get(name)
         return bool(found == now[name] or (name in earlier and found == earlier[name]()))
 
-    if changed := [name for name in now if name not in _MAY_DIFFER and not is_same(name)]:
-        details = "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in changed)
-        raise TrainingError(f"{folder} belongs to another run: {details}. Start anew, or restore these.")
-    sharded.load(folder)
-    return int(card["step"])
+    changed = [name for name in now if name not in _MAY_DIFFER and not is_same(name)]
+    return "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in changed) or None
 
 
 def step_of(checkpoint: Path) -> tuple[float, str]:

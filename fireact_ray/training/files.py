@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from safetensors import SafetensorError
+
+from fireact_ray.core.errors import WriteFailed
+
+_FULL_BYTES = 1 << 20
 
 
 @contextmanager
@@ -13,7 +20,7 @@ def whole_folder(final: Path) -> Iterator[Path]:
     """A hidden sibling to write into; it becomes `final` when the block ends, and goes when the block fails.
 
     A `final` from an earlier run is replaced. One writer per folder at a time: what a killed one left is
-    removed.
+    removed. Raises WriteFailed where the disk is full.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary, replaced = _hidden(final)
@@ -21,7 +28,8 @@ def whole_folder(final: Path) -> Iterator[Path]:
         shutil.rmtree(leftover, ignore_errors=True)
     temporary.mkdir()
     try:
-        yield temporary
+        with _told_when_full(temporary):
+            yield temporary
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -44,11 +52,23 @@ def whole_folder_of_all(final: Path, *, leads: bool, wait: Callable[[], None]) -
     wait()
     temporary, _ = _hidden(final)
     temporary.mkdir(parents=True, exist_ok=True)
-    yield temporary
+    with _told_when_full(temporary):
+        yield temporary
     wait()
     wait()  # where it was the leader's as well, it is in place by now
     if temporary.exists():
         _put_in_place(temporary, final)
+
+
+@contextmanager
+def _told_when_full(folder: Path) -> Iterator[None]:
+    """torch and safetensors say it each in another way, or say only that they could not write."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC or shutil.disk_usage(folder).free < _FULL_BYTES:
+            raise WriteFailed.of(str(folder.parent), OSError(errno.ENOSPC, "")) from error
+        raise
 
 
 def _hidden(final: Path) -> tuple[Path, Path]:

@@ -18,7 +18,8 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 
-from fireact_ray.core.errors import DataError
+from fireact_ray.core.errors import DataError, TrainingStopped
+from fireact_ray.training.agreement import Agreement, Wish, Wished
 from fireact_ray.training.ahead import Ahead
 from fireact_ray.training.artifacts import write_model
 from fireact_ray.training.base import base_fingerprint, find_base
@@ -67,13 +68,15 @@ def train(
     resume_from: str | Path | None = None,
     checkpoint_dir: str | Path | None = None,
     device: str | torch.device | None = None,
+    wished: Wished | None = None,
 ) -> TrainResult:
     """Train, and leave the model in `model_dir_out`. Every worker of a process group calls this alike.
 
     `on_log` is called on rank 0. `on_checkpoint` is called on every rank after the same steps, because Ray
     Train waits for all of them; its path is None where this worker wrote nothing. Checkpoints go to `checkpoint_dir`,
     which is `<model_dir_out>.checkpoints` unless given, and may differ among workers; a run that resumes from one goes
-    on at the very next step. Raises InputError, DataError or TrainingError.
+    on at the very next step. `wished` is asked after every step, of every worker (training.agreement).
+    Raises InputError, DataError or TrainingError; TrainingStopped, behind a checkpoint, where a stop was wished.
     """
     here = _here(device)
     out = Path(model_dir_out)
@@ -101,7 +104,7 @@ def train(
 
     n_steps = count_steps(len(rows), config)
     log.info("training %s: %d examples, steps %d to %d", config.tuning, len(rows), start + 1, n_steps)
-    coming = Ahead(map(stepper.ready, plan()))
+    coming, agreement = Ahead(map(stepper.ready, plan())), Agreement(wished, here)
     meter = Meter(here.device, rows, mfu_of_one(config, rows.sizes, here.device, here.world_size, precision.bf16))
     for ready in coming:
         step = ready.step
@@ -120,11 +123,15 @@ def train(
                     entry["held_out_loss"] = held_out.measure(sharded, precision.bf16)
             if here.rank == 0 and on_log:
                 on_log(entry)
-        if config.checkpoint_every_steps and done % config.checkpoint_every_steps == 0 and done < n_steps:
+        wish = agreement.heard()
+        due = config.checkpoint_every_steps and done % config.checkpoint_every_steps == 0
+        if (due or wish) and done < n_steps:
             metrics = {**now, "loss": meter.loss()}
             path = save_checkpoint(checkpoints, done, sharded, config, fingerprints, here)
             if on_checkpoint:
                 on_checkpoint(path, metrics)
+            if wish is Wish.STOP:
+                raise TrainingStopped(f"Training was stopped after step {done} of {n_steps}, which is saved.")
 
     trained = sharded.trained_weights()
     if trained is not None:

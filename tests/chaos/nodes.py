@@ -1,39 +1,67 @@
 """A Ray cluster of several nodes on this machine, that loses one when it is told to: python nodes.py N_NODES
 
-Prints its address. For each line on stdin it kills the node where most rollout workers are, says how many they were
-(0: nobody, so nothing was killed) and adds a new node. The head runs no workers. It ends with its stdin.
+Prints its address. For each line on stdin, `replace`, `lose` or `add`: it kills the node where most workers are and
+adds a new one, only kills, only adds. It says how many workers the killed node had (0: nobody, so nothing was killed).
+The head runs no workers. It ends with its stdin.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ray.cluster_utils import Cluster
-
 # A node that is gone is found out in 1.5 s instead of half a minute.
 FAST = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
+ENV = {"RAY_AUTH_MODE": "disabled", "RAY_DISABLE_IMPORT_WARNING": "1"}
+
+
+@contextmanager
+def cluster(n_nodes: int) -> Iterator[tuple[str, Callable[[str], int]]]:
+    """Its address, and a function that does what the lines on stdin do, and says what they say."""
+    script = [sys.executable, __file__, str(n_nodes)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(script, env={**os.environ, **ENV}, **pipes)
+
+    def change(how: str) -> int:
+        process.stdin.write(f"{how}\n")
+        process.stdin.flush()
+        return int(process.stdout.readline())
+
+    try:
+        yield process.stdout.readline().strip(), change
+    finally:
+        process.stdin.close()
+        process.wait(60)
 
 
 def main() -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": FAST})
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(int(sys.argv[1]))]
-    print(cluster.address, flush=True)
-    for _ in sys.stdin:
-        victim = max(nodes, key=n_workers)
-        n_killed = n_workers(victim)
-        if n_killed:
-            nodes.remove(victim)
-            cluster.remove_node(victim, allow_graceful=False)
-            nodes.append(cluster.add_node(num_cpus=1))
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": FAST})
+    nodes = [made.add_node(num_cpus=1) for _ in range(int(sys.argv[1]))]
+    print(made.address, flush=True)
+    for line in sys.stdin:
+        how, n_killed = line.strip(), 0
+        if how != "add":
+            victim = max(nodes, key=n_workers)
+            n_killed = n_workers(victim)
+            if n_killed:
+                nodes.remove(victim)
+                made.remove_node(victim, allow_graceful=False)
+        if how == "add" or (how == "replace" and n_killed):
+            nodes.append(made.add_node(num_cpus=1))
         print(n_killed, flush=True)
-    cluster.shutdown()
+    made.shutdown()
 
 
 def n_workers(node: Any) -> int:
-    """Processes whose parent is the node's raylet and whose title is a rollout worker's."""
+    """Processes whose parent is the node's raylet and whose title is a worker's."""
     raylet = node.all_processes["raylet"][0].process.pid
     return sum(_parent(process) == raylet and _is_worker(process) for process in Path("/proc").glob("[0-9]*"))
 
@@ -47,7 +75,10 @@ def _parent(process: Path) -> int:
 
 def _is_worker(process: Path) -> bool:
     try:
-        return re.search(r"ray::.*RolloutWorker", (process / "cmdline").read_text(errors="replace")) is not None
+        return (
+            re.search(r"ray::.*(RolloutWorker|TrainWorker)", (process / "cmdline").read_text(errors="replace"))
+            is not None
+        )
     except OSError:
         return False
 

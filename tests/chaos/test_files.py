@@ -1,7 +1,6 @@
 """Damaged files and a full disk: repaired, or refused by name; never a row that is not what was paid for."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -70,18 +69,6 @@ def test_damaged_files_are_repaired_or_refused_by_name(chaos, tmp_path, local_ra
                 assert made.generate().code == 0
             invariants.every_row_once(made)
             assert invariants.timeless(made.rows) == expected
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A filesystem of 2 MB of its own."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"a small filesystem can be mounted by root only: {done.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 @pytest.mark.parametrize("room_kb", [0, 48, *([16, 96, 160, 256] if FULL else [])])

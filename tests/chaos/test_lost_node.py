@@ -1,11 +1,6 @@
 """A node of the cluster goes away in the middle of a run."""
 
-import os
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from commands import until
@@ -13,31 +8,12 @@ from commands import until
 from fireact_ray.demo.teacher.faults import Latency
 
 from . import invariants
+from .nodes import ENV, cluster
 from .scene import REPLIES_PER_ROW, scene
 
 pytestmark = [pytest.mark.chaos, pytest.mark.ray]
 
 IN_FLIGHT = 8
-ENV = {"RAY_AUTH_MODE": "disabled", "RAY_DISABLE_IMPORT_WARNING": "1"}
-
-
-@contextmanager
-def cluster(n_nodes: int):
-    """Its address, and a function that kills its busiest node and says how many workers that had."""
-    script = [sys.executable, str(Path(__file__).with_name("nodes.py")), str(n_nodes)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(script, env={**os.environ, **ENV}, **pipes)
-
-    def lose_a_node() -> int:
-        process.stdin.write("\n")
-        process.stdin.flush()
-        return int(process.stdout.readline())
-
-    try:
-        yield process.stdout.readline().strip(), lose_a_node
-    finally:
-        process.stdin.close()
-        process.wait(60)
 
 
 def test_a_lost_node_loses_no_row(chaos, tmp_path):
@@ -45,14 +21,14 @@ def test_a_lost_node_loses_no_row(chaos, tmp_path):
     latency = Latency(median_s=0.3, sigma=0.5)
     moments = sorted(chaos.rng.sample(range(10, int(n_rows * REPLIES_PER_ROW * 0.6)), n_times))
     with (
-        cluster(chaos.either(2, 3)) as (address, lose_a_node),
+        cluster(chaos.either(2, 3)) as (address, change),
         scene(tmp_path, chaos.seed, n_rows, latency=latency) as made,
         made.command(f"ray={{address: '{address}'}}", f"generate.workers={chaos.either(2, 3)}", **ENV) as command,
     ):
         lost = []
         for moment in moments:
             until(lambda moment=moment: command.ended or made.n_requests >= moment, 120)
-            while not command.ended and not (killed := lose_a_node()):
+            while not command.ended and not (killed := change("replace")):
                 time.sleep(0.2)
             assert not command.ended, command.said
             lost.append(killed)

@@ -31,7 +31,7 @@ def first_lines(name: str) -> str:
 def training_of(name: str, *overrides: str) -> Training:
     recipe = load_recipe(name, overrides)
     shape = ModelShape.from_config(CONFIGS[name])
-    return Training(shape, recipe.train, recipe.convert.max_length, recipe.train.workers)
+    return Training(shape, recipe.train, recipe.convert.max_length, recipe.train.workers.min)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

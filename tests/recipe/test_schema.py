@@ -93,3 +93,24 @@ def test_the_resolved_recipe_is_plain_yaml():
         "kind": "index",
         "corpus": "almanac",
     }
+
+
+def test_the_workers_of_a_training_are_a_number_or_a_range(tmp_path):
+    one, some = load_recipe("demo", ["train.workers=3"]), load_recipe("demo", ["train.workers={min: 1, max: 4}"])
+    assert (one.train.workers.min, one.train.workers.max) == (3, 3)
+    assert (some.train.workers.min, some.train.workers.max) == (1, 4)
+    assert load_recipe(write(tmp_path, to_yaml(some))) == some
+
+
+@pytest.mark.parametrize(
+    ("workers", "said"),
+    [
+        ("{min: 3, max: 2}", r"train\.workers: min \(3\) may be at most max \(2\)"),
+        ("{min: 1}", r"train\.workers\.max: required, but missing"),
+        ("0", r"train\.workers: expected a number from 1 on, or {min: 1, max: 4}; found 0"),
+        ("many", r"train\.workers: expected a number from 1 on, or {min: 1, max: 4}; found 'many'"),
+    ],
+)
+def test_workers_that_are_neither_are_refused(workers, said):
+    with pytest.raises(RecipeError, match=said):
+        load_recipe("demo", [f"train.workers={workers}"])

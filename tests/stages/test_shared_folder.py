@@ -8,7 +8,9 @@ from fireact_ray.core.utils.itinerary import demo_itinerary
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.stages.demo import demo
 from fireact_ray.stages.pipeline import pipeline
+from fireact_ray.stages.shared_base import check_base
 from fireact_ray.stages.shared_folder import Sight, check
+from fireact_ray.stages.train import train
 
 pytestmark = pytest.mark.torch  # which these import
 
@@ -28,7 +30,21 @@ def test_nodes_that_all_see_it_or_do_not_answer_are_no_reason_to_refuse():
     check(FOLDER, "probe", [])
 
 
-@pytest.mark.parametrize("whole_run", [pipeline, lambda recipe: demo(recipe, demo_itinerary())])
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (None, r"/models/llama is there on this machine, but not on 10\.0\.0\.2\. Put it at the same place"),
+        ("f00d", r"/models/llama is another model on 10\.0\.0\.2\. Put it at the same place"),
+    ],
+)
+def test_a_base_model_that_only_this_machine_has_is_refused_with_node_and_path(found, said):
+    sights = [Sight("10.0.0.1", "cafe"), Sight("10.0.0.2", found), None]
+    with pytest.raises(InputError, match=rf"student\.base_model: {said}"):
+        check_base("/models/llama", "cafe", sights)
+    check_base("/models/llama", "cafe", [Sight("10.0.0.1", "cafe"), None])
+
+
+@pytest.mark.parametrize("whole_run", [pipeline, train, lambda recipe: demo(recipe, demo_itinerary())])
 @pytest.mark.parametrize("output_dir", ["s3://bucket/runs", "gs://bucket/runs"])
 def test_a_whole_run_is_refused_at_once_where_train_could_not_write(whole_run, output_dir):
     with pytest.raises(InputError, match=rf"output_dir {output_dir}: `fireact train` needs a local or mounted folder"):

@@ -1,6 +1,7 @@
 """One small run through the later stages: each test builds on the run folder of the module's fixture.
 
 Each stage is interrupted, in a process in which something was trained: 130, how to go on, and no result of half.
+The training is interrupted far from any checkpoint, goes on although a torn one is newer, loses its worker, and ends.
 """
 
 import json
@@ -12,13 +13,15 @@ import signal
 import socket
 import sys
 import threading
+import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import openai
 import pytest
-from commands import Command, training_workers, until
+from commands import Command, started_here, training_workers, until
 from event_files import events
 from safetensors.torch import load_file
 
@@ -35,6 +38,7 @@ from fireact_ray.stages.generate import generate
 from fireact_ray.stages.serve import serve, serving
 from fireact_ray.stages.train import train, train_config
 from fireact_ray.training.artifacts import load_trained
+from fireact_ray.training.checkpoint import damage_of
 from fireact_ray.training.config import LoraConfig
 from fireact_ray.training.loop import train as train_here
 from fireact_ray.training.progress.entries import read_log
@@ -45,14 +49,9 @@ from .interrupting import HOW_TO_GO_ON, Said, command
 pytestmark = [pytest.mark.ray, pytest.mark.torch]
 
 SMALL = [
-    *("train.workers=1", "train.epochs=2", "train.global_batch_size=4", "train.checkpoint_every_steps=1"),
-    *(
-        "train.trackers=[tensorboard]",
-        "train.precision=fp32",
-        "train.held_out=0.2",
-        "train.evaluate_every_steps=1",
-        "evaluate.workers=1",
-    ),
+    *("train.workers=1", "train.epochs=5", "train.global_batch_size=4", "train.checkpoint_every_steps=1000"),
+    *("train.trackers=[tensorboard]", "train.precision=fp32", "train.held_out=0.2", "train.evaluate_every_steps=1"),
+    "evaluate.workers=1",
 ]
 
 
@@ -80,10 +79,18 @@ def reported(recipe: Recipe) -> list[str]:
     return sorted(set(re.findall(r"checkpoint_2[\d_.-]+", snapshot.read_text()))) if snapshot.exists() else []
 
 
+def checkpoints(recipe: Recipe) -> Path:
+    return Path(recipe.run_dir) / "checkpoints"
+
+
+def step_in(checkpoint: Path) -> int:
+    return json.loads((checkpoint / "checkpoint.json").read_bytes())["step"]
+
+
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory, local_ray, scripted):
-    """A run whose `fireact train`, with a Ray of its own, was interrupted behind its second checkpoint, as a terminal
-    does it: every process of the command. The recipe, the exit code, what was said, the processes that were left."""
+    """A run whose `fireact train`, with a Ray of its own, was interrupted behind its tenth step, as a terminal does it:
+    every process of the command. The recipe, the exit code, what was said, the processes that were left."""
     folder = tmp_path_factory.mktemp("runs")
     recipe = small_recipe(folder, scripted, *SMALL)
     generate(recipe)
@@ -91,8 +98,9 @@ def interrupted(tmp_path_factory, local_ray, scripted):
     (folder / "recipe.yaml").write_text(to_yaml(recipe))
     command = [sys.executable, "-m", "fireact_ray.cli", "train", str(folder / "recipe.yaml")]
     training = Command(command, folder, {"RAY_ADDRESS": ""})
+    log = checkpoints(recipe) / "log.jsonl"
     try:
-        until(lambda: training.ended or len(reported(recipe)) >= 2, 240)
+        until(lambda: training.ended or (log.exists() and log.stat().st_size > 0), 240)
         training.interrupt()
         code = training.wait(300)
     finally:
@@ -101,25 +109,91 @@ def interrupted(tmp_path_factory, local_ray, scripted):
     return recipe, code, training.said, left
 
 
+class Saved(NamedTuple):
+    path: Path
+    step: int
+
+
 @pytest.fixture(scope="module")
-def torn(interrupted) -> str:
-    """The name of the newest reported checkpoint of the interrupted training, of which a half is left."""
+def saved(interrupted) -> Saved:
+    """The one checkpoint that the interrupted training left."""
     recipe, *_ = interrupted
-    newest = reported(recipe)[-1]
-    folder = Path(recipe.run_dir) / "checkpoints"
-    for later in [path for path in folder.glob("checkpoint_*/") if path.name > newest]:  # was about to be reported
-        shutil.rmtree(later)
-    weights = folder / newest / "weights.safetensors"
+    (only,) = checkpoints(recipe).glob("checkpoint_2*")
+    return Saved(only, step_in(only))
+
+
+@pytest.fixture(scope="module")
+def torn(interrupted, saved) -> str:
+    """The name of a newer one that was reported, of which a half is there."""
+    recipe, *_ = interrupted
+    torn = saved.path.with_name("checkpoint_2999-12-31_23-59-59.0")
+    shutil.copytree(saved.path, torn)
+    weights = torn / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    return newest
+    with (checkpoints(recipe) / "checkpoint_manager_snapshot.json").open("a") as snapshot:
+        snapshot.write(torn.name)
+    return torn.name
+
+
+class KilledWorker:
+    """Of a training that saves after every step: killed as soon as two whole checkpoints are there of which Ray Train
+    does not know. `newest`: the one that it should go on from, and `known`: those that Ray Train knew of."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.newest: Path | None = None
+        self.known: list[str] = []
+        self._recipe = recipe
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self):
+        while not self._over.wait(0.02):
+            if len([path for path in self._whole() if path.name not in reported(self._recipe)]) > 1:
+                (worker,) = [process for process in started_here() if "RayTrainWorker" in process.title]
+                os.kill(worker.pid, signal.SIGKILL)
+                time.sleep(0.1)
+                self.newest, self.known = max(self._whole(), key=step_in), reported(self._recipe)
+                return
+
+    def _whole(self) -> list[Path]:
+        found = [
+            path
+            for path in checkpoints(self._recipe).glob("checkpoint_2*")
+            if not path.name.startswith("checkpoint_2999")
+        ]
+        return [path for path in found if damage_of(path) is None]
 
 
 @pytest.fixture(scope="module")
-def trained(interrupted, torn) -> Recipe:
-    """The same run, trained to its end."""
+def resumed(interrupted, torn):
+    """The same run, trained to its end: it saves after every step and loses its worker. What was said, who died."""
     recipe, *_ = interrupted
-    train(recipe)
-    return recipe
+    often = recipe.model_copy(update={"train": recipe.train.model_copy(update={"checkpoint_every_steps": 1})})
+    said, logger = Said(), logging.getLogger("fireact_ray")
+    logger.addHandler(said)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        with KilledWorker(often) as killed, pytest.MonkeyPatch.context() as patched:
+            patched.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # a report waits until the one before was heard
+            train(often)
+    finally:
+        logger.removeHandler(said)
+        logger.setLevel(level)
+    return said.text, killed
+
+
+@pytest.fixture(scope="module")
+def trained(interrupted, resumed) -> Recipe:
+    return interrupted[0]
 
 
 def test_an_interrupted_training_says_how_to_go_on_and_leaves_no_model_and_no_process(interrupted):
@@ -129,6 +203,18 @@ def test_an_interrupted_training_says_how_to_go_on_and_leaves_no_model_and_no_pr
     assert "Traceback" not in said
     assert left == []
     assert not (Folder(recipe.run_dir) / "model").exists("fireact.json")
+
+
+def test_an_interrupted_training_saves_the_step_at_work_and_goes_on_from_it(saved, resumed):
+    said, _ = resumed
+    assert 10 <= saved.step < 30
+    assert f"train: goes on from {saved.path}\n" in said
+
+
+def test_a_lost_worker_begins_again_from_the_newest_whole_checkpoint_though_ray_train_does_not_know_of_it(resumed):
+    said, killed = resumed
+    assert killed.newest.name not in killed.known
+    assert f"train: begins again from {killed.newest}, workers: 1\n" in said
 
 
 def test_training_goes_on_and_leaves_a_model_that_names_its_base_and_renderer(trained):
@@ -168,9 +254,7 @@ def test_training_again_does_nothing(trained):
     assert (train(trained)).read("fireact.json") == before
 
 
-def test_training_goes_on_from_the_checkpoint_before_a_torn_one_to_the_weights_of_the_plain_loop(
-    trained, torn, tmp_path
-):
+def test_a_training_that_was_interrupted_torn_and_killed_ends_in_the_weights_of_the_plain_loop(trained, torn, tmp_path):
     run = Path(trained.run_dir)
     names = {path.name for path in (run / "checkpoints").iterdir()}
     assert f"broken-{torn}" in names
@@ -222,7 +306,7 @@ def test_two_workers_share_one_model_and_go_on_when_one_of_them_is_killed(traine
 
 def test_other_settings_for_an_old_model_are_refused_by_name(trained):
     changed = trained.model_copy(update={"train": trained.train.model_copy(update={"epochs": 9})})
-    with pytest.raises(InputError, match=r"train\.epochs: was 2, now 9"):
+    with pytest.raises(InputError, match=r"train\.epochs: was 5, now 9"):
         train(changed)
 
 

@@ -125,7 +125,7 @@ def test_where_all_are_damaged_there_is_none(whole, tmp_path):
 
 def test_ray_trains_folder_is_put_in_order_before_it_is_used(whole, tmp_path):
     """A torn one that was reported is set aside, the half of one that was not goes, a whole one counts."""
-    from fireact_ray.stages.train import _resume_from
+    from fireact_ray.stages.reported import begin_session
 
     _, folder = whole
     older, newer = sorted((folder / "m.checkpoints").iterdir())
@@ -135,5 +135,5 @@ def test_ray_trains_folder_is_put_in_order_before_it_is_used(whole, tmp_path):
     (tmp_path / "checkpoint_5" / "checkpoint.json").unlink()
     results = [{"checkpoint_dir_name": f"checkpoint_{n}", "metrics": {}} for n in (2, 4)]
     (tmp_path / "checkpoint_manager_snapshot.json").write_text(json.dumps({"checkpoint_results": results}))
-    assert _resume_from(tmp_path) == tmp_path / "checkpoint_3"
+    assert begin_session(tmp_path, lambda path: None) == tmp_path / "checkpoint_3"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken-checkpoint_4", "checkpoint_2", "checkpoint_3"]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fireact_ray.training.files import whole_folder_of_all
+from fireact_ray.core.errors import WriteFailed
+from fireact_ray.training.files import whole_folder, whole_folder_of_all
 
 
 def write_together(finals: list[Path]) -> None:
@@ -49,3 +50,25 @@ def test_where_the_leader_fails_nothing_is_there(tmp_path):
     ):
         raise OSError("disk full")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.torch
+def test_a_full_disk_is_one_sentence_whoever_writes_and_nothing_is_left(small_disk):
+    import torch
+    from safetensors.torch import save_file
+
+    tensor = torch.zeros(1 << 20)  # 4 MB
+    writers = {
+        "torch": lambda folder: torch.save(tensor, folder / "state.pt"),
+        "safetensors": lambda folder: save_file({"weight": tensor}, folder / "weights.safetensors"),
+        "python": lambda folder: (folder / "card.json").write_bytes(bytes(4 << 20)),
+    }
+    for write in writers.values():
+        with (
+            pytest.raises(
+                WriteFailed, match=rf"{small_disk}: cannot be written \(No space left on device\)\. Make room"
+            ),
+            whole_folder(small_disk / "step-1") as temporary,
+        ):
+            write(temporary)
+        assert list(small_disk.iterdir()) == []

@@ -1,0 +1,118 @@
+"""One worker of Ray Train: checks what it finds, then runs the training room's loop; each checkpoint goes to Ray."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+from ray.exceptions import RayError
+from ray.train import Checkpoint
+from ray.train.collective import broadcast_from_rank_zero
+
+from fireact_ray.core.errors import FireActError, TrainingStopped, WriteFailed
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.scratch import scratch_folder
+from fireact_ray.stages.actors.log_forwarding import forward_warnings
+from fireact_ray.stages.actors.noticeboard import Noticeboard
+from fireact_ray.stages.reported import newest_of_session
+from fireact_ray.stages.wishes import Wishes, sigterm_heeded
+from fireact_ray.training.config import TrainConfig
+
+_SCRATCH = "fireact-checkpoints-"
+_TELLING_S = 10.0
+_LASTING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What every worker is told. `began_from`: the checkpoint that this session began from, known to be whole."""
+
+    config: dict[str, Any]
+    dataset_dir: str
+    model_dir: str
+    checkpoints: str
+    began_from: str | None
+    threads: int | None
+    board: Noticeboard
+
+
+def train_worker(loop_config: dict[str, Any]) -> None:
+    """Returns where the training has ended, or where the driver wants it to stop; the model's folder tells them apart.
+
+    Raises what keeps this worker from going on; where another try could not avoid it, the driver is told as well.
+    """
+    import torch
+
+    job: Job = loop_config["job"]
+    forward_warnings()
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    with _told(job.board), sigterm_heeded() as told_to_end:
+        try:
+            _train(job, ray.train.torch.get_device())
+        except TrainingStopped:
+            if told_to_end():
+                raise  # and Ray Train begins again, in another process
+
+
+def _train(job: Job, device: Any) -> None:
+    from fireact_ray.stages.worker_checks import check_workers
+    from fireact_ray.training.loop import train
+
+    config = TrainConfig.from_dict(job.config)
+    node = f"{ray.util.get_node_ip_address()} (node {ray.get_runtime_context().get_node_id()[:8]})"
+    check_workers(Folder(job.dataset_dir), config.base_model, Path(job.checkpoints), device, node)
+    leads = ray.train.get_context().get_world_rank() == 0
+    resume_from = _agreed_checkpoint(job, leads=leads)
+    if leads:
+        job.board.post("workers begin", (ray.train.get_context().get_world_size(), resume_from))
+    with scratch_folder(_SCRATCH) as scratch:
+        train(
+            config,
+            job.dataset_dir,
+            job.model_dir,
+            on_log=lambda event: job.board.post("log", event),
+            on_checkpoint=lambda path, metrics: _report(path, metrics, job.checkpoints),
+            resume_from=resume_from,
+            checkpoint_dir=scratch,
+            device=device,
+            wished=Wishes(job.board, leads=leads),
+        )
+
+
+def _agreed_checkpoint(job: Job, *, leads: bool) -> str | None:
+    began_from = Path(job.began_from) if job.began_from else None
+    newest = newest_of_session(Path(job.checkpoints), began_from) if leads else None
+    chosen: str | None = broadcast_from_rank_zero(str(newest) if newest else None)
+    return chosen
+
+
+def _report(path: Path | None, metrics: dict[str, Any], checkpoints: str) -> None:
+    """Ray Train copies the folder into the run folder. Every rank reports, with a folder where it wrote something, or
+    Ray Train waits for ever."""
+    try:
+        ray.train.report(metrics, checkpoint=Checkpoint.from_directory(str(path)) if path else None)
+    except OSError as error:
+        if error.errno not in _LASTING:
+            raise  # Ray Train begins again
+        raise WriteFailed.of(checkpoints, error) from error
+
+
+@contextmanager
+def _told(board: Noticeboard) -> Iterator[None]:
+    """An error of the package is the driver's to know: begun again, it would come again."""
+    try:
+        yield
+    except TrainingStopped:
+        raise
+    except FireActError as error:
+        with suppress(RayError):  # it has gone
+            board.post_and_wait("failed", error, _TELLING_S)
+        raise

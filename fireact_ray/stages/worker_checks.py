@@ -1,0 +1,113 @@
+"""Before the first step of several workers: are they where they should be, do they hear each other, do they see the
+same? Each finding is one sentence; a training that would hang or diverge later ends here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+import fireact_ray.training
+from fireact_ray.core.errors import FireActError
+from fireact_ray.core.storage.artifacts import read_dataset_manifest
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.stages.worker_facts import Facts, blindness, difference, unheard
+from fireact_ray.training.base import base_fingerprint, find_base
+
+_CONNECT_S = 120.0
+_SEEN_S = 30.0  # after which a file that one worker wrote is there for all, also on a slow mount
+_LOOK_S = 0.2
+
+T = TypeVar("T")
+
+
+def check_workers(dataset: Folder, base_model: str, shared: Path, device: torch.device, node: str) -> None:
+    """Called by every worker alike, after the process group is there. Says nothing of one worker alone.
+
+    Raises, in all of them, InputError where they do not see the same files, TrainingError where they do not hear each
+    other or run other versions.
+    """
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return
+    _hear_each_other(device)
+    probe = shared / f".probe-{uuid.uuid4().hex}"
+    try:
+        written = _write(probe)
+        found = _of_all(_facts(dataset, base_model, device, node, written))
+        probes = [shared / name for name in _of_all(probe.name)]
+        unseen = _of_all(() if any(facts.written for facts in found) else _unseen(probes))
+    finally:
+        probe.unlink(missing_ok=True)
+    if (problem := difference(found)) is not None:
+        raise problem
+    if (problem := blindness(found, unseen, shared)) is not None:
+        raise problem
+
+
+def _facts(dataset: Folder, base_model: str, device: torch.device, node: str, written: str | None) -> Facts:
+    return Facts(
+        rank=dist.get_rank(),
+        node=node,
+        device=str(device),
+        versions={"python": platform.python_version(), "torch": torch.__version__, "training code": _code()},
+        dataset=_or_why(lambda: str(read_dataset_manifest(dataset, "fingerprint")["fingerprint"])),
+        base=_or_why(lambda: base_fingerprint(find_base(base_model))),
+        written=written,
+    )
+
+
+def _code() -> str:
+    """Of the room that takes the steps: a job's own copy of the package is no version of a package."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(fireact_ray.training.__file__).parent.rglob("*.py")):
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def _or_why(read: Callable[[], str]) -> str:
+    try:
+        return read()
+    except (FireActError, OSError) as error:
+        return f"none ({error})"
+
+
+def _write(probe: Path) -> str | None:
+    try:
+        probe.touch()
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno else str(error)
+    return None
+
+
+def _unseen(probes: Sequence[Path]) -> tuple[int, ...]:
+    until = time.monotonic() + _SEEN_S
+    missing = tuple(range(len(probes)))
+    while missing := tuple(rank for rank in missing if not probes[rank].exists()):
+        if time.monotonic() > until:
+            break
+        time.sleep(_LOOK_S)
+    return missing
+
+
+def _hear_each_other(device: torch.device) -> None:
+    try:
+        dist.all_reduce(torch.ones(1, device=device), async_op=True).wait(timedelta(seconds=_CONNECT_S))
+    except RuntimeError as error:
+        if "timed out" not in str(error).lower() and "timeout" not in str(error).lower():
+            raise  # a worker died: Ray Train begins again
+        raise unheard(dist.get_backend(), f"no answer within {_CONNECT_S:.0f} s") from error
+
+
+def _of_all(mine: T) -> list[T]:
+    parts: list[T | None] = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, mine)
+    return [part for part in parts if part is not None]
