@@ -31,12 +31,13 @@ from fireact_ray.core.storage.lease import leased
 from fireact_ray.core.storage.scratch import scratch_folder
 from fireact_ray.core.utils.progress import Steps
 from fireact_ray.core.utils.waiting import said_while_waiting
-from fireact_ray.recipe.schema import Recipe
-from fireact_ray.recipe.student import named_base
+from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
+from fireact_ray.recipe.student import local_student, named_base
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 from fireact_ray.stages.actors.resources import pending
 from fireact_ray.stages.ray_session import own_error, ray_session
 from fireact_ray.stages.shared_folder import demand_shared
+from fireact_ray.stages.train_hosted import train_hosted
 from fireact_ray.stages.trainer import InterruptibleTrainer
 from fireact_ray.training.checkpoint import damage_of, newest_whole, step_of
 from fireact_ray.training.config import TrainConfig, TrainSettings
@@ -53,10 +54,12 @@ _SCRATCH = "fireact-checkpoints-"
 
 @leased("fireact train")
 def train(recipe: Recipe) -> Folder:
-    """Fine-tune the student on the run's dataset; returns the model's folder.
+    """Fine-tune the student on the run's dataset; returns the model's folder, of a hosted one what is known of it.
 
     Raises InputError for a missing dataset or base model, TrainingError when training fails more often than allowed.
     """
+    if isinstance(recipe.student, HostedStudentConfig):
+        return train_hosted(recipe)
     run = Folder(recipe.run_dir)
     dataset, model = run / "dataset", run / "model"
     if not dataset.exists(MANIFEST):
@@ -96,7 +99,7 @@ def _is_known_otherwise(run: Folder, fingerprint: str) -> bool:
 def train_config(recipe: Recipe) -> dict[str, Any]:
     """The settings of the training room (training.config.TrainConfig as a dict)."""
     shared = recipe.train.model_dump(include=set(TrainSettings.model_fields))
-    config = TrainConfig(base_model=recipe.student.base_model, seed=recipe.seed, **shared)
+    config = TrainConfig(base_model=local_student(recipe).base_model, seed=recipe.seed, **shared)
     row = config.to_dict()
     del row["log_every_steps"]  # which shapes nothing
     return row
