@@ -90,8 +90,8 @@ def hosted_model(recipe: Recipe, system: str) -> str:
 
 
 def hosted_agents(recipe: Recipe, system: str) -> TeacherAgents:
-    """The student's agent, by ReAct over the provider's chat API: with examples for `base`, without for `finetuned`, whose
-    turns are then those that it was trained on."""
+    """The student's agent, by ReAct over the provider's chat API: with examples for `base`, without for `finetuned`,
+    whose turns are then those that it was trained on."""
     return TeacherAgents(as_teacher(recipe, hosted_model(recipe, system)), few_shot=system == "base")
 
 

@@ -123,8 +123,8 @@ class HostedStudentConfig(ApiConfig):
     """A student that a provider of OpenAI's fine-tuning protocol trains and serves; `name` is the base model there.
 
     `auto`: the provider chooses. `suffix`: a part of the trained model's name. `price_per_million_tokens`: $ for
-    trained tokens; `max_cost_usd`: a training that is estimated to cost more is refused. `tokenizer`: of a folder, a hub
-    id or `nano`; it counts what the provider will count in its own way. The seed is the recipe's.
+    trained tokens; `max_cost_usd`: a training that is estimated to cost more is refused. `tokenizer`: of a folder, a
+    hub id or `nano`; it counts what the provider will count in its own way. The seed is the recipe's.
     """
 
     kind: Literal["openai-ft"]

@@ -16,8 +16,8 @@ from fireact_ray.core.storage.lease import leased
 from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Question
 from fireact_ray.evaluation.report import Report, comparison_markdown
-from fireact_ray.recipe.inputs import student_inputs, teacher_inputs
 from fireact_ray.recipe.hosted import hosted_agents, hosted_model
+from fireact_ray.recipe.inputs import student_inputs, teacher_inputs
 from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.recipe.student import StudentAgents, local_student, open_renderer, student_dir, student_name

@@ -106,7 +106,8 @@ class FineTuningApi:
                 if event.id in seen:
                     break
                 found.append(event)
-        return sorted(found[::-1], key=lambda event: event.at)
+        found.reverse()
+        return sorted(found, key=lambda event: event.at)
 
     async def close(self) -> None:
         await self._session.close()

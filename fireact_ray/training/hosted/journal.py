@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.utils.failpoints import reach
 from fireact_ray.training.hosted.job import Job, TrainingFile
 
 FILE = "job.json"
@@ -79,7 +78,6 @@ def read_state(home: Folder) -> State | None:
 
 def write_state(home: Folder, state: State) -> State:
     home.write_json(FILE, asdict(state))
-    reach(f"hosted-{state.phase}")
     return state
 
 

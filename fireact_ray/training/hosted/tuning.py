@@ -1,7 +1,7 @@
 """A training file and settings in, a finished job out: upload once, start once, follow to the end.
 
-Each step is journaled before and after (hosted.journal), so that the same call goes on where another was killed, and pays
-for nothing twice.
+Each step is journaled before and after (hosted.journal), so that the same call goes on where another was killed, and
+pays for nothing twice.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fireact_ray.core.errors import ModelUnavailable, ModelUnknown, TrainingError
+from fireact_ray.core.errors import ModelDenied, ModelUnavailable, ModelUnknown, TrainingError
 from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.utils.failpoints import reach
 from fireact_ray.training.hosted.client import FineTuningApi
 from fireact_ray.training.hosted.job import Job, JobEvent, JobSettings, RemoteFile, TrainingFile
 from fireact_ray.training.hosted.journal import State, read_state, write_state
@@ -83,9 +84,14 @@ async def _started(api: FineTuningApi, settings: JobSettings, home: Folder, stat
     else:
         state = write_state(home, replace(state, phase="starting"))
     if job is None:
-        job = await once(
-            lambda: api.start(settings, file_id, marker), lambda: api.find_job(marker, file_id, ended), wait
-        )
+        try:
+            job = await once(
+                lambda: api.start(settings, file_id, marker), lambda: api.find_job(marker, file_id, ended), wait
+            )
+        except (TrainingError, ModelDenied):  # a clear no: there is no job, and settings may change
+            write_state(home, replace(state, phase="uploaded"))
+            raise
+    reach("job-started")
     logger.info("train: job %s at %s", job.id, api.host)
     return write_state(home, replace(state, phase="started", job_id=job.id))
 
