@@ -11,7 +11,9 @@ from fireact_ray.training.batching import plan_steps
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.model import prepare
 from fireact_ray.training.precision import has_bf16
-from fireact_ray.training.stepping import Here, Stepper
+from fireact_ray.training.sharding.base import Here
+from fireact_ray.training.sharding.ddp import Ddp
+from fireact_ray.training.stepping import Stepper
 
 _STEPS, _ROWS_PER_STEP = 20, 4  # the same rows each time, so that what an optimizer does wrong shows
 # Of a loss of about 6 nats. fp32 differs by the order of sums; bf16 has three digits.
@@ -68,9 +70,10 @@ def _losses(
     if checkpointing:
         base.activation_checkpointing_enable()
     torch.manual_seed(1)
-    model = prepare(base, config).model.to(device)
+    prepared = prepare(base.to(device), config)
+    here = Here(0, 1, device)
     rows = make_rows(_ROWS_PER_STEP, TINY.vocabulary)
-    stepper = Stepper(model, rows, config, Here(0, 1, device))
+    stepper = Stepper(Ddp(prepared, config, here), rows, config, here)
     return [
         float(stepper.take(step, config.learning_rate, bf16)) / step.trained_tokens for step in plan_steps(rows, config)
     ]

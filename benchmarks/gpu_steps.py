@@ -18,7 +18,9 @@ from fireact_ray.training.batching import Step, plan_steps
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row
 from fireact_ray.training.model import prepare
-from fireact_ray.training.stepping import Here, Stepper
+from fireact_ray.training.sharding.base import Here
+from fireact_ray.training.sharding.ddp import Ddp
+from fireact_ray.training.stepping import Stepper
 
 _KINDS = {  # of kernels, by a piece of their names; the first that fits
     "attention": ("flash", "fmha", "attention", "cudnn_generated"),
@@ -38,10 +40,9 @@ class Steps:
         self._bf16 = bench.precision.bf16
         frozen_bf16 = self._bf16 and group.tuning == "lora"
         base = build(group.shape, bench.device, torch.bfloat16 if frozen_bf16 else torch.float32)
-        prepared = prepare(base, self._config(group.settings[0]))
-        self._model = prepared.model
+        self._prepared = prepare(base, self._config(group.settings[0]))
         self._base = base
-        self._adapters = prepared.trainable_parameters if group.tuning == "lora" else None
+        self._adapters = self._prepared.trainable_parameters if group.tuning == "lora" else None
 
     def measure(self, setting: Setting, timed: int) -> dict[str, Any]:
         """Medians over `timed` steps, each waited for, after one for warmth."""
@@ -92,7 +93,7 @@ class Steps:
         }
 
     def _ready(self, setting: Setting, n_steps: int) -> tuple[Stepper, list[Step], tuple[Row, ...]]:
-        self._model.zero_grad()
+        self._prepared.model.zero_grad()
         if setting.checkpointing:
             self._base.activation_checkpointing_enable()
         elif self._base.is_activation_checkpointing:
@@ -103,7 +104,8 @@ class Steps:
         config = self._config(setting)
         rows = make_rows(n_steps * setting.rows_per_step, self._group.shape.vocabulary, setting.length)
         steps = list(plan_steps(rows, config))
-        return Stepper(self._model, rows, config, Here(0, 1, self._bench.device)), steps, rows
+        here = Here(0, 1, self._bench.device)
+        return Stepper(Ddp(self._prepared, config, here), rows, config, here), steps, rows
 
     def _config(self, setting: Setting) -> TrainConfig:
         return TrainConfig.from_dict(

@@ -40,7 +40,7 @@ from fireact_ray.stages.shared_folder import demand_shared
 from fireact_ray.stages.train_hosted import train_hosted
 from fireact_ray.stages.trainer import InterruptibleTrainer
 from fireact_ray.training.checkpoint import damage_of, newest_whole, step_of
-from fireact_ray.training.config import TrainConfig, TrainSettings
+from fireact_ray.training.config import FREE, TrainConfig, TrainSettings
 from fireact_ray.training.data import load_dataset
 
 logger = logging.getLogger(__name__)
@@ -69,9 +69,11 @@ def train(recipe: Recipe) -> Folder:
     checkpoints = run / "checkpoints"
     started = model.exists(MODEL_CARD) or any(checkpoints.local_path.glob(_REPORTED))
     fingerprint = read_dataset_manifest(dataset, "fingerprint")["fingerprint"]
-    inputs = {"train": {**config, "base_model": base}, "dataset": fingerprint}
-    same_rows = started and _is_known_otherwise(run, fingerprint)
-    lock_inputs(checkpoints, inputs, is_empty=not started, ignored=frozenset({"dataset"} if same_rows else ()))
+    inputs = {"train": {**config.shaping(), "base_model": base}, "dataset": fingerprint}
+    ignored = {f"train.{name}" for name in FREE}
+    if started and _is_known_otherwise(run, fingerprint):
+        ignored.add("dataset")
+    lock_inputs(checkpoints, inputs, is_empty=not started, ignored=frozenset(ignored))
     if model.exists(MODEL_CARD):
         logger.info("train: already done -> %s", model.uri)
         return model
@@ -96,16 +98,13 @@ def _is_known_otherwise(run: Folder, fingerprint: str) -> bool:
     return remembered == data.earlier_of_keys and trained_on in (fingerprint, data.earlier_of_rows)
 
 
-def train_config(recipe: Recipe) -> dict[str, Any]:
-    """The settings of the training room (training.config.TrainConfig as a dict)."""
+def train_config(recipe: Recipe) -> TrainConfig:
+    """The settings of the training room."""
     shared = recipe.train.model_dump(include=set(TrainSettings.model_fields))
-    config = TrainConfig(base_model=local_student(recipe).base_model, seed=recipe.seed, **shared)
-    row = config.to_dict()
-    del row["log_every_steps"]  # which shapes nothing
-    return row
+    return TrainConfig(base_model=local_student(recipe).base_model, seed=recipe.seed, **shared)
 
 
-def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: Path) -> None:
+def _fit(recipe: Recipe, config: TrainConfig, dataset_dir: Path, model_dir: Path) -> None:
     section = recipe.train
     each = {"CPU": 1.0, "GPU": float(section.use_gpu)}
     begun = threading.Event()
@@ -130,7 +129,7 @@ def _fit(recipe: Recipe, config: dict[str, Any], dataset_dir: Path, model_dir: P
             trainer = InterruptibleTrainer(
                 _train_worker,
                 train_loop_config={
-                    "config": config,
+                    "config": config.to_dict(),
                     "dataset_dir": str(dataset_dir),
                     "model_dir": str(model_dir),
                     "threads": section.threads_per_worker,
@@ -216,7 +215,7 @@ def _train_worker(job: dict[str, Any]) -> None:
         torch.set_num_threads(job["threads"])
 
     def on_checkpoint(path: Path | None, metrics: dict[str, Any]) -> None:
-        # Every rank reports, or Ray Train waits for ever; rank 0 alone has a folder.
+        # Every rank reports, or Ray Train waits for ever; with a folder where it wrote something.
         ray.train.report(metrics, checkpoint=Checkpoint.from_directory(str(path)) if path else None)
 
     last = ray.train.get_checkpoint()  # of this session, where a worker died in it

@@ -52,9 +52,19 @@ class TrainedModel:
 
 
 def write_model(
-    folder: Path, model: Any, config: TrainConfig, dataset: TokenDataset, *, steps: int, final_loss: float
+    folder: Path,
+    model: Any,
+    trained: dict[str, torch.Tensor],
+    config: TrainConfig,
+    dataset: TokenDataset,
+    *,
+    steps: int,
+    final_loss: float,
 ) -> None:
-    """Write the model folder whole: adapter (LoRA) or full weights, tokenizer files, `fireact.json`."""
+    """Write the model folder whole: adapter (LoRA) or full weights, tokenizer files, `fireact.json`.
+
+    `trained`: weights by the names of the model's parameters, whatever the model itself still holds of them.
+    """
     base = find_base(config.base_model)
     is_folder = config.base_model != NANO and Path(config.base_model).expanduser().is_dir()
     card = {
@@ -74,7 +84,7 @@ def write_model(
     with whole_folder(folder) as temporary:
         # save_embedding_layers="auto" would ask the hub about the base model
         options = {"save_embedding_layers": False} if config.tuning == "lora" else {}
-        model.save_pretrained(temporary, **options)
+        model.save_pretrained(temporary, state_dict=trained, **options)
         for name in _TOKENIZER_PARTS:
             if (base / name).is_file():
                 shutil.copyfile(base / name, temporary / name)

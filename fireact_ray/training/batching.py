@@ -42,12 +42,13 @@ class Share:
     """One worker's part of a step: a tuple per forward pass, in it a pack per line, the longest first. Without packing
     a pack is one row.
 
-    `idle`: the step has fewer examples than there are workers. This one then runs a row of another without a
-    loss, because the exchange of gradients waits for every worker.
+    `idle`: how many of them, at the end, are a row of another worker's, run without a loss, because the others wait:
+    with DDP for the exchange of gradients of a step with fewer examples than workers, with a sharded model for every
+    pass, as each gathers weights from all.
     """
 
     micro_batches: tuple[tuple[Pack, ...], ...]
-    idle: bool = False
+    idle: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +119,15 @@ def collate(packs: Sequence[Sequence[Row]], idle: bool = False) -> Batch:
 def _divide(chosen: Sequence[int], lengths: Sequence[int], config: TrainConfig, world_size: int) -> list[Share]:
     # Dealt out by length like cards, every worker gets about as many tokens.
     ordered = sorted(chosen, key=lambda row: (-lengths[row], row))
-    return [
-        Share(_micro_batches(_packs(mine, lengths, config.pack_tokens), lengths, config.micro_batch_tokens))
-        if mine
-        else Share((((ordered[-1],),),), idle=True)
-        for mine in (ordered[rank::world_size] for rank in range(world_size))
+    parts = [
+        _micro_batches(
+            _packs(ordered[rank::world_size], lengths, config.pack_tokens), lengths, config.micro_batch_tokens
+        )
+        for rank in range(world_size)
     ]
+    needed = 1 if config.sharding == "ddp" else max(map(len, parts))
+    idle = ((ordered[-1],),)  # the shortest
+    return [Share(part + (idle,) * (needed - len(part)), max(0, needed - len(part))) for part in parts]
 
 
 def _packs(rows: Sequence[int], lengths: Sequence[int], pack_tokens: int | None) -> list[Pack]:

@@ -1,9 +1,9 @@
 """A training run in the middle: enough to go on as if nothing had happened.
 
-A checkpoint is a folder `step-00000120` with what is trained (weights.safetensors), the optimizer
-(state.pt) and which run and step it is (checkpoint.json, with checksums of the other two). There is no
-state of data order, learning rate or dropout to save: they follow from the configuration, the number of
-the step and, for dropout, the rank.
+A checkpoint is a folder `step-00000120` with what is trained and the optimizer's state, as the sharding writes them
+(training.sharding), and which run and step it is: checkpoint.json, written last, with the checksums of all workers'
+files. There is no state of data order, learning rate or dropout to save: they follow from the configuration, the number
+of the step and, for dropout, the rank.
 """
 
 from __future__ import annotations
@@ -20,52 +20,54 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.torch import load_file
 
 from fireact_ray.core.errors import TrainingError
 from fireact_ray.core.json_text import parse
 from fireact_ray.core.types import SCHEMA_VERSION
-from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.files import whole_folder
+from fireact_ray.training.config import FREE, TrainConfig
+from fireact_ray.training.files import whole_folder_of_all
+from fireact_ray.training.sharding.base import Here, Sharded
 
 log = logging.getLogger(__name__)
 
-_FILES = ("weights.safetensors", "state.pt")
+CARD = "checkpoint.json"
 _CHUNK_BYTES = 1 << 23
 KEPT = 2  # the newest and, should it prove unreadable, the one before
 # torch and safetensors say in many ways that a file is not theirs.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.PickleError, SafetensorError)
-# What may change between a run and its continuation: none of it changes the steps that are taken.
-_FREE = ("base_model", "micro_batch_tokens", "pack_tokens", "checkpoint_every_steps", "log_every_steps")
+_MAY_DIFFER = {"base_model", *FREE}  # the base by its fingerprint
 
 
 def save_checkpoint(
-    folder: Path,
-    step: int,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    config: TrainConfig,
-    fingerprints: dict[str, str],
-) -> Path:
-    """Write the state after `step` optimizer steps into `folder`; of the older ones there, one is kept."""
+    folder: Path, step: int, sharded: Sharded, config: TrainConfig, fingerprints: dict[str, str], here: Here
+) -> Path | None:
+    """Write the state after `step` optimizer steps into `folder`; of the older ones there, one is kept.
+
+    Every worker calls this alike; `folder` may be one for all of them, or one for each. Returns where this worker
+    wrote; None where it wrote nothing.
+    """
     final = folder / f"step-{step:08d}"
-    with whole_folder(final) as temporary:
-        save_file(_trained(model), temporary / "weights.safetensors")
-        torch.save(optimizer.state_dict(), temporary / "state.pt")
-        card = {
-            "schema_version": SCHEMA_VERSION,
-            "step": step,
-            "config": config.to_dict(),
-            "fingerprints": fingerprints,
-            "files": {name: _crc32(temporary / name) for name in _FILES},
-        }
-        (temporary / "checkpoint.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    for old in _checkpoints(folder)[:-KEPT]:
+    leads = here.rank == 0
+    with whole_folder_of_all(final, leads=leads, wait=dist.barrier if here.world_size > 1 else _alone) as temporary:
+        mine = {name: _crc32(temporary / name) for name in sharded.save(temporary)}
+        files = _of_all(mine, here)
+        if leads:
+            card = {
+                "schema_version": SCHEMA_VERSION,
+                "step": step,
+                "config": config.to_dict(),
+                "fingerprints": fingerprints,
+                "files": files,
+            }
+            (temporary / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    for old in _checkpoints(folder, with_card=leads)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
-    log.info("checkpoint after step %d in %s", step, final)
-    return final
+    if leads:
+        log.info("checkpoint after step %d in %s", step, final)
+    return final if mine else None
 
 
 def latest_checkpoint(folder: str | Path) -> Path | None:
@@ -87,10 +89,11 @@ def newest_whole(checkpoints: Iterable[Path]) -> Path | None:
 def damage_of(checkpoint: Path) -> str | None:
     """Why it cannot be read; None where it can. Older ones, which hold no checksums, are loaded to find out."""
     try:
-        card = parse((checkpoint / "checkpoint.json").read_bytes())
+        card = parse((checkpoint / CARD).read_bytes())
         int(card["step"])
         if "files" not in card:
-            _load(checkpoint)
+            torch.load(checkpoint / "state.pt", map_location="cpu", weights_only=True)
+            load_file(checkpoint / "weights.safetensors")
         for name, crc32 in card.get("files", {}).items():
             if _crc32(checkpoint / name) != crc32:
                 return f"{name} is not what was written"
@@ -103,8 +106,7 @@ def damage_of(checkpoint: Path) -> str | None:
 
 def resume(
     checkpoint: str | Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    sharded: Sharded,
     config: TrainConfig,
     fingerprints: dict[str, str],
     earlier: Mapping[str, str],
@@ -117,30 +119,24 @@ def resume(
     folder = Path(checkpoint)
     if (damage := damage_of(folder)) is not None:
         raise TrainingError(f"{folder} is no whole checkpoint: {damage}. Name another, or start anew.")
-    card = parse((folder / "checkpoint.json").read_bytes())
-    before, now = {**card["config"], **card["fingerprints"]}, {**config.to_dict(), **fingerprints}
+    card = parse((folder / CARD).read_bytes())
+    defaults = TrainConfig(base_model="").to_dict()  # of settings that there were not yet
+    before, now = {**defaults, **card["config"], **card["fingerprints"]}, {**config.to_dict(), **fingerprints}
 
     def known(name: str) -> tuple[Any, ...]:
         return (now[name], earlier[name]) if name in earlier else (now[name],)
 
-    if changed := [name for name in now if name not in _FREE and before.get(name) not in known(name)]:
+    if changed := [name for name in now if name not in _MAY_DIFFER and before.get(name) not in known(name)]:
         details = "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in changed)
         raise TrainingError(f"{folder} belongs to another run: {details}. Start anew, or restore these.")
-    weights, state = _load(folder)
-    _restore(model, weights)
-    optimizer.load_state_dict(state)
+    sharded.load(folder)
     return int(card["step"])
-
-
-def _load(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
-    return load_file(folder / "weights.safetensors"), state
 
 
 def step_of(checkpoint: Path) -> tuple[float, str]:
     """To order checkpoints by. One that cannot tell its step counts as the newest, to be found and set aside."""
     try:
-        return float(parse((checkpoint / "checkpoint.json").read_bytes())["step"]), checkpoint.name
+        return float(parse((checkpoint / CARD).read_bytes())["step"]), checkpoint.name
     except _UNREADABLE:
         return math.inf, checkpoint.name
 
@@ -157,19 +153,18 @@ def _crc32(file: Path) -> str:
     return f"{crc:08x}"
 
 
-def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("step-*") if (path / "checkpoint.json").is_file())
+def _checkpoints(folder: Path, *, with_card: bool) -> list[Path]:
+    """Without a card: a worker's part, where each has a folder of its own."""
+    return sorted(path for path in folder.glob("step-*") if (path / CARD).is_file() == with_card)
 
 
-def _trained(model: nn.Module) -> dict[str, torch.Tensor]:
-    # named_parameters names a shared (tied) weight once, which is also what safetensors asks for.
-    return {name: p.detach().contiguous() for name, p in model.named_parameters() if p.requires_grad}
+def _of_all(mine: dict[str, str], here: Here) -> dict[str, str]:
+    if here.world_size == 1:
+        return mine
+    parts: list[dict[str, str]] = [{}] * here.world_size
+    dist.all_gather_object(parts, mine)
+    return {name: crc32 for part in parts for name, crc32 in part.items()}
 
 
-def _restore(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
-    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    if parameters.keys() != weights.keys():
-        odd = sorted(parameters.keys() ^ weights.keys())[:5]
-        raise TrainingError(f"The checkpoint's weights are not those of this model; only one side has {odd}.")
-    for name, parameter in parameters.items():
-        parameter.data.copy_(weights[name])
+def _alone() -> None:
+    pass

@@ -23,6 +23,10 @@ from fireact_ray.core.settings import Section, Share
 from fireact_ray.core.utils.problems import problems_of
 
 _LORA = "lora_"
+# What changes none of the steps that are taken: free to change between a run and its continuation, and no input of it.
+FREE = ("micro_batch_tokens", "pack_tokens", "checkpoint_every_steps", "log_every_steps")
+# Shaping settings that came later: where they are at their default, nothing says so that an earlier version began.
+_LATER: tuple[str, ...] = ()
 
 
 class LoraConfig(Section):
@@ -46,7 +50,7 @@ class TrainSettings(Section):
     """
 
     tuning: Literal["lora", "full"] = "lora"
-    sharding: Literal["ddp"] = "ddp"
+    sharding: Literal["ddp", "fsdp2", "zero3"] = "ddp"
     lora: LoraConfig = LoraConfig()
     epochs: PositiveInt = 3
     learning_rate: PositiveFloat = 3e-4
@@ -65,6 +69,13 @@ class TrainSettings(Section):
         if tuning == "qlora":
             raise ValueError("'qlora' is not built yet; known: lora, full")
         return tuning
+
+    @field_validator("sharding")
+    @classmethod
+    def _sharding_is_built(cls, sharding: str) -> str:
+        if sharding != "ddp":
+            raise ValueError(f"'{sharding}' is not built yet; known: ddp")
+        return sharding
 
     @model_validator(mode="after")
     def _packs_fit(self) -> TrainSettings:
@@ -96,6 +107,12 @@ class TrainConfig(TrainSettings):
         row = self.model_dump(mode="json")
         lora = row.pop("lora")
         return row | {f"{_LORA}{name}": value for name, value in lora.items()}
+
+    def shaping(self) -> dict[str, Any]:
+        """Of `to_dict` what decides which model comes out: the inputs that a run folder remembers."""
+        row, defaults = self.to_dict(), type(self)(base_model="").to_dict()
+        late = {name for name in _LATER if row[name] == defaults[name]}
+        return {name: value for name, value in row.items() if name not in FREE and name not in late}
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> TrainConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def whole_folder(final: Path) -> Iterator[Path]:
     removed.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary, replaced = (final.with_name(f".{final.name}.{suffix}") for suffix in ("tmp", "old"))
+    temporary, replaced = _hidden(final)
     for leftover in (temporary, replaced):
         shutil.rmtree(leftover, ignore_errors=True)
     temporary.mkdir()
@@ -25,6 +25,39 @@ def whole_folder(final: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    _put_in_place(temporary, final)
+
+
+@contextmanager
+def whole_folder_of_all(final: Path, *, leads: bool, wait: Callable[[], None]) -> Iterator[Path]:
+    """As `whole_folder`, for workers that write at the same time, into one folder of that name or each into its own.
+
+    `leads`: true for exactly one of them. `wait` returns when all have called it.
+    """
+    if leads:
+        with whole_folder(final) as temporary:
+            wait()  # the others may find it there
+            yield temporary
+            wait()  # all have written
+        wait()
+        return
+    wait()
+    temporary, _ = _hidden(final)
+    temporary.mkdir(parents=True, exist_ok=True)
+    yield temporary
+    wait()
+    wait()  # where it was the leader's as well, it is in place by now
+    if temporary.exists():
+        _put_in_place(temporary, final)
+
+
+def _hidden(final: Path) -> tuple[Path, Path]:
+    """Where it is written, and where the one goes that it replaces."""
+    return final.with_name(f".{final.name}.tmp"), final.with_name(f".{final.name}.old")
+
+
+def _put_in_place(temporary: Path, final: Path) -> None:
+    replaced = _hidden(final)[1]
     if final.exists():
         final.rename(replaced)  # a folder cannot be renamed onto a filled one
     temporary.rename(final)

@@ -25,9 +25,10 @@ from fireact_ray.training.checkpoint import resume, save_checkpoint
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import TokenDataset, load_dataset
 from fireact_ray.training.meter import Meter
-from fireact_ray.training.model import Prepared, load_base, prepare
-from fireact_ray.training.precision import Precision, by_hardware, confirmed
-from fireact_ray.training.stepping import Here, Stepper
+from fireact_ray.training.precision import by_hardware, confirmed
+from fireact_ray.training.sharding import open_sharded
+from fireact_ray.training.sharding.base import Here
+from fireact_ray.training.stepping import Stepper
 
 log = logging.getLogger(__name__)
 
@@ -64,22 +65,23 @@ def train(
     """Train, and leave the model in `model_dir_out`. Every worker of a process group calls this alike.
 
     `on_log` is called on rank 0. `on_checkpoint` is called on every rank after the same steps, because Ray
-    Train waits for all of them; its path is None on all but rank 0. Checkpoints go to `checkpoint_dir`,
-    which is `<model_dir_out>.checkpoints` unless given; a run that resumes from one goes on at the very
-    next step. Raises InputError, DataError or TrainingError.
+    Train waits for all of them; its path is None where this worker wrote nothing. Checkpoints go to `checkpoint_dir`,
+    which is `<model_dir_out>.checkpoints` unless given, and may differ among workers; a run that resumes from one goes
+    on at the very next step. Raises InputError, DataError or TrainingError.
     """
     here = _here(device)
     out = Path(model_dir_out)
     checkpoints = Path(checkpoint_dir) if checkpoint_dir else out.with_name(f"{out.name}.checkpoints")
     data = load_dataset(dataset_dir)
     precision = by_hardware(config.precision, here.device)
-    prepared = _prepare(config, data, here, precision)
-    stepper = Stepper(prepared.model, data.rows, config, here)
+    sharded = open_sharded(config, here, precision)
+    _demand_known_tokens(data, sharded.prepared.model, config)
+    stepper = Stepper(sharded, data.rows, config, here)
     fingerprints = {"dataset": data.fingerprint, "base": base_fingerprint(find_base(config.base_model))}
     start = 0
     if resume_from:
         earlier = {"dataset": data.earlier_of_rows}
-        start = resume(resume_from, prepared.model, stepper.optimizer, config, fingerprints, earlier)
+        start = resume(resume_from, sharded, config, fingerprints, earlier)
     first = next(plan_steps(data.rows, config, here.rank, here.world_size, start))
     precision = confirmed(precision, config.precision, here.device, lambda bf16: stepper.seconds(first, bf16))
     log.info("precision: %s", precision)
@@ -99,14 +101,14 @@ def train(
             if here.rank == 0 and on_log:
                 on_log(entry)
         if config.checkpoint_every_steps and done % config.checkpoint_every_steps == 0 and done < n_steps:
-            metrics, path = {**now, "loss": meter.loss()}, None
-            if here.rank == 0:
-                path = save_checkpoint(checkpoints, done, prepared.model, stepper.optimizer, config, fingerprints)
+            metrics = {**now, "loss": meter.loss()}
+            path = save_checkpoint(checkpoints, done, sharded, config, fingerprints, here)
             if on_checkpoint:
                 on_checkpoint(path, metrics)
 
-    if here.rank == 0:
-        write_model(out, prepared.model, config, data, steps=n_steps, final_loss=meter.last_loss)
+    trained = sharded.trained_weights()
+    if trained is not None:
+        write_model(out, sharded.prepared.model, trained, config, data, steps=n_steps, final_loss=meter.last_loss)
         log.info("model in %s: %d steps, loss %.4f, %.1f s", out, n_steps, meter.last_loss, meter.seconds)
     if here.world_size > 1:
         dist.barrier()  # nobody returns before the folder is there
@@ -117,8 +119,8 @@ def train(
         trained_tokens=config.epochs * sum(row.n_trained for row in data.rows),
         seconds=meter.seconds,
         padding_share=meter.padding_share,
-        trainable_parameters=prepared.trainable_parameters,
-        total_parameters=prepared.total_parameters,
+        trainable_parameters=sharded.prepared.trainable_parameters,
+        total_parameters=sharded.prepared.total_parameters,
         model_dir=out,
     )
 
@@ -143,12 +145,7 @@ def _here(device: str | torch.device | None) -> Here:
     return Here(dist.get_rank(), dist.get_world_size(), place)
 
 
-def _prepare(config: TrainConfig, data: TokenDataset, here: Here, precision: Precision) -> Prepared:
-    torch.manual_seed(config.seed)  # LoRA starts at random
-    # What is trained stays fp32 (PEFT sees to that for adapters); a frozen base may as well be held in bf16. Not on a
-    # CPU, where the clock may still decide for fp32.
-    frozen_bf16 = precision.bf16 and config.tuning == "lora" and here.device.type == "cuda"
-    model = load_base(config.base_model, torch.bfloat16 if frozen_bf16 else torch.float32)
+def _demand_known_tokens(data: TokenDataset, model: Any, config: TrainConfig) -> None:
     largest = max(int(row.input_ids.max()) for row in data.rows)
     vocabulary = model.get_input_embeddings().num_embeddings
     if largest >= vocabulary:
@@ -156,4 +153,3 @@ def _prepare(config: TrainConfig, data: TokenDataset, here: Here, precision: Pre
             f"The dataset holds token {largest}, {config.base_model} knows {vocabulary} tokens. "
             "Convert with the tokenizer of this base model."
         )
-    return prepare(model.to(here.device), config)

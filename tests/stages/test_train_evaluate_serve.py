@@ -30,7 +30,6 @@ from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.serve import serve, serving
 from fireact_ray.stages.train import train, train_config
-from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train as train_here
 
 from .conftest import small_recipe
@@ -145,7 +144,7 @@ def test_training_goes_on_from_the_checkpoint_before_a_torn_one_to_the_weights_o
     assert f"broken-{torn}" in names
     assert torn not in names
     assert len([name for name in names if name.startswith("checkpoint_2")]) == 2
-    config = TrainConfig.from_dict(train_config(trained)).changed(checkpoint_every_steps=100)
+    config = train_config(trained).changed(checkpoint_every_steps=100)
     train_here(config, run / "dataset", tmp_path / "model")
     resumed = load_file(run / "model" / "model.safetensors")
     uninterrupted = load_file(tmp_path / "model" / "model.safetensors")

@@ -26,8 +26,12 @@ def plan(world_size: int = 1, start: int = 0, config: TrainConfig = CONFIG):
 
 
 def examples(step_of_each_rank) -> list[int]:
-    shares = [step.share for step in step_of_each_rank if not step.share.idle]
-    return sorted(i for share in shares for batch in share.micro_batches for rows in batch for i in rows)
+    batches = [batch for step in step_of_each_rank for batch in working(step.share)]
+    return sorted(i for batch in batches for rows in batch for i in rows)
+
+
+def working(share):
+    return share.micro_batches[: len(share.micro_batches) - share.idle]
 
 
 def widths(batch) -> list[int]:
@@ -56,8 +60,16 @@ def test_any_number_of_workers_takes_the_same_steps(world_size: int):
 def test_a_worker_without_an_example_runs_along_idly():
     ranks = plan(world_size=2)
     last = [steps[2].share for steps in ranks]  # the ninth example is alone in its step
-    assert [share.idle for share in last] == [False, True]
+    assert [share.idle for share in last] == [0, 1]
     assert last[0].micro_batches == last[1].micro_batches
+
+
+def test_workers_of_a_sharded_model_take_equally_many_passes():
+    sharded = CONFIG.model_copy(update={"sharding": "fsdp2", "global_batch_size": 9, "micro_batch_tokens": 12})
+    ranks = plan(4, config=sharded)
+    assert [[len(step.share.micro_batches) for step in steps] for steps in ranks] == [[3, 3], [3, 3], [3, 3], [3, 3]]
+    assert [[step.share.idle for step in steps] for steps in ranks] == [[0, 0], [1, 1], [1, 1], [1, 1]]
+    assert [examples(steps) for steps in zip(*ranks, strict=True)] == [list(range(9))] * 2
 
 
 def test_no_micro_batch_exceeds_its_tokens_and_padding_is_counted():

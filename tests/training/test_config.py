@@ -26,7 +26,7 @@ def test_all_problems_are_named_at_once():
         )
     assert str(caught.value).splitlines() == [
         "tuning: 'qlora' is not built yet; known: lora, full; found 'qlora'. Did you mean 'lora'?",
-        "sharding: expected one of ddp; found 'fsdp2'.",
+        "sharding: 'fsdp2' is not built yet; known: ddp; found 'fsdp2'.",
         "epochs: input should be greater than 0; found 0.",
         "warmup_ratio: input should be less than 1; found 1.0.",
     ]

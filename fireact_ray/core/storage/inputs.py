@@ -37,7 +37,9 @@ def lock_inputs(
             f"{folder.uri} was made with other settings. {fields}. "
             "Use another recipe name, restore the settings, or delete the folder."
         )
-    if old.keys() == new.keys() and old != new:  # it held a path: from now on it holds the content's fingerprint
+    if (
+        old.keys() - ignored == new.keys() - ignored and old != new
+    ):  # it held a path: from now on it holds the content's fingerprint
         folder.write_json(INPUTS, inputs)
 
 

@@ -24,8 +24,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from fireact_ray.training.batching import plan_steps
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row
-from fireact_ray.training.model import prepare
-from fireact_ray.training.stepping import Here, Stepper
+from fireact_ray.training.model import Prepared, prepare
+from fireact_ray.training.sharding.base import Here
+from fireact_ray.training.sharding.ddp import Ddp
+from fireact_ray.training.stepping import Stepper
 
 
 def traced_peak(shape: dict[str, Any], config: TrainConfig, *, lines: int, length: int, checkpointing: bool) -> int:
@@ -34,16 +36,18 @@ def traced_peak(shape: dict[str, Any], config: TrainConfig, *, lines: int, lengt
     config = config.changed(global_batch_size=2 * lines, micro_batch_tokens=lines * length)
     n_trained = length // 2
     row = Row("r", np.zeros(length, np.int32), np.array([0] * (length - n_trained) + [1] * n_trained, np.int8))
-    model = _on_meta(shape, config, checkpointing)
+    here = Here(0, 1, torch.device("cpu"))
+    prepared = _on_meta(shape, config, checkpointing)
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     with fake, _KnownRows(lines * n_trained), patch.object(nn.functional, "dropout", _fused_dropout):
-        _materialize(model)
+        _materialize(prepared.model)
         rows = [row] * (2 * lines)
-        stepper = Stepper(model, rows, config, Here(0, 1, torch.device("cpu")))
-        for group in stepper.optimizer.param_groups:
+        ddp = Ddp(prepared, config, here)
+        stepper = Stepper(ddp, rows, config, here)
+        for group in ddp.optimizer.param_groups:
             group["fused"] = True
         with _LiveBytes() as live:
-            live.count(list(model.parameters()))
+            live.count(list(prepared.model.parameters()))
             for _ in range(2):
                 step = next(plan_steps(rows, config))
                 assert [len(batch) for batch in step.share.micro_batches] == [lines, lines]
@@ -76,13 +80,13 @@ class _LiveBytes(TorchDispatchMode):
         return made
 
 
-def _on_meta(shape: dict[str, Any], config: TrainConfig, checkpointing: bool) -> nn.Module:
-    dtype = torch.bfloat16 if config.tuning == "lora" else torch.float32  # as loop._prepare has it on a GPU
+def _on_meta(shape: dict[str, Any], config: TrainConfig, checkpointing: bool) -> Prepared:
+    dtype = torch.bfloat16 if config.tuning == "lora" else torch.float32  # as open_ddp has it on a GPU
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**shape), dtype=dtype)
     if checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    return prepare(model, config).model
+    return prepare(model, config)
 
 
 def _materialize(model: nn.Module) -> None:
