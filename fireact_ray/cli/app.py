@@ -128,9 +128,9 @@ def train(
 
         print(cancel_hosted(loaded))
         return
-    from fireact_ray.stages.train import train as stage
+    from fireact_ray.stages.train_student import train_student
 
-    _done(stage(loaded).uri)
+    _done(train_student(loaded).uri)
 
 
 @app.command()

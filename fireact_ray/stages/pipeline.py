@@ -12,7 +12,7 @@ from fireact_ray.stages.convert import convert
 from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.ray_session import ray_session
-from fireact_ray.stages.train import train
+from fireact_ray.stages.train_student import train_student
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def pipeline(recipe: Recipe, itinerary: Itinerary | None = None) -> list[Report]
         with stages.stage("convert"):
             convert(recipe)
         with stages.stage("train"):
-            train(recipe)
+            train_student(recipe)
         with stages.stage("evaluate"):
             reports = evaluate(recipe)
     if itinerary is None:

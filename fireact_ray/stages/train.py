@@ -31,13 +31,12 @@ from fireact_ray.core.storage.lease import leased
 from fireact_ray.core.storage.scratch import scratch_folder
 from fireact_ray.core.utils.progress import Steps
 from fireact_ray.core.utils.waiting import said_while_waiting
-from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import local_student, named_base
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 from fireact_ray.stages.actors.resources import pending
 from fireact_ray.stages.ray_session import own_error, ray_session
 from fireact_ray.stages.shared_folder import demand_shared
-from fireact_ray.stages.train_hosted import train_hosted
 from fireact_ray.stages.trainer import InterruptibleTrainer
 from fireact_ray.training.checkpoint import damage_of, newest_whole, step_of
 from fireact_ray.training.config import FREE, TrainConfig, TrainSettings
@@ -54,12 +53,10 @@ _SCRATCH = "fireact-checkpoints-"
 
 @leased("fireact train")
 def train(recipe: Recipe) -> Folder:
-    """Fine-tune the student on the run's dataset; returns the model's folder, of a hosted one what is known of it.
+    """Fine-tune a local student on the run's dataset; returns the model's folder.
 
     Raises InputError for a missing dataset or base model, TrainingError when training fails more often than allowed.
     """
-    if isinstance(recipe.student, HostedStudentConfig):
-        return train_hosted(recipe)
     run = Folder(recipe.run_dir)
     dataset, model = run / "dataset", run / "model"
     if not dataset.exists(MANIFEST):

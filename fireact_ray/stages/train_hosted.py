@@ -22,6 +22,7 @@ from fireact_ray.core.json_text import parse
 from fireact_ray.core.storage.artifacts import MANIFEST
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.inputs import lock_inputs
+from fireact_ray.core.storage.lease import leased
 from fireact_ray.core.utils.progress import Steps
 from fireact_ray.core.utils.text import count_text, usd_text
 from fireact_ray.data.examples import conversation
@@ -52,9 +53,9 @@ _EVENTS = "events.jsonl"
 logger = logging.getLogger(__name__)
 
 
+@leased("fireact train")
 def train_hosted(recipe: Recipe) -> Folder:
-    """Upload, start a job and follow it to its end; returns the folder that names the model. Holds no lease: `train`
-    does.
+    """Upload, start a job and follow it to its end; returns the folder that names the model. No Ray, no torch.
 
     Raises InputError for a missing dataset or key and for a provider that takes no such job, DataError for a file that
     it would refuse, BudgetExhausted where the estimate passes student.max_cost_usd, and what `tune` raises.

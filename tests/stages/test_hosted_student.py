@@ -25,7 +25,7 @@ from fireact_ray.stages.convert import convert
 from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.serve import serving
-from fireact_ray.stages.train import train
+from fireact_ray.stages.train_student import train_student
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train as train_here
 
@@ -113,7 +113,7 @@ def trained(tmp_path_factory, local_ray, provider) -> Recipe:
         recipe = small_recipe(tmp_path_factory.mktemp("runs"), scripted, *overrides)
         generate(recipe)
         convert(recipe)
-        train(recipe)
+        train_student(recipe)
     return recipe
 
 

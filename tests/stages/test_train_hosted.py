@@ -23,8 +23,8 @@ from fireact_ray.core.types import Question
 from fireact_ray.recipe.loader import parse_recipe, to_yaml
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.stages.plan_training import training_section
-from fireact_ray.stages.train import train
 from fireact_ray.stages.train_hosted import cancel_hosted
+from fireact_ray.stages.train_hosted import train_hosted as train
 
 from .interrupting import command
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fireact_ray.core.errors import ModelDenied, ModelUnavailable, ModelUnknown, TrainingError
+from fireact_ray.core.errors import DataError, ModelDenied, ModelUnavailable, ModelUnknown, TrainingError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.utils.failpoints import reach
 from fireact_ray.training.hosted.client import FineTuningApi
@@ -41,13 +41,14 @@ async def tune(
     came to nothing, it starts another one.
     """
     state = read_state(home)
-    if state is None or (state.sha256 != file.sha256 and not state.may_have_job):
-        state = write_state(home, State.of(file))
-        stored = None
-    else:
-        stored = await patiently(lambda: api.find_file(file), wait) if state.phase == "uploading" else None
-    if state.phase == "uploading":
-        state = await _uploaded(api, file, home, state, stored, wait)
+    if state is not None and state.sha256 != file.sha256:
+        if state.may_have_job:
+            raise DataError(
+                f"{home.uri}: job {state.job_id} is of another training file. Restore it, or use a new run."
+            )
+        state = None
+    if state is None or state.phase == "uploading":
+        state = await _uploaded(api, file, home, state, wait)
     if state.came_to_nothing:
         logger.info("train: job %s %s; another one is started", state.job_id, state.phase)
         state = write_state(home, state.again())
@@ -61,9 +62,12 @@ async def tune(
     return state
 
 
-async def _uploaded(
-    api: FineTuningApi, file: TrainingFile, home: Folder, state: State, stored: RemoteFile | None, wait: Wait
-) -> State:
+async def _uploaded(api: FineTuningApi, file: TrainingFile, home: Folder, begun: State | None, wait: Wait) -> State:
+    """`begun`: by a command that did not live to see the file's id."""
+    stored: RemoteFile | None = None
+    if begun is not None:
+        stored = await patiently(lambda: api.find_file(file), wait)
+    state = begun or write_state(home, State.of(file))
     if stored is None:
         logger.info("train: uploading %d examples, %d bytes, to %s", file.n_examples, len(file.content), api.host)
         stored = await once(lambda: api.upload(file), lambda: api.find_file(file), wait)

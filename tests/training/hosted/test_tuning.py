@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from provider import SUCCEEDED, refusal
 
-from fireact_ray.core.errors import ModelDenied, ModelUnavailable, ModelUnknown, RateLimited, TrainingError
+from fireact_ray.core.errors import DataError, ModelDenied, ModelUnavailable, ModelUnknown, RateLimited, TrainingError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.training.hosted.client import FineTuningApi
 from fireact_ray.training.hosted.job import JobSettings, TrainingFile
@@ -267,6 +267,12 @@ async def test_after_a_clear_no_another_file_may_be_trained(provider, tuned):
         await tuned()
     await tuned(file=TrainingFile(b"other\n", 10))
     assert [job["training_file"] for job in provider.jobs.values()] == ["file-2"]
+
+
+async def test_a_job_on_another_file_is_never_followed_as_this_one_s(provider, tuned):
+    await tuned()
+    with pytest.raises(DataError, match="job ftjob-1 is of another training file"):
+        await tuned(file=TrainingFile(b"other\n", 10))
 
 
 @pytest.fixture(autouse=True)
