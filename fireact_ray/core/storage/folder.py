@@ -6,7 +6,7 @@
                 trajectories/        part-*.parquet, inputs.json, manifest.json
                 journal/             every paid reply, before it is used
                 dataset/             tokenized Parquet, drops.json, README.md (the card), manifest.json
-                checkpoints/ model/  of the student
+                checkpoints/ model/  of the student; hosted/ of one that a provider trains
                 evaluations/<name>/  plan, trajectories, journal, report.json, report.md
 
 Parts are written under a temporary name, renamed into place whole, and named by their checksum. A folder's

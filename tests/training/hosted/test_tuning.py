@@ -169,9 +169,10 @@ async def test_a_wait_longer_than_our_patience_is_not_begun(provider, tuned):
     assert tuned.waits == []
 
 
+@pytest.mark.parametrize("fault", ["lost", "reset"])
 @pytest.mark.parametrize("forgets", [False, True])
 async def test_a_failed_job_says_why_and_the_next_call_starts_another_on_the_same_file(
-    provider, tuned, tmp_path, forgets
+    provider, tuned, tmp_path, forgets, fault
 ):
     provider.forgets = forgets
     error = {"code": "invalid_training_file", "param": "training_file", "message": "Line 3\nis empty"}
@@ -182,7 +183,7 @@ async def test_a_failed_job_says_why_and_the_next_call_starts_another_on_the_sam
         await tuned()
     assert read_state(Folder(str(tmp_path))).phase == "failed"
     provider.course = [SUCCEEDED | {"error": None}]
-    provider.faults["start"] = ["lost"]
+    provider.faults["start"] = [fault]
     state = await tuned()
     assert (state.job_id, state.ended, provider.asked["upload"]) == ("ftjob-2", ("ftjob-1",), 1)
 
