@@ -6,7 +6,7 @@
 FOLDER holds FireAct's released hotpotqa_alpaca.json (https://github.com/anchen1011/FireAct, data/finetune). Its rows
 are rendered by `fireact-alpaca` with the nano's tokenizer; the model is a random Llama of 6 layers, 384 wide. Each
 contestant takes one epoch of the same rows in a process of its own, in fp32 on all cores, one after the other, in
-turns; the first step is not counted. A token is real where it is no padding. What each is told: training_contestants.py.
+turns; the first step is not counted. A token is real where it is no padding. Settings: training_contestants.py.
 """
 
 from __future__ import annotations

@@ -2,5 +2,6 @@
 
 import os
 
-# Seconds in which a node of this machine may start, instead of 30: machines are busy. See stages.starting.
-os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
+# Seconds in which a node of this machine may start, instead of 30: machines are busy. Not more, as a dead raylet
+# is waited for as long. See stages.starting.
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "75")

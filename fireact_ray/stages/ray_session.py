@@ -17,7 +17,7 @@ from fireact_ray.recipe.schema import RayConfig
 from fireact_ray.stages.actors.log_forwarding import warnings_shown
 from fireact_ray.stages.connecting import demand_cluster, unreachable
 from fireact_ray.stages.ray_messages import log_ray_messages
-from fireact_ray.stages.starting import PATIENCE, demand_room, explained
+from fireact_ray.stages.starting import PATIENCE, STARTS, children, demand_room, explained, is_late, kill
 
 logger = logging.getLogger(__name__)
 
@@ -69,15 +69,24 @@ def _start(config: RayConfig) -> None:
 
 def _init(address: str, num_cpus: int | None) -> None:
     log_ray_messages()
-    options = {"num_cpus": num_cpus, "include_dashboard": False} if address == "local" else {}
-    try:
-        with interrupts_wait(), said_while_waiting("Ray", lambda: f"{address} to start or answer"):
-            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
-    except SystemExit:  # by a handler of SIGTERM that ray.init puts in the place of ours, somewhere in its middle
-        raise KeyboardInterrupt from None
-    except Exception as error:  # of which Ray raises plain ones, too
-        logger.debug("ray.init", exc_info=True)
-        raise (explained(error) if address == "local" else unreachable(address, str(error))) from None
+    is_local = address == "local"
+    options = {"num_cpus": num_cpus, "include_dashboard": False} if is_local else {}
+    for attempt in range(1, STARTS + 1):
+        before = children()
+        try:
+            with interrupts_wait(), said_while_waiting("Ray", lambda: f"{address} to start or answer"):
+                ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
+            return
+        except SystemExit:  # by a handler of SIGTERM that ray.init puts in the place of ours, somewhere in its middle
+            raise KeyboardInterrupt from None
+        except Exception as error:  # of which Ray raises plain ones, too
+            logger.debug("ray.init", exc_info=True)
+            if not is_local:
+                raise unreachable(address, str(error)) from None
+            kill(children() - before)
+            if not is_late(error) or attempt == STARTS:
+                raise explained(error) from None
+            logger.warning("Ray did not start in its time: this machine is busy. Start %d of %d", attempt + 1, STARTS)
 
 
 def own_error(error: BaseException | None) -> FireActError | None:

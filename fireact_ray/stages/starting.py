@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from fireact_ray.core.errors import InputError
@@ -13,6 +15,10 @@ PATIENCE = {  # seconds in which Ray's processes may start, instead of 30 or 60;
     "RAY_gcs_server_port_wait_time_s": "300",
     "RAY_worker_register_timeout_seconds": "300",
 }
+# How often a Ray of its own is started: its raylet gives its agents 15 s, whatever the settings, and ends where they
+# take longer (github.com/ray-project/ray/issues/65983). On a busy machine they do, the first time.
+STARTS = 3
+_LATE = ("timed out", "timeout", "some of the raylet failed")
 _SOCKET = "ray/session_2026-11-25_23-33-48_123456_{pid}/sockets/plasma_store"
 _MAX_SOCKET_BYTES = 107  # of a path, by the kernel
 
@@ -26,14 +32,13 @@ def demand_room(env: Mapping[str, str]) -> None:
 def explained(error: BaseException) -> InputError:
     """An error by which ray.init could not start a Ray, in one sentence with what to do."""
     text = " ".join(str(error).split()) or type(error).__name__
-    lowered = text.lower()
-    if any(sign in lowered for sign in ("timed out", "timeout", "some of the raylet failed")):
+    if is_late(error):
         name = "RAY_gcs_server_port_wait_time_s"
         return InputError(
             f"Ray did not start on this machine in its time ({text}). Where the machine is busy, run the same command "
             f"again later, or raise {name} (now {os.environ.get(name)} s) and RAY_raylet_start_wait_time_s."
         )
-    if "/dev/shm" in text or "object store" in lowered:
+    if "/dev/shm" in text or "object store" in text.lower():
         return InputError(
             f"Ray did not start: {text} Make room in /dev/shm (docker run --shm-size), or set "
             "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE=1 to keep its objects in RAY_TMPDIR."
@@ -45,6 +50,22 @@ def explained(error: BaseException) -> InputError:
             "that can be written."
         )
     return InputError(f"Ray did not start on this machine: {type(error).__name__}: {text}")
+
+
+def is_late(error: BaseException) -> bool:
+    """An error of ray.init that another start may not have."""
+    return any(sign in str(error).lower() for sign in _LATE)
+
+
+def children() -> set[int]:
+    """The processes that this one has started; none where there is no /proc."""
+    return {int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()}
+
+
+def kill(processes: set[int]) -> None:
+    for pid in processes:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _session_folder(env: Mapping[str, str]) -> tuple[str, str]:

@@ -1,13 +1,17 @@
 """What Ray needs, looked at before it is started or joined: each lack is a sentence that names the variable to set."""
 
+import signal
 import socket
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import grpc
 import pytest
+import ray
 
 from fireact_ray.core.errors import InputError
+from fireact_ray.stages import ray_session
 from fireact_ray.stages.connecting import demand_cluster, endpoint, refusal, unreachable
 from fireact_ray.stages.starting import demand_room, explained
 
@@ -54,6 +58,44 @@ def test_a_lack_is_a_sentence_that_names_the_variable(lack, env):
     with pytest.raises(InputError, match=message) as raised:
         demand_room(env | changed)
     assert "\n" not in str(raised.value)
+
+
+class Starts:
+    """In the place of ray.init: raises these, one a call; each leaves a process behind."""
+
+    def __init__(self, *errors):
+        self.errors = list(errors)
+        self.left: list[subprocess.Popen] = []
+
+    def __call__(self, **options):
+        self.left.append(subprocess.Popen(["sleep", "600"]))
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+LATE = Exception("The current node timed out during startup. This could happen because some of the raylet failed to")
+
+
+def test_a_ray_that_was_late_is_started_again_and_what_it_left_is_ended(monkeypatch, caplog):
+    starts = Starts(LATE, LATE)
+    monkeypatch.setattr(ray, "init", starts)
+    ray_session._init("local", None)
+    assert [process.wait(10) for process in starts.left[:2]] == [-signal.SIGKILL] * 2
+    assert starts.left[2].poll() is None
+    starts.left[2].kill()
+    assert [record.message for record in caplog.records] == [
+        "Ray did not start in its time: this machine is busy. Start 2 of 3",
+        "Ray did not start in its time: this machine is busy. Start 3 of 3",
+    ]
+
+
+@pytest.mark.parametrize(("errors", "n_starts"), [([LATE] * 3, 3), ([OSError("no room")], 1)])
+def test_a_ray_that_does_not_start_is_one_sentence(errors, n_starts, monkeypatch):
+    starts = Starts(*errors)
+    monkeypatch.setattr(ray, "init", starts)
+    with pytest.raises(InputError, match="Ray did not start"):
+        ray_session._init("local", None)
+    assert [process.wait(10) for process in starts.left] == [-signal.SIGKILL] * n_starts
 
 
 @pytest.mark.parametrize("other", [{"RAY_AUTH_TOKEN": "0" * 32}, {"RAY_AUTH_MODE": "disabled"}])
