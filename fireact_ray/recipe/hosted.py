@@ -80,13 +80,21 @@ def checked_text(recipe: Recipe, today: date) -> str:
 
 
 def hosted_model(recipe: Recipe, system: str) -> str:
-    """The name at the provider of `base` or `finetuned`. Raises InputError where no model was trained yet."""
+    """The name at the provider of `base` or `finetuned`. Raises InputError where no model was trained yet, or one of
+    another base."""
+    base = hosted_student(recipe).name
     if system == "base":
-        return hosted_student(recipe).name
+        return base
     home = hosted_home(recipe)
     if not home.exists(MODEL):
         raise InputError(f"{home.uri}: no fine-tuned model is known there. Run `fireact train` first.")
-    return str(home.read_json(MODEL)["model"])
+    card = home.read_json(MODEL)
+    if card["base_model"] != base:
+        raise InputError(
+            f"{home.uri}: {card['model']} was trained of {card['base_model']}, the recipe's student.name is {base}. "
+            "Restore it, or use another recipe name and train again."
+        )
+    return str(card["model"])
 
 
 def hosted_agents(recipe: Recipe, system: str) -> TeacherAgents:

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
-from fireact_ray.core.errors import InputError
+from fireact_ray.core.errors import InputError, ModelDenied, ModelUnknown
 from fireact_ray.core.json_text import parse
 from fireact_ray.core.storage.artifacts import MANIFEST
 from fireact_ray.core.storage.folder import Folder
@@ -39,7 +39,7 @@ from fireact_ray.recipe.hosted import (
     model_card,
     open_api,
 )
-from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
 from fireact_ray.stages.export_file import read_selected
 from fireact_ray.training.hosted.client import FineTuningApi
 from fireact_ray.training.hosted.forecast import closing_notice, demand_affordable, demand_open
@@ -76,6 +76,8 @@ def train_hosted(recipe: Recipe) -> Folder:
     except KeyboardInterrupt:
         logger.warning("%s", _left_behind(read_state(home), api.host))
         raise
+    except ModelDenied as error:
+        raise error.reworded(f"{error}. {_next_move(error, student)}") from None
     home.write_json(MODEL, _card(recipe, file, state))
     logger.info("train: -> %s, trained at %s", state.model, api.host)
     return home
@@ -130,7 +132,7 @@ def _preflight(recipe: Recipe) -> None:
     """Before anything is sent."""
     student, found = hosted_student(recipe), estimate_of(recipe)
     host = host_of(student)
-    demand_open(host, student.name, today())
+    demand_open(host, student.name, _today())
     demand_affordable(found, student.max_cost_usd)
     if notice := closing_notice(host):
         logger.warning("%s", notice)
@@ -174,6 +176,13 @@ def _show(event: JobEvent, steps: Steps) -> None:
     logger.log(logging.INFO if event.level == "info" else logging.WARNING, "train: provider: %s", event.message)
 
 
+def _next_move(error: ModelDenied, student: HostedStudentConfig) -> str:
+    if isinstance(error, ModelUnknown):
+        return "Set student.name and student.base_url to what exists there."
+    key = student.api_key_file or student.api_key_env or "none (student.api_key_env is null)"
+    return f"The key asked with: {key}. Put key, billing or permission right, and run the same command again."
+
+
 def _left_behind(state: State | None, host: str) -> str:
     """For whoever interrupts: what goes on without this command."""
     if state is None or not state.may_have_job:
@@ -202,8 +211,8 @@ def _card(recipe: Recipe, file: TrainingFile, state: State) -> dict[str, Any]:
 
 def hosted_section(recipe: Recipe) -> str:
     """For `fireact plan` and `fireact check`. Raises as `checked_text` does."""
-    return checked_text(recipe, today())
+    return checked_text(recipe, _today())
 
 
-def today() -> date:
+def _today() -> date:
     return datetime.now(UTC).date()

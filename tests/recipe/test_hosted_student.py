@@ -1,10 +1,13 @@
 """A student by kind: what is not said is a local one, whose run folders remember what they always did."""
 
+from datetime import date
+from pathlib import Path
+
 import pytest
 import yaml
 
 from fireact_ray.core.errors import InputError, RecipeError
-from fireact_ray.recipe.hosted import as_teacher, hosted_model, job_settings
+from fireact_ray.recipe.hosted import as_teacher, checked_text, hosted_home, hosted_model, job_settings
 from fireact_ray.recipe.inputs import student_inputs
 from fireact_ray.recipe.loader import load_recipe, parse_recipe, to_yaml
 from fireact_ray.recipe.schema import HostedStudentConfig, StudentConfig
@@ -102,6 +105,30 @@ def test_another_address_price_or_key_makes_no_other_rows_but_another_base_does(
     assert student_inputs(recipe, "base") == student_inputs(moved, "base")
     other = parse_recipe("r.yaml", HOSTED, ["student.name=large"])
     assert student_inputs(recipe, "base") != student_inputs(other, "base")
+
+
+def test_a_model_of_another_base_is_not_taken_for_the_recipe_s(tmp_path):
+    recipe = parse_recipe("r.yaml", HOSTED, [f"output_dir={tmp_path}"])
+    hosted_home(recipe).write_json("model.json", {"model": "ft:small:1", "base_model": "small"})
+    assert hosted_model(recipe, "finetuned") == "ft:small:1"
+    other = parse_recipe("r.yaml", HOSTED, [f"output_dir={tmp_path}", "student.name=large"])
+    with pytest.raises(InputError, match=r"ft:small:1 was trained of small, the recipe's student\.name is large"):
+        hosted_model(other, "finetuned")
+
+
+def test_who_is_about_to_train_at_openai_itself_is_told_when_it_closes_and_then_refused():
+    recipe = parse_recipe("r.yaml", HOSTED, ["student.base_url=null", "student.name=gpt-4.1-mini"])
+    said = checked_text(recipe, date(2026, 11, 26))
+    assert said.startswith("training: gpt-4.1-mini at api.openai.com, 3 epochs; no GPU here\n")
+    assert "takes no jobs from anybody from 2027-01-06 on" in said.splitlines()[-1]
+    with pytest.raises(InputError, match="takes no jobs from anybody"):
+        checked_text(recipe, date(2027, 1, 6))
+
+
+def test_the_recipe_of_the_docs_is_one():
+    text = (Path(__file__).parents[2] / "docs" / "hosted-training.md").read_text()
+    recipe = parse_recipe("docs", text.split("```yaml\n")[1].split("```")[0])
+    assert (recipe.student.name, recipe.student.max_cost_usd) == ("gpt-4.1-mini-2025-04-14", 20)
 
 
 def test_what_needs_the_other_kind_says_so(tmp_path):

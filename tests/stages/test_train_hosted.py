@@ -15,7 +15,7 @@ from provider import SUCCEEDED, Provider
 from typer.testing import CliRunner
 
 from fireact_ray.cli.app import app
-from fireact_ray.core.errors import BudgetExhausted, DataError, InputError, TrainingError
+from fireact_ray.core.errors import BudgetExhausted, DataError, InputError, ModelDenied, ModelUnknown, TrainingError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
 from fireact_ray.core.storage.trajectories import write_trajectories
@@ -25,6 +25,7 @@ from fireact_ray.recipe.schema import Recipe
 from fireact_ray.stages.plan_training import training_section
 from fireact_ray.stages.train_hosted import cancel_hosted
 from fireact_ray.stages.train_hosted import train_hosted as train
+from fireact_ray.training.hosted.journal import State, write_state
 
 from .interrupting import command
 
@@ -226,6 +227,29 @@ def test_only_a_job_under_way_can_be_cancelled(recipe, provider, tmp_path):
     assert "job ftjob-1 has ended as succeeded; there is nothing to cancel" in str(done.exception)
     local = CliRunner().invoke(app, ["train", "demo", "--cancel"])
     assert "this recipe trains a local student" in str(local.exception)
+
+
+def test_a_job_whose_id_was_never_heard_can_be_cancelled(recipe, provider):
+    job = {"id": "j", "status": "running", "training_file": "f", "metadata": {"fireact_ray": "mark"}}
+    provider.jobs = {"j": job, "other": {**job, "id": "other", "metadata": {"fireact_ray": "another"}}}
+    home = Folder(recipe.run_dir) / "hosted"
+    write_state(home, State("starting", "0" * 64, "mark", "f"))
+    assert cancel_hosted(recipe).endswith("job j is cancelled")
+    write_state(home, State("starting", "0" * 64, "unheard", "g"))
+    with pytest.raises(InputError, match="the job that was about to be started is not there"):
+        cancel_hosted(recipe)
+
+
+def test_a_refused_key_and_an_unknown_model_say_what_to_do_next(tmp_path, provider, monkeypatch):
+    monkeypatch.setenv("HOSTED_KEY", "k-123456789")
+    provider.api_key = "another"
+    with pytest.raises(ModelDenied, match=r"invalid_api_key.*The key asked with: HOSTED_KEY\. Put key") as caught:
+        train(recipe_of(tmp_path, provider.base_url, "student.api_key_env=HOSTED_KEY"))
+    assert "k-123456789" not in str(caught.value)
+    provider.api_key = None
+    provider.faults["start"] = [404]
+    with pytest.raises(ModelUnknown, match=r"Set student\.name and student\.base_url to what"):
+        train(recipe_of(tmp_path, provider.base_url))
 
 
 def test_a_dataset_whose_trajectories_are_gone_is_not_uploaded_in_part(recipe, provider):

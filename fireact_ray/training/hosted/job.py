@@ -24,11 +24,10 @@ _BROKEN = {"error", "failed", "deleted"}
 
 @dataclass(frozen=True, slots=True)
 class TrainingFile:
-    """JSON lines in OpenAI's chat format. `tokens`: of one pass over it, by our count; None: not counted."""
+    """JSON lines in OpenAI's chat format."""
 
     content: bytes = field(repr=False)
     n_examples: int
-    tokens: int | None = None
 
     @property
     def sha256(self) -> str:

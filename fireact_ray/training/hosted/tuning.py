@@ -15,7 +15,7 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.utils.failpoints import reach
 from fireact_ray.training.hosted.client import FineTuningApi
 from fireact_ray.training.hosted.job import Job, JobEvent, JobSettings, RemoteFile, TrainingFile
-from fireact_ray.training.hosted.journal import State, read_state, write_state
+from fireact_ray.training.hosted.journal import FILE, State, read_state, write_state
 from fireact_ray.training.hosted.patience import Patience, Wait, once, patiently
 
 OnEvents = Callable[[Sequence[JobEvent]], None]
@@ -55,7 +55,13 @@ async def tune(
     if state.phase in ("uploaded", "starting"):
         state = await _started(api, settings, home, state, wait)
     if state.phase == "started":
-        job = await _ended(api, state, wait, poll_every_s, seen, on_events)
+        try:
+            job = await _ended(api, state, wait, poll_every_s, seen, on_events)
+        except ModelUnknown as error:
+            raise TrainingError(
+                f"{error}. A job was started, and this provider does not know it (any more). To start another one, "
+                f"delete {home.uri}/{FILE}."
+            ) from None
         state = write_state(home, state.after(job))
         if state.phase != "succeeded":
             raise TrainingError(_why(api, job))

@@ -188,6 +188,12 @@ async def test_a_failed_job_says_why_and_the_next_call_starts_another_on_the_sam
     assert (state.job_id, state.ended, provider.asked["upload"]) == ("ftjob-2", ("ftjob-1",), 1)
 
 
+async def test_a_job_that_the_provider_has_forgotten_is_said_with_the_way_out(provider, tuned):
+    provider.faults["job"] = [404]
+    with pytest.raises(TrainingError, match=r"HTTP 404.*does not know it \(any more\)\. To start another one, delete "):
+        await tuned()
+
+
 async def test_a_job_cancelled_elsewhere_ends_the_command(provider, tuned):
     provider.course = [{"status": "running"}, {"status": "cancelled", "finished_at": 2}]
     with pytest.raises(TrainingError, match=r"job ftjob-1 was cancelled \(the provider says no more\)"):
