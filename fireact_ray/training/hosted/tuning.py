@@ -10,7 +10,14 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fireact_ray.core.errors import DataError, ModelDenied, ModelUnavailable, ModelUnknown, TrainingError
+from fireact_ray.core.errors import (
+    DataError,
+    MalformedReply,
+    ModelDenied,
+    ModelUnavailable,
+    ModelUnknown,
+    TrainingError,
+)
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.utils.failpoints import reach
 from fireact_ray.training.hosted.client import FineTuningApi
@@ -127,7 +134,7 @@ async def _ended(
 
 
 class _Follower:
-    """Gives each event of a job on once. A provider without events is asked for them once."""
+    """Gives each event of a job on once. A provider whose events cannot be had is asked for them once."""
 
     def __init__(self, api: FineTuningApi, job_id: str, seen: frozenset[str], on_events: OnEvents) -> None:
         self._api, self._job_id, self._seen, self._on_events = api, job_id, seen, on_events
@@ -138,8 +145,8 @@ class _Follower:
             return
         try:
             events = await self._api.new_events(self._job_id, self._seen)
-        except ModelUnknown as error:
-            logger.warning("%s: this provider gives no events, so no progress is shown", error)
+        except (ModelDenied, MalformedReply, TrainingError) as error:  # the job itself goes on
+            logger.warning("%s: so this provider gives no events, and no progress is shown", error)
             self._has_events = False
             return
         self._seen |= {event.id for event in events}

@@ -140,11 +140,12 @@ async def test_events_come_once_each_in_their_order_over_pages_and_restarts(prov
     ]
 
 
-async def test_a_provider_without_events_is_asked_for_them_once(provider, tuned, caplog):
-    provider.faults["events"] = [404] * 9
+@pytest.mark.parametrize("answer", [404, 403, 400, web.json_response({"data": "none"})])
+async def test_a_provider_without_events_is_asked_for_them_once(provider, tuned, caplog, answer):
+    provider.faults["events"] = [answer]
     assert (await tuned()).phase == "succeeded"
     assert provider.asked["events"] == 1
-    assert "this provider gives no events, so no progress is shown" in caplog.text
+    assert "so this provider gives no events, and no progress is shown" in caplog.text
 
 
 async def test_overload_while_a_job_runs_is_waited_for_as_long_as_the_provider_asks(provider, tuned):
