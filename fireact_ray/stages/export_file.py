@@ -46,7 +46,8 @@ def export(path: str, format_name: str, out: str) -> Exported:
 
 
 def read_selected(run: Folder) -> list[Trajectory]:
-    """The trajectories of a run that convert selected. Raises DataError where some are gone."""
+    """The trajectories of a run that convert selected, in the order of their keys. Raises DataError where some are
+    gone."""
     keys = {key for table in (run / "dataset").read_tables(["trajectory_id"]) for key in table[0].to_pylist()}
     kept = [row for row in read_trajectories(run / "trajectories") if row.trajectory_id in keys]
     _demand_all(run, len(kept), len(keys))

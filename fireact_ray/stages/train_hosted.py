@@ -118,8 +118,7 @@ def _training_file(recipe: Recipe) -> TrainingFile:
     dataset = run / "dataset"
     if not dataset.exists(MANIFEST):
         raise InputError(f"{dataset.uri}: no dataset there. Run `fireact convert` first.")
-    rows = sorted(read_selected(run), key=lambda row: row.trajectory_id)  # whatever parts they lie in
-    content, n_examples = training_lines(map(conversation, rows))
+    content, n_examples = training_lines(map(conversation, read_selected(run)))
     return TrainingFile(content, n_examples)
 
 
