@@ -4,7 +4,7 @@ ray job submit --working-dir . -- python jobs/train.py --recipe demo --set outpu
 """
 
 from fireact_ray.cli.main import run_job
-from fireact_ray.stages.train import train
+from fireact_ray.stages.train_student import train_student
 
 if __name__ == "__main__":
-    run_job(train)
+    run_job(train_student)

@@ -18,7 +18,7 @@ from rich.console import Console
 from fireact_ray.cli.main import run_guarded
 from fireact_ray.core.utils.itinerary import demo_itinerary, demo_plan
 from fireact_ray.recipe.loader import load_recipe, to_yaml
-from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
 
 logger = logging.getLogger("fireact_ray.cli.app")  # also as `python -m fireact_ray.cli`
 
@@ -114,11 +114,23 @@ def convert(recipe: RecipeArgument, overrides: SetOption = None) -> None:
 
 
 @app.command()
-def train(recipe: RecipeArgument, overrides: SetOption = None) -> None:
+def train(
+    recipe: RecipeArgument,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="Cancel the job of a hosted student, instead of following it.")
+    ] = False,
+    overrides: SetOption = None,
+) -> None:
     """Fine-tune the student."""
-    from fireact_ray.stages.train import train as stage
+    loaded = _load(recipe, overrides)
+    if cancel:
+        from fireact_ray.stages.train_hosted import cancel_hosted
 
-    _done(stage(_load(recipe, overrides)).uri)
+        print(cancel_hosted(loaded))
+        return
+    from fireact_ray.stages.train_student import train_student
+
+    _done(train_student(loaded).uri)
 
 
 @app.command()
@@ -296,7 +308,12 @@ def export(
 @app.command()
 def check(recipe: RecipeArgument, overrides: SetOption = None) -> None:
     """Resolve and validate a recipe, all problems at once, and print it whole."""
-    print(to_yaml(_load(recipe, overrides)), end="")
+    loaded = _load(recipe, overrides)
+    if isinstance(loaded.student, HostedStudentConfig):
+        from fireact_ray.stages.train_hosted import hosted_section
+
+        logger.info(hosted_section(loaded))
+    print(to_yaml(loaded), end="")
 
 
 def main() -> None:

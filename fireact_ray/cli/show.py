@@ -146,7 +146,7 @@ def _print_step(step: Step, console: Console) -> None:
 
 
 def _print_tokens(trajectory: Trajectory, recipe: Recipe, console: Console) -> None:
-    tokenizer = HubTokenizer.load(base_model_dir(recipe.student.base_model))
+    tokenizer = HubTokenizer.load(base_model_dir(recipe.student.tokenizer_model))
     rendered = make_renderer(recipe.student.renderer, tokenizer).render(to_example(trajectory, recipe.convert.min_f1))
     coloured = console.is_terminal and not console.no_color
     console.print(mark_tokens(rendered, tokenizer, coloured=coloured), soft_wrap=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from fireact_ray.agent.agent import AgentBuilder
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.types import Question, Step, Trajectory
-from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.hosted import hosted_agents
+from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.recipe.student import StudentAgents, student_dir
 from fireact_ray.recipe.teacher import TeacherAgents, running_teacher
@@ -26,10 +28,16 @@ async def ask(recipe: Recipe, text: str, system: str = "finetuned") -> AsyncIter
             agents = TeacherAgents(reachable)(backend)
             agent = agents.get("react") or next(iter(agents.values()))
         else:
-            agent = StudentAgents(recipe, student_dir(recipe, system), few_shot=system == "base")(backend)["react"]
+            agent = _student(recipe, system)(backend, None)["react"]
         try:
             async for event in agent.stream(question):
                 yield event
         finally:
             await agent.close()
             await backend.close()
+
+
+def _student(recipe: Recipe, system: str) -> AgentBuilder:
+    if isinstance(recipe.student, HostedStudentConfig):
+        return hosted_agents(recipe, system)
+    return StudentAgents(recipe, student_dir(recipe, system), few_shot=system == "base")

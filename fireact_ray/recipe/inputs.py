@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from fireact_ray.core.paths import named
-from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.hosted import as_teacher, hosted_model
+from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
 from fireact_ray.recipe.student import named_base
 
 _ACCESS = (
@@ -34,7 +35,11 @@ def teacher_inputs(recipe: Recipe) -> dict[str, Any]:
     return shaped
 
 
-def student_inputs(recipe: Recipe) -> dict[str, Any]:
+def student_inputs(recipe: Recipe, system: str) -> dict[str, Any]:
+    """Of `base` or `finetuned`."""
+    if isinstance(recipe.student, HostedStudentConfig):
+        shaped = teacher_inputs(as_teacher(recipe, hosted_model(recipe, system)))
+        return {**shaped, "student": shaped.pop("teacher")}
     shaped = _shaped(recipe, {"student": True})
     shaped["student"]["base_model"] = named_base(recipe)
     del shaped["student"]["limits"]["timeout_s"]

@@ -6,7 +6,6 @@ file, which is read where the key is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,19 +23,12 @@ from pydantic import (
 
 from fireact_ray.agent.methods import METHODS
 from fireact_ray.agent.models.base import Sampling
-from fireact_ray.agent.models.dialects import (
-    check_address,
-    check_body,
-    check_headers,
-    check_query,
-    dialects,
-    with_dialect,
-)
 from fireact_ray.agent.quota.config import BudgetConfig, QuotaConfig
 from fireact_ray.agent.rollout import Limits
 from fireact_ray.agent.tools.config import SearchConfig
-from fireact_ray.core.settings import BaseUrl, ModelPlace, Place, Rate, Section, StayingPlace, one_of
+from fireact_ray.core.settings import ModelPlace, Place, Rate, Section, StayingPlace, one_of
 from fireact_ray.data.selection.config import ConvertConfig
+from fireact_ray.recipe.api import ApiConfig
 from fireact_ray.rendering import RENDERERS
 from fireact_ray.rollouts.plan import Policy
 from fireact_ray.tasks import TASKS
@@ -52,7 +44,6 @@ def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
 
 TaskName = Annotated[str, one_of("task", TASKS)]
 MethodName = Annotated[str, one_of("method", METHODS)]
-DialectName = Annotated[str, one_of("dialect", dialects())]
 RendererName = Annotated[str, one_of("renderer", RENDERERS)]
 TrackerName = Annotated[str, one_of("tracker", TRACKERS)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,95}$")]
@@ -65,62 +56,10 @@ class TaskConfig(Section):
     path: Place | None = None
 
 
-def _checked(check: Callable[[Any], None]) -> AfterValidator:
-    def checked(value: Any) -> Any:
-        if value is not None:
-            check(value)
-        return value
-
-    return AfterValidator(checked)
-
-
-OptionalParameter = Literal["temperature", "stop", "seed", "max_tokens"]
-
-
-class OpenAIModelConfig(Section):
-    """Any OpenAI-compatible API. The key is read from `api_key_env`, or from `api_key_file` where that is given.
-
-    `dialect`: a preset by name (agent/models/dialects.yaml, `openai-reasoning`, `azure` ...) of the settings below;
-    what is said here wins. `key_header`: the header in which the key goes as it is; null: `Authorization: Bearer`.
-
-    `leave_out`: parameters that this model refuses; they are not sent. Without `stop`, replies are cut here; without
-    `max_tokens`, the limit goes as `max_completion_tokens`. `system`: fold puts the system turn at the head of the
-    user's first. `extra_body`, `extra_headers`, `extra_query`: sent with every call; a header's or query's secret is
-    named as `env:NAME` or `Bearer env:NAME`.
-    """
+class OpenAIModelConfig(ApiConfig):
+    """A model of an OpenAI-compatible API."""
 
     kind: Literal["openai"]
-    name: str
-    dialect: DialectName | None = None
-    base_url: BaseUrl | None = None
-    api_key_env: str | None = "OPENAI_API_KEY"
-    api_key_file: Place | None = None
-    key_header: str | None = None
-    leave_out: tuple[OptionalParameter, ...] | None = None
-    system: Literal["keep", "fold"] | None = None
-    reasoning_effort: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}$")] | None = None
-    extra_body: Annotated[dict[str, Any] | None, _checked(check_body)] = None
-    extra_headers: Annotated[dict[str, str] | None, _checked(check_headers)] = None
-    extra_query: Annotated[dict[str, str] | None, _checked(check_query)] = None
-    timeout_s: PositiveFloat = 120.0
-    max_attempts: PositiveInt = 5
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_its_dialect(cls, settings: Any) -> Any:
-        return with_dialect(settings) if isinstance(settings, dict) else settings
-
-    @model_validator(mode="after")
-    def _address_and_key_have_one_place(self) -> OpenAIModelConfig:
-        check_address(self.dialect, self.base_url)
-        own = (self.key_header or "Authorization").lower()
-        has_key = self.api_key_env is not None or self.api_key_file is not None
-        if has_key and own in {name.lower() for name in self.extra_headers or ()}:
-            raise ValueError(
-                f"extra_headers holds '{own}', in which the key of api_key_env or api_key_file goes: set api_key_env "
-                "to null, or leave the header out"
-            )
-        return self
 
 
 class ScriptedModelConfig(Section):
@@ -167,11 +106,66 @@ class TeacherConfig(Section):
 class StudentConfig(Section):
     """Who learns. `base_model`: a folder or hub id in safetensors, or `nano`, the tiny Llama that ships with us."""
 
+    kind: Annotated[Literal["local"], Field(exclude=True)] = "local"  # what is stored of such a student has no kind
     base_model: ModelPlace = "nano"
     renderer: RendererName = "plain"
     max_context: PositiveInt = 2048
     sampling: SamplingConfig = SamplingConfig(max_new_tokens=256)
     limits: LimitsConfig = LimitsConfig()
+
+    @property
+    def tokenizer_model(self) -> str:
+        """Whose tokenizer makes the dataset."""
+        return self.base_model
+
+
+Auto = Literal["auto"]
+
+
+class HostedStudentConfig(ApiConfig):
+    """A student that a provider of OpenAI's fine-tuning protocol trains and serves; `name` is the base model there.
+
+    `auto`: the provider chooses. `suffix`: a part of the trained model's name. `price_per_million_tokens`: $ for
+    trained tokens; `max_cost_usd`: a training that is estimated to cost more is refused. `tokenizer`: of a folder, a
+    hub id or `nano`; it counts what the provider will count in its own way. The seed is the recipe's.
+    """
+
+    kind: Literal["openai-ft"]
+    n_epochs: PositiveInt | Auto = 3
+    batch_size: PositiveInt | Auto = "auto"
+    learning_rate_multiplier: PositiveFloat | Auto = "auto"
+    suffix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    price_per_million_tokens: NonNegativeFloat | None = None
+    max_cost_usd: PositiveFloat | None = None
+    poll_every_s: PositiveFloat = 15.0
+    tokenizer: ModelPlace = "nano"
+    sampling: SamplingConfig = SamplingConfig(max_new_tokens=256)
+    limits: LimitsConfig = LimitsConfig()
+    quota: QuotaConfig = QuotaConfig()
+
+    @model_validator(mode="after")
+    def _a_cap_has_a_price(self) -> HostedStudentConfig:
+        if self.max_cost_usd is not None and (self.price_per_million_tokens is None or self.n_epochs == "auto"):
+            raise ValueError("max_cost_usd needs an estimate: set price_per_million_tokens, and n_epochs to a number")
+        return self
+
+    @property
+    def tokenizer_model(self) -> str:
+        return self.tokenizer
+
+    @property
+    def renderer(self) -> str:
+        """Of the dataset, by which tokens are counted; the provider has its own."""
+        return "plain"
+
+
+def _local_where_not_said(student: Any) -> Any:
+    return {"kind": "local", **student} if isinstance(student, dict) else student
+
+
+Student = Annotated[
+    StudentConfig | HostedStudentConfig, Field(discriminator="kind"), BeforeValidator(_local_where_not_said)
+]
 
 
 class GenerateConfig(Section):
@@ -322,7 +316,7 @@ class Recipe(Section):
     task: TaskConfig = TaskConfig()
     search: SearchConfig = SearchConfig()
     teacher: TeacherConfig = TeacherConfig()
-    student: StudentConfig = StudentConfig()
+    student: Student = StudentConfig()
     generate: GenerateConfig = GenerateConfig()
     convert: ConvertConfig = ConvertConfig()
     train: TrainSection = TrainSection()
@@ -334,6 +328,19 @@ class Recipe(Section):
     def _task_has_its_path(self) -> Recipe:
         if TASKS[self.task.name].needs_path and self.task.path is None:
             raise ValueError(f"task.path: the task '{self.task.name}' reads a file or folder; set it")
+        return self
+
+    @model_validator(mode="after")
+    def _a_hosted_student_is_trained_elsewhere(self) -> Recipe:
+        if not isinstance(self.student, HostedStudentConfig):
+            return self
+        if self.train != TrainSection():
+            raise ValueError(
+                "train: shapes the training of a local student. One of kind openai-ft is shaped by student.n_epochs, "
+                "student.batch_size and student.learning_rate_multiplier: leave the section out"
+            )
+        if self.evaluate.use_gpu or self.serve.use_gpu:
+            raise ValueError("use_gpu: a student of kind openai-ft answers at its provider: leave it out")
         return self
 
     @property

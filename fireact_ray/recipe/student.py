@@ -28,6 +28,13 @@ from fireact_ray.tasks import TASKS
 logger = logging.getLogger(__name__)
 
 
+def local_student(recipe: Recipe) -> StudentConfig:
+    """Raises InputError where a provider trains and serves the student."""
+    if not isinstance(recipe.student, StudentConfig):
+        raise InputError(f"student.kind {recipe.student.kind}: this needs a local student, with a model folder.")
+    return recipe.student
+
+
 def open_student(model_dir: str, config: StudentConfig, *, on_gpu: bool) -> LocalChat:
     """Load weights and start an engine. Raises InputError for an incomplete folder, DataError for a wrong base."""
     import torch
@@ -87,7 +94,7 @@ class StudentAgents:
     def __call__(self, backend: SearchBackend, slots: int | None = None) -> dict[str, Agent]:
         model: ChatModel = UnopenedModel(student_name(self.model_dir))
         if self.opened:
-            model = slotted(open_student(self.model_dir, self.recipe.student, on_gpu=self.on_gpu), slots)
+            model = slotted(open_student(self.model_dir, local_student(self.recipe), on_gpu=self.on_gpu), slots)
         return {"react": student_agent(self.recipe, model, backend, few_shot=self.few_shot)}
 
 
@@ -112,13 +119,14 @@ def named_base(recipe: Recipe) -> dict[str, str | None] | None:
     """The student's base model as a run folder remembers it. Raises InputError where it is incomplete."""
     from fireact_ray.training.base import base_fingerprint, find_base
 
-    return named(recipe.student.base_model, base_fingerprint(find_base(recipe.student.base_model)))
+    base_model = local_student(recipe).base_model
+    return named(base_model, base_fingerprint(find_base(base_model)))
 
 
 def student_dir(recipe: Recipe, system: str) -> str:
     """The folder of `base` or `finetuned`. Raises InputError where no model was trained yet."""
     if system == "base":
-        return base_model_dir(recipe.student.base_model)
+        return base_model_dir(local_student(recipe).base_model)
     model = Folder(recipe.run_dir) / "model"
     if not model.exists(MODEL_CARD):
         raise InputError(f"{model.uri}: no fine-tuned model there. Run `fireact train` first.")

@@ -100,12 +100,13 @@ class TeacherAgents:
     """Builds the teacher's agents, one per method; picklable, so that each worker builds its own.
 
     `quota`: shared with others (see stages.actors.quota); None is one of the agents' own, and no budget. With `opened`
-    False the model cannot be called.
+    False the model cannot be called. `few_shot` False: its prompts have no examples, as for a model that was trained.
     """
 
     recipe: Recipe
     quota: Quota | None = None
     opened: bool = True
+    few_shot: bool = True
 
     def __call__(self, backend: SearchBackend, slots: int | None = None) -> dict[str, Agent]:
         recipe, teacher = self.recipe, self.recipe.teacher
@@ -115,9 +116,7 @@ class TeacherAgents:
             model = open_teacher(teacher.model, self.quota or LocalQuota(teacher_limits(recipe)), slots)
         return {
             name: Agent(
-                method=make_method(
-                    name, recipe.task.name, reflect_every=teacher.reflect_every, names=recipe.search.names
-                ),
+                method=make_method(name, recipe.task.name, self.few_shot, teacher.reflect_every, recipe.search.names),
                 model=model,
                 tools=search_tools(recipe.search, backend),
                 sampling=sampling_of(teacher.sampling),

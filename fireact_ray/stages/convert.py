@@ -65,7 +65,7 @@ def convert(recipe: Recipe, source: Folder | None = None, *, in_process: int = I
     if is_made_of(folder, inputs):
         logger.info("convert: already done -> %s", folder.uri)
         return folder
-    base_dir = base_model_dir(recipe.student.base_model)
+    base_dir = base_model_dir(recipe.student.tokenizer_model)
     renderer = make_renderer(recipe.student.renderer, HubTokenizer.load(base_dir))
     job = PrepareRows(recipe.convert.model_dump_json(), questions, renderer.name, base_dir, renderer.fingerprint)
     with prepared_blocks(source, job, renderer, recipe.ray, in_process) as blocks:
@@ -106,7 +106,7 @@ def _inputs(recipe: Recipe, source: Folder, questions: Sequence[str]) -> str:
     """A hash of all that shapes a dataset and its card: trajectories, recipe, tokenizer, questions to keep out, and our
     code; of none of these where it lies."""
     settings = recipe.model_dump(mode="json", context=NAMES, exclude=_LATER)
-    base_dir = base_model_dir(recipe.student.base_model)
+    base_dir = base_model_dir(recipe.student.tokenizer_model)
     is_folder = Path(base_dir).is_dir()
     tokenizer = Folder(base_dir).digest(_TOKENIZER_FILES) if is_folder else HubTokenizer.load(base_dir).fingerprint
     code = [file.read_text(encoding="utf-8") for file in shaping_code()]

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError
 
+from fireact_ray.agent.agent import Agent
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Generation
 from fireact_ray.agent.models.local import LocalChat
@@ -18,7 +19,8 @@ from fireact_ray.core.errors import ModelUnavailable, ToolDenied, ToolError
 from fireact_ray.core.secrets import read_api_key
 from fireact_ray.core.types import Hit
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.recipe.student import open_renderer, open_student, student_agent
+from fireact_ray.recipe.student import local_student, open_renderer, open_student, student_agent
+from fireact_ray.recipe.teacher import TeacherAgents
 from fireact_ray.serving.app import build_app
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 
@@ -30,7 +32,7 @@ class EngineServer:
 
     def __init__(self, recipe: Recipe, model_dir: str) -> None:
         forward_warnings()
-        self._engine = open_student(model_dir, recipe.student, on_gpu=recipe.serve.use_gpu).engine
+        self._engine = open_student(model_dir, local_student(recipe), on_gpu=recipe.serve.use_gpu).engine
 
     async def generate(self, prompt_ids: list[int], sampling: Sampling) -> Generation:
         return await self._engine.generate(prompt_ids, sampling)
@@ -80,13 +82,23 @@ class AgentServer:
 
     def __init__(self, recipe: Recipe, model_dir: str, model_name: str, backend: SearchBackend, engine: Any) -> None:
         forward_warnings()
-        renderer = open_renderer(model_dir, recipe.student)
-        model = LocalChat(model_name, HandleEngine(engine, recipe.student.max_context), renderer)
-        self._agent = student_agent(recipe, model, ServedBackend(backend))
-        self._model_name = model_name
+        student = local_student(recipe)
+        model = LocalChat(model_name, HandleEngine(engine, student.max_context), open_renderer(model_dir, student))
+        self._answer_by(student_agent(recipe, model, ServedBackend(backend)), recipe, model_name)
+
+    def _answer_by(self, agent: Agent, recipe: Recipe, model_name: str) -> None:
+        self._agent, self._model_name = agent, model_name
         key_env = recipe.serve.api_key_env
         self._api_key = read_api_key(key_env, None, "Serving") if key_env else None
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Asked for by Ray Serve once the replica is constructed."""
         return build_app(self._agent, self._model_name, self._api_key)
+
+
+class HostedAgentServer(AgentServer):
+    """The same over a provider's model: there is no engine here. Each replica has a quota of its own."""
+
+    def __init__(self, recipe: Recipe, agents: TeacherAgents, model_name: str, backend: SearchBackend) -> None:
+        forward_warnings()
+        self._answer_by(agents(ServedBackend(backend))["react"], recipe, model_name)

@@ -17,10 +17,11 @@ from fireact_ray.core.storage.lease import leased
 from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Question
 from fireact_ray.evaluation.report import Report, comparison_markdown
+from fireact_ray.recipe.hosted import hosted_agents, hosted_model
 from fireact_ray.recipe.inputs import student_inputs, teacher_inputs
-from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
 from fireact_ray.recipe.search import open_backend
-from fireact_ray.recipe.student import StudentAgents, open_renderer, student_dir, student_name
+from fireact_ray.recipe.student import StudentAgents, local_student, open_renderer, student_dir, student_name
 from fireact_ray.recipe.teacher import TeacherAgents, running_teacher
 from fireact_ray.rollouts.plan import Policy, plan_lines
 from fireact_ray.rollouts.pool import OPEN_PER_SLOT
@@ -114,9 +115,13 @@ def _systems(recipe: Recipe) -> Iterator[list[System]]:
 
 def _student(recipe: Recipe, name: str) -> System:
     """`base`: the base model prompted with examples; `finetuned`: the run's model without them."""
+    if isinstance(recipe.student, HostedStudentConfig):
+        hosted = hosted_agents(recipe, name)
+        inputs = {**student_inputs(recipe, name), "model": hosted_model(recipe, name)}
+        return System(name, hosted, replace(hosted, opened=False), inputs, open_per_slot=OPEN_PER_SLOT)
     folder = student_dir(recipe, name)
-    renderer = open_renderer(folder, recipe.student)
+    renderer = open_renderer(folder, local_student(recipe))
     model = {"model": student_name(folder), "renderer_fingerprint": renderer.fingerprint}
     agents = StudentAgents(recipe, folder, name == "base", recipe.evaluate.use_gpu)
-    inputs = {**student_inputs(recipe), **model}
+    inputs = {**student_inputs(recipe, name), **model}
     return System(name, agents, replace(agents, opened=False), inputs, recipe.evaluate.use_gpu)

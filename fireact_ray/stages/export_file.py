@@ -45,6 +45,15 @@ def export(path: str, format_name: str, out: str) -> Exported:
     return Exported((folder / fmt.file).uri, len(kept), dataset.drops["n_in"])
 
 
+def read_selected(run: Folder) -> list[Trajectory]:
+    """The trajectories of a run that convert selected, in the order of their keys. Raises DataError where some are
+    gone."""
+    keys = {key for table in (run / "dataset").read_tables(["trajectory_id"]) for key in table[0].to_pylist()}
+    kept = [row for row in read_trajectories(run / "trajectories") if row.trajectory_id in keys]
+    _demand_all(run, len(kept), len(keys))
+    return kept
+
+
 def read_dataset(path: str) -> tuple[list[Trajectory], Dataset]:
     """What a run folder, or its dataset folder, holds of what convert selected: the trajectories, and about them."""
     run = _run_of(path)
@@ -56,11 +65,7 @@ def read_dataset(path: str) -> tuple[list[Trajectory], Dataset]:
     }
     everything = read_trajectories(run / "trajectories")
     kept = [row for row in everything if row.trajectory_id in lengths]
-    if len(kept) != len(lengths):
-        raise DataError(
-            f"{run.uri}: {len(lengths) - len(kept)} of {len(lengths)} rows of the dataset have no trajectory there. "
-            "Run `fireact convert` again."
-        )
+    _demand_all(run, len(kept), len(lengths))
     recipe = parse_recipe(f"{run.uri}/recipe.yaml", run.read("recipe.yaml").decode())
     rows = to_table(kept).drop_columns("steps")
     return kept, Dataset(
@@ -72,6 +77,14 @@ def read_dataset(path: str) -> tuple[list[Trajectory], Dataset]:
         lint=lint_training_rows(kept),
         recipe=to_yaml(recipe, places=False),
     )
+
+
+def _demand_all(run: Folder, n_found: int, n_wanted: int) -> None:
+    if n_found != n_wanted:
+        raise DataError(
+            f"{run.uri}: {n_wanted - n_found} of {n_wanted} rows of the dataset have no trajectory there. "
+            "Run `fireact convert` again."
+        )
 
 
 def _format(name: str) -> Format:

@@ -12,7 +12,7 @@ from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.shared_folder import demand_mounted
-from fireact_ray.stages.train import train
+from fireact_ray.stages.train_student import train_student
 from fireact_ray.training.trackers import demand_trackers
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def pipeline(recipe: Recipe, itinerary: Itinerary | None = None) -> list[Report]
         with stages.stage("convert"):
             convert(recipe)
         with stages.stage("train"):
-            train(recipe)
+            train_student(recipe)
         with stages.stage("evaluate"):
             reports = evaluate(recipe)
     if itinerary is None:

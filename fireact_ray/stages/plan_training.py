@@ -14,8 +14,10 @@ import ray
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.artifacts import MANIFEST
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
+from fireact_ray.recipe.student import local_student
 from fireact_ray.stages.ray_session import ray_session
+from fireact_ray.stages.train_hosted import hosted_section
 from fireact_ray.training.base import read_config
 from fireact_ray.training.forecast.fitting import Training, fits
 from fireact_ray.training.forecast.gpus import Gpu, find_gpu
@@ -50,10 +52,11 @@ def plan_training(recipe: Recipe, gpu: str | None = None) -> TrainingForecast:
     named = None if gpu is None else find_gpu(gpu)
     if named and not section.use_gpu:
         raise InputError(f"--gpu {named.name}: this recipe trains on the CPU. Add --set train.use_gpu=true.")
+    base_model = local_student(recipe).base_model
     try:
-        shape = ModelShape.from_config(read_config(recipe.student.base_model))
+        shape = ModelShape.from_config(read_config(base_model))
     except InputError as error:
-        raise InputError(f"student.base_model {recipe.student.base_model}: {error}") from None
+        raise InputError(f"student.base_model {base_model}: {error}") from None
     counts = _counts(recipe)
     tokens, trained = (
         (round((1 - section.held_out) * counts["tokens"]), counts["trained_tokens"] / counts["tokens"])
@@ -83,6 +86,10 @@ def _of_cluster(recipe: Recipe) -> Gpu | None:
 
 def training_section(recipe: Recipe, gpu: str | None) -> str:
     """For `fireact plan`. Where no GPU is named, a training that cannot be planned holds up no generation."""
+    if isinstance(recipe.student, HostedStudentConfig):
+        if gpu is not None:
+            raise InputError(f"--gpu {gpu}: a student of kind {recipe.student.kind} is trained at its provider.")
+        return hosted_section(recipe)
     if gpu is not None:
         return plan_training(recipe, gpu).text
     try:

@@ -151,7 +151,7 @@ def _counts(dispatcher: Any) -> Counts:
 def _explained(error: FireActError) -> FireActError:
     """With what to do next."""
     if isinstance(error, ModelUnknown):
-        return ModelUnknown(f"{error}. Set teacher.model.name or base_url to one that exists.")
+        return ModelUnknown(f"{error}. Set its name or base_url in the recipe to one that exists.")
     if isinstance(error, ModelDenied) and not isinstance(error, QuotaDenied):
         return ModelDenied(
             f"{error}: the provider refuses every call (key, billing or quota). What was paid for is kept; "

@@ -23,7 +23,7 @@ from fireact_ray.stages.actors.quota import open_quota
 def shared_quota(builder: AgentBuilder) -> Iterator[AgentBuilder]:
     """The same agents, a teacher's sharing one quota actor: a provider counts all workers' calls as one account's.
 
-    Students are local and have no quota.
+    Local students have no quota.
     """
     if not isinstance(builder, TeacherAgents) or not isinstance(builder.recipe.teacher.model, OpenAIModelConfig):
         yield builder

@@ -18,7 +18,7 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.storage.lease import leased
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.recipe.student import named_base
+from fireact_ray.recipe.student import local_student, named_base
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.ray_training import fit
 from fireact_ray.stages.reported import begin_session, drop_old, has_any
@@ -30,15 +30,13 @@ from fireact_ray.training.checkpoint import other_run
 from fireact_ray.training.config import FREE, TrainConfig, TrainSettings
 from fireact_ray.training.mapped.loading import load_dataset
 from fireact_ray.training.model_card import write_readme
-from fireact_ray.training.progress.entries import TrainEntry
 from fireact_ray.training.trackers import demand_trackers
-from fireact_ray.training.trackers.sending import Sender
 
 logger = logging.getLogger(__name__)
 
 
 def train(recipe: Recipe) -> Folder:
-    """Fine-tune the student on the run's dataset; returns the model's folder.
+    """Fine-tune a local student on the run's dataset; returns the model's folder.
 
     Raises InputError for a missing dataset or base model, TrainingError when training fails more often than allowed.
     """
@@ -69,7 +67,7 @@ def _train(recipe: Recipe) -> Folder:
     named = (recipe.name, recipe.train.trackers)
     with trackers_of(*named, config, checkpoints.local_path, goes_on=started) as sender, ray_session(recipe.ray):
         demand_shared(run)
-        demand_base(recipe.student.base_model, {"CPU": 1.0, "GPU": float(recipe.train.use_gpu)})
+        demand_base(config.base_model, {"CPU": 1.0, "GPU": float(recipe.train.use_gpu)})
         began_from = begin_session(checkpoints, _Foreign(config, dataset, fingerprint))
         if began_from is not None:
             logger.info("train: goes on from %s", began_from)
@@ -116,4 +114,4 @@ def _is_known_otherwise(run: Folder, fingerprint: str) -> bool:
 def train_config(recipe: Recipe) -> TrainConfig:
     """The settings of the training room."""
     shared = recipe.train.model_dump(include=set(TrainSettings.model_fields))
-    return TrainConfig(base_model=recipe.student.base_model, seed=recipe.seed, **shared)
+    return TrainConfig(base_model=local_student(recipe).base_model, seed=recipe.seed, **shared)

@@ -69,8 +69,9 @@ class HttpSession:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        form: aiohttp.FormData | None = None,
     ) -> HttpReply | NoReply:
-        """`body` goes as JSON."""
+        """`body` goes as JSON; `form`, instead of it, as what a browser uploads."""
         session = self._open()
         async with self._slots:
             try:
@@ -80,6 +81,7 @@ class HttpSession:
                     params=params,
                     headers=headers,
                     json=body,
+                    data=form,
                     allow_redirects=False,
                     proxy=self._proxy(url),
                 ) as response:

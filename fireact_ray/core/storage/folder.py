@@ -7,7 +7,7 @@
                 journal/             every paid reply, before it is used
                 dataset/             tokenized Parquet, drops.json, README.md (the card), manifest.json
                 checkpoints/         of the student; log.jsonl, loss.png, and trackers' own files
-                model/               the student
+                model/               the student; hosted/ of one that a provider trains
                 evaluations/<name>/  plan, trajectories, journal, report.json, report.md
 
 Parts are written under a temporary name, renamed into place whole, and named by their checksum. A folder's
