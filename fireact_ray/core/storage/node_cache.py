@@ -41,7 +41,10 @@ def held(folder: Path, what: str) -> Iterator[None]:
     `held_if_unused` tells. Raises InputError where nothing can be written or locked there.
     """
     demand_writable(folder)
-    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:  # another user's
+        raise _unusable(f"cannot open {folder / _LOCK}", error) from None
     try:
         _wait_for(handle, folder, what)
         os.utime(handle)

@@ -58,6 +58,12 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path):
         demand_writable(tmp_path / "file" / "below")
 
 
+def test_a_lock_that_cannot_be_opened_is_one_sentence(tmp_path: Path):
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(InputError, match=r"cannot open .*/lock \(.*\): set FIREACT_CACHE"), held(tmp_path, ""):
+        pass
+
+
 def test_a_disk_without_locks_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """As some network storage has none."""
 
