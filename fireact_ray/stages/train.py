@@ -65,7 +65,7 @@ def _train(recipe: Recipe) -> Folder:
         logger.info("train: already done -> %s", model.uri)
         return model
     named = (recipe.name, recipe.train.trackers)
-    with trackers_of(*named, config, checkpoints.local_path, goes_on=started) as sender, ray_session(recipe.ray):
+    with trackers_of(*named, config, checkpoints, goes_on=started) as sender, ray_session(recipe.ray):
         demand_shared(run)
         demand_base(config.base_model, {"CPU": 1.0, "GPU": float(recipe.train.use_gpu)})
         began_from = begin_session(checkpoints, _Foreign(config, dataset, fingerprint))
@@ -91,10 +91,10 @@ class _Foreign:
 
     def __call__(self, checkpoint: Path) -> str | None:
         now = {"dataset": self.fingerprint, "base": base_fingerprint(find_base(self.config.base_model))}
-        if other_run(checkpoint, self.config, now, {}) is None:
-            return None
-        earlier = load_dataset(self.dataset.uri).earlier_of_rows  # as an earlier version knew the same rows
-        return other_run(checkpoint, self.config, now, {"dataset": earlier})
+        # As an earlier version knew the same rows.
+        return other_run(
+            checkpoint, self.config, now, {"dataset": lambda: load_dataset(self.dataset.uri).earlier_of_rows}
+        )
 
 
 def _is_known_otherwise(run: Folder, fingerprint: str) -> bool:

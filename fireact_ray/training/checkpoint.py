@@ -131,11 +131,11 @@ def resume(
 
 
 def other_run(
-    checkpoint: Path, config: TrainConfig, fingerprints: Mapping[str, str], earlier: Mapping[str, str]
+    checkpoint: Path, config: TrainConfig, fingerprints: Mapping[str, str], earlier: Mapping[str, Callable[[], str]]
 ) -> str | None:
     """By which settings or fingerprints a whole checkpoint is of another run than this one; None where it is of it.
 
-    `earlier`: by which other fingerprints versions before this one knew the same.
+    `earlier`: by which other fingerprints versions before this one knew the same; asked where ours is not found.
     """
     card = parse((checkpoint / CARD).read_bytes())
     defaults = TrainConfig(base_model="").to_dict()  # of settings that there were not yet

@@ -86,8 +86,9 @@ def train(
     precision = by_hardware(config.precision, here.device)
     sharded = open_sharded(config, here, precision)
     _demand_known_tokens(data, sharded.prepared.model, config)
-    stepper, held_out = Stepper(sharded, rows, config, here), HeldOut(
-        held_rows, config, here, varlen=sharded.prepared.varlen
+    stepper, held_out = (
+        Stepper(sharded, rows, config, here),
+        HeldOut(held_rows, config, here, varlen=sharded.prepared.varlen),
     )
     fingerprints = {"dataset": data.fingerprint, "base": base_fingerprint(find_base(config.base_model))}
     start = 0

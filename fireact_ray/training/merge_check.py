@@ -17,7 +17,7 @@ from torch import Tensor
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.artifacts import MANIFEST
 from fireact_ray.training.artifacts import load_trained
-from fireact_ray.training.data import TokenDataset, load_dataset
+from fireact_ray.training.mapped.loading import TokenDataset, load_dataset
 from fireact_ray.training.merge import stored_dtype
 
 # Of the largest logit. Rounding moves logits by a few units of the weights' last place, and layers add it up.

@@ -17,9 +17,7 @@ from fireact_ray.training.forecast.gpus import Gpu, flops_per_token, gpu_of_driv
 from fireact_ray.training.forecast.model_shape import ModelShape
 
 
-def mfu_of_one(
-    config: TrainConfig, sizes: Sizes, device: torch.device, workers: int, bf16: bool
-) -> float | None:
+def mfu_of_one(config: TrainConfig, sizes: Sizes, device: torch.device, workers: int, bf16: bool) -> float | None:
     """The MFU of one token a second, over all workers. None on a CPU, and where the GPU's peak or the model's FLOPs are
     not known."""
     gpu = gpu_of_driver(torch.cuda.get_device_name(device)) if device.type == "cuda" else None

@@ -13,8 +13,8 @@ from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row, Rows, Sizes
 from fireact_ray.training.held_out import HeldOut, hold_out
 from fireact_ray.training.loop import train
-from fireact_ray.training.mapped.loading import load_dataset
 from fireact_ray.training.loss import TrainedTokenLoss
+from fireact_ray.training.mapped.loading import load_dataset
 from fireact_ray.training.sharding.base import Here
 
 pytestmark = pytest.mark.torch
@@ -33,7 +33,9 @@ class Listed(tuple):
         return Sizes.of(self)
 
 
-ROWS = Listed(row(f"{q}{n}", [q, q + 1, 7], [n, 5]) for q in range(20, 30) for n in (1, 2))  # two replies to each of ten
+ROWS = Listed(
+    row(f"{q}{n}", [q, q + 1, 7], [n, 5]) for q in range(20, 30) for n in (1, 2)
+)  # two replies to each of ten
 
 
 def keys(rows: Rows) -> list[str]:

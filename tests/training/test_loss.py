@@ -58,15 +58,15 @@ def test_masked_tokens_have_no_gradient(base_dir, tuning: str):
     model = prepare(load_base(base_dir), config).model
     given = []
     model.get_decoder().norm.register_forward_hook(lambda module, args, out: given.append(out) or out.retain_grad())
-    TrainedTokenLoss(model)(IDS, MASK, POSITIONS)[0].backward()
+    TrainedTokenLoss(model)(*collate(TWO_ROWS))[0].backward()
     predicts = F.pad(MASK[:, 1:], (0, 1))  # each position predicts the next token
     has_gradient = given[0].grad.abs().sum(-1) > 0
     assert has_gradient.long().tolist() == predicts.tolist() == [[0, 1, 1, 0, 1, 0], [1, 0, 1, 0, 0, 0]]
     before = {name: p.grad.clone() for name, p in model.named_parameters() if p.requires_grad}
     model.zero_grad()
-    other = IDS.clone()
-    other[1, 4:] = 31
-    TrainedTokenLoss(model)(other, MASK, POSITIONS)[0].backward()
+    batch = collate(TWO_ROWS)
+    batch.input_ids[1, 4:] = 31
+    TrainedTokenLoss(model)(*batch)[0].backward()
     for name, gradient in before.items():
         assert torch.equal(dict(model.named_parameters())[name].grad, gradient), name
 

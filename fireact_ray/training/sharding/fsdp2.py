@@ -73,10 +73,14 @@ class Fsdp2(Sharded):
         self.optimizer = make_optimizer(prepared.model, config, fused=fused, offloaded=offloaded)
 
     def backward(self, batch: Batch, scale: float, *, bf16: bool, last: bool) -> Tensor:
-        with torch.autocast(self._here.device.type, torch.bfloat16, enabled=bf16):
-            loss_sum, _ = self._compute_loss(*batch)
+        loss_sum = self.loss(batch, bf16=bf16)
         (loss_sum * scale).backward()
         return loss_sum.detach()
+
+    def loss(self, batch: Batch, *, bf16: bool) -> Tensor:
+        with torch.autocast(self._here.device.type, torch.bfloat16, enabled=bf16):
+            loss_sum, _ = self._compute_loss(*batch)
+        return loss_sum
 
     def update(self, rate: float, max_norm: float) -> Tensor:
         for group in self.optimizer.param_groups:

@@ -87,10 +87,13 @@ class Zero3(Sharded):
     def backward(self, batch: Batch, scale: float, *, bf16: bool, last: bool) -> Tensor:
         self._engine.set_gradient_accumulation_boundary(last)
         with _weights_let_go():
-            with torch.autocast(self._here.device.type, torch.bfloat16, enabled=bf16 and not self._in_bf16):
-                loss_sum, _ = self._engine(*batch)
+            loss_sum = self._loss(batch, bf16)
             self._engine.backward(loss_sum * scale, scale_wrt_gas=False)
         return loss_sum.detach()
+
+    def loss(self, batch: Batch, *, bf16: bool) -> Tensor:
+        with _weights_let_go():
+            return self._loss(batch, bf16)
 
     def update(self, rate: float, max_norm: float) -> Tensor:
         for group in self.optimizer.param_groups:
@@ -103,6 +106,11 @@ class Zero3(Sharded):
                 "examples of this step."
             )
         return torch.as_tensor(self._engine.get_global_grad_norm(), device=self._here.device)
+
+    def _loss(self, batch: Batch, bf16: bool) -> Tensor:
+        with torch.autocast(self._here.device.type, torch.bfloat16, enabled=bf16 and not self._in_bf16):
+            loss_sum, _ = self._engine(*batch)
+        return loss_sum
 
     def forget_gradients(self) -> None:
         self._zero.zero_grad()
