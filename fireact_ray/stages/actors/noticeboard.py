@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 _POLL_S = 0.5
 
@@ -37,7 +38,9 @@ class Noticeboard:
     """A handle of the actor, which ends with the driver. Workers outlive it: they wait for no answer."""
 
     def __init__(self) -> None:
-        self._notices: Any = ray.remote(_Notices).options(num_cpus=0).remote()
+        # On the driver's node: any other may be lost, and the training goes on.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._notices: Any = ray.remote(_Notices).options(num_cpus=0, scheduling_strategy=here).remote()
 
     def post(self, kind: str, content: Any) -> None:
         self._notices.post.remote((kind, content))
