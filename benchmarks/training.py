@@ -4,7 +4,7 @@
     python -m benchmarks.training FOLDER --llamafactory PYTHON      # with LLaMA-Factory, of an environment of its own
 
 FOLDER holds FireAct's released hotpotqa_alpaca.json (https://github.com/anchen1011/FireAct, data/finetune). Its rows
-are rendered by `fireact-alpaca` with the nano's tokenizer; the model is a random Llama of 6 layers, 384 wide. Each
+are rendered by `fireact-alpaca` with the nano's tokenizer; the model is a random Llama of 4 layers, 256 wide. Each
 contestant takes one epoch of the same rows in a process of its own, in fp32 on all cores, one after the other, in
 turns; the first step is not counted. A token is real where it is no padding. Settings: training_contestants.py.
 """

@@ -51,10 +51,10 @@ def _write_base(folder: Path, tokenizer: HubTokenizer) -> int:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=1536,
-        hidden_size=384,
-        intermediate_size=1024,
-        num_hidden_layers=6,
-        num_attention_heads=6,
+        hidden_size=256,
+        intermediate_size=688,
+        num_hidden_layers=4,
+        num_attention_heads=4,
         max_position_embeddings=2048,
         pad_token_id=0,
         bos_token_id=1,
