@@ -54,7 +54,7 @@ def test_the_head_sees_trained_rows_only(base_dir, packs):
 def test_masked_tokens_have_no_gradient(base_dir, tuning: str):
     """Neither as targets: where no trained token comes next, what the head is given has a gradient of zero. Nor do
     other ids that are masked and come after all trained ones change any gradient."""
-    config = TrainConfig(base_model=str(base_dir), tuning=tuning, lora_dropout=0.0)
+    config = TrainConfig(base_model=str(base_dir), tuning=tuning, lora_dropout=0.0, attention="sdpa")
     model = prepare(load_base(base_dir), config).model
     given = []
     model.get_decoder().norm.register_forward_hook(lambda module, args, out: given.append(out) or out.retain_grad())

@@ -18,7 +18,7 @@ from trainings import free_port
 from fireact_ray.core.errors import TrainingError
 from fireact_ray.training.batching import Step, collate, plan_steps
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.data import load_dataset
+from fireact_ray.training.mapped.loading import load_dataset
 from fireact_ray.training.loop import learning_rate, train
 from fireact_ray.training.sharding.base import Here
 from fireact_ray.training.sharding.deepspeed_settings import import_deepspeed
@@ -95,7 +95,7 @@ class Runs:
         again.load(self.out / "half")
         seen = {"resumed in bf16": self.take(again, config, steps[4:])}
         self.keep(again, "end-again")
-        again.backward(collate([[self.rows[0]]]), float("nan"), bf16=True, last=True)
+        again.backward(collate([[self.rows[0]]], varlen=True), float("nan"), bf16=True, last=True)
         try:
             again.update(1e-3, 1.0)
         except TrainingError as error:
@@ -103,12 +103,13 @@ class Runs:
         return {"dtypes": sorted(dtypes), "in bf16": losses, **seen}
 
     def steps(self) -> list[Step]:
-        return list(plan_steps(self.rows, self.config, self.here.rank, 2))
+        return list(plan_steps(self.rows.sizes, self.config, self.here.rank, 2, varlen=True))
 
     def take(self, zero3: Zero3, config: TrainConfig, steps: list[Step]) -> list[float]:
         stepper, losses = Stepper(zero3, self.rows, config, self.here), []
         for step in steps:
-            loss = stepper.take(step, learning_rate(config, step.number, 6), bf16=True)
+            sums, _ = stepper.take(stepper.ready(step), learning_rate(config, step.number, 6), bf16=True)
+            loss = sums.sum()
             dist.all_reduce(loss)
             losses.append(float(loss) / step.trained_tokens)
         return losses
