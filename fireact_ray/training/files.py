@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,7 +67,8 @@ def _told_when_full(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC or shutil.disk_usage(folder).free < _FULL_BYTES:
+        is_full = getattr(error, "errno", None) == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
+        if is_full or shutil.disk_usage(folder).free < _FULL_BYTES:
             raise WriteFailed.of(str(folder.parent), OSError(errno.ENOSPC, "")) from error
         raise
 

@@ -86,16 +86,14 @@ def train(
     precision = by_hardware(config.precision, here.device)
     sharded = open_sharded(config, here, precision)
     _demand_known_tokens(data, sharded.prepared.model, config)
-    stepper, held_out = (
-        Stepper(sharded, rows, config, here),
-        HeldOut(held_rows, config, here, varlen=sharded.prepared.varlen),
-    )
+    varlen = sharded.prepared.varlen
+    stepper = Stepper(sharded, rows, config, here)
+    held_out = HeldOut(held_rows, config, here, varlen=varlen)
     fingerprints = {"dataset": data.fingerprint, "base": base_fingerprint(find_base(config.base_model))}
     start = 0
     if resume_from:
         earlier = {"dataset": lambda: data.earlier_of_rows}
         start = resume(resume_from, sharded, config, fingerprints, earlier)
-    varlen = sharded.prepared.varlen
     if varlen and config.pack_tokens is not None:
         log.info("pack_tokens decides nothing: with varlen attention a forward pass is one line already")
     plan = partial(plan_steps, rows.sizes, config, here.rank, here.world_size, start, varlen=varlen)

@@ -6,7 +6,7 @@ import pytest
 from model_configs import CONFIGS
 
 from fireact_ray.recipe.loader import load_recipe
-from fireact_ray.training.forecast.fitting import Training, fits, memory_on
+from fireact_ray.training.forecast.fitting import Training, fits, memory_on, smallest_gpu
 from fireact_ray.training.forecast.gpus import find_gpu, flops_per_token, training_hours
 from fireact_ray.training.forecast.memory import GIB
 from fireact_ray.training.forecast.model_shape import ModelShape
@@ -20,7 +20,24 @@ PROMISED = {
     "hotpotqa-codellama-34b": ("H200", "122.6", "64.9", "0.9"),
     "hotpotqa-qwen3-4b": ("A100-40", "32.1", "9.5", "0.3"),
 }
-PROMISED_IN_FULL = {"hotpotqa": (2048, "H200", "134.8"), "hotpotqa-qwen3-4b": (4096, "H200", "103.8")}
+QLORA = ("train.tuning=qlora", "train.activation_checkpointing=1", "train.micro_batch_tokens=2048")
+FULL_ON_8 = ("train.tuning=full", "train.activation_checkpointing=1", "train.sharding=fsdp2", "train.workers=8")
+# Other settings, the smallest GPU for them, and its memory in GiB.
+VARIANTS = [
+    ("hotpotqa", QLORA, "T4", "7.5"),
+    ("hotpotqa", ("train.tuning=full", "train.micro_batch_tokens=2048"), "H200", "134.8"),
+    ("hotpotqa", FULL_ON_8, "RTX-4090", "19.5"),
+    ("hotpotqa-llama2-13b", QLORA, "T4", "11.8"),
+    ("hotpotqa-llama2-13b", FULL_ON_8, "A100-40", "34.2"),
+    ("hotpotqa-codellama-7b", QLORA, "T4", "7.5"),
+    ("hotpotqa-codellama-7b", FULL_ON_8, "RTX-4090", "19.5"),
+    ("hotpotqa-codellama-13b", QLORA, "T4", "11.8"),
+    ("hotpotqa-codellama-13b", FULL_ON_8, "A100-40", "34.2"),
+    ("hotpotqa-codellama-34b", QLORA, "RTX-4090", "21.9"),
+    ("hotpotqa-codellama-34b", FULL_ON_8, "H200", "81.3"),
+    ("hotpotqa-qwen3-4b", QLORA, "T4", "7.0"),
+    ("hotpotqa-qwen3-4b", ("train.tuning=full",), "H200", "103.8"),
+]
 
 
 def first_lines(name: str) -> str:
@@ -47,12 +64,11 @@ def test_it_fits_on_the_gpu_that_it_names_in_the_memory_and_hours_that_it_names(
     assert promise in first_lines(name)
 
 
-@pytest.mark.parametrize("name", PROMISED_IN_FULL)
-def test_full_tuning_fits_where_it_is_promised(name: str):
-    tokens, gpu_name, memory = PROMISED_IN_FULL[name]
-    training, gpu = training_of(name, "train.tuning=full", f"train.micro_batch_tokens={tokens}"), find_gpu(gpu_name)
-    assert fits(training, gpu)
+@pytest.mark.parametrize(("name", "settings", "gpu_name", "memory"), VARIANTS)
+def test_other_tunings_fit_where_it_is_promised(name, settings, gpu_name, memory):
+    training, gpu = training_of(name, *settings), find_gpu(gpu_name)
+    assert smallest_gpu(training) == gpu
     assert f"{memory_on(training, gpu).worker / GIB:.1f}" == memory
-    assert f"#   full: --set train.tuning=full --set train.micro_batch_tokens={tokens}, {gpu_name}: {memory} GiB" in (
-        first_lines(name)
-    )
+    each = " each" if training.workers > 1 else ""
+    promise = f"{' '.join(f'--set {setting}' for setting in settings)},\n#     {gpu_name}: {memory} GiB{each}\n"
+    assert promise in first_lines(name)

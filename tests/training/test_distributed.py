@@ -1,4 +1,4 @@
-"""Two workers under torchrun against one process."""
+"""Two workers, under torchrun and as forks, against one process."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import pytest
 from safetensors.torch import load_file
 
 from fireact_ray.training.__main__ import main
+from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train
 
 pytestmark = pytest.mark.torch
@@ -26,48 +27,77 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(
-    ("tuning", "changed"),
-    [
-        ("full", {"activation_checkpointing": 1}),
-        ("full", {"attention": "sdpa", "pack_tokens": 40}),
-        ("qlora", {}),
-    ],
-    ids=["layers computed again", "packs with masks", "four bits"],
-)
-def test_two_workers_take_the_steps_of_one(config, tmp_path: Path, write_dataset, counting_rows, tuning, changed):
-    # Of 21 rows 17 are trained in steps of 8: in every third step, of one row, the second worker has none.
-    data = write_dataset(tmp_path / "data", counting_rows(21))
-    settings = {"tuning": tuning, "epochs": 2, "learning_rate": 5e-3, "global_batch_size": 8}
-    settings |= {
-        "lora_dropout": 0.0,
-        "micro_batch_tokens": 40,
-        "log_every_steps": 1,
-        "checkpoint_every_steps": 4,
-        "held_out": 0.2,
-        "evaluate_every_steps": 4,
-    }
-    config = config.changed(**settings)
-    settings |= changed  # which changes no step
-    alone: list[dict] = []
-    train(config, data, tmp_path / "alone", on_log=alone.append)
+SETTINGS = {
+    "epochs": 2,
+    "learning_rate": 5e-3,
+    "global_batch_size": 8,
+    "lora_dropout": 0.0,
+    "micro_batch_tokens": 40,
+    "log_every_steps": 1,
+    "checkpoint_every_steps": 4,
+    "held_out": 0.2,
+    "evaluate_every_steps": 4,
+}
+CASES = {
+    "layers computed again": {"tuning": "full", "activation_checkpointing": 1},
+    "packs with masks": {"tuning": "full", "attention": "sdpa", "pack_tokens": 40},
+    "four bits": {"tuning": "qlora"},
+}
+UNDER_TORCHRUN = "layers computed again"
 
-    arguments = ["--dataset", str(data), "--base-model", config.base_model, "--out", str(tmp_path / "two")]
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, write_dataset, counting_rows) -> Path:
+    # Of 21 rows 17 are trained in steps of 8: in every third step, of one row, the second worker has none.
+    folder = tmp_path_factory.mktemp("two")
+    write_dataset(folder / "data", counting_rows(21))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def together(place: Path, base_dir: Path) -> dict[str, list[dict]]:
+    """The log of two workers, by the case, which is their model's folder, too. torchrun starts a torch for each worker,
+    so the other cases share one start (sharding/trainings.py)."""
+    arguments = ["--dataset", str(place / "data"), "--base-model", str(base_dir), "--out", str(place / UNDER_TORCHRUN)]
+    settings = SETTINGS | CASES[UNDER_TORCHRUN]
     done = torchrun(*arguments, *(f"--set={name}={value}" for name, value in settings.items()))
     assert done.returncode == 0, done.stderr
-    together = [json.loads(line[line.index("{") :]) for line in done.stderr.splitlines() if '"loss"' in line]
-    assert [entry["step"] for entry in together] == [1, 2, 3, 4, 5, 6]
-    assert [e["loss"] for e in together] == pytest.approx([e["loss"] for e in alone], rel=1e-5)
-    held_out = [[entry.get("held_out_loss", 0.0) for entry in log] for log in (together, alone)]
+    logs = {
+        UNDER_TORCHRUN: [json.loads(line[line.index("{") :]) for line in done.stderr.splitlines() if '"loss"' in line]
+    }
+    others = [name for name in CASES if name != UNDER_TORCHRUN]
+    jobs = [
+        {"config": {"base_model": str(base_dir), **SETTINGS, **CASES[name]}, "dataset": str(place / "data")}
+        | {"out": str(place / name)}
+        for name in others
+    ]
+    file = place / "jobs.json"
+    file.write_text(json.dumps([{"workers": 2, "jobs": jobs}]))
+    command = [sys.executable, str(Path(__file__).parent / "sharding" / "trainings.py"), str(file)]
+    over = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert over.returncode == 0, over.stderr
+    (found,) = json.loads(file.with_name("jobs.json.done").read_text())
+    return logs | {name: job["log"] for name, job in zip(others, found, strict=True)}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_workers_take_the_steps_of_one(case: str, together, place: Path, base_dir: Path, tmp_path: Path):
+    config = TrainConfig.from_dict({"base_model": str(base_dir), **SETTINGS, "tuning": CASES[case]["tuning"]})
+    alone: list[dict] = []
+    train(config, place / "data", tmp_path / "alone", on_log=alone.append)
+    two_workers = together[case]
+    assert [entry["step"] for entry in two_workers] == [1, 2, 3, 4, 5, 6]
+    assert [e["loss"] for e in two_workers] == pytest.approx([e["loss"] for e in alone], rel=1e-5)
+    held_out = [[entry.get("held_out_loss", 0.0) for entry in log] for log in (two_workers, alone)]
     assert held_out[0] == pytest.approx(held_out[1], rel=1e-5)
     assert [loss > 1 for loss in held_out[1]] == [False, False, False, True, False, True]
-    file = "model.safetensors" if tuning == "full" else "adapter_model.safetensors"
-    two, one = (load_file(tmp_path / name / file) for name in ("two", "alone"))
+    file = "model.safetensors" if config.tuning == "full" else "adapter_model.safetensors"
+    two, one = (load_file(folder / file) for folder in (place / case, tmp_path / "alone"))
     assert max(float((two[key] - one[key]).abs().max()) for key in one) < 1e-5
     # A checkpoint of two workers is one that a single process goes on from.
     resumed: list[dict] = []
-    checkpoint = tmp_path / "two.checkpoints" / "step-00000004"
-    train(config, data, tmp_path / "resumed", on_log=resumed.append, resume_from=checkpoint)
+    checkpoint = place / f"{case}.checkpoints" / "step-00000004"
+    train(config, place / "data", tmp_path / "resumed", on_log=resumed.append, resume_from=checkpoint)
     assert [e["loss"] for e in resumed] == pytest.approx([e["loss"] for e in alone[4:]], rel=1e-5)
 
 

@@ -75,7 +75,11 @@ def run(job: dict, rank: int) -> dict:
         )
     except FireActError as error:
         return {"error": str(error)}
-    return {"steps": [entry["step"] for entry in entries], "losses": [entry["loss"] for entry in entries]}
+    return {
+        "log": entries,
+        "steps": [entry["step"] for entry in entries],
+        "losses": [entry["loss"] for entry in entries],
+    }
 
 
 def look(job: dict) -> dict:
