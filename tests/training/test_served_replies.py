@@ -22,8 +22,8 @@ from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.training import merge
 from fireact_ray.training.artifacts import merged
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.mapped.loading import load_dataset
 from fireact_ray.training.loop import train
+from fireact_ray.training.mapped.loading import load_dataset
 from fireact_ray.training.merge import merge_adapter
 from fireact_ray.training.merge_check import check_merge, first_prompts, replies_of
 

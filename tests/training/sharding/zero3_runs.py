@@ -18,8 +18,8 @@ from trainings import free_port
 from fireact_ray.core.errors import TrainingError
 from fireact_ray.training.batching import Step, collate, plan_steps
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.mapped.loading import load_dataset
 from fireact_ray.training.loop import learning_rate, train
+from fireact_ray.training.mapped.loading import load_dataset
 from fireact_ray.training.sharding.base import Here
 from fireact_ray.training.sharding.deepspeed_settings import import_deepspeed
 from fireact_ray.training.sharding.zero3 import Zero3, load_zero3
