@@ -22,7 +22,8 @@ _ENDING_S = 60.0  # how long trackers may take for what is still to be told, whe
 class Sender:
     """What it is put is told to all trackers; what could not be told is counted and said when it is closed.
 
-    `told_to`: entries up to this step were told by an earlier session, and are not told again.
+    `told_to`: entries up to this step were told by an earlier session. No step is told again: neither these nor those
+    that workers take a second time after one of them was lost.
     """
 
     def __init__(self, trackers: Mapping[str, Tracker], told_to: int = 0, ending_s: float = _ENDING_S) -> None:
@@ -41,6 +42,7 @@ class Sender:
         """Its numbers by their names; texts stay here."""
         if self._trackers and entry["step"] > self._told_to:
             self._waiting.put((entry["step"], numbers(entry)))
+            self._told_to = entry["step"]
 
     def close(self, outcome: Outcome) -> None:
         """Waits until all is told and the trackers' runs are closed, but not for ever."""

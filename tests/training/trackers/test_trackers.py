@@ -46,7 +46,7 @@ def test_tensorboard_reads_every_step_once_though_a_resumed_training_takes_some_
         for step in (1, 2, 3):
             sender.put({**ENTRY, "step": step})
     with open_trackers(["tensorboard"], tracked, told_to=3) as sender:
-        for step in (2, 3, 4):  # from a checkpoint after step 1
+        for step in (2, 3, 4, 3, 4):  # from a checkpoint after step 1, and once more from one after step 2
             sender.put({**ENTRY, "step": step, "loss": 1.0, "held_out_loss": 1.5})
     told = sorted(events(tracked.folder / "tensorboard"))
     assert [item for item in told if item[1] != "epoch"] == [
