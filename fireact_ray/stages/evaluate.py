@@ -60,7 +60,7 @@ def evaluate(recipe: Recipe) -> list[Report]:
         reports = [_evaluate(recipe, system, questions, backend, folder / system.name) for system in systems]
     folder.write("report.md", comparison_markdown(reports))
     for report in reports:
-        if report.name == "finetuned":
+        if report.name == "finetuned" and not isinstance(recipe.student, HostedStudentConfig):
             write_readme(Path(student_dir(recipe, report.name)), report.to_dict())
     logger.info("evaluate: %d systems x %d questions -> %s/report.md", len(reports), len(questions), folder.uri)
     return reports

@@ -31,7 +31,7 @@ from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.demo.teacher.server import ScriptedTeacher
 from fireact_ray.evaluation.report import Report
 from fireact_ray.recipe.loader import to_yaml
-from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.schema import Recipe, WorkerRange
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
@@ -276,8 +276,15 @@ def test_a_training_that_was_interrupted_torn_and_killed_ends_in_the_weights_of_
     ],
 )
 def test_two_workers_share_one_model_and_go_on_when_one_of_them_is_killed(trained, tmp_path, sharding, parts):
-    settings = {"workers": 2, "sharding": sharding, "tuning": "lora", "lora": LoraConfig(dropout=0.0)}
-    section = trained.train.model_copy(update={**settings, "checkpoint_every_steps": 2, "threads_per_worker": 1})
+    settings = {
+        "workers": WorkerRange(min=2, max=2),
+        "sharding": sharding,
+        "tuning": "lora",
+        "lora": LoraConfig(dropout=0.0),
+    }
+    section = trained.train.model_copy(
+        update={**settings, "epochs": 2, "checkpoint_every_steps": 2, "threads_per_worker": 1}
+    )
     recipe = trained.model_copy(update={"output_dir": str(tmp_path), "train": section})
     run = Path(recipe.run_dir)
     shutil.copytree(Path(trained.run_dir) / "dataset", run / "dataset")
