@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,16 +23,17 @@ from fireact_ray.training.agreement import Agreement, Wish, Wished
 from fireact_ray.training.ahead import Ahead
 from fireact_ray.training.artifacts import write_model
 from fireact_ray.training.base import base_fingerprint, find_base
-from fireact_ray.training.batching import count_steps, plan_steps
+from fireact_ray.training.batching import Step, count_steps, plan_steps
 from fireact_ray.training.checkpoint import resume, save_checkpoint
 from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.data import Rows
 from fireact_ray.training.held_out import HeldOut, hold_out
 from fireact_ray.training.mapped.loading import TokenDataset, load_dataset
 from fireact_ray.training.meter import Meter
-from fireact_ray.training.precision import by_hardware, confirmed
+from fireact_ray.training.precision import Precision, by_hardware, confirmed
 from fireact_ray.training.progress.entries import TrainEntry
 from fireact_ray.training.sharding import open_sharded
-from fireact_ray.training.sharding.base import Here
+from fireact_ray.training.sharding.base import Here, Sharded
 from fireact_ray.training.stepping import Stepper
 from fireact_ray.training.utilisation import mfu_of_one
 
@@ -78,13 +79,62 @@ def train(
     on at the very next step. `wished` is asked after every step, of every worker (training.agreement).
     Raises InputError, DataError or TrainingError; TrainingStopped, behind a checkpoint, where a stop was wished.
     """
-    here = _here(device)
-    out = Path(model_dir_out)
+    here, out = _here(device), Path(model_dir_out)
     checkpoints = Path(checkpoint_dir) if checkpoint_dir else out.with_name(f"{out.name}.checkpoints")
-    data = load_dataset(dataset_dir)
+    run = _open(config, load_dataset(dataset_dir), here, resume_from)
+    n_steps, bf16 = count_steps(len(run.rows), config), run.precision.bf16
+    log.info("training %s: %d examples, steps %d to %d", config.tuning, len(run.rows), run.start + 1, n_steps)
+    coming, agreement = Ahead(map(run.stepper.ready, run.plan())), Agreement(wished, here)
+    meter = Meter(here.device, run.rows, mfu_of_one(config, run.rows.sizes, here.device, here.world_size, bf16))
+    for ready in coming:
+        step = ready.step
+        rate = learning_rate(config, step.number, n_steps)
+        losses, norm = run.stepper.take(ready, rate, bf16)
+        meter.add(step, losses, norm)
+
+        done = step.number + 1
+        now = {"step": done, "of": n_steps, "epoch": step.epoch + 1, "learning_rate": rate}
+        evaluates = run.held_out.is_due(done, n_steps)
+        if done % config.log_every_steps == 0 or done == n_steps or evaluates:
+            read = meter.read(n_steps - done, coming.waited)
+            entry = cast(TrainEntry, {**now, **read, "precision": str(run.precision)})
+            if evaluates:
+                with meter.paused():
+                    entry["held_out_loss"] = run.held_out.measure(run.sharded, bf16)
+            if here.rank == 0 and on_log:
+                on_log(entry)
+        wish = agreement.heard()
+        due = config.checkpoint_every_steps and done % config.checkpoint_every_steps == 0
+        if (due or wish) and done < n_steps:
+            metrics = {**now, "loss": meter.loss()}
+            path = save_checkpoint(checkpoints, done, run.sharded, config, run.fingerprints, here)
+            if on_checkpoint:
+                on_checkpoint(path, metrics)
+            if wish is Wish.STOP:
+                raise TrainingStopped(f"Training was stopped after step {done} of {n_steps}, which is saved.")
+    return _finish(run, config, n_steps, meter, out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What a training works on. `plan`: this worker's steps, from the one after `start` on."""
+
+    here: Here
+    data: TokenDataset
+    rows: Rows
+    sharded: Sharded
+    stepper: Stepper
+    held_out: HeldOut
+    fingerprints: dict[str, str]
+    start: int
+    plan: Callable[[], Iterator[Step]]
+    precision: Precision
+
+
+def _open(config: TrainConfig, data: TokenDataset, here: Here, resume_from: str | Path | None) -> _Run:
     rows, held_rows = hold_out(data.rows, config.held_out)
-    precision = by_hardware(config.precision, here.device)
-    sharded = open_sharded(config, here, precision)
+    guess = by_hardware(config.precision, here.device)
+    sharded = open_sharded(config, here, guess)
     _demand_known_tokens(data, sharded.prepared.model, config)
     varlen = sharded.prepared.varlen
     stepper = Stepper(sharded, rows, config, here)
@@ -98,58 +148,30 @@ def train(
         log.info("pack_tokens decides nothing: with varlen attention a forward pass is one line already")
     plan = partial(plan_steps, rows.sizes, config, here.rank, here.world_size, start, varlen=varlen)
     first = stepper.ready(next(plan()))
-    precision = confirmed(precision, config.precision, here.device, lambda bf16: stepper.seconds(first, bf16))
+    precision = confirmed(guess, config.precision, here.device, lambda bf16: stepper.seconds(first, bf16))
     log.info("precision: %s", precision)
+    return _Run(here, data, rows, sharded, stepper, held_out, fingerprints, start, plan, precision)
 
-    n_steps = count_steps(len(rows), config)
-    log.info("training %s: %d examples, steps %d to %d", config.tuning, len(rows), start + 1, n_steps)
-    coming, agreement = Ahead(map(stepper.ready, plan())), Agreement(wished, here)
-    meter = Meter(here.device, rows, mfu_of_one(config, rows.sizes, here.device, here.world_size, precision.bf16))
-    for ready in coming:
-        step = ready.step
-        rate = learning_rate(config, step.number, n_steps)
-        losses, norm = stepper.take(ready, rate, precision.bf16)
-        meter.add(step, losses, norm)
 
-        done = step.number + 1
-        now = {"step": done, "of": n_steps, "epoch": step.epoch + 1, "learning_rate": rate}
-        evaluates = held_out.is_due(done, n_steps)
-        if done % config.log_every_steps == 0 or done == n_steps or evaluates:
-            read = meter.read(n_steps - done, coming.waited)
-            entry = cast(TrainEntry, {**now, **read, "precision": str(precision)})
-            if evaluates:
-                with meter.paused():
-                    entry["held_out_loss"] = held_out.measure(sharded, precision.bf16)
-            if here.rank == 0 and on_log:
-                on_log(entry)
-        wish = agreement.heard()
-        due = config.checkpoint_every_steps and done % config.checkpoint_every_steps == 0
-        if (due or wish) and done < n_steps:
-            metrics = {**now, "loss": meter.loss()}
-            path = save_checkpoint(checkpoints, done, sharded, config, fingerprints, here)
-            if on_checkpoint:
-                on_checkpoint(path, metrics)
-            if wish is Wish.STOP:
-                raise TrainingStopped(f"Training was stopped after step {done} of {n_steps}, which is saved.")
-
-    trained = sharded.trained_weights()
+def _finish(run: _Run, config: TrainConfig, n_steps: int, meter: Meter, out: Path) -> TrainResult:
+    prepared, trained = run.sharded.prepared, run.sharded.trained_weights()
     if trained is not None:
-        losses_of = {"final_loss": meter.last_loss, **held_out.facts}
-        model = sharded.prepared.model
-        write_model(out, model, trained, config, data, n_examples=len(rows), steps=n_steps, losses=losses_of)
+        losses = {"final_loss": meter.last_loss, **run.held_out.facts}
+        n_examples = len(run.rows)
+        write_model(out, prepared.model, trained, config, run.data, n_examples=n_examples, steps=n_steps, losses=losses)
         log.info("model in %s: %d steps, loss %.4f, %.1f s", out, n_steps, meter.last_loss, meter.seconds)
-    if here.world_size > 1:
+    if run.here.world_size > 1:
         dist.barrier()  # nobody returns before the folder is there
     return TrainResult(
         steps=n_steps,
         final_loss=meter.last_loss,
-        held_out_loss=held_out.last_loss,
-        tokens_seen=config.epochs * int(rows.sizes.lengths.sum()),
-        trained_tokens=config.epochs * int(rows.sizes.trained.sum()),
+        held_out_loss=run.held_out.last_loss,
+        tokens_seen=config.epochs * int(run.rows.sizes.lengths.sum()),
+        trained_tokens=config.epochs * int(run.rows.sizes.trained.sum()),
         seconds=meter.seconds,
         padding_share=meter.padding_share,
-        trainable_parameters=sharded.prepared.trainable_parameters,
-        total_parameters=sharded.prepared.total_parameters,
+        trainable_parameters=prepared.trainable_parameters,
+        total_parameters=prepared.total_parameters,
         model_dir=out,
     )
 

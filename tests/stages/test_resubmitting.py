@@ -35,8 +35,8 @@ def trained_by_an_earlier_version(place) -> Folder:
     run = Folder(recipe.run_dir)
     (run / "dataset").write_json("manifest.json", {"fingerprint": "f"})
     (run / "model").write_json("fireact.json", {})
-    config = {**train_config(recipe).to_dict(), "base_model": NANO_IN_A_JOB}
-    del config["log_every_steps"]
+    free = {"checkpoint_every_steps": 2, "micro_batch_tokens": 8192, "pack_tokens": None}  # it remembered these, too
+    config = {**train_config(recipe).shaping(), **free, "base_model": NANO_IN_A_JOB}
     (run / "checkpoints").write_json("inputs.json", {"train": config, "dataset": "f"})
     return run
 
