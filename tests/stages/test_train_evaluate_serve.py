@@ -309,7 +309,7 @@ def test_two_workers_share_one_model_and_go_on_when_one_of_them_is_killed(traine
     assert load_trained(run / "model").tuning == "lora"
     train_here(train_config(recipe).changed(sharding="ddp"), run / "dataset", tmp_path / "alone")
     ours, theirs = (load_file(folder / "adapter_model.safetensors") for folder in (run / "model", tmp_path / "alone"))
-    # AdamW divides a tiny gradient by its own size, so weights show in which order sums were made: 8e-6 between two runs
+    # AdamW divides a tiny gradient by its own size, so weights show in which order sums were made: 8e-6 between runs
     # of one process, up to 3e-5 here. Moments that are lost at the restart show as 1.5e-3.
     assert max(float((ours[key] - theirs[key]).abs().max()) for key in theirs) < 1e-4
 
