@@ -13,11 +13,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from fireact_ray.training.checkpoint import damage_of, newest_whole, step_of
+from fireact_ray.training.checkpoint import KEPT, damage_of, newest_whole, step_of
 
 logger = logging.getLogger(__name__)
 
-KEPT = 2
 _REPORTED = "checkpoint_*/"  # folders, as Ray Train names them
 _SNAPSHOT = "checkpoint_manager_snapshot.json"
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from fireact_ray.core.utils.progress import Steps
 from fireact_ray.core.utils.text import duration_text
 from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.model_card import LOSS_CURVE
 from fireact_ray.training.progress.curve import draw_losses
 from fireact_ray.training.progress.entries import LogFile, TrainEntry, read_log
 from fireact_ray.training.trackers import Tracked, open_trackers
 from fireact_ray.training.trackers.base import IDS
 from fireact_ray.training.trackers.sending import Sender
 
-LOG, LOG_BEFORE, CURVE = "log.jsonl", "log-before.jsonl", "loss.png"
+LOG, LOG_BEFORE = "log.jsonl", "log-before.jsonl"
 
 
 @contextmanager
@@ -52,7 +53,7 @@ def said_of(name: str, checkpoints: Path, sender: Sender) -> Iterator[Callable[[
         try:
             yield say
         finally:
-            draw_losses(read_log(checkpoints / LOG), checkpoints / CURVE, name)
+            draw_losses(read_log(checkpoints / LOG), checkpoints / LOSS_CURVE, name)
 
 
 def note_of(entry: TrainEntry) -> str:

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -22,12 +21,11 @@ from fireact_ray.core.storage.artifacts import read_dataset_manifest
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.stages.worker_facts import Facts, blindness, difference, unheard
 from fireact_ray.training.base import base_fingerprint, find_base
+from fireact_ray.training.gathering import gathered
 
 _CONNECT_S = 120.0
 _SEEN_S = 30.0  # after which a file that one worker wrote is there for all, also on a slow mount
 _LOOK_S = 0.2
-
-T = TypeVar("T")
 
 
 def check_workers(dataset: Folder, base_model: str, shared: Path, device: torch.device, node: str) -> None:
@@ -42,9 +40,9 @@ def check_workers(dataset: Folder, base_model: str, shared: Path, device: torch.
     probe = shared / f".probe-{uuid.uuid4().hex}"
     try:
         written = _write(probe)
-        found = _of_all(_facts(dataset, base_model, device, node, written))
-        probes = [shared / name for name in _of_all(probe.name)]
-        unseen = _of_all(() if any(facts.written for facts in found) else _unseen(probes))
+        found = gathered(_facts(dataset, base_model, device, node, written))
+        probes = [shared / name for name in gathered(probe.name)]
+        unseen = gathered(() if any(facts.written for facts in found) else _unseen(probes))
     finally:
         probe.unlink(missing_ok=True)
     if (problem := difference(found)) is not None:
@@ -105,9 +103,3 @@ def _hear_each_other(device: torch.device) -> None:
         if "timed out" not in str(error).lower() and "timeout" not in str(error).lower():
             raise  # a worker died: Ray Train begins again
         raise unheard(dist.get_backend(), f"no answer within {_CONNECT_S:.0f} s") from error
-
-
-def _of_all(mine: T) -> list[T]:
-    parts: list[T | None] = [None] * dist.get_world_size()
-    dist.all_gather_object(parts, mine)
-    return [part for part in parts if part is not None]

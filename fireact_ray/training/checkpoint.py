@@ -28,6 +28,7 @@ from fireact_ray.core.json_text import parse
 from fireact_ray.core.types import SCHEMA_VERSION
 from fireact_ray.training.config import FREE, TrainConfig
 from fireact_ray.training.files import whole_folder_of_all
+from fireact_ray.training.gathering import gathered
 from fireact_ray.training.sharding.base import Here, Sharded
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def save_checkpoint(
     leads = here.rank == 0
     with whole_folder_of_all(final, leads=leads, wait=dist.barrier if here.world_size > 1 else _alone) as temporary:
         mine = {name: _crc32(temporary / name) for name in sharded.save(temporary)}
-        files = _of_all(mine, here)
+        files = {name: crc32 for part in gathered(mine) for name, crc32 in part.items()}
         if leads:
             card = {
                 "schema_version": SCHEMA_VERSION,
@@ -172,14 +173,6 @@ def _crc32(file: Path) -> str:
 def _checkpoints(folder: Path, *, with_card: bool) -> list[Path]:
     """Without a card: a worker's part, where each has a folder of its own."""
     return sorted(path for path in folder.glob("step-*") if (path / CARD).is_file() == with_card)
-
-
-def _of_all(mine: dict[str, str], here: Here) -> dict[str, str]:
-    if here.world_size == 1:
-        return mine
-    parts: list[dict[str, str]] = [{}] * here.world_size
-    dist.all_gather_object(parts, mine)
-    return {name: crc32 for part in parts for name, crc32 in part.items()}
 
 
 def _alone() -> None:

@@ -12,6 +12,11 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from fireact_ray.core.errors import TrainingError
 
 
+def decoder_layers(model: nn.Module) -> list[nn.Module]:
+    """Those that transformers marks as such; none of a model where it marks none."""
+    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+
+
 def set_layers(model: nn.Module, recomputed: int | None, compiled: bool) -> None:
     """Run the decoder layers so from now on, whatever they did before. Parameters and their names stay.
 
@@ -19,7 +24,7 @@ def set_layers(model: nn.Module, recomputed: int | None, compiled: bool) -> None
     backward pass (Chen et al., 2016; arXiv:1604.06174); None: no layer. `compiled`: at its first call, for any number
     of tokens; layers of one shape share what is compiled. Raises TrainingError for a model without decoder layers.
     """
-    layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    layers = decoder_layers(model)
     if not layers and (recomputed or compiled):
         raise TrainingError(
             f"transformers marks no decoder layers in {type(model).__name__}. "

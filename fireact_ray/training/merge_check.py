@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,8 @@ def demand_prompts(dataset: Path) -> None:
 
 def first_prompts(data: TokenDataset, n: int) -> list[list[int]]:
     """Of the first `n` rows, what stands before their first trained token; rows that begin with one have no prompt."""
-    starts = [(row.input_ids, int(row.loss_mask.argmax())) for row in data.rows]
-    return [ids[:start].tolist() for ids, start in starts if start][:n]
+    starts = ((row.input_ids, int(row.loss_mask.argmax())) for row in data.rows)
+    return list(islice((ids[:start].tolist() for ids, start in starts if start), n))
 
 
 def replies_of(model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[Reply]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.distributed as dist
 
 from fireact_ray.training.batching import Step
 from fireact_ray.training.data import NumberedRows
+from fireact_ray.training.gathering import gathered
 
 Taken = tuple[Step, torch.Tensor]  # a step, and this worker's losses, (forward passes,)
 _NAMED = 5
@@ -45,11 +45,7 @@ def _of_passes(step: Step, chosen: torch.Tensor) -> list[int]:
 
 def _of_all(mine: list[list[int]]) -> list[list[int]]:
     """The rows of all workers, step by step."""
-    parts = [mine]
-    if dist.is_initialized() and dist.get_world_size() > 1:
-        parts = [mine] * dist.get_world_size()
-        dist.all_gather_object(parts, mine)
-    return [sorted({row for part in step for row in part}) for step in zip(*parts, strict=True)]
+    return [sorted({row for part in step for row in part}) for step in zip(*gathered(mine), strict=True)]
 
 
 def _names(chosen: Sequence[int], rows: NumberedRows) -> str:

@@ -1,5 +1,8 @@
 """One local Ray for all tests of the stages, and a teacher whose calls can be counted."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from fireact_ray.demo.teacher.brain import BrainConfig
@@ -27,3 +30,9 @@ def small_recipe(output_dir, teacher=None, *overrides: str) -> Recipe:
         model = f"{{kind: openai, name: {teacher.model_name}, base_url: '{teacher.base_url}', api_key_env: null}}"
         settings.append(f"teacher.model={model}")
     return load_recipe("demo", [*settings, *overrides])
+
+
+def reported(recipe: Recipe) -> list[str]:
+    """The checkpoints that Ray Train knows of, oldest first."""
+    snapshot = Path(recipe.run_dir) / "checkpoints" / "checkpoint_manager_snapshot.json"
+    return sorted(set(re.findall(r"checkpoint_2[\d_.-]+", snapshot.read_text()))) if snapshot.exists() else []

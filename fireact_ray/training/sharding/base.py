@@ -83,6 +83,10 @@ class Sharded(ABC):
     def trained_weights(self) -> dict[str, Tensor] | None:
         """What is trained, whole, by the names of its parameters; shared ones once. None on all ranks but 0."""
 
+    def _set_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
     @contextmanager
     def without_exchange(self) -> Iterator[None]:
         """For gradients that are thrown away: where workers need not talk, they do not."""

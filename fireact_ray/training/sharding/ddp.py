@@ -65,8 +65,7 @@ class Ddp(Sharded):
         return loss_sum
 
     def update(self, rate: float, max_norm: float) -> Tensor:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self._set_rate(rate)
         norm = nn.utils.clip_grad_norm_(self.prepared.model.parameters(), max_norm)
         self.optimizer.step()
         self.forget_gradients()

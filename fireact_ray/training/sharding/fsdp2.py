@@ -16,12 +16,12 @@ from torch.distributed.checkpoint import CheckpointException, HuggingFaceStorage
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
-from transformers.modeling_layers import GradientCheckpointingLayer
 
-from fireact_ray.core.errors import InputError, TrainingError
+from fireact_ray.core.errors import TrainingError
 from fireact_ray.training.base import find_base
 from fireact_ray.training.batching import Batch
 from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.layers import decoder_layers
 from fireact_ray.training.loss import TrainedTokenLoss
 from fireact_ray.training.model import Prepared
 from fireact_ray.training.precision import Precision
@@ -33,12 +33,7 @@ _FILE_BYTES = 1 << 30  # of a checkpoint's file: a worker holds two copies of it
 
 
 def open_fsdp2(config: TrainConfig, here: Here, precision: Precision) -> Fsdp2:
-    """Raises InputError where there is one worker only, and for an incomplete base; TrainingError as `prepare`."""
-    if here.world_size == 1:
-        raise InputError(
-            "train.sharding fsdp2 spreads a model over several workers; there is one. "
-            "Set train.workers to 2 or more, or train.sharding to ddp."
-        )
+    """Raises InputError for an incomplete base, TrainingError as `prepare`."""
     torch.manual_seed(config.seed)  # LoRA starts at random
     folder, on_gpu = find_base(config.base_model), here.device.type == "cuda"
     frozen_bf16 = precision.bf16 and config.tuning == "lora" and on_gpu
@@ -64,7 +59,11 @@ class Fsdp2(Sharded):
         self.prepared = prepared
         self._here = here
         self._compute_loss = TrainedTokenLoss(prepared.model).train()
-        for layer in _layers(prepared.model):
+        layers = decoder_layers(prepared.model)
+        if not layers:
+            name = type(prepared.model).__name__
+            raise TrainingError(f"transformers marks no decoder layers in {name}. Use train.sharding ddp.")
+        for layer in layers:
             fully_shard(layer, mesh=mesh, mp_policy=policy)
         fully_shard(self._compute_loss, mesh=mesh, mp_policy=policy)  # both ends of the model
         self._trained = {name: p for name, p in prepared.model.named_parameters() if p.requires_grad}
@@ -83,8 +82,7 @@ class Fsdp2(Sharded):
         return loss_sum
 
     def update(self, rate: float, max_norm: float) -> Tensor:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self._set_rate(rate)
         norm = nn.utils.clip_grad_norm_(self._trained.values(), max_norm)
         self.optimizer.step()
         self.forget_gradients()
@@ -131,20 +129,11 @@ class Fsdp2(Sharded):
 
     def _begin_optimizer(self) -> None:
         """Make the state that is loaded into, by a step that changes nothing."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = 0.0
+        self._set_rate(0.0)
         for weight in self._trained.values():
             weight.grad = torch.zeros_like(weight)
         self.optimizer.step()
         self.forget_gradients()
-
-
-def _layers(model: nn.Module) -> list[nn.Module]:
-    """What is gathered one at a time."""
-    layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
-    if not layers:
-        raise TrainingError(f"transformers marks no decoder layers in {type(model).__name__}. Use train.sharding ddp.")
-    return layers
 
 
 def _in_files(state: dict[str, Tensor]) -> dict[str, int]:

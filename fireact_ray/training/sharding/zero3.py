@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fireact_ray.core.errors import InputError, TrainingError
+from fireact_ray.core.errors import TrainingError
 from fireact_ray.training.base import find_base
 from fireact_ray.training.batching import Batch
 from fireact_ray.training.config import TrainConfig
@@ -31,12 +31,6 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def open_zero3(config: TrainConfig, here: Here, precision: Precision) -> Zero3:
-    """Raises InputError where there is one worker only."""
-    if here.world_size == 1:
-        raise InputError(
-            "train.sharding zero3 spreads a model over several workers; there is one. "
-            "Set train.workers to 2 or more, or train.sharding to ddp."
-        )
     # On a CPU the clock may still decide for fp32, so there it is autocast's business.
     in_bf16 = precision.bf16 and here.device.type == "cuda"
     return load_zero3(config, here, in_bf16=in_bf16, offloaded=is_offloaded(config, here.device))
@@ -96,8 +90,7 @@ class Zero3(Sharded):
             return self._loss(batch, bf16)
 
     def update(self, rate: float, max_norm: float) -> Tensor:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self._set_rate(rate)
         self._zero.clip_grad = max_norm
         self._engine.step()
         if not self._engine.was_step_applied():  # DeepSpeed leaves such a step out
