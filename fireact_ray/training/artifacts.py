@@ -14,11 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import peft
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer
 
-from fireact_ray.core.errors import DataError, InputError
+from fireact_ray.core.errors import InputError
 from fireact_ray.core.paths import NANO
 from fireact_ray.core.storage.artifacts import MODEL_CARD
 from fireact_ray.core.storage.folder import Folder
@@ -27,7 +25,7 @@ from fireact_ray.training.base import base_fingerprint, find_base, hub_revision
 from fireact_ray.training.config import ADAPTED, TrainConfig
 from fireact_ray.training.files import whole_folder
 from fireact_ray.training.mapped.loading import TokenDataset
-from fireact_ray.training.model import demand_untied, load_base
+from fireact_ray.training.model import load_base
 from fireact_ray.training.model_card import write_readme
 
 _TOKENIZER_PARTS = (
@@ -40,7 +38,6 @@ _TOKENIZER_PARTS = (
     "merges.txt",
     "chat_template.jinja",
 )
-_ADAPTER = "adapter_model.safetensors"
 SHARD_SIZE = "5GB"  # of a file of weights; transformers' own 50 GB are more than some filesystems and uploads take
 
 
@@ -127,27 +124,12 @@ def load_trained(
         return TrainedModel(load_base(folder, dtype).to(device).eval(), folder, "base")
     card = Folder(str(folder)).read_json(MODEL_CARD)
     if card["tuning"] in ADAPTED:
-        model = _with_adapter(folder, find_base(base_model or card["base_model"]), card, dtype)
+        from fireact_ray.training.adapters import load_adapter, merged  # PEFT takes seconds to import
+
+        model = load_adapter(folder, find_base(base_model or card["base_model"]), card, dtype)
         model = merged(model) if merge else model
     else:
         model = load_base(folder, dtype)
     return TrainedModel(
         model.to(device).eval(), folder, card["tuning"], card["renderer"], card["renderer_fingerprint"], card
     )
-
-
-def merged(model: Any) -> Any:
-    """The base of a PeftModel with the adapter in its weights, each added up in fp32 and rounded once.
-
-    Raises TrainingError where an adapted layer is embedding and head in one.
-    """
-    demand_untied(model, [name for name, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)])
-    return model.merge_and_unload()
-
-
-def _with_adapter(folder: Path, base: Path, card: dict[str, Any], dtype: torch.dtype) -> Any:
-    if base_fingerprint(base) != card["base_fingerprint"]:
-        raise DataError(f"{folder} was trained on another base than {base}. Name its own base, or train it again.")
-    if not (folder / _ADAPTER).is_file():  # PEFT would look for a pickle
-        raise InputError(f"{folder}: no {_ADAPTER}. Restore it, or train again.")
-    return peft.PeftModel.from_pretrained(load_base(base, dtype), folder, is_trainable=False)

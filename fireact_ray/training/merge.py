@@ -14,7 +14,8 @@ from safetensors import safe_open
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.artifacts import MODEL_CARD, read_model_card
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.training.artifacts import SHARD_SIZE, copy_tokenizer, load_trained, merged
+from fireact_ray.training.adapters import merged
+from fireact_ray.training.artifacts import SHARD_SIZE, copy_tokenizer, load_trained
 from fireact_ray.training.base import find_base, weight_files
 from fireact_ray.training.files import whole_folder
 from fireact_ray.training.model_card import LOSS_CURVE, write_readme

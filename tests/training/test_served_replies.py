@@ -20,7 +20,7 @@ from fireact_ray.recipe.student import open_student
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.training import merge
-from fireact_ray.training.artifacts import merged
+from fireact_ray.training.adapters import merged
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train
 from fireact_ray.training.mapped.loading import load_dataset
