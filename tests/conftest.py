@@ -20,6 +20,10 @@ if "FIREACT_CACHE" not in os.environ:  # what tests keep on this machine's disk 
     _cache = tempfile.TemporaryDirectory(prefix="fireact-tests-")
     os.environ["FIREACT_CACHE"] = _cache.name
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach the network
+# What Ray counts for its dashboard and autoscaler takes a tenth of two cores, and no test looks at it.
+for _counted_every in ("AUTOSCALER_UPDATE_INTERVAL_S", "NODE_STATS_UPDATE_INTERVAL_SECONDS"):
+    os.environ.setdefault(_counted_every, "60")
+os.environ.setdefault("REPORTER_UPDATE_INTERVAL_MS", "60000")
 
 LOGICAL_CPUS = 4  # more than the machine may have: what waits for a slot here would only test the scheduler
 

@@ -31,8 +31,14 @@ def test_the_pure_rooms_load_neither_ray_nor_torch(statement):
 
 
 @pytest.mark.torch
-def test_the_training_room_does_not_load_ray():
-    assert "ray" not in loaded_by("import fireact_ray.training.loop, fireact_ray.agent.models.engines.torch_engine")
+def test_the_training_room_loads_neither_ray_nor_what_only_adapters_and_zero3_need():
+    loaded = loaded_by("import fireact_ray.training.loop, fireact_ray.agent.models.engines.torch_engine")
+    assert loaded == ["torch", "transformers"]
+
+
+@pytest.mark.ray
+def test_who_drives_a_training_loads_no_model_library():
+    assert loaded_by("import fireact_ray.stages.train") == ["ray", "torch"]  # torch by Ray Train
 
 
 def test_an_unknown_public_name_is_an_attribute_error():

@@ -25,7 +25,7 @@ from fireact_ray.stages.train_worker import Job, train_worker
 from fireact_ray.stages.trainer import InterruptibleTrainer
 from fireact_ray.stages.wishes import HeedSigterm
 from fireact_ray.stages.worker_facts import unheard
-from fireact_ray.training.checkpoint import KEPT
+from fireact_ray.training.checkpoint_folders import KEPT
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.progress.entries import TrainEntry
 

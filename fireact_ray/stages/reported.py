@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from fireact_ray.training.checkpoint import KEPT, damage_of, newest_whole, step_of
+from fireact_ray.training.checkpoint_folders import KEPT, damage_of, newest_whole, step_of
 
 logger = logging.getLogger(__name__)
 

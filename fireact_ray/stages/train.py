@@ -26,7 +26,7 @@ from fireact_ray.stages.shared_base import demand_base
 from fireact_ray.stages.shared_folder import demand_mounted, demand_shared
 from fireact_ray.stages.train_progress import said_of, trackers_of
 from fireact_ray.training.base import base_fingerprint, find_base
-from fireact_ray.training.checkpoint import other_run
+from fireact_ray.training.checkpoint_folders import other_run
 from fireact_ray.training.config import FREE, TrainConfig, TrainSettings
 from fireact_ray.training.mapped.loading import load_dataset
 from fireact_ray.training.model_card import write_readme

@@ -14,7 +14,7 @@ from ray.train.v2._internal.execution.callback import WorkerCallback
 from ray.train.v2._internal.execution.context import get_train_context
 
 from fireact_ray.stages.actors.noticeboard import Noticeboard
-from fireact_ray.training.agreement import Wish
+from fireact_ray.training.wish import Wish
 
 _POLL_S = 1.0
 

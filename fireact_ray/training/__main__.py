@@ -21,10 +21,10 @@ import torch.distributed as dist
 from fireact_ray.core.errors import FireActError, InputError, TrainingStopped
 from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.core.utils.interrupts import interrupts_wait
-from fireact_ray.training.agreement import Wish
-from fireact_ray.training.checkpoint import latest_checkpoint
+from fireact_ray.training.checkpoint_folders import latest_checkpoint
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train
+from fireact_ray.training.wish import Wish
 
 log = logging.getLogger("fireact_ray.training")
 

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from enum import IntEnum
-
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from fireact_ray.training.sharding.base import Here
-
-
-class Wish(IntEnum):
-    NOTHING = 0
-    SAVE = 1  # a checkpoint, and go on
-    STOP = 2  # a checkpoint, and end
-
-
-Wished = Callable[[], Wish]
+from fireact_ray.training.wish import Wish, Wished
 
 
 class Agreement:

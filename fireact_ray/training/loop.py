@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 
 from fireact_ray.core.errors import DataError, TrainingStopped
-from fireact_ray.training.agreement import Agreement, Wish, Wished
+from fireact_ray.training.agreement import Agreement
 from fireact_ray.training.ahead import Ahead
 from fireact_ray.training.artifacts import write_model
 from fireact_ray.training.base import base_fingerprint, find_base
@@ -36,6 +36,7 @@ from fireact_ray.training.sharding import open_sharded
 from fireact_ray.training.sharding.base import Here, Sharded
 from fireact_ray.training.stepping import Stepper
 from fireact_ray.training.utilisation import mfu_of_one
+from fireact_ray.training.wish import Wish, Wished
 
 log = logging.getLogger(__name__)
 

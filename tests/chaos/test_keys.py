@@ -1,11 +1,10 @@
 """Keys of a teacher and of a search, where much fails: they stand in no file, no output and no log of Ray's."""
 
 import json
-import shutil
-import tempfile
 from pathlib import Path
 
 import pytest
+import ray
 
 from fireact_ray.demo.teacher.faults import FaultRates
 
@@ -23,23 +22,20 @@ def page(query: str) -> bytes:
     return json.dumps({"organic_results": [{"snippet": f"{query} is kept by the Warden of {query}."}]}).encode()
 
 
-@pytest.fixture
-def ray_dir():
-    """Ray's own files. Not under tmp_path: the paths of its sockets may have 107 characters."""
-    folder = tempfile.mkdtemp(prefix="fc")
-    yield Path(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+def ray_logs() -> Path:
+    """All that the tests' Ray writes; the commands join it."""
+    return Path(ray._private.worker.global_worker.node.get_session_dir_path())
 
 
 FAILING = ["for a while", "teacher refuses the key", *(["search refuses the key"] if FULL else [])]
 
 
 @pytest.mark.parametrize("failing", FAILING)
-def test_keys_stand_nowhere_whatever_fails(failing, chaos, tmp_path, ray_dir):
+def test_keys_stand_nowhere_whatever_fails(failing, chaos, tmp_path, local_ray, tmp_path_factory):
     faults = FaultRates(server_error=0.2, reset=0.1, seed=chaos.seed)
     expected_key = TEACHER_KEY if failing != "teacher refuses the key" else "another"
     with scene(tmp_path, chaos.seed, chaos.either(12, 100), workers=1, faults=faults, api_key=expected_key) as made:
-        key_file = ray_dir.with_suffix(".key")
+        key_file = tmp_path_factory.mktemp("keys") / "search.key"
         key_file.write_text(SEARCH_KEY)
         made.library.answer = page
         if failing == "search refuses the key":
@@ -54,16 +50,14 @@ def test_keys_stand_nowhere_whatever_fails(failing, chaos, tmp_path, ray_dir):
                 "search.cache.enabled=true",
                 code=0 if failing == "for a while" else 1,
                 SOME_API_KEY=TEACHER_KEY,
-                RAY_ADDRESS="",  # a Ray of its own, whose files are all looked at
-                RAY_TMPDIR=str(ray_dir),
                 FIREACT_CACHE=str(tmp_path / "cache"),
             )
         finally:
             key_file.unlink()
         assert made.library.keys <= {SEARCH_KEY}
         assert made.library.keys or failing == "teacher refuses the key"
-        assert list(ray_dir.rglob("*.log")), "Ray's logs are somewhere else"
+        assert list(ray_logs().rglob("*.log")), "Ray's logs are somewhere else"
         for secret in (TEACHER_KEY, SEARCH_KEY):
-            invariants.no_secret(secret, [tmp_path, ray_dir])
+            invariants.no_secret(secret, [tmp_path, ray_logs()])
         assert "Traceback" not in done.said
         assert ("refuse" in done.said) == (failing != "for a while")

@@ -37,7 +37,7 @@ from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.serve import serve, serving
 from fireact_ray.stages.train import train, train_config
-from fireact_ray.training.checkpoint import damage_of
+from fireact_ray.training.checkpoint_folders import damage_of
 from fireact_ray.training.loop import train as train_here
 from fireact_ray.training.progress.entries import read_log
 

@@ -12,10 +12,11 @@ from safetensors.torch import load_file
 from fireact_ray.core.errors import TrainingStopped
 from fireact_ray.core.json_text import parse
 from fireact_ray.training.__main__ import main
-from fireact_ray.training.agreement import Agreement, Wish
-from fireact_ray.training.checkpoint import latest_checkpoint
+from fireact_ray.training.agreement import Agreement
+from fireact_ray.training.checkpoint_folders import latest_checkpoint
 from fireact_ray.training.loop import train
 from fireact_ray.training.sharding.base import Here
+from fireact_ray.training.wish import Wish
 
 pytestmark = pytest.mark.torch
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from fireact_ray.core.errors import TrainingError
-from fireact_ray.training.checkpoint import latest_checkpoint
+from fireact_ray.training.checkpoint_folders import latest_checkpoint
 from fireact_ray.training.loop import train
 
 pytestmark = pytest.mark.torch

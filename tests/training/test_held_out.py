@@ -8,7 +8,7 @@ import torch
 from fireact_ray.core.errors import DataError, TrainingError
 from fireact_ray.training.artifacts import load_trained
 from fireact_ray.training.batching import collate
-from fireact_ray.training.checkpoint import latest_checkpoint
+from fireact_ray.training.checkpoint_folders import latest_checkpoint
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row, Rows, Sizes
 from fireact_ray.training.held_out import HeldOut, hold_out

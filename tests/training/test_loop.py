@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from fireact_ray.core.errors import DataError, TrainingError
-from fireact_ray.training.checkpoint import latest_checkpoint
+from fireact_ray.training.checkpoint_folders import latest_checkpoint
 from fireact_ray.training.loop import learning_rate, train
 from fireact_ray.training.mapped.loading import load_dataset
 

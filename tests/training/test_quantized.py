@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.training.artifacts import load_trained
-from fireact_ray.training.checkpoint import latest_checkpoint
+from fireact_ray.training.checkpoint_folders import latest_checkpoint
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.forecast.activations import Load
 from fireact_ray.training.forecast.memory import Layout, plan_memory

@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 
 from fireact_ray.core.errors import FireActError
-from fireact_ray.training.checkpoint import latest_checkpoint
+from fireact_ray.training.checkpoint_folders import latest_checkpoint
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train
 from fireact_ray.training.precision import by_hardware
