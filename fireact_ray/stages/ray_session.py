@@ -90,9 +90,12 @@ def _init(address: str, num_cpus: int | None) -> None:
 
 
 def own_error(error: BaseException | None) -> FireActError | None:
-    """The first error of this package in a chain of causes."""
+    """The first error of this package in a chain of causes.
+
+    Ray gives a task's error the class of its cause, too, but the text of a traceback: it is not the one.
+    """
     while error is not None:
-        if isinstance(error, FireActError):
+        if isinstance(error, FireActError) and not isinstance(error, RayTaskError):
             return error
         error = getattr(error, "cause", None) or error.__cause__
     return None
