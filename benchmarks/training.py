@@ -38,6 +38,8 @@ def main() -> None:
     parser.add_argument("--llamafactory", type=Path, help="the Python of an environment that holds llamafactory")
     args = parser.parse_args()
     names = [name for name in (*_OURS, *_PEERS) if not args.only or name in args.only]
+    if not any(name in _OURS for name in names):
+        parser.error(f"others are compared with ours: --only must name one of {', '.join(_OURS)}")
     if args.llamafactory is None and "llamafactory" in names:
         print("llamafactory: not measured, as no --llamafactory was named.")
         names.remove("llamafactory")

@@ -137,7 +137,7 @@ def llamafactory(scratch: Path, tuning: str) -> dict[str, float]:
             "lora_alpha": 16,
             "lora_target": "all",
             "cutoff_len": 2048,
-            "group_by_length": True,
+            "train_sampling_strategy": "group_by_length",
             "preprocessing_num_workers": 1,
             "overwrite_output_dir": True,
         },
