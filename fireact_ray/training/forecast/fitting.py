@@ -78,7 +78,7 @@ def _changes(training: Training) -> Iterator[tuple[dict[str, Any], Training]]:
     tunings = list(same)
     if training.config.tuning == "full":
         tunings += [{"tuning": "lora", **settings} for settings in same]
-    if training.config.tuning != "qlora" and training.config.sharding == "ddp":
+    if training.config.tuning != "qlora" and training.config.sharding != "zero3":
         tunings += [{"tuning": "qlora", **settings} for settings in same]
     for tuning in tunings:
         names = {f"train.{name}": value for name, value in tuning.items()}
