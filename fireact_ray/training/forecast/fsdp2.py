@@ -7,7 +7,7 @@ itself and both ends of the model together (`ends`):
   Nor does it of the head's gradient, until the embedding has its own; then both are sent.
 - A layer is gathered into one buffer, from which its weights are copied. In the forward pass the buffer stays until the
   next layer's weights are copied, so there are two of the layer at work. In the backward pass it goes at once, but the
-  next layer is gathered meanwhile: two again, one at the first layer. While the loss is computed there is one buffer: of
+  next layer is gathered meanwhile: two again, one at the first layer. While the loss is computed there is one: of
   the last layer, first left over, then gathered anew.
 - The gradients of a layer are as its gathered weights, and are let go once they stand in an fp32 buffer, which is sent.
   That buffer stays until the next layer has all its gradients.
@@ -75,6 +75,11 @@ class Gathered:
         sent = _SENT * self.layer_trained if i + 1 < layers else 0
         return weights + sent + self.number * (self.head + self.down)
 
+    def layer_done(self, i: int) -> int:
+        """Behind layer `i`: all its gradients are there, and the buffer that they go into; its weights are not."""
+        weights = self.ends + (self.layer if i else 0)
+        return weights + (self.number + _SENT) * self.layer_trained + self.number * self.head
+
     def at_the_end(self, workers: int) -> int:
         """Behind the first layer: the gradients of both ends are there, then stand in their buffer, and what comes back
         of it in another."""
@@ -100,4 +105,5 @@ def moments(
         is_again = every is not None and i % every == 0
         held = before(i) + is_again * parts.entry + parts.layer
         yield Moment(gathered.layer_at_work(i, layers), parts.passing + held, parts.working)
+        yield Moment(gathered.layer_done(i), parts.passing + before(i) + parts.entry, 0)
     yield Moment(gathered.at_the_end(workers), 0, 0)

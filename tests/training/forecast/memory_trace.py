@@ -4,10 +4,14 @@ Tensors are fake (shapes, no data), so a model of any size costs seconds of CPU;
 exchanges with. What runs is the code that trains: `prepare`, `TrainedTokenLoss`, autocast, `Stepper`, DDP or FSDP2.
 Four things are made as they are on a GPU: the base's dtype (the loop's choice), attention (the kernel), dropout (one
 fused operation there) and the optimizer (fused there, without temporaries).
+
+Run with a folder of tests in PYTHONPATH it prints the table of docs/results.md: every shipped recipe at full depth by
+FSDP2 over eight workers, traced (three and four layers, and as many steps of their difference) and planned.
 """
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -168,3 +172,33 @@ class _KnownRows(TorchFunctionMode):
             where = torch.zeros(self._n, dtype=torch.long)
             args = (args[0], (where,) * args[1].ndim)
         return func(*args, **kwargs)
+
+
+def _table() -> None:
+    from model_configs import CONFIGS
+
+    from fireact_ray.core.utils.markdown import markdown_table
+    from fireact_ray.recipe.loader import load_recipe
+    from fireact_ray.training.config import TrainSettings
+    from fireact_ray.training.forecast.activations import Load
+    from fireact_ray.training.forecast.memory import GIB, Layout, plan_memory
+    from fireact_ray.training.forecast.model_shape import ModelShape
+
+    rows = []
+    for name, whole in CONFIGS.items():
+        settings = load_recipe(name).train.model_dump(include=set(TrainSettings.model_fields))
+        for tuning in ("lora", "full"):
+            config = TrainConfig.from_dict({**settings, "base_model": "any", "sharding": "fsdp2", "tuning": tuning})
+            three, four = (
+                traced_peak(whole | {"num_hidden_layers": n}, config, rows=2, length=2048, workers=8) for n in (3, 4)
+            )
+            traced = three + (whole["num_hidden_layers"] - 3) * (four - three)
+            layout, load = Layout(workers=8, sharding="fsdp2"), Load(1, config.micro_batch_tokens)
+            planned = plan_memory(ModelShape.from_config(whole), config, layout, load).tensors
+            sizes = (f"{traced / GIB:.1f}", f"{planned / GIB:.1f}", f"{planned / traced - 1:+.1%}")
+            rows.append((f"{name}, {tuning}", *sizes))
+    sys.stdout.write(markdown_table(("recipe, tuning", "traced, GiB", "planned, GiB", ""), rows) + "\n")
+
+
+if __name__ == "__main__":
+    _table()

@@ -63,7 +63,7 @@ def test_34b_in_full_fits_on_no_gpu_and_says_what_does():
     assert smallest_gpu(training) is None
     assert smallest_change(training, H200) == {"train.tuning": "lora", "train.micro_batch_tokens": 4096}
     text = refusal(training, H200)
-    assert text.startswith("train: needs 927.3 GiB a GPU (planned), H200 has 140.4.")
+    assert text.startswith("train: needs 927.2 GiB a GPU (planned), H200 has 140.4.")
     assert text.endswith("The smallest change that fits: --set train.tuning=lora --set train.micro_batch_tokens=4096.")
 
 
