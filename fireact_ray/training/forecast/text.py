@@ -23,7 +23,7 @@ _PARTS = {
     "weights": "weights",
     "gradients": "gradients",
     "optimizer": "AdamW's moments",
-    "exchange": "buckets for the exchange",
+    "exchange": "gathered from other workers, and sent",
     "copies": "bf16 copies of weights",
     "activations": "activations",
     "transient": "logits and gradients on their way",
