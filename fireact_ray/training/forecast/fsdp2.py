@@ -101,7 +101,7 @@ def moments(
         return (i - again) * parts.layer + again * parts.entry
 
     yield Moment(gathered.ends + gathered.layer, parts.ends + before(layers), logits)
-    for i in {layers - 1, layers - 2, 1, 0} & set(range(layers)):
+    for i in range(layers):
         is_again = every is not None and i % every == 0
         held = before(i) + is_again * parts.entry + parts.layer
         yield Moment(gathered.layer_at_work(i, layers), parts.passing + held, parts.working)
