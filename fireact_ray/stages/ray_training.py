@@ -20,7 +20,6 @@ from fireact_ray.recipe.schema import TrainSection
 from fireact_ray.stages.actors.noticeboard import read_by
 from fireact_ray.stages.actors.resources import pending
 from fireact_ray.stages.ray_session import own_error
-from fireact_ray.stages.train_progress import LOG
 from fireact_ray.stages.train_worker import Job, train_worker
 from fireact_ray.stages.trainer import InterruptibleTrainer
 from fireact_ray.stages.wishes import HeedSigterm
@@ -28,6 +27,7 @@ from fireact_ray.stages.worker_facts import unheard
 from fireact_ray.training.checkpoint_folders import KEPT
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.progress.entries import TrainEntry
+from fireact_ray.training.progress.session import LOG
 
 _START_S = "20"
 _LOOK_FOR_NODES_S = 60.0

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from fireact_ray.core.utils.progress import Steps
 from fireact_ray.core.utils.text import duration_text
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.model_card import LOSS_CURVE
-from fireact_ray.training.progress.curve import draw_losses
-from fireact_ray.training.progress.entries import LogFile, TrainEntry, read_log
+from fireact_ray.training.progress.entries import TrainEntry
+from fireact_ray.training.progress.session import begin_log, written_log
 from fireact_ray.training.trackers import Tracked, open_trackers
 from fireact_ray.training.trackers.base import IDS
 from fireact_ray.training.trackers.sending import Sender
-
-LOG, LOG_BEFORE = "log.jsonl", "log-before.jsonl"
 
 
 @contextmanager
@@ -28,13 +25,9 @@ def trackers_of(
     `goes_on`: from a checkpoint. Otherwise the log, and the trackers' runs, of an attempt that came to none are no part
     of this training.
     """
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    log = checkpoints / LOG
+    entries = begin_log(checkpoints, goes_on=goes_on)
     if not goes_on:
         (checkpoints / IDS).unlink(missing_ok=True)
-        if log.exists():
-            log.replace(checkpoints / LOG_BEFORE)
-    entries = read_log(log)
     told_to = entries[-1]["step"] if entries else 0
     with open_trackers(trackers, Tracked(name, config.to_dict(), checkpoints), told_to) as sender:
         yield sender
@@ -43,17 +36,14 @@ def trackers_of(
 @contextmanager
 def said_of(name: str, checkpoints: Path, sender: Sender) -> Iterator[Callable[[TrainEntry], None]]:
     """Gives what is to be called with each entry. However the training ends, the curve of all its sessions is drawn."""
-    with Steps("train", total=0) as steps, closing(LogFile(checkpoints / LOG)) as log:
+    with Steps("train", total=0) as steps, written_log(checkpoints, name) as write:
 
         def say(entry: TrainEntry) -> None:
-            log.write(entry)
+            write(entry)
             steps.set(entry["step"], entry["of"], note_of(entry))
             sender.put(entry)
 
-        try:
-            yield say
-        finally:
-            draw_losses(read_log(checkpoints / LOG), checkpoints / LOSS_CURVE, name)
+        yield say
 
 
 def note_of(entry: TrainEntry) -> str:

@@ -11,27 +11,31 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from fireact_ray.core.errors import FireActError, InputError, TrainingStopped
+from fireact_ray.core.errors import FireActError, InputError, TrainingStopped, WriteFailed
 from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.core.utils.interrupts import interrupts_wait
 from fireact_ray.training.checkpoint_folders import latest_checkpoint
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train
 from fireact_ray.training.wish import Wish
+from fireact_ray.training.model_card import write_readme
+from fireact_ray.training.progress.entries import TrainEntry
+from fireact_ray.training.progress.session import LOG, begin_log, written_log
 
 log = logging.getLogger("fireact_ray.training")
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
+    level = logging.INFO if _leads() else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     device = _join_process_group()
     try:
@@ -50,21 +54,50 @@ def main(argv: list[str] | None = None) -> int:
 
 def _train(args: argparse.Namespace, device: torch.device, interrupted: Callable[[], bool]) -> None:
     config = TrainConfig.from_dict({"base_model": args.base_model, **dict(map(_setting, args.set))})
+    out = Path(args.out)
+    checkpoints = out.with_name(f"{out.name}.checkpoints")
     try:
-        train(
-            config,
-            args.dataset,
-            args.out,
-            on_log=lambda entry: log.info("%s", json.dumps(entry)),
-            resume_from=args.resume_from,
-            device=device,
-            wished=lambda: Wish.STOP if interrupted() else Wish.NOTHING,
-        )
+        with _said(checkpoints, out.name, goes_on=args.resume_from is not None) as say:
+            train(
+                config,
+                args.dataset,
+                out,
+                on_log=say,
+                resume_from=args.resume_from,
+                checkpoint_dir=checkpoints,
+                device=device,
+                wished=lambda: Wish.STOP if interrupted() else Wish.NOTHING,
+            )
     except TrainingStopped as stopped:
-        out = Path(args.out)
-        newest = latest_checkpoint(out.with_name(f"{out.name}.checkpoints"))
-        log.info("%s The same command with --resume-from %s goes on.", stopped, newest)
+        log.info("%s The same command with --resume-from %s goes on.", stopped, latest_checkpoint(checkpoints))
         raise
+    if _leads():
+        write_readme(out)  # again, as there is a curve of the loss now
+
+
+@contextmanager
+def _said(checkpoints: Path, name: str, *, goes_on: bool) -> Iterator[Callable[[TrainEntry], None]]:
+    """What is to be called with each entry, by the first worker alone. The log is begun with the first of them: a
+    training that is refused leaves an earlier one's as it is."""
+    write: Callable[[TrainEntry], None] | None = None
+    with ExitStack() as opened:
+
+        def say(entry: TrainEntry) -> None:
+            nonlocal write
+            log.info("%s", json.dumps(entry))
+            try:
+                if write is None:
+                    begin_log(checkpoints, goes_on=goes_on)
+                    write = opened.enter_context(written_log(checkpoints, name))
+                write(entry)
+            except OSError as error:
+                raise WriteFailed.of(str(checkpoints / LOG), error) from error
+
+        yield say
+
+
+def _leads() -> bool:
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _parser() -> argparse.ArgumentParser:

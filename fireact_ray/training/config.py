@@ -84,9 +84,11 @@ class TrainSettings(Section):
 
     @field_validator("sharding")
     @classmethod
-    def _four_bits_are_whole(cls, sharding: str, info: ValidationInfo) -> str:
-        if info.data.get("tuning") == "qlora" and sharding != "ddp":
-            raise ValueError(f"the four-bit base of tuning qlora is not sharded by {sharding}; set ddp, or tuning lora")
+    def _four_bits_are_no_parts(cls, sharding: str, info: ValidationInfo) -> str:
+        if info.data.get("tuning") == "qlora" and sharding == "zero3":
+            raise ValueError(
+                "the four-bit base of tuning qlora is not sharded by zero3; set fsdp2 or ddp, or tuning lora"
+            )
         return sharding
 
     @model_validator(mode="after")

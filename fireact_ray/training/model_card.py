@@ -34,9 +34,9 @@ def write_readme(folder: Path, report: Mapping[str, Any] | None = None) -> None:
     The curve that a run draws among its checkpoints is copied, so that the folder can be published as it is.
     """
     card = read_model_card(Folder(str(folder)))
-    drawn = folder.parent / "checkpoints" / LOSS_CURVE
-    if drawn.is_file():
-        shutil.copyfile(drawn, folder / LOSS_CURVE)
+    for checkpoints in (folder.with_name("checkpoints"), folder.with_name(f"{folder.name}.checkpoints")):
+        if (drawn := checkpoints / LOSS_CURVE).is_file():  # in a run folder, beside a model of torchrun
+            shutil.copyfile(drawn, folder / LOSS_CURVE)
     has_curve = (folder / LOSS_CURVE).is_file()
     Folder(str(folder)).write(README, model_card(card, report, has_curve=has_curve))
 

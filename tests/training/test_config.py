@@ -32,13 +32,11 @@ def test_all_problems_are_named_at_once():
     ]
 
 
-@pytest.mark.parametrize("sharding", ["fsdp2", "zero3"])
-def test_a_base_in_four_bits_is_not_sharded(sharding: str):
-    with pytest.raises(
-        TrainingError, match=f"sharding: the four-bit base of tuning qlora is not sharded by {sharding}; "
-    ):
-        TrainConfig.from_dict({"base_model": "b", "tuning": "qlora", "sharding": sharding})
-    assert TrainConfig.from_dict({"base_model": "b", "tuning": "qlora", "sharding": "ddp"}).adapts
+def test_a_base_in_four_bits_is_not_sharded_by_zero3():
+    with pytest.raises(TrainingError, match="sharding: the four-bit base of tuning qlora is not sharded by zero3; set"):
+        TrainConfig.from_dict({"base_model": "b", "tuning": "qlora", "sharding": "zero3"})
+    for sharding in ("ddp", "fsdp2"):
+        assert TrainConfig.from_dict({"base_model": "b", "tuning": "qlora", "sharding": sharding}).adapts
 
 
 def test_a_value_of_another_type_is_refused_by_name():

@@ -62,9 +62,8 @@ def together(place: Path, base_dir: Path) -> dict[str, list[dict]]:
     settings = SETTINGS | CASES[UNDER_TORCHRUN]
     done = torchrun(*arguments, *(f"--set={name}={value}" for name, value in settings.items()))
     assert done.returncode == 0, done.stderr
-    logs = {
-        UNDER_TORCHRUN: [json.loads(line[line.index("{") :]) for line in done.stderr.splitlines() if '"loss"' in line]
-    }
+    log = place / f"{UNDER_TORCHRUN}.checkpoints" / "log.jsonl"  # by the first worker alone
+    logs = {UNDER_TORCHRUN: [json.loads(line) for line in log.read_text().splitlines()]}
     others = [name for name in CASES if name != UNDER_TORCHRUN]
     jobs = [
         {"config": {"base_model": str(base_dir), **SETTINGS, **CASES[name]}, "dataset": str(place / "data")}

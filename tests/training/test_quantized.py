@@ -10,7 +10,7 @@ from bitsandbytes.nn import Linear4bit
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from fireact_ray.core.errors import InputError
+from fireact_ray.core.errors import InputError, TrainingError
 from fireact_ray.training.artifacts import load_trained
 from fireact_ray.training.checkpoint_folders import latest_checkpoint
 from fireact_ray.training.config import TrainConfig
@@ -19,7 +19,7 @@ from fireact_ray.training.forecast.memory import Layout, plan_memory
 from fireact_ray.training.forecast.model_shape import ModelShape
 from fireact_ray.training.loop import train
 from fireact_ray.training.model import load_base, prepare
-from fireact_ray.training.quantized import load_quantized, paged_adamw
+from fireact_ray.training.quantized import demand_sharded, load_quantized, paged_adamw
 
 pytestmark = pytest.mark.torch
 
@@ -106,9 +106,20 @@ def test_every_linear_layer_but_the_head_is_in_four_bits_and_has_an_adapter_in_f
     adapted = {n for n in quantised if n.endswith(".base_layer")}
     assert len(adapted) == 7 * LAYERS == len(quantised)
     assert all(m.weight.quant_state.quant_type == "nf4" and m.weight.quant_state.nested for m in quantised.values())
+    assert {m.weight.dtype for m in quantised.values()} == {torch.uint8}  # as numbers, some would be NaN, and all alike
+    assert not any(m.support_avx512bf16_for_cpu for m in quantised.values())
     assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
     assert {name.split(".")[-3] for name, p in model.named_parameters() if p.requires_grad} == {"lora_A", "lora_B"}
     assert not isinstance(model.get_output_embeddings(), Linear4bit)
+
+
+def test_four_bit_weights_that_sharding_would_leave_without_their_scales_are_refused(qlora, wide_base: Path):
+    model = prepare(load_quantized(wide_base, CPU, bf16=False), qlora).model
+    demand_sharded(model)
+    layers = [module for module in model.modules() if isinstance(module, Linear4bit)]
+    layers[3].quant_state = None  # versions that keep them with the weight alone
+    with pytest.raises(TrainingError, match=r"bitsandbytes 0\.48 or newer; or train\.sharding ddp"):
+        demand_sharded(model)
 
 
 def test_the_planned_weights_are_the_bytes_of_the_quantised_model(qlora, wide_base: Path):

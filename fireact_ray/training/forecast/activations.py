@@ -1,8 +1,9 @@
 """What a decoder keeps between its forward and its backward pass, in bytes, operation by operation.
 
-With autocast a linear layer's input is kept in bf16; where the residual stream is fp32 (full tuning), each linear layer
-makes its own bf16 copy of one input. Norms are computed in fp32 always. Varlen attention has no mask. With sdpa a
-micro-batch of several lines, or of packs, has one, for which transformers repeats the keys and values of grouped heads.
+With autocast a linear layer's input is kept in bf16; where the residual stream is fp32 (full tuning of weights that are
+fp32 themselves), each linear layer makes its own bf16 copy of one input. Norms are computed in fp32 always. Varlen
+attention has no mask. With sdpa a micro-batch of several lines, or of packs, has one, for which transformers repeats
+the keys and values of grouped heads.
 """
 
 from __future__ import annotations
@@ -39,34 +40,40 @@ class Load:
 @dataclass(frozen=True, slots=True)
 class Kept:
     """`layer`: for the backward pass of one layer; `entry`: of it only what comes in, which is all that activation
-    checkpointing keeps; `ends`: outside of the layers; `working`: the gradients inside a layer, while it is at work."""
+    checkpointing keeps; `ends`: outside of the layers; `passing`: what is left of that while the layers' gradients are
+    made; `working`: the gradients inside a layer, while it is at work, less what it has let go by then."""
 
     layer: int
     entry: int
     ends: int
+    passing: int
     working: int
 
 
-def kept(shape: ModelShape, config: TrainSettings, load: Load, *, bf16: bool, on_gpu: bool) -> Kept:
-    """Raises InputError for a target module that this model does not have."""
+def kept(shape: ModelShape, config: TrainSettings, load: Load, *, bf16: bool, on_gpu: bool, stream: int) -> Kept:
+    """`stream`: bytes of a number in the residual stream, which is as the weights that a layer computes with.
+
+    Raises InputError for a target module that this model does not have.
+    """
     is_lora = config.adapts
     number = 2 if bf16 else 4
-    stream = 2 if bf16 and is_lora and on_gpu else 4  # of the residual stream: as the base's weights
     tokens, hidden = load.tokens, shape.hidden
-    per_token = _norms(shape, is_lora) + _attention(shape, load, number, on_gpu)
-    per_token += _adapters(shape, config, number, on_gpu) if is_lora else _inputs(shape, bf16)
+    per_token = _norms(shape, is_lora, stream) + _attention(shape, load, number, on_gpu)
+    per_token += _adapters(shape, config, number, on_gpu) if is_lora else _inputs(shape, number, stream)
     per_token += 3 * number * shape.inner  # gate, its activation and up
     # Before the first adapter nothing is kept: with LoRA the first norm makes up for the last one.
-    around = 0 if is_lora else (stream + 8) * hidden  # the embedding's output, the last norm
+    around = 0 if is_lora else (2 * stream + 4) * hidden  # the last norm
     selected = round(2 * number * hidden * load.trained_share)
     rotation = 2 * stream * shape.head_dim
     mask = load.length if load.is_masked else 0
+    product = 0 if is_lora else number * shape.inner  # what comes into down_proj, which is done with it first
     ids = 2 * (8 + 8 + round(16 * load.trained_share))  # with positions, places and targets; all twice on their way
     return Kept(
         layer=round(tokens * per_token),
         entry=tokens * stream * hidden,
         ends=tokens * (around + selected + rotation + mask + ids),
-        working=tokens * (3 * number * shape.inner + 8 * hidden),
+        passing=tokens * (rotation + mask + ids),
+        working=tokens * (3 * number * shape.inner - product + 8 * hidden),
     )
 
 
@@ -75,9 +82,9 @@ def logits(shape: ModelShape, load: Load) -> int:
     return 12 * shape.vocabulary * load.trained_rows
 
 
-def _norms(shape: ModelShape, is_lora: bool) -> int:
-    """fp32: what comes into both norms and, where their weights are trained, what these are multiplied by."""
-    size = (8 if is_lora else 16) * shape.hidden + 8
+def _norms(shape: ModelShape, is_lora: bool, stream: int) -> int:
+    """What comes into both norms, in fp32, and, where their weights are trained, what these are multiplied by."""
+    size = (8 if is_lora else 8 + 2 * stream) * shape.hidden + 8
     if shape.qk_norm:
         size += (4 if is_lora else 6) * (shape.attention_width + shape.kv_width)
     return size
@@ -94,10 +101,10 @@ def _attention(shape: ModelShape, load: Load, number: int, on_gpu: bool) -> int:
     return number * ((1 + outputs) * shape.attention_width + 2 * kv) + 4 * shape.heads + mask
 
 
-def _inputs(shape: ModelShape, bf16: bool) -> int:
-    """Of trained linear layers; the attention's output is kept already. Five share two fp32 inputs, or copy them."""
-    copied = 5 * 2 * shape.hidden if bf16 else 2 * 4 * shape.hidden
-    return copied + (2 if bf16 else 4) * shape.inner
+def _inputs(shape: ModelShape, number: int, stream: int) -> int:
+    """Of trained linear layers; the attention's output is kept already. Five share two inputs, or copy them."""
+    inputs = 2 if stream == number else 5
+    return number * (inputs * shape.hidden + shape.inner)
 
 
 def _adapters(shape: ModelShape, config: TrainSettings, number: int, on_gpu: bool) -> int:

@@ -59,8 +59,9 @@ def fits(training: Training, gpu: Gpu) -> bool:
 
 def smallest_change(training: Training, gpu: Gpu) -> dict[str, Any] | None:
     """The recipe's settings that differ, by their keys, such as {"train.micro_batch_tokens": 4096}; None where no
-    change of this list helps. Smaller micro-batches change no result; computing layers again neither, but takes time;
-    then LoRA; then a base in four bits; then shorter rows, of which fewer are left."""
+    change of this list helps. Smaller micro-batches change no result; computing layers again and AdamW's moments in
+    host memory neither, but take time; then LoRA; then a base in four bits; then shorter rows, of which fewer are left.
+    """
     for names, other in _changes(training):
         if fits(other, gpu):
             return names
@@ -77,8 +78,10 @@ def _changes(training: Training) -> Iterator[tuple[dict[str, Any], Training]]:
         same.append({"activation_checkpointing": 1})
     tunings = list(same)
     if training.config.tuning == "full":
+        if not training.config.offload_optimizer:
+            tunings.append({**same[-1], "offload_optimizer": True})
         tunings += [{"tuning": "lora", **settings} for settings in same]
-    if training.config.tuning != "qlora" and training.config.sharding == "ddp":
+    if training.config.tuning != "qlora" and training.config.sharding != "zero3":
         tunings += [{"tuning": "qlora", **settings} for settings in same]
     for tuning in tunings:
         names = {f"train.{name}": value for name, value in tuning.items()}

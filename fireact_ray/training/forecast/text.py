@@ -23,7 +23,7 @@ _PARTS = {
     "weights": "weights",
     "gradients": "gradients",
     "optimizer": "AdamW's moments",
-    "exchange": "buckets for the exchange",
+    "exchange": "gathered from other workers, and sent",
     "copies": "bf16 copies of weights",
     "activations": "activations",
     "transient": "logits and gradients on their way",
@@ -56,7 +56,7 @@ def refusal(training: Training, gpu: Gpu) -> str:
     elsewhere = f" As it is, it fits on {other.name}." if other else ""
     change = smallest_change(training, gpu)
     if change is None:
-        tried = "smaller micro-batch, layers computed again, LoRA, QLoRA or shorter rows"
+        tried = "smaller micro-batch, layers computed again, moments in host memory, LoRA, QLoRA or shorter rows"
         return f"{found} No {tried} make it fit.{elsewhere}"
     return f"{found} The smallest change that fits: {_settings(change)}.{elsewhere}"
 

@@ -23,8 +23,9 @@ from fireact_ray.training.batching import Batch
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.layers import decoder_layers
 from fireact_ray.training.loss import TrainedTokenLoss
-from fireact_ray.training.model import Prepared
+from fireact_ray.training.model import Prepared, prepare
 from fireact_ray.training.precision import Precision
+from fireact_ray.training.quantized import demand_sharded, load_quantized
 from fireact_ray.training.sharding.base import Here, Sharded, make_optimizer
 from fireact_ray.training.sharding.loading import empty_base, fill, prepare_empty
 from fireact_ray.training.sharding.offload import is_offloaded
@@ -36,15 +37,21 @@ def open_fsdp2(config: TrainConfig, here: Here, precision: Precision) -> Fsdp2:
     """Raises InputError for an incomplete base, TrainingError as `prepare`."""
     torch.manual_seed(config.seed)  # LoRA starts at random
     folder, on_gpu = find_base(config.base_model), here.device.type == "cuda"
-    frozen_bf16 = precision.bf16 and config.tuning == "lora" and on_gpu
-    base = empty_base(folder, torch.bfloat16 if frozen_bf16 else torch.float32)
-    modules = dict(base.named_modules())
-    prepared = prepare_empty(base, config)
+    frozen_bf16 = precision.bf16 and config.adapts and on_gpu
     # On a CPU the clock may still decide for fp32; autocast, which can be left out, does it all there.
     policy = (
         MixedPrecisionPolicy(torch.bfloat16, torch.float32) if precision.bf16 and on_gpu else MixedPrecisionPolicy()
     )
     mesh = init_device_mesh(here.device.type, (here.world_size,))
+    if config.tuning == "qlora":
+        # Scales belong to whole matrices: each worker quantises them all, and keeps its slice of the bits.
+        prepared = prepare(load_quantized(folder, here.device, bf16=frozen_bf16), config)
+        sharded = Fsdp2(prepared, config, here, mesh, policy)
+        demand_sharded(prepared.model)
+        return sharded
+    base = empty_base(folder, torch.bfloat16 if frozen_bf16 else torch.float32)
+    modules = dict(base.named_modules())
+    prepared = prepare_empty(base, config)
     sharded = Fsdp2(prepared, config, here, mesh, policy)
     fill(modules, folder, here.device)
     return sharded

@@ -48,6 +48,26 @@ def test_smaller_micro_batches_come_first_then_layers_computed_again_then_lora_t
     assert smallest_change(on_7b(), tighter) == {"train.tuning": "qlora"} | again | {"train.micro_batch_tokens": 8192}
 
 
+def test_full_tuning_rests_its_moments_in_host_memory_before_it_becomes_lora():
+    resting = {"train.activation_checkpointing": 1, "train.offload_optimizer": True}
+    assert smallest_change(on_7b(FULL), H100) == resting
+    settings = {name.removeprefix("train."): value for name, value in resting.items()}
+    assert smallest_change(on_7b(FULL, **settings), H100) == {}
+
+
+def test_shards_of_34b_fit_where_the_whole_does_not_and_in_four_bits_where_shards_do_not():
+    def spread(config: TrainConfig, workers: int) -> Training:
+        return Training(CODELLAMA_34B, config.changed(sharding="fsdp2"), 2048, workers)
+
+    again = {"train.activation_checkpointing": 1}
+    assert smallest_change(spread(LORA, 8), RTX_4090) == again
+    assert smallest_change(spread(FULL, 8), H100) == again | {"train.micro_batch_tokens": 4096}
+    assert smallest_change(spread(LORA, 2), RTX_4090) == again | {
+        "train.tuning": "qlora",
+        "train.micro_batch_tokens": 8192,
+    }
+
+
 @pytest.mark.parametrize("gpu", GPUS, ids=lambda gpu: gpu.name)
 @pytest.mark.parametrize("config", [LORA, FULL], ids=["lora", "full"])
 def test_what_is_named_fits(config, gpu):
@@ -63,7 +83,7 @@ def test_34b_in_full_fits_on_no_gpu_and_says_what_does():
     assert smallest_gpu(training) is None
     assert smallest_change(training, H200) == {"train.tuning": "lora", "train.micro_batch_tokens": 4096}
     text = refusal(training, H200)
-    assert text.startswith("train: needs 927.3 GiB a GPU (planned), H200 has 140.4.")
+    assert text.startswith("train: needs 927.2 GiB a GPU (planned), H200 has 140.4.")
     assert text.endswith("The smallest change that fits: --set train.tuning=lora --set train.micro_batch_tokens=4096.")
 
 

@@ -1,11 +1,13 @@
-"""The plan of a training's memory against a trace of the training's own steps."""
+"""The plan of a training's memory against a trace of the training's own steps, by one worker and by FSDP2 for eight."""
 
 from typing import Any
 
 import pytest
+from model_configs import CONFIGS
 
 from fireact_ray.core.errors import InputError
-from fireact_ray.training.config import TrainConfig
+from fireact_ray.recipe.loader import load_recipe
+from fireact_ray.training.config import TrainConfig, TrainSettings
 from fireact_ray.training.forecast.activations import Load
 from fireact_ray.training.forecast.memory import GIB, Layout, plan_memory
 from fireact_ray.training.forecast.model_shape import ModelShape
@@ -87,6 +89,41 @@ def test_plan_and_trace_agree_within_a_tenth(name: str):
     assert 0.9 <= planned.tensors / traced <= 1.1
 
 
+# Of two layers by eight workers; a recipe as it is shipped, in full, and with layers computed again.
+SHARDED = [
+    *((name, {}) for name in CONFIGS),
+    *((name, {"tuning": "full"}) for name in ("hotpotqa", "hotpotqa-codellama-34b", "hotpotqa-qwen3-4b")),
+    *(("hotpotqa-codellama-34b", {"tuning": tuning, "activation_checkpointing": 1}) for tuning in ("lora", "full")),
+]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("name", "change"), SHARDED)
+def test_by_fsdp2_plan_and_trace_agree_within_a_tenth(name: str, change: dict[str, Any]):
+    from .memory_trace import traced_peak
+
+    settings = load_recipe(name).train.model_dump(include=set(TrainSettings.model_fields))
+    config = TrainConfig.from_dict({**settings, "base_model": "any", "sharding": "fsdp2", **change})
+    shape = CONFIGS[name] | {"num_hidden_layers": 2}
+    traced = traced_peak(shape, config, rows=2, length=2048, workers=8)
+    layout = Layout(workers=8, sharding="fsdp2")
+    planned = plan_memory(ModelShape.from_config(shape), config, layout, Load(1, config.micro_batch_tokens))
+    assert 0.9 <= planned.tensors / traced <= 1.1
+
+
+@pytest.mark.torch
+def test_by_fsdp2_a_layer_between_others_has_the_gradients_of_the_one_behind_it_beside_its_own():
+    from .memory_trace import traced_peak
+
+    config = FULL.changed(sharding="fsdp2", activation_checkpointing=1)
+    shape = LLAMA_2_7B | {"num_hidden_layers": 3}
+    traced = traced_peak(shape, config, rows=2, length=2048, workers=8)
+    layout = Layout(workers=8, sharding="fsdp2")
+    planned = plan_memory(ModelShape.from_config(shape), config, layout, Load(1, 4096))
+    assert planned.tensors == pytest.approx(traced, rel=0.1)
+    assert planned.exchange > 10 * 202_375_168  # two copies of a layer in bf16, gradients of another in fp32
+
+
 @pytest.mark.torch
 @pytest.mark.parametrize("config", [LORA, FULL], ids=["lora", "full"])
 def test_another_layer_takes_what_the_plan_adds_for_it(config: TrainConfig):
@@ -153,8 +190,34 @@ def test_shards_divide_the_states_and_gather_layers_instead_of_copying_weights()
     assert (shard.weights, shard.gradients, shard.optimizer) == tuple(
         n // 8 for n in (whole.weights, whole.gradients, whole.optimizer)
     )
-    assert (shard.copies, shard.activations) == (0, whole.activations)
-    assert 0 < shard.exchange < whole.exchange // 20
+    layer, embedding, down = 692_060_160, 32000 * 8192, 8192 * 22016
+    gathered = 2 * (2 * layer + 2 * embedding)  # the layer at work, the next one, both ends
+    sent = 2 * (embedding + down) + 4 * layer  # the head's gradient, a first one of this layer, those of the one behind
+    assert (shard.copies, shard.exchange) == (0, gathered + sent)
+    assert shard.activations < whole.activations  # in bf16, and those of the last layer are gone
+
+
+def test_each_worker_quantises_the_whole_base_before_it_keeps_its_slice():
+    shape = ModelShape.from_config(CODELLAMA_34B)
+    qlora = LORA.changed(tuning="qlora")
+    one, eight = (plan_memory(shape, qlora, Layout(n, sharding=s), Load(1, 256)) for n, s in ((1, "ddp"), (8, "fsdp2")))
+    matrices, others = 48 * 692_060_160, 33_743_970_304 - 48 * 692_060_160
+    scales = matrices // 64 + matrices // 4096 + 48 * 7 * 68
+    assert eight.weights == pytest.approx(matrices // 16 + scales + 2 * others // 8 + 4 * 9_830_400 // 8, abs=2)
+    assert eight.tensors >= one.weights - 4 * 9_830_400 > eight.weights * 2
+    assert eight.host == 8 * (2 * 32000 * 8192 + 2 * GIB)
+
+
+def test_moments_that_rest_in_host_memory_are_pinned_there_in_powers_of_two():
+    shape = ModelShape.from_config(LLAMA_2_7B)
+    resting = FULL.changed(offload_optimizer=True)
+    # q, k, v, o; gate, up, down; embedding and head; norms: each 4 bytes a number, rounded up
+    per_layer = 4 * (64 << 20) + 3 * (256 << 20) + 2 * (16 << 10)
+    whole = 2 * (32 * per_layer + 2 * (512 << 20) + (16 << 10))
+    for layout in (Layout(), Layout(workers=8, sharding="fsdp2")):
+        here, there = (plan_memory(shape, config, layout, Load(1, 2048)) for config in (FULL, resting))
+        assert (there.optimizer, here.tensors - there.tensors) == (0, here.optimizer)
+        assert there.host - here.host == whole
 
 
 def test_zero3_has_bf16_parts_beside_the_fp32_ones_and_deepspeeds_buffers():

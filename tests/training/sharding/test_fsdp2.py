@@ -17,6 +17,7 @@ pytestmark = pytest.mark.torch
 FULL = {"tuning": "full", "learning_rate": 5e-3}
 # One row of each adapter's A: with two workers the second holds none of it.
 LORA = {"tuning": "lora", "learning_rate": 5e-2, "lora_rank": 1, "lora_dropout": 0.0}
+QLORA = {**LORA, "tuning": "qlora"}
 # 17 rows in steps of 8: in every third step, of one row, the second worker has none. Clipping is at work in each step.
 SETTINGS = {
     "epochs": 2,
@@ -39,9 +40,9 @@ def place(tmp_path_factory, base_dir: Path, write_dataset, counting_rows) -> Pat
 
 @pytest.fixture(scope="module")
 def alone(place: Path, base_dir: Path) -> dict[str, list[float]]:
-    """What one process loses on the way, by tuning; the models are in `alone-full` and `alone-lora`."""
+    """What one process loses on the way, by tuning; the models are in `alone-full`, `alone-lora`, `alone-qlora`."""
     losses: dict[str, list[float]] = {}
-    for tuning in (FULL, LORA):
+    for tuning in (FULL, LORA, QLORA):
         entries: list[dict] = []
         config = TrainConfig.from_dict({"base_model": str(base_dir), **SETTINGS, **tuning})
         train(config, place / "data", place / f"alone-{config.tuning}", on_log=entries.append)
@@ -62,17 +63,20 @@ def done(place: Path, base_dir: Path) -> dict[str, dict | None]:
 
     every_2 = {"checkpoint_every_steps": 2}
     groups = [
-        (3, [job("3 full", FULL), job("3 lora", LORA)]),
+        (3, [job("3 full", FULL), job("3 lora", LORA), job("3 qlora", QLORA)]),
         (
             2,
             [
                 job("2 full looked at", FULL, look=True),
                 job("2 lora looked at", LORA, look=True),
+                job("2 qlora looked at", QLORA, look=True),
                 job("2 full", FULL),
                 job("2 lora", LORA),
+                job("2 qlora", QLORA),
                 job("2 packed", FULL, settings={"pack_tokens": 40}),
                 job("2 after 3 full", FULL, resume_from=after("3 full")),
                 job("2 after 3 lora", LORA, resume_from=after("3 lora")),
+                job("2 after 3 qlora", QLORA, resume_from=after("3 qlora")),
                 job("2 other rank", LORA, settings={"lora_rank": 2}, resume_from=after("3 lora")),
             ],
         ),
@@ -102,17 +106,18 @@ def difference(place: Path, one: str, other: str) -> float:
 
 
 def test_weights_are_held_in_slices(done):
-    full, lora = done["2 full looked at"], done["2 lora looked at"]
-    assert {kind for kind, _, _ in [*full.values(), *lora.values()]} == {"DTensor"}
+    full, lora, qlora = (done[f"2 {tuning} looked at"] for tuning in ("full", "lora", "qlora"))
+    assert {kind for kind, _, _ in [*full.values(), *lora.values(), *qlora.values()]} == {"DTensor"}
     assert full["model.embed_tokens.weight"] == ["DTensor", [32, 24], [16, 24]]
     first = "base_model.model.model.layers.0.self_attn.q_proj"
     assert lora[f"{first}.base_layer.weight"] == ["DTensor", [24, 24], [12, 24]]
     assert lora[f"{first}.lora_A.default.weight"] == ["DTensor", [1, 24], [1, 24]]
+    assert qlora[f"{first}.base_layer.weight"] == ["DTensor", [288, 1], [144, 1]]  # bytes of two codes each
     assert "lm_head.weight" not in full  # it is the embedding's
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-@pytest.mark.parametrize("tuning", ["full", "lora"])
+@pytest.mark.parametrize("tuning", ["full", "lora", "qlora"])
 def test_losses_and_weights_are_those_of_one_process(place, alone, done, workers, tuning):
     name = f"{workers} {tuning}"
     assert done[name]["steps"] == [1, 2, 3, 4, 5, 6]
@@ -126,7 +131,8 @@ def test_packed_rows_give_the_same(place, alone, done):
 
 
 @pytest.mark.parametrize(
-    ("name", "tuning"), [("2 after 3 full", "full"), ("2 after 3 lora", "lora"), ("3 after 2 full", "full")]
+    ("name", "tuning"),
+    [("2 after 3 full", "full"), ("2 after 3 lora", "lora"), ("2 after 3 qlora", "qlora"), ("3 after 2 full", "full")],
 )
 def test_another_number_of_workers_goes_on_from_a_checkpoint(place, alone, done, name, tuning):
     assert done[name]["steps"] == [5, 6]
@@ -150,6 +156,10 @@ def test_every_worker_writes_its_slices_in_a_format_that_runs_nothing(place, don
     first, second = (load_file(checkpoint / name) for name in names)
     assert first["exp_avg of model.embed_tokens.weight"].shape == (16, 24)
     assert second["exp_avg of model.embed_tokens.weight"].shape == (16, 24)
+
+
+def test_a_base_in_four_bits_gives_other_losses_than_the_whole_one(alone):
+    assert alone["qlora"] != pytest.approx(alone["lora"], rel=1e-5)  # so the comparisons above can fail
 
 
 def test_a_checkpoint_of_another_model_is_refused(done):
