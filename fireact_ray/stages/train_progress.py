@@ -61,6 +61,8 @@ def note_of(entry: TrainEntry) -> str:
     parts = [f"loss {entry['loss']:.3f}"]
     if "held_out_loss" in entry:
         parts.append(f"held out {entry['held_out_loss']:.3f}")
+    if "agent_em" in entry:
+        parts.append(f"EM {entry['agent_em']:.0%} after step {entry['agent_step']}")
     parts.append(f"{entry['tokens_per_s']:,.0f} tokens/s")
     if "mfu" in entry:
         parts.append(f"MFU {entry['mfu']:.0%}")

@@ -21,7 +21,9 @@ class TrainEntry(TypedDict):
     """Losses are in nats per trained token. What is said of an interval is since the entry before, over all workers.
 
     `mfu`: model FLOPs a second over the GPUs' peak; absent on a CPU, for a GPU whose peak is not known, and for a model
-    whose FLOPs are not. `held_out_loss`: only where it was measured. Versions before these fields wrote fewer.
+    whose FLOPs are not. `held_out_loss`: only where it was measured. `agent_em`: exact match, 0 to 1, of the agent on
+    `agent_questions` questions, by the checkpoint after `agent_step` steps; in the first entry after it was known.
+    Versions before these fields wrote fewer.
     """
 
     step: int  # taken so far, of `of`
@@ -39,6 +41,9 @@ class TrainEntry(TypedDict):
     precision: str  # and why
     mfu: NotRequired[float]
     held_out_loss: NotRequired[float]
+    agent_em: NotRequired[float]
+    agent_questions: NotRequired[int]
+    agent_step: NotRequired[int]
 
 
 def read_log(file: Path) -> list[TrainEntry]:

@@ -36,6 +36,11 @@ def open_ddp(config: TrainConfig, here: Here, precision: Precision) -> Ddp:
     return Ddp(prepare(model, config), config, here)
 
 
+def weights_of_ddp(folder: Path) -> dict[str, Tensor]:
+    """What is trained, of a checkpoint, on the CPU."""
+    return load_file(folder / _WEIGHTS)
+
+
 class Ddp(Sharded):
     """`prepared`: on `here.device`."""
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from fireact_ray.training.artifacts import load_trained
+from fireact_ray.training.checkpoint_model import write_checkpoint_model
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train
 
@@ -101,14 +103,17 @@ def difference(place: Path, one: str, other: str) -> float:
     return max(float((a[name] - b[name]).abs().max()) for name in a)
 
 
-def test_weights_are_held_in_slices(done):
-    full, lora = done["2 full looked at"], done["2 lora looked at"]
+def test_weights_are_held_in_slices_and_gathered_by_layers(done):
+    full, lora = (done[f"2 {tuning} looked at"]["weights"] for tuning in ("full", "lora"))
     assert {kind for kind, _, _ in [*full.values(), *lora.values()]} == {"DTensor"}
     assert full["model.embed_tokens.weight"] == ["DTensor", [32, 24], [16, 24]]
     first = "base_model.model.model.layers.0.self_attn.q_proj"
     assert lora[f"{first}.base_layer.weight"] == ["DTensor", [24, 24], [12, 24]]
     assert lora[f"{first}.lora_A.default.weight"] == ["DTensor", [1, 24], [1, 24]]
     assert "lm_head.weight" not in full  # it is the embedding's
+    assert done["2 full looked at"]["units"] == ["model.layers.0", "model.layers.1"]
+    layers = ["base_model.model.model.layers.0", "base_model.model.model.layers.1"]
+    assert done["2 lora looked at"]["units"] == layers
 
 
 @pytest.mark.parametrize("workers", [2, 3])
@@ -150,6 +155,24 @@ def test_every_worker_writes_its_slices_in_a_format_that_runs_nothing(place, don
     first, second = (load_file(checkpoint / name) for name in names)
     assert first["exp_avg of model.embed_tokens.weight"].shape == (16, 24)
     assert second["exp_avg of model.embed_tokens.weight"].shape == (16, 24)
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_a_checkpoint_of_three_workers_is_a_model_for_one_process(place, alone, done, tmp_path, tuning):
+    assert alone and done
+    names = {"full": "model.safetensors", "lora": "adapter_model.safetensors"}
+    found = []
+    for trained in (f"3 {tuning}", f"alone-{tuning}"):
+        checkpoint = place / f"{trained}.checkpoints" / "step-00000004"
+        folder = write_checkpoint_model(checkpoint, place / "data", tmp_path / trained)
+        assert load_trained(folder, merge=True).card["steps"] == 4
+        found.append(load_file(folder / names[tuning]))
+    ours, theirs = found
+    assert ours.keys() == theirs.keys()
+    assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-5
+    if tuning == "full":
+        saved = load_file(place / "alone-full.checkpoints" / "step-00000004" / "weights.safetensors")
+        assert all(theirs[name].equal(weight) for name, weight in saved.items())
 
 
 def test_a_checkpoint_of_another_model_is_refused(done):
