@@ -26,11 +26,10 @@ from fireact_ray.recipe.schema import AgentEvaluation, Recipe
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.recipe.student import StudentAgents
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
-from fireact_ray.stages.examiner import Examiner, Marks
-from fireact_ray.stages.ray_training import Told
+from fireact_ray.stages.examiner import Examiner
 from fireact_ray.stages.reported import after_step
 from fireact_ray.tasks import load_questions
-from fireact_ray.training.progress.entries import TrainEntry
+from fireact_ray.training.progress.entries import AgentMarks
 
 _SCRATCH = "fireact-agents-"
 _WHOLE_S = 60.0  # how long other workers may still write their parts
@@ -41,21 +40,22 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def agent_asked(recipe: Recipe, checkpoints: Path, dataset: str, say: Callable[[TrainEntry], None]) -> Iterator[Told]:
-    """Whom the workers of a training tell of entries and checkpoints; where it is wished, its agent is evaluated.
-
-    Raises InputError where there are no such questions.
+def agent_asked(
+    recipe: Recipe, checkpoints: Path, dataset: str, tell: Callable[[AgentMarks], None]
+) -> Iterator[Callable[[int], None]]:
+    """Gives what is to be called with the step of each checkpoint; `tell` is called with the marks of those that the
+    recipe asks for. Raises InputError where there are no such questions.
     """
     asked = recipe.train.evaluate_agent
     if asked is None:
-        yield Told(say, lambda step: None)
+        yield lambda step: None
         return
     questions = load_questions(recipe.task.name, recipe.task.path, asked.split, asked.n_questions)
     _warn_without_room(recipe, asked)
     examine = _Examination(asked, recipe, questions, str(checkpoints), dataset)
-    examiner = Examiner(examine, asked.every_steps, say)
+    examiner = Examiner(examine, asked.every_steps, tell)
     try:
-        yield Told(examiner.entry, examiner.checkpoint)
+        yield examiner.checkpoint
         with interrupts_wait() as interrupted:
             _wait(examiner, interrupted)
     finally:
@@ -83,9 +83,9 @@ class _Examination:
         self._arguments = asked.use_gpu, *arguments
         self._at_work: Any = None
 
-    def __call__(self, step: int) -> Marks:
+    def __call__(self, step: int) -> AgentMarks:
         self._at_work = self._task.remote(step, *self._arguments)
-        marks: Marks = ray.get(self._at_work)
+        marks: AgentMarks = ray.get(self._at_work)
         return marks
 
     def cancel(self) -> None:
@@ -95,7 +95,7 @@ class _Examination:
 
 def marks_of(
     step: int, on_gpu: bool, recipe: Recipe, questions: Sequence[Question], checkpoints: str, dataset: str
-) -> Marks:
+) -> AgentMarks:
     """Of the checkpoint after `step`. Raises DataError where it is gone, or never becomes whole."""
     from fireact_ray.training.checkpoint_model import write_checkpoint_model
 
@@ -104,7 +104,7 @@ def marks_of(
         model = write_checkpoint_model(_whole(Path(checkpoints), step), dataset, scratch / "model")
         agents = StudentAgents(recipe, str(model), few_shot=False, on_gpu=on_gpu)
         em = asyncio.run(_exact_match(agents, recipe, questions))
-    return Marks(step, em, len(questions))
+    return AgentMarks(agent_step=step, agent_em=em, agent_questions=len(questions))
 
 
 def _whole(checkpoints: Path, step: int) -> Path:

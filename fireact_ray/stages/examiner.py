@@ -5,38 +5,28 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ray.exceptions import RayError
 
 from fireact_ray.core.errors import FireActError
-from fireact_ray.training.progress.entries import TrainEntry
+from fireact_ray.training.progress.entries import AgentMarks
 
 _ENDING_S = 5.0
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """Of the agent of the checkpoint after `step`: exact match, 0 to 1, over `n_questions`."""
-
-    step: int
-    em: float
-    n_questions: int
-
-
 class Examiner:
-    """`examine`: the marks of the checkpoint after a step; called in a thread of its own, one call at a time. Marks
-    stand in the next entry that is said, or in the last one, said once more."""
+    """`examine`: the marks of the checkpoint after a step; called in a thread of its own, one call at a time. `tell`
+    is called there with them."""
 
-    def __init__(self, examine: Callable[[int], Marks], every_steps: int, say: Callable[[TrainEntry], None]) -> None:
-        self._examine, self._every, self._say = examine, every_steps, say
+    def __init__(
+        self, examine: Callable[[int], AgentMarks], every_steps: int, tell: Callable[[AgentMarks], None]
+    ) -> None:
+        self._examine, self._every, self._tell = examine, every_steps, tell
         self._changed = threading.Condition()
         self._due: int | None = None
         self._newest = 0  # that was due
-        self._found: Marks | None = None
-        self._last: TrainEntry | None = None
         self._over = False
         self._n_passed_over = self._n_failed = 0
         self._thread = threading.Thread(target=self._run, name="examiner", daemon=True)
@@ -51,11 +41,6 @@ class Examiner:
             self._due = self._newest = step
             self._changed.notify()
 
-    def entry(self, entry: TrainEntry) -> None:
-        with self._changed:
-            found, self._found, self._last = self._found, None, entry
-        self._say(entry if found is None else marked(entry, found))
-
     def ends_within(self, seconds: float) -> bool:
         """Whether by then nothing is due or at work any more; from now on nothing comes."""
         with self._changed:
@@ -65,15 +50,11 @@ class Examiner:
         return not self._thread.is_alive()
 
     def close(self) -> None:
-        """Says what is left to say; what is at work has to be ended before."""
+        """What is due is left out; what is at work has to be ended before."""
         with self._changed:
             self._due, self._over = None, True
             self._changed.notify()
         self._thread.join(_ENDING_S)
-        with self._changed:
-            found, last = self._found, self._last
-        if found is not None and last is not None:
-            self._say(marked(last, found))
         if self._n_passed_over or self._n_failed:
             logger.warning(
                 "train: of the checkpoints that evaluate_agent asks for, %d could not be examined and %d were passed "
@@ -85,23 +66,16 @@ class Examiner:
     def _run(self) -> None:
         while (step := self._next()) is not None:
             try:
-                found = self._examine(step)
+                self._tell(self._examine(step))
             except (FireActError, RayError) as error:
                 self._n_failed += 1
                 logger.warning("train: the agent after step %d was not evaluated: %s", step, words_of(error))
-            else:
-                with self._changed:
-                    self._found = found
 
     def _next(self) -> int | None:
         with self._changed:
             self._changed.wait_for(lambda: self._due is not None or self._over)
             step, self._due = self._due, None
         return step
-
-
-def marked(entry: TrainEntry, marks: Marks) -> TrainEntry:
-    return {**entry, "agent_em": marks.em, "agent_questions": marks.n_questions, "agent_step": marks.step}
 
 
 def words_of(error: Exception) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from fireact_ray.core.utils.text import duration_text
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.model_card import LOSS_CURVE
 from fireact_ray.training.progress.curve import draw_losses
-from fireact_ray.training.progress.entries import LogFile, TrainEntry, read_log
+from fireact_ray.training.progress.entries import AgentMarks, LogFile, TrainEntry, read_log
 from fireact_ray.training.trackers import Tracked, open_trackers
 from fireact_ray.training.trackers.base import IDS
 from fireact_ray.training.trackers.sending import Sender
@@ -41,28 +42,43 @@ def trackers_of(
 
 
 @contextmanager
-def said_of(name: str, checkpoints: Path, sender: Sender) -> Iterator[Callable[[TrainEntry], None]]:
-    """Gives what is to be called with each entry. However the training ends, the curve of all its sessions is drawn."""
+def said_of(name: str, checkpoints: Path, sender: Sender) -> Iterator[Said]:
+    """However the training ends, the curve of all its sessions is drawn."""
     with Steps("train", total=0) as steps, closing(LogFile(checkpoints / LOG)) as log:
-
-        def say(entry: TrainEntry) -> None:
-            log.write(entry)
-            steps.set(entry["step"], entry["of"], note_of(entry))
-            sender.put(entry)
-
         try:
-            yield say
+            yield Said(log, steps, sender)
         finally:
             draw_losses(read_log(checkpoints / LOG), checkpoints / LOSS_CURVE, name)
 
 
-def note_of(entry: TrainEntry) -> str:
-    """An entry in a line, behind its step."""
+class Said:
+    """What is called with each entry, and with marks of the agent; in whatever thread these become known."""
+
+    def __init__(self, log: LogFile, steps: Steps, sender: Sender) -> None:
+        self._log, self._steps, self._sender = log, steps, sender
+        self._marks: AgentMarks | None = None
+        self._one_at_a_time = threading.Lock()
+
+    def entry(self, entry: TrainEntry) -> None:
+        with self._one_at_a_time:
+            self._log.write(entry)
+            self._steps.set(entry["step"], entry["of"], note_of(entry, self._marks))
+            self._sender.put(entry)
+
+    def marks(self, marks: AgentMarks) -> None:
+        with self._one_at_a_time:
+            self._marks = marks
+            self._log.write(marks)
+            self._sender.put_marks(marks)
+
+
+def note_of(entry: TrainEntry, marks: AgentMarks | None = None) -> str:
+    """An entry in a line, behind its step; with the newest marks."""
     parts = [f"loss {entry['loss']:.3f}"]
     if "held_out_loss" in entry:
         parts.append(f"held out {entry['held_out_loss']:.3f}")
-    if "agent_em" in entry:
-        parts.append(f"EM {entry['agent_em']:.0%} after step {entry['agent_step']}")
+    if marks is not None:
+        parts.append(f"EM {marks['agent_em']:.0%} after step {marks['agent_step']}")
     parts.append(f"{entry['tokens_per_s']:,.0f} tokens/s")
     if "mfu" in entry:
         parts.append(f"MFU {entry['mfu']:.0%}")

@@ -24,7 +24,7 @@ from fireact_ray.stages.generate import generate
 from fireact_ray.stages.train import train, train_config
 from fireact_ray.training.config import LoraConfig
 from fireact_ray.training.loop import train as train_here
-from fireact_ray.training.progress.entries import read_log
+from fireact_ray.training.progress.entries import read_log, read_marks
 
 from .conftest import reported, small_recipe
 
@@ -101,8 +101,8 @@ def test_two_workers_share_one_model_and_go_on_when_one_of_them_has_to_end(
     assert begun_again[0].endswith(", workers: 2")
     log = [entry["step"] for entry in read_log(run / "checkpoints" / "log.jsonl")]
     assert log[-1] == json.loads((run / "model" / "fireact.json").read_text())["steps"]
-    marks = [entry for entry in read_log(run / "checkpoints" / "log.jsonl") if "agent_em" in entry]
-    assert [(entry["agent_questions"], entry["agent_step"] % 4) for entry in marks] == ([(2, 0)] if asked else [])
+    marks = read_marks(run / "checkpoints" / "log.jsonl")
+    assert {(each["agent_questions"], each["agent_step"] % 4) for each in marks} == ({(2, 0)} if asked else set())
     newest = run / "checkpoints" / reported(recipe)[-1]
     files = json.loads((newest / "checkpoint.json").read_text())["files"]
     assert sorted(files) == parts

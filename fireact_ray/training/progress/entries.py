@@ -1,7 +1,7 @@
-"""What a training says every few steps: one entry, by the same names wherever it is shown.
+"""What a training says every few steps: one entry, by the same names wherever it is shown; and what its agent scored.
 
-log.jsonl holds an entry per line, each written whole before the next. A training that goes on from a checkpoint takes
-the steps behind it again, and says so again: of a step that stands there twice, the last one counts.
+log.jsonl holds an entry or marks per line, each written whole before the next. A training that goes on from a
+checkpoint takes the steps behind it again, and says so again: of a step that stands there twice, the last one counts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from fireact_ray.core.json_text import NotJson, parse
 
@@ -21,9 +21,7 @@ class TrainEntry(TypedDict):
     """Losses are in nats per trained token. What is said of an interval is since the entry before, over all workers.
 
     `mfu`: model FLOPs a second over the GPUs' peak; absent on a CPU, for a GPU whose peak is not known, and for a model
-    whose FLOPs are not. `held_out_loss`: only where it was measured. `agent_em`: exact match, 0 to 1, of the agent on
-    `agent_questions` questions, by the checkpoint after `agent_step` steps; in the first entry after it was known.
-    Versions before these fields wrote fewer.
+    whose FLOPs are not. `held_out_loss`: only where it was measured. Versions before these fields wrote fewer.
     """
 
     step: int  # taken so far, of `of`
@@ -41,25 +39,38 @@ class TrainEntry(TypedDict):
     precision: str  # and why
     mfu: NotRequired[float]
     held_out_loss: NotRequired[float]
-    agent_em: NotRequired[float]
-    agent_questions: NotRequired[int]
-    agent_step: NotRequired[int]
+
+
+class AgentMarks(TypedDict):
+    """Of the agent that the checkpoint after `agent_step` steps is; known later than entries of that step."""
+
+    agent_step: int
+    agent_em: float  # exact match, 0 to 1
+    agent_questions: int
 
 
 def read_log(file: Path) -> list[TrainEntry]:
     """In the order of their steps, each step once. None where there is no file; lines that are cut off are counted."""
-    entries: dict[int, TrainEntry] = {}
-    cut = 0
+    entries: dict[int, TrainEntry] = {line["step"]: line for line in _lines(file) if "step" in line}
+    return [entries[step] for step in sorted(entries)]
+
+
+def read_marks(file: Path) -> list[AgentMarks]:
+    """In the order of their steps. None where there is no file; lines that are cut off are counted."""
+    marks: dict[int, AgentMarks] = {line["agent_step"]: line for line in _lines(file) if "agent_step" in line}
+    return [marks[step] for step in sorted(marks)]
+
+
+def _lines(file: Path) -> list[Any]:
+    found, cut = [], 0
     for line in file.read_bytes().splitlines() if file.is_file() else ():
         try:
-            entry: TrainEntry = parse(line)
+            found.append(parse(line))
         except NotJson:
             cut += 1
-        else:
-            entries[entry["step"]] = entry
     if cut:
         log.warning("%s: %d lines are not whole, they are left out", file, cut)
-    return [entries[step] for step in sorted(entries)]
+    return found
 
 
 class LogFile:
@@ -71,8 +82,8 @@ class LogFile:
         if torn:
             self._stream.write("\n")
 
-    def write(self, entry: TrainEntry) -> None:
-        self._stream.write(json.dumps(entry) + "\n")
+    def write(self, line: TrainEntry | AgentMarks) -> None:
+        self._stream.write(json.dumps(line) + "\n")
         self._stream.flush()
 
     def close(self) -> None:

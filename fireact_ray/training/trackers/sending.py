@@ -22,13 +22,12 @@ _ENDING_S = 60.0  # how long trackers may take for what is still to be told, whe
 class Sender:
     """What it is put is told to all trackers; what could not be told is counted and said when it is closed.
 
-    `told_to`: entries up to this step were told by an earlier session. Nothing is told again: neither these steps nor
-    those that workers take a second time after one of them was lost. What is new of the last step is told.
+    `told_to`: entries up to this step were told by an earlier session. No step is told again: neither these nor those
+    that workers take a second time after one of them was lost.
     """
 
     def __init__(self, trackers: Mapping[str, Tracker], told_to: int = 0, ending_s: float = _ENDING_S) -> None:
         self._trackers, self._told_to, self._ending_s = trackers, told_to, ending_s
-        self._names: frozenset[str] | None = None  # told of the last step; None: all
         self._waiting: queue.SimpleQueue[tuple[int, dict[str, float]] | None] = queue.SimpleQueue()
         self._failed: Counter[str] = Counter()
         self._last_words: dict[str, str] = {}
@@ -41,13 +40,14 @@ class Sender:
 
     def put(self, entry: Mapping[str, Any]) -> None:
         """Its numbers by their names; texts stay here."""
-        step, values = entry["step"], numbers(entry)
-        if not self._trackers or step < self._told_to or (step == self._told_to and self._names is None):
-            return
-        told = self._names if step == self._told_to and self._names else frozenset()
-        if new := {name: value for name, value in values.items() if name not in told}:
-            self._waiting.put((step, new))
-            self._told_to, self._names = step, told | new.keys()
+        if self._trackers and entry["step"] > self._told_to:
+            self._waiting.put((entry["step"], numbers(entry)))
+            self._told_to = entry["step"]
+
+    def put_marks(self, marks: Mapping[str, Any]) -> None:
+        """Told at the step of the newest entry, since trackers do not go back."""
+        if self._trackers:
+            self._waiting.put((self._told_to, numbers(marks)))
 
     def close(self, outcome: Outcome) -> None:
         """Waits until all is told and the trackers' runs are closed, but not for ever."""
