@@ -38,7 +38,8 @@ def open_ddp(config: TrainConfig, here: Here, precision: Precision) -> Ddp:
 
 def weights_of_ddp(folder: Path) -> dict[str, Tensor]:
     """What is trained, of a checkpoint, on the CPU."""
-    return load_file(folder / _WEIGHTS)
+    weights: dict[str, Tensor] = load_file(folder / _WEIGHTS)
+    return weights
 
 
 class Ddp(Sharded):
