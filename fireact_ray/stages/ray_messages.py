@@ -27,7 +27,7 @@ def log_ray_messages() -> None:
 def in_a_line(message: str) -> str | None:
     """None: another message says it."""
     if found := _LOST.search(message):
-        return f"node {found[2]} ({found[1][:8]}) was lost; its rows go to other workers"
+        return f"node {found[2]} ({found[1][:8]}) was lost; its work goes to others"
     if any(sign in message for sign in _SAID_OTHERWISE):
         return None
     first = next((line.strip() for line in message.splitlines() if line.strip()), "")

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,22 +36,30 @@ _LOOK_FOR_NODES_S = 60.0
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who is called with each entry, and with the step of each checkpoint that lies in the run folder."""
+
+    entry: Callable[[TrainEntry], None]
+    checkpoint: Callable[[int], None]
+
+
 def fit(
     section: TrainSection,
     config: TrainConfig,
     dataset: str,
     model_dir: Path,
     began_from: Path | None,
-    say: Callable[[TrainEntry], None],
+    told: Told,
 ) -> None:
     """Train until `model_dir` holds the model. `dataset`: its folder or URI. `began_from`: a checkpoint known to be
-    whole, of an earlier session. `say` is called with each entry.
+    whole, of an earlier session. `told`: whom the workers tell.
 
     Raises KeyboardInterrupt after an interrupt, behind a checkpoint of the last step; InputError or TrainingError where
     another try would not help, or where there have been `section.max_failures` already.
     """
     checkpoints = model_dir.parent / "checkpoints"
-    heard = _Heard(say)
+    heard = _Heard(told)
     with read_by(heard) as board:
         job = Job(
             config=config.to_dict(),
@@ -70,7 +79,7 @@ def fit(
             train_worker,
             train_loop_config={"job": job},
             torch_config=TorchConfig(backend="nccl" if section.use_gpu else "gloo"),
-            scaling_config=_scaling(section),
+            scaling_config=scaling_of(section),
             run_config=RunConfig(
                 name=checkpoints.name,
                 storage_path=str(model_dir.parent),
@@ -107,10 +116,10 @@ def _own(error: ray.train.TrainingFailedError) -> FireActError | None:
 class _Heard:
     """What the workers have told so far."""
 
-    def __init__(self, say: Callable[[TrainEntry], None]) -> None:
+    def __init__(self, told: Told) -> None:
         self.first_step = threading.Event()
         self.failure: FireActError | None = None
-        self._say = say
+        self._told = told
         self._have_begun = False
         self._precision: str | None = None
 
@@ -125,6 +134,8 @@ class _Heard:
             self.first_step.set()
         elif kind == "failed":
             self.failure = self.failure or content
+        elif kind == "checkpoint":
+            self._told.checkpoint(content)
         else:
             try:
                 self._show(content)
@@ -135,10 +146,11 @@ class _Heard:
         if self._precision is None:
             self._precision = entry["precision"]
             logger.info("train: precision %s", self._precision)
-        self._say(entry)
+        self._told.entry(entry)
 
 
-def _scaling(section: TrainSection) -> ScalingConfig:
+def scaling_of(section: TrainSection) -> ScalingConfig:
+    """What Ray Train is asked for: so many workers, or as many of a range as there is room for."""
     workers = section.workers
     if workers.min == workers.max:
         return ScalingConfig(num_workers=workers.min, use_gpu=section.use_gpu)

@@ -64,6 +64,12 @@ def newest_of_session(folder: Path, known_whole: Path | None) -> Path | None:
     return newest
 
 
+def after_step(folder: Path, step: int) -> Path | None:
+    """The whole checkpoint after so many steps; None where it is not there, or not yet whole."""
+    found = (checkpoint for checkpoint in folder.glob(_REPORTED) if step_of(checkpoint)[0] == step)
+    return next((checkpoint for checkpoint in found if damage_of(checkpoint) is None), None)
+
+
 def drop_old(folder: Path) -> None:
     """Between sessions: Ray Train knows, and drops, those of its own session only."""
     for old in sorted(folder.glob(_REPORTED), key=step_of)[:-KEPT]:

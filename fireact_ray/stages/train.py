@@ -19,8 +19,9 @@ from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.storage.lease import leased
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import local_student, named_base
+from fireact_ray.stages.agent_marks import agent_asked
 from fireact_ray.stages.ray_session import ray_session
-from fireact_ray.stages.ray_training import fit
+from fireact_ray.stages.ray_training import Told, fit
 from fireact_ray.stages.reported import begin_session, drop_old, has_any
 from fireact_ray.stages.shared_base import demand_base
 from fireact_ray.stages.shared_folder import demand_mounted, demand_shared
@@ -71,8 +72,11 @@ def _train(recipe: Recipe) -> Folder:
         began_from = begin_session(checkpoints, _Foreign(config, dataset, fingerprint))
         if began_from is not None:
             logger.info("train: goes on from %s", began_from)
-        with said_of(recipe.name, checkpoints, sender) as say:
-            fit(recipe.train, config, dataset.uri, model.local_path, began_from, say)
+        with (
+            said_of(recipe.name, checkpoints, sender) as said,
+            agent_asked(recipe, checkpoints, dataset.uri, said.marks) as checkpoint,
+        ):
+            fit(recipe.train, config, dataset.uri, model.local_path, began_from, Told(said.entry, checkpoint))
     if not model.exists(MODEL_CARD):
         raise TrainingError(f"{model.uri}: the workers ended without a model. Run the same command again to go on.")
     drop_old(checkpoints)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from fireact_ray.core.utils.progress import Steps
 from fireact_ray.core.utils.text import duration_text
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.progress.entries import TrainEntry
+from fireact_ray.training.progress.entries import AgentMarks, TrainEntry
 from fireact_ray.training.progress.session import begin_log, written_log
 from fireact_ray.training.trackers import Tracked, open_trackers
 from fireact_ray.training.trackers.base import IDS
@@ -34,23 +35,40 @@ def trackers_of(
 
 
 @contextmanager
-def said_of(name: str, checkpoints: Path, sender: Sender) -> Iterator[Callable[[TrainEntry], None]]:
-    """Gives what is to be called with each entry. However the training ends, the curve of all its sessions is drawn."""
+def said_of(name: str, checkpoints: Path, sender: Sender) -> Iterator[Said]:
+    """However the training ends, the curve of all its sessions is drawn."""
     with Steps("train", total=0) as steps, written_log(checkpoints, name) as write:
-
-        def say(entry: TrainEntry) -> None:
-            write(entry)
-            steps.set(entry["step"], entry["of"], note_of(entry))
-            sender.put(entry)
-
-        yield say
+        yield Said(write, steps, sender)
 
 
-def note_of(entry: TrainEntry) -> str:
-    """An entry in a line, behind its step."""
+class Said:
+    """What is called with each entry, and with marks of the agent; in whatever thread these become known."""
+
+    def __init__(self, write: Callable[[TrainEntry | AgentMarks], None], steps: Steps, sender: Sender) -> None:
+        self._write, self._steps, self._sender = write, steps, sender
+        self._marks: AgentMarks | None = None
+        self._one_at_a_time = threading.Lock()
+
+    def entry(self, entry: TrainEntry) -> None:
+        with self._one_at_a_time:
+            self._write(entry)
+            self._steps.set(entry["step"], entry["of"], note_of(entry, self._marks))
+            self._sender.put(entry)
+
+    def marks(self, marks: AgentMarks) -> None:
+        with self._one_at_a_time:
+            self._marks = marks
+            self._write(marks)
+            self._sender.put_marks(marks)
+
+
+def note_of(entry: TrainEntry, marks: AgentMarks | None = None) -> str:
+    """An entry in a line, behind its step; with the newest marks."""
     parts = [f"loss {entry['loss']:.3f}"]
     if "held_out_loss" in entry:
         parts.append(f"held out {entry['held_out_loss']:.3f}")
+    if marks is not None:
+        parts.append(f"EM {marks['agent_em']:.0%} after step {marks['agent_step']}")
     parts.append(f"{entry['tokens_per_s']:,.0f} tokens/s")
     if "mfu" in entry:
         parts.append(f"MFU {entry['mfu']:.0%}")

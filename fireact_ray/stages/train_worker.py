@@ -68,18 +68,18 @@ def _train(job: Job, device: Any) -> None:
 
     config = TrainConfig.from_dict(job.config)
     node = f"{ray.util.get_node_ip_address()} (node {ray.get_runtime_context().get_node_id()[:8]})"
-    check_workers(Folder(job.dataset_dir), config.base_model, Path(job.checkpoints), device, node)
+    n_workers = check_workers(Folder(job.dataset_dir), config.base_model, Path(job.checkpoints), device, node)
     leads = ray.train.get_context().get_world_rank() == 0
     resume_from = _agreed_checkpoint(job, leads=leads)
     if leads:
-        job.board.post("workers begin", (ray.train.get_context().get_world_size(), resume_from))
+        job.board.post("workers begin", (n_workers, resume_from))
     with scratch_folder(_SCRATCH) as scratch:
         train(
             config,
             job.dataset_dir,
             job.model_dir,
             on_log=lambda event: job.board.post("log", event),
-            on_checkpoint=lambda path, metrics: _report(path, metrics, job.checkpoints),
+            on_checkpoint=lambda path, metrics: _report(path, metrics, job, leads=leads),
             resume_from=resume_from,
             checkpoint_dir=scratch,
             device=device,
@@ -94,7 +94,7 @@ def _agreed_checkpoint(job: Job, *, leads: bool) -> str | None:
     return chosen
 
 
-def _report(path: Path | None, metrics: dict[str, Any], checkpoints: str) -> None:
+def _report(path: Path | None, metrics: dict[str, Any], job: Job, *, leads: bool) -> None:
     """Ray Train copies the folder into the run folder. Every rank reports, with a folder where it wrote something, or
     Ray Train waits for ever."""
     try:
@@ -102,7 +102,9 @@ def _report(path: Path | None, metrics: dict[str, Any], checkpoints: str) -> Non
     except OSError as error:
         if error.errno not in _LASTING:
             raise  # Ray Train begins again
-        raise WriteFailed.of(checkpoints, error) from error
+        raise WriteFailed.of(job.checkpoints, error) from error
+    if leads:
+        job.board.post("checkpoint", metrics["step"])
 
 
 @contextmanager

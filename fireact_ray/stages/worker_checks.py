@@ -28,14 +28,15 @@ _SEEN_S = 30.0  # after which a file that one worker wrote is there for all, als
 _LOOK_S = 0.2
 
 
-def check_workers(dataset: Folder, base_model: str, shared: Path, device: torch.device, node: str) -> None:
-    """Called by every worker alike, after the process group is there. Says nothing of one worker alone.
+def check_workers(dataset: Folder, base_model: str, shared: Path, device: torch.device, node: str) -> int:
+    """Called by every worker alike, after the process group is there. Returns how many they are; of one alone
+    nothing is looked at.
 
     Raises, in all of them, InputError where they do not see the same files, TrainingError where they do not hear each
     other or run other versions.
     """
     if not dist.is_initialized() or dist.get_world_size() == 1:
-        return
+        return 1
     _hear_each_other(device)
     probe = shared / f".probe-{uuid.uuid4().hex}"
     try:
@@ -49,6 +50,7 @@ def check_workers(dataset: Folder, base_model: str, shared: Path, device: torch.
         raise problem
     if (problem := blindness(found, unseen, shared)) is not None:
         raise problem
+    return len(found)
 
 
 def _facts(dataset: Folder, base_model: str, device: torch.device, node: str, written: str | None) -> Facts:

@@ -85,9 +85,11 @@ def _training(card: Mapping[str, Any], *, has_curve: bool) -> str:
     if card["tuning"] == "full":
         settings = {name: value for name, value in settings.items() if not name.startswith("lora_")}
     rows = [[f"`{name}`", f"`{value}`"] for name, value in sorted(settings.items())]
-    loss = f"{card['steps']} steps; loss at the end {card['final_loss']:.4f} nats a trained token."
+    loss = f"{card['steps']} steps"
+    if "final_loss" in card:  # of a training that is over
+        loss += f"; loss at the end {card['final_loss']:.4f} nats a trained token"
     curve = f"\n\n![loss by step]({LOSS_CURVE})" if has_curve else ""
-    return f"{loss}{curve}\n\n{markdown_table(['setting', 'value'], rows).rstrip()}"
+    return f"{loss}.{curve}\n\n{markdown_table(['setting', 'value'], rows).rstrip()}"
 
 
 def _evaluation(report: Mapping[str, Any] | None) -> str:

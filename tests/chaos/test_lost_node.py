@@ -33,7 +33,7 @@ def test_a_lost_node_loses_no_row(chaos, tmp_path):
             assert not command.ended, command.said
             lost.append(killed)
         assert command.wait(chaos.either(600, 1200)) == 0, command.said
-        assert command.said.count("was lost; its rows go to other workers") == n_times, command.said
+        assert command.said.count("was lost; its work goes to others") == n_times, command.said
         assert "aylet" not in command.said
         invariants.check(made, extra_calls=sum(lost) * IN_FLIGHT)
         extra = made.n_requests - n_rows * REPLIES_PER_ROW

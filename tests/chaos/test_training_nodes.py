@@ -97,7 +97,7 @@ def test_a_training_goes_on_with_one_node_less_with_one_more_and_after_a_sigterm
     chaos.note(f"2, 1, 2 workers in {steps} steps: weights differ by {furthest:.1e} from those of one process")
 
 
-def test_a_full_disk_ends_a_training_in_one_sentence_and_room_lets_it_go_on(
+def test_a_full_disk_ends_a_training_in_one_sentence(
     chaos,
     converted,
     tmp_path,

@@ -95,6 +95,14 @@ def test_the_resolved_recipe_is_plain_yaml():
     }
 
 
+def test_an_agent_is_asked_by_checkpoints_that_there_are():
+    assert load_recipe("demo", ["train.evaluate_agent={every_steps: 200}"]).train.evaluate_agent.n_questions == 50
+    with pytest.raises(InputError, match=r"every_steps \(50\) has to be a multiple of checkpoint_every_steps \(100\)"):
+        load_recipe("demo", ["train.evaluate_agent={every_steps: 50}", "train.checkpoint_every_steps=100"])
+    with pytest.raises(InputError, match=r"a multiple of checkpoint_every_steps \(0\)"):
+        load_recipe("demo", ["train.evaluate_agent={every_steps: 50}", "train.checkpoint_every_steps=0"])
+
+
 def test_the_workers_of_a_training_are_a_number_or_a_range(tmp_path):
     one, some = load_recipe("demo", ["train.workers=3"]), load_recipe("demo", ["train.workers={min: 1, max: 4}"])
     assert (one.train.workers.min, one.train.workers.max) == (3, 3)

@@ -20,7 +20,7 @@ DEAD = (
 @pytest.mark.parametrize(
     ("message", "line"),
     [
-        (DEAD, "node 10.0.0.7 (4f3a9c77) was lost; its rows go to other workers"),
+        (DEAD, "node 10.0.0.7 (4f3a9c77) was lost; its work goes to others"),
         ("Raylet is terminated. Termination is unexpected. Last 20 lines of the Raylet logs:\n    a\n    b\n", None),
         ("Task RolloutWorker.run failed. There are infinite retries remaining, so the task will be retried.", None),
         ("\nSpilled 2048 MiB.\nSet RAY_verbose=1 to see less.", "Ray: Spilled 2048 MiB."),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fireact_ray.stages.reported import begin_session, newest_of_session
+from fireact_ray.stages.reported import after_step, begin_session, newest_of_session
 
 pytestmark = pytest.mark.torch  # which checkpoints import
 
@@ -81,3 +81,10 @@ def test_a_session_sets_torn_and_foreign_ones_aside_with_a_warning_and_begins_fr
     assert left(tmp_path) == sorted([steps[0].name, f"broken-{steps[2].name}", f"foreign-{steps[1].name}"])
     assert [line for line in caplog.messages if "dataset was 'a', is 'b'" in line]
     assert not (tmp_path / "checkpoint_manager_snapshot.json").exists()
+
+
+def test_the_checkpoint_after_a_step_is_given_when_it_is_whole(tmp_path):
+    steps = [checkpoint(tmp_path, step, torn=step == 6) for step in (5, 6)]
+    assert after_step(tmp_path, 5) == steps[0]
+    assert after_step(tmp_path, 6) is None
+    assert after_step(tmp_path, 4) is None

@@ -1,5 +1,6 @@
-"""Two workers of Ray Train that share one model, one of whom is killed."""
+"""Two workers of Ray Train that share one model, one of whom is told to end, or is killed."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -11,14 +12,19 @@ import pytest
 from commands import training_workers, until
 from safetensors.torch import load_file
 
+from fireact_ray.agent.models.base import Sampling
+from fireact_ray.core.errors import TrainingError
+from fireact_ray.core.types import Turn
 from fireact_ray.demo.teacher.server import ScriptedTeacher
-from fireact_ray.recipe.schema import Recipe, WorkerRange
+from fireact_ray.recipe.schema import AgentEvaluation, Recipe, WorkerRange
+from fireact_ray.recipe.student import local_student, open_student, student_dir
+from fireact_ray.stages import train as train_stage
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.train import train, train_config
-from fireact_ray.training.artifacts import load_trained
 from fireact_ray.training.config import LoraConfig
 from fireact_ray.training.loop import train as train_here
+from fireact_ray.training.progress.entries import read_log, read_marks
 
 from .conftest import reported, small_recipe
 
@@ -37,15 +43,37 @@ def converted(tmp_path_factory, local_ray) -> Recipe:
     return recipe
 
 
+async def tokens_of_a_reply(recipe: Recipe) -> int:
+    """By what `fireact serve` opens: the model's folder, with the renderer that it was trained with."""
+    student = open_student(student_dir(recipe, "finetuned"), local_student(recipe), on_gpu=False)
+    reply = await student.complete([Turn("user", "Question: Who?")], Sampling(max_new_tokens=3))
+    await student.close()
+    return reply.usage.completion_tokens
+
+
+def test_workers_that_end_without_a_model_are_an_error(converted, tmp_path, monkeypatch):
+    """Such as those that took no step."""
+    monkeypatch.setattr(train_stage, "fit", lambda *arguments: None)
+    recipe = converted.model_copy(update={"output_dir": str(tmp_path)})
+    shutil.copytree(Path(converted.run_dir) / "dataset", Path(recipe.run_dir) / "dataset")
+    with pytest.raises(TrainingError, match="the workers ended without a model") as error:
+        train(recipe)
+    assert error.value.exit_code == 1
+
+
 @pytest.mark.parametrize(
-    ("sharding", "parts"),
+    ("sharding", "sent", "parts"),
     [
-        ("fsdp2", [f"shard-0000{worker}-model-00001-of-00001.safetensors" for worker in (1, 2)]),
-        ("zero3", [f"zero3-0000{worker}-of-00002.pt" for worker in (0, 1)]),
+        ("fsdp2", signal.SIGTERM, [f"shard-0000{worker}-model-00001-of-00001.safetensors" for worker in (1, 2)]),
+        ("zero3", signal.SIGKILL, [f"zero3-0000{worker}-of-00002.pt" for worker in (0, 1)]),
     ],
 )
-def test_two_workers_share_one_model_and_go_on_when_one_of_them_is_killed(converted, tmp_path, sharding, parts):
+def test_two_workers_share_one_model_and_go_on_when_one_of_them_has_to_end(
+    converted, tmp_path, caplog, sharding, sent, parts
+):
+    asked = AgentEvaluation(every_steps=4, n_questions=2) if sharding == "fsdp2" else None
     settings = {
+        "evaluate_agent": asked,
         "workers": WorkerRange(min=2, max=2),
         "sharding": sharding,
         "tuning": "lora",
@@ -55,25 +83,31 @@ def test_two_workers_share_one_model_and_go_on_when_one_of_them_is_killed(conver
     recipe = converted.model_copy(update={"output_dir": str(tmp_path), "train": section})
     run = Path(recipe.run_dir)
     shutil.copytree(Path(converted.run_dir) / "dataset", run / "dataset")
-    killed: list[int] = []
+    told: list[int] = []
 
-    def kill_one() -> None:
+    def tell_one() -> None:
         until(lambda: bool(reported(recipe) and training_workers()), 240)
-        killed.extend(training_workers()[-1:])
-        os.kill(killed[0], signal.SIGKILL)
+        told.extend(training_workers()[-1:])
+        os.kill(told[0], sent)
 
-    killer = threading.Thread(target=kill_one)
-    killer.start()
-    train(recipe)
-    killer.join()
-    log = [json.loads(line)["step"] for line in (run / "checkpoints" / "log.jsonl").read_text().splitlines()]
-    assert killed
+    teller = threading.Thread(target=tell_one)
+    teller.start()
+    with caplog.at_level("WARNING", "fireact_ray"):
+        train(recipe)
+    teller.join()
+    begun_again = [line for line in caplog.messages if "begins again from" in line]
+    assert told
+    assert len(begun_again) == 1
+    assert begun_again[0].endswith(", workers: 2")
+    log = [entry["step"] for entry in read_log(run / "checkpoints" / "log.jsonl")]
     assert log[-1] == json.loads((run / "model" / "fireact.json").read_text())["steps"]
+    marks = read_marks(run / "checkpoints" / "log.jsonl")
+    assert {(each["agent_questions"], each["agent_step"] % 4) for each in marks} == ({(2, 0)} if asked else set())
     newest = run / "checkpoints" / reported(recipe)[-1]
     files = json.loads((newest / "checkpoint.json").read_text())["files"]
     assert sorted(files) == parts
     assert all((newest / name).is_file() for name in files)
-    assert load_trained(run / "model").tuning == "lora"
+    assert asyncio.run(tokens_of_a_reply(recipe)) == 3
     train_here(train_config(recipe).changed(sharding="ddp"), run / "dataset", tmp_path / "alone")
     ours, theirs = (load_file(folder / "adapter_model.safetensors") for folder in (run / "model", tmp_path / "alone"))
     # AdamW divides a tiny gradient by its own size, so weights show in which order sums were made: 8e-6 between runs

@@ -1,7 +1,7 @@
-"""What a training says every few steps: one entry, by the same names wherever it is shown.
+"""What a training says every few steps: one entry, by the same names wherever it is shown; and what its agent scored.
 
-log.jsonl holds an entry per line, each written whole before the next. A training that goes on from a checkpoint takes
-the steps behind it again, and says so again: of a step that stands there twice, the last one counts.
+log.jsonl holds an entry or marks per line, each written whole before the next. A training that goes on from a
+checkpoint takes the steps behind it again, and says so again: of a step that stands there twice, the last one counts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from fireact_ray.core.json_text import NotJson, parse
 
@@ -41,20 +41,36 @@ class TrainEntry(TypedDict):
     held_out_loss: NotRequired[float]
 
 
+class AgentMarks(TypedDict):
+    """Of the agent that the checkpoint after `agent_step` steps is; known later than entries of that step."""
+
+    agent_step: int
+    agent_em: float  # exact match, 0 to 1
+    agent_questions: int
+
+
 def read_log(file: Path) -> list[TrainEntry]:
     """In the order of their steps, each step once. None where there is no file; lines that are cut off are counted."""
-    entries: dict[int, TrainEntry] = {}
-    cut = 0
+    entries: dict[int, TrainEntry] = {line["step"]: line for line in _lines(file) if "step" in line}
+    return [entries[step] for step in sorted(entries)]
+
+
+def read_marks(file: Path) -> list[AgentMarks]:
+    """In the order of their steps. None where there is no file; lines that are cut off are counted."""
+    marks: dict[int, AgentMarks] = {line["agent_step"]: line for line in _lines(file) if "agent_step" in line}
+    return [marks[step] for step in sorted(marks)]
+
+
+def _lines(file: Path) -> list[Any]:
+    found, cut = [], 0
     for line in file.read_bytes().splitlines() if file.is_file() else ():
         try:
-            entry: TrainEntry = parse(line)
+            found.append(parse(line))
         except NotJson:
             cut += 1
-        else:
-            entries[entry["step"]] = entry
     if cut:
         log.warning("%s: %d lines are not whole, they are left out", file, cut)
-    return [entries[step] for step in sorted(entries)]
+    return found
 
 
 class LogFile:
@@ -66,8 +82,8 @@ class LogFile:
         if torn:
             self._stream.write("\n")
 
-    def write(self, entry: TrainEntry) -> None:
-        self._stream.write(json.dumps(entry) + "\n")
+    def write(self, line: TrainEntry | AgentMarks) -> None:
+        self._stream.write(json.dumps(line) + "\n")
         self._stream.flush()
 
     def close(self) -> None:

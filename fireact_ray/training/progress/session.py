@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fireact_ray.training.model_card import LOSS_CURVE
 from fireact_ray.training.progress.curve import draw_losses
-from fireact_ray.training.progress.entries import LogFile, TrainEntry, read_log
+from fireact_ray.training.progress.entries import AgentMarks, LogFile, TrainEntry, read_log
 
 LOG, LOG_BEFORE = "log.jsonl", "log-before.jsonl"
 
@@ -26,8 +26,8 @@ def begin_log(checkpoints: Path, *, goes_on: bool) -> list[TrainEntry]:
 
 
 @contextmanager
-def written_log(checkpoints: Path, title: str) -> Iterator[Callable[[TrainEntry], None]]:
-    """Gives what is to be called with each entry. However the training ends, the curve of all its sessions is drawn."""
+def written_log(checkpoints: Path, title: str) -> Iterator[Callable[[TrainEntry | AgentMarks], None]]:
+    """Gives what is to be called with each line. However the training ends, the curve of all its sessions is drawn."""
     with closing(LogFile(checkpoints / LOG)) as log:
         try:
             yield log.write

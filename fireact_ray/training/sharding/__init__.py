@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Size, Tensor
+
 from fireact_ray.core.errors import InputError
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.precision import Precision
@@ -30,3 +35,19 @@ def open_sharded(config: TrainConfig, here: Here, precision: Precision) -> Shard
     from fireact_ray.training.sharding.ddp import open_ddp
 
     return open_ddp(config, here, precision)
+
+
+def saved_weights(sharding: str, checkpoint: Path, shapes: Mapping[str, Size]) -> dict[str, Tensor]:
+    """What is trained, as a whole checkpoint holds it, whole and on the CPU; no worker is needed. `shapes`: of what is
+    trained, by name."""
+    if sharding == "fsdp2":
+        from fireact_ray.training.sharding.fsdp2 import weights_of_fsdp2
+
+        return weights_of_fsdp2(checkpoint, shapes)
+    if sharding == "zero3":
+        from fireact_ray.training.sharding.zero3 import weights_of_zero3
+
+        return weights_of_zero3(checkpoint, shapes)
+    from fireact_ray.training.sharding.ddp import weights_of_ddp
+
+    return weights_of_ddp(checkpoint)

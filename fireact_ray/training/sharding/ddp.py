@@ -36,6 +36,12 @@ def open_ddp(config: TrainConfig, here: Here, precision: Precision) -> Ddp:
     return Ddp(prepare(model, config), config, here)
 
 
+def weights_of_ddp(folder: Path) -> dict[str, Tensor]:
+    """What is trained, of a checkpoint, on the CPU."""
+    weights: dict[str, Tensor] = load_file(folder / _WEIGHTS)
+    return weights
+
+
 class Ddp(Sharded):
     """`prepared`: on `here.device`."""
 

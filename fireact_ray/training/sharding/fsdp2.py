@@ -7,6 +7,7 @@ hold those of the whole model, for which it may have no room.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -55,6 +56,13 @@ def open_fsdp2(config: TrainConfig, here: Here, precision: Precision) -> Fsdp2:
     sharded = Fsdp2(prepared, config, here, mesh, policy)
     fill(modules, folder, here.device)
     return sharded
+
+
+def weights_of_fsdp2(folder: Path, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+    """What is trained, of a checkpoint, whole and on the CPU, put together without workers. `shapes`: by name."""
+    state = {name: torch.empty(shape) for name, shape in shapes.items()}
+    dcp.load(state, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=True)
+    return state
 
 
 class Fsdp2(Sharded):

@@ -6,7 +6,7 @@ Rajbhandari et al. 2020, https://arxiv.org/abs/1910.02054. A weight is gathered 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,16 @@ def load_zero3(config: TrainConfig, here: Here, *, in_bf16: bool = False, offloa
     settings = deepspeed_settings(prepared.model, config, bf16=in_bf16, offloaded=offloaded)
     masters = partition(prepared.model, stored, here, settings, torch.bfloat16 if in_bf16 else torch.float32)
     return Zero3(prepared, optimizer, settings, here, masters)
+
+
+def weights_of_zero3(folder: Path, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+    """What is trained, of a checkpoint, whole and on the CPU, put together without workers. `shapes`: by name."""
+    files = sorted(file for file in folder.iterdir() if _PART.fullmatch(file.name))
+    parts = [torch.load(file, map_location="cpu", weights_only=True, mmap=True)["weights"] for file in files]
+    # A weight is cut along its numbers in their order; the last part is filled up.
+    return {
+        name: torch.cat([part[name] for part in parts])[: shape.numel()].view(shape) for name, shape in shapes.items()
+    }
 
 
 class Zero3(Sharded):

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from fireact_ray.training.artifacts import load_trained
+from fireact_ray.training.checkpoint_model import write_checkpoint_model
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train
 
@@ -105,8 +107,8 @@ def difference(place: Path, one: str, other: str) -> float:
     return max(float((a[name] - b[name]).abs().max()) for name in a)
 
 
-def test_weights_are_held_in_slices(done):
-    full, lora, qlora = (done[f"2 {tuning} looked at"] for tuning in ("full", "lora", "qlora"))
+def test_weights_are_held_in_slices_and_gathered_by_layers(done):
+    full, lora, qlora = (done[f"2 {tuning} looked at"]["weights"] for tuning in ("full", "lora", "qlora"))
     assert {kind for kind, _, _ in [*full.values(), *lora.values(), *qlora.values()]} == {"DTensor"}
     assert full["model.embed_tokens.weight"] == ["DTensor", [32, 24], [16, 24]]
     first = "base_model.model.model.layers.0.self_attn.q_proj"
@@ -114,6 +116,9 @@ def test_weights_are_held_in_slices(done):
     assert lora[f"{first}.lora_A.default.weight"] == ["DTensor", [1, 24], [1, 24]]
     assert qlora[f"{first}.base_layer.weight"] == ["DTensor", [288, 1], [144, 1]]  # bytes of two codes each
     assert "lm_head.weight" not in full  # it is the embedding's
+    assert done["2 full looked at"]["units"] == ["model.layers.0", "model.layers.1"]
+    layers = ["base_model.model.model.layers.0", "base_model.model.model.layers.1"]
+    assert done["2 lora looked at"]["units"] == layers
 
 
 @pytest.mark.parametrize("workers", [2, 3])
@@ -160,6 +165,24 @@ def test_every_worker_writes_its_slices_in_a_format_that_runs_nothing(place, don
 
 def test_a_base_in_four_bits_gives_other_losses_than_the_whole_one(alone):
     assert alone["qlora"] != pytest.approx(alone["lora"], rel=1e-5)  # so the comparisons above can fail
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_a_checkpoint_of_three_workers_is_a_model_for_one_process(place, alone, done, tmp_path, tuning):
+    assert alone and done
+    names = {"full": "model.safetensors", "lora": "adapter_model.safetensors"}
+    found = []
+    for trained in (f"3 {tuning}", f"alone-{tuning}"):
+        checkpoint = place / f"{trained}.checkpoints" / "step-00000004"
+        folder = write_checkpoint_model(checkpoint, place / "data", tmp_path / trained)
+        assert load_trained(folder, merge=True).card["steps"] == 4
+        found.append(load_file(folder / names[tuning]))
+    ours, theirs = found
+    assert ours.keys() == theirs.keys()
+    assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-5
+    if tuning == "full":
+        saved = load_file(place / "alone-full.checkpoints" / "step-00000004" / "weights.safetensors")
+        assert all(theirs[name].equal(weight) for name, weight in saved.items())
 
 
 def test_a_checkpoint_of_another_model_is_refused(done):

@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from fireact_ray.core.errors import InputError
+from fireact_ray.training.checkpoint_model import write_checkpoint_model
 from fireact_ray.training.loop import train
+from fireact_ray.training.sharding import saved_weights
 
 pytestmark = pytest.mark.torch
 
@@ -97,6 +100,21 @@ def test_a_killed_training_ends_in_the_very_weights_of_an_uninterrupted_one(runs
     ]
     assert seen[f"{tuning} resumed"] == seen[f"{tuning} zero3"][4:]
     assert difference(runs / f"{tuning}-resumed" / FILES[tuning], runs / f"{tuning}-zero3" / FILES[tuning]) == 0
+
+
+@pytest.mark.parametrize("tuning, trained", [("lora", "killed"), ("full", "full-zero3")])
+def test_a_checkpoint_of_two_workers_is_a_model_for_one_process(data, runs, tmp_path, tuning, trained):
+    ours, theirs = (
+        write_checkpoint_model(runs / f"{name}.checkpoints" / "step-00000004", data, tmp_path / name)
+        for name in (trained, f"{tuning}-ddp")
+    )
+    assert difference(ours / FILES[tuning], theirs / FILES[tuning]) < 1e-5
+
+
+def test_a_weight_is_put_together_without_what_fills_its_last_part(tmp_path):
+    for worker, part in enumerate(([1.0, 2.0, 3.0], [4.0, 5.0, 0.0])):
+        torch.save({"weights": {"w": torch.tensor(part)}}, tmp_path / f"zero3-{worker:05d}-of-00002.pt")
+    assert saved_weights("zero3", tmp_path, {"w": torch.Size([5, 1])})["w"].tolist() == [[1], [2], [3], [4], [5]]
 
 
 def test_a_checkpoint_of_three_workers_is_refused_by_two(runs, seen):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.distributed.fsdp import FSDPModule
 
 from fireact_ray.core.errors import FireActError
 from fireact_ray.training.checkpoint_folders import latest_checkpoint
@@ -83,15 +84,20 @@ def run(job: dict, rank: int) -> dict:
 
 
 def look(job: dict) -> dict:
-    """How worker 0 holds the weights of a model that was just opened."""
+    """How worker 0 holds the weights of a model that was just opened: by their names, and, as "units", what is gathered
+    at a time."""
     config, here = (
         TrainConfig.from_dict(job["config"]),
         Here(dist.get_rank(), dist.get_world_size(), torch.device("cpu")),
     )
     model = open_sharded(config, here, by_hardware(config.precision, here.device)).prepared.model
-    return {
+    weights = {
         name: [type(weight).__name__, list(weight.shape), list(getattr(weight, "to_local", lambda w=weight: w)().shape)]
         for name, weight in model.named_parameters()
+    }
+    return {
+        "weights": weights,
+        "units": [name for name, module in model.named_modules() if isinstance(module, FSDPModule)],
     }
 
 
