@@ -1,0 +1,74 @@
+"""Files of a corpus, one stream after the other: of a file, a folder, a tar in whatever packing, a zip.
+
+Archives are read through once, without being unpacked onto the disk, and each of their files is unpacked by how it
+begins: HotpotQA's abstracts are a packed tar of packed files, Search-R1's wiki-18.jsonl.gz is a packed tar, too.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.storage.source import kind_of, names_in, opened, unpacked, within
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file by its place, and of an archive by its name within it. `stream` is read before the next part is asked for."""
+
+    name: str
+    stream: io.BufferedReader
+    is_within: bool
+
+
+def parts_of(place: str, on_read: Callable[[int], None]) -> Iterator[Part]:
+    """Every file that is no hidden one. `on_read` is told how many bytes of `place` were read, packed as they are.
+
+    Raises InputError for a place where nothing is. What is read may raise OSError, EOFError and tarfile.TarError.
+    """
+    kind = kind_of(place)
+    if kind is None:
+        raise InputError(f"{place}: no such file or folder. Give a file, a folder or an archive of passages.")
+    if kind == "folder":
+        for name in names_in(place):
+            yield from (_inside(part) for part in parts_of(within(place, name.rstrip("/")), on_read))
+        return
+    with opened(place, archives=True, on_read=on_read) as stream:
+        yield from _unfolded(place, stream, is_within=False)
+
+
+def _inside(part: Part) -> Part:
+    return Part(part.name, part.stream, is_within=True)
+
+
+def _unfolded(name: str, stream: io.BufferedReader, *, is_within: bool) -> Iterator[Part]:
+    head = stream.peek(512)[:512]
+    if head[257:262] == b"ustar":
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                file = archive.extractfile(member) if member.isfile() and not _is_hidden(member.name) else None
+                if file is not None:
+                    yield from _unfolded(f"{name}: {member.name}", _unpacked(file), is_within=True)
+    elif head.startswith(b"PK\x03\x04") and stream.seekable():
+        with zipfile.ZipFile(stream) as files:
+            for info in files.infolist():
+                if not info.is_dir() and not _is_hidden(info.filename):
+                    with files.open(info) as packed:
+                        yield from _unfolded(f"{name}: {info.filename}", _unpacked(packed), is_within=True)
+    else:
+        yield Part(name, stream, is_within)
+
+
+def _unpacked(file: io.IOBase) -> io.BufferedReader:
+    return unpacked(io.BufferedReader(file))  # type: ignore[type-var]
+
+
+def _is_hidden(name: str) -> bool:
+    """Also what macOS adds to archives: `__MACOSX/...`, `._name`."""
+    path = PurePosixPath(name)
+    return path.name.startswith(".") or "__MACOSX" in path.parts

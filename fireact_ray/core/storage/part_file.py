@@ -1,0 +1,63 @@
+"""A file that grows beside its place, `NAME.part`, and is renamed there whole: nobody ever sees half of it.
+
+One process at a time writes it. What a killed one left is there for the next, which goes on or begins anew.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from fireact_ray.core.errors import InputError, WriteFailed
+
+
+def part_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
+@contextmanager
+def part_file(path: Path) -> Iterator[BinaryIO]:
+    """The part of `path`, to be read and written; where it is left without an error, it has become `path`.
+
+    An error leaves the part as it is. Raises InputError where another process writes it, WriteFailed where it cannot
+    be written.
+    """
+    part = part_of(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+    except OSError as error:
+        raise WriteFailed.of(str(part), error) from None
+    with file:
+        _lock(file, part)
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            part.replace(path)
+        except OSError as error:
+            raise WriteFailed.of(str(part), error) from None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Raises as `part_file` does."""
+    with part_file(path) as file:
+        file.truncate()
+        file.write(text.encode())
+
+
+def _lock(file: BinaryIO, part: Path) -> None:
+    """Once it is ours, it may be in its place already: that of another process, which is not to be touched."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_part = part.exists() and os.path.samestat(part.stat(), os.fstat(file.fileno()))
+    except BlockingIOError:
+        is_part = False
+    except OSError as error:
+        raise WriteFailed.of(str(part), error) from None
+    if not is_part:
+        raise InputError(f"{part} is being written by another command. Wait for it, and give the same command again.")
