@@ -17,7 +17,12 @@ UNREACHABLE = {"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.
 def fireact(*arguments, cwd):
     command = [sys.executable, "-m", "fireact_ray.cli", "data", *arguments]
     done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **UNREACHABLE, "COLUMNS": "200"}, capture_output=True, text=True, timeout=60
+        command,
+        cwd=cwd,
+        env={**os.environ, **UNREACHABLE, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -74,5 +79,5 @@ def test_a_host_that_cannot_be_reached_is_one_failure_with_every_address(tmp_pat
 def test_the_list_shows_every_source(tmp_path):
     code, said, _ = fireact("--list", cwd=tmp_path)
     assert code == 0
-    for words in (("fireact data hotpotqa", "566.4", "missing", "CC BY-SA 4.0"), ("fireact data psgs_w100", "?")):
+    for words in (("hotpotqa", "566.4 MB", "missing", "CC BY-SA 4.0"), ("psgs_w100", "unknown")):
         assert any(all(word in line for word in words) for line in said.splitlines())

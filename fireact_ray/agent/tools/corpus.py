@@ -64,8 +64,8 @@ def corpus_key(path: Path, cache_dir: Path) -> str:
 def _check_is_file(path: Path) -> None:
     if not path.is_file():
         raise InputError(
-            f"Corpus {path}: no such file. Give a JSONL file of {{'title', 'text'}} rows; `fireact data corpus SOURCE... "
-            f"--out {path}` makes it of what you have (docs/data.md)."
+            f"Corpus {path}: no such file. Give a JSONL file of {{'title', 'text'}} rows; `fireact data corpus "
+            f"SOURCE... --out {path}` makes it of what you have (docs/data.md)."
         )
 
 

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fireact_ray.core.utils.text import bytes_text
 from fireact_ray.tasks.fetching.sources import Source, source, sources
 
 data = typer.Typer(help="Get questions, and make a corpus to search (docs/data.md).", invoke_without_command=True)
@@ -36,12 +37,12 @@ def listing(
     elif list_:
         from fireact_ray.tasks.fetching.listing import listed
 
-        table = Table("get it by", "file", "here", "licence", title_justify="left")
-        table.add_column("MB", justify="right")
+        table = Table("fireact data", "here", "licence", title_justify="left")
+        table.add_column("size", justify="right")
+        table.add_column("file", overflow="fold")
         for one in listed():
-            size = "?" if one.n_bytes is None else f"{one.n_bytes / 1e6:,.1f}"
-            here = f"{one.state}, {one.n_here / 1e6:,.1f} MB" if one.state == "partly" else one.state
-            table.add_row(f"fireact data {one.source.name}", str(one.path), here, one.source.licence, size)
+            here = f"{bytes_text(one.n_here)} of it" if one.state == "partly" else one.state
+            table.add_row(one.source.name, here, one.source.licence, bytes_text(one.n_bytes), str(one.path))
         Console().print(table)
 
 
@@ -50,7 +51,8 @@ def corpus(
     given: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...", help="Files, folders or archives of passages; or hotpotqa, abstracts, wiki18, psgs_w100."
+            metavar="SOURCE...",
+            help="Files, folders or archives of passages; or hotpotqa, abstracts, wiki18, psgs_w100.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="The JSONL file to write.")],
@@ -105,9 +107,9 @@ def _getting(name: str) -> Callable[..., None]:
 
 def _about(found: Source) -> str:
     sizes = [file.bytes for file in found.files]
-    size = "size not published" if None in sizes else f"{sum(size or 0 for size in sizes) / 1e6:,.1f} MB"
+    size = bytes_text(None if None in sizes else sum(size or 0 for size in sizes))
     what = f"Questions ({', '.join(found.splits)})" if found.task else "A dump of passages for `data corpus`"
-    return f"{what} from {found.home}: {size}, {found.licence}."
+    return f"{what} from {found.home}: size {size}, {found.licence}."
 
 
 for _name in sources():

@@ -1,16 +1,16 @@
 """A file that grows beside its place, `NAME.part`, and is renamed there whole: nobody ever sees half of it.
 
-One process at a time writes it. What a killed one left is there for the next, which goes on or begins anew.
+One process at a time writes it. What a killed one left is there for the next one, which goes on or begins anew.
 """
 
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from fireact_ray.core.errors import InputError, WriteFailed
 
@@ -20,13 +20,13 @@ def part_of(path: Path) -> Path:
 
 
 @contextmanager
-def part_file(path: Path) -> Iterator[BinaryIO]:
+def part_file(path: Path, *, goes_on: bool = False) -> Iterator[io.BufferedRandom]:
     """The part of `path`, to be read and written; where it is left without an error, it has become `path`.
 
-    An error leaves the part as it is. Raises InputError where another process writes it, WriteFailed where it cannot
-    be written.
+    `goes_on`: it holds what an earlier command left, and an error leaves it for the next; else it is empty, and an error
+    removes it. Raises InputError where another process writes it, WriteFailed where it cannot be written.
     """
-    part = part_of(path)
+    part, is_settled = part_of(path), goes_on
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
@@ -35,22 +35,27 @@ def part_file(path: Path) -> Iterator[BinaryIO]:
     with file:
         _lock(file, part)
         try:
+            if not goes_on:
+                file.truncate()
             yield file
             file.flush()
             os.fsync(file.fileno())
             part.replace(path)
+            is_settled = True
         except OSError as error:
             raise WriteFailed.of(str(part), error) from None
+        finally:
+            if not is_settled:
+                part.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:
     """Raises as `part_file` does."""
     with part_file(path) as file:
-        file.truncate()
         file.write(text.encode())
 
 
-def _lock(file: BinaryIO, part: Path) -> None:
+def _lock(file: io.BufferedRandom, part: Path) -> None:
     """Once it is ours, it may be in its place already: that of another process, which is not to be touched."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -55,9 +55,7 @@ def within(place: str, name: str) -> str:
 
 
 def size_of(place: str) -> int:
-    """Bytes of a file, or of all visible files in a folder and its folders, as they lie there; 0 where nothing is."""
-    if kind_of(place) == "folder":
-        return sum(size_of(within(place, name.rstrip("/"))) for name in names_in(place))
+    """Bytes of a file as it lies there; 0 where that is not known, as of what a shell pipes in."""
     filesystem, path = _resolve(place)
     return filesystem.get_file_info(path).size or 0
 
@@ -83,7 +81,7 @@ def opened(
 
 
 def unpacked(stream: io.BufferedReader) -> io.BufferedReader:
-    """What gzip, zstd or bzip2 packed into a stream, or the stream itself. Reading raises OSError where it breaks off."""
+    """What gzip, zstd or bzip2 packed into a stream, or that stream. Reading raises OSError where it breaks off."""
     head = stream.peek(_HEAD_BYTES)[:_HEAD_BYTES]
     codec = next((codec for magic, codec in _PACKED.items() if head.startswith(magic)), None)
     if codec is None:

@@ -12,8 +12,8 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
+from io import BufferedRandom
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -24,6 +24,7 @@ from fireact_ray.core.net.http import USER_AGENT, problem_of
 from fireact_ray.core.net.proxies import proxy_for
 from fireact_ray.core.storage.part_file import part_file, part_of
 from fireact_ray.core.utils.progress import Steps
+from fireact_ray.core.utils.text import bytes_text
 from fireact_ray.tasks.fetching.ranges import body_of, total_of, validator_of
 from fireact_ray.tasks.fetching.sources import RemoteFile
 
@@ -36,7 +37,7 @@ _WEB_PAGE = (b"<!doctype html", b"<html")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`max_idle_rounds`: over all URLs, in which not one byte came; the wait between rounds doubles from `first_delay_s`
+    """`max_idle_rounds`: over all URLs, in which not one byte came; the waits between them double from `first_delay_s`
     to `max_delay_s`."""
 
     connect_timeout_s: float = 15.0
@@ -47,6 +48,9 @@ class Policy:
     max_redirects: int = 5
 
 
+PATIENT = Policy()
+
+
 @dataclass(frozen=True, slots=True)
 class _Failure:
     """`final`: this URL is not asked again."""
@@ -55,13 +59,13 @@ class _Failure:
     final: bool = False
 
 
-def download(remote: RemoteFile, path: Path, policy: Policy = Policy()) -> str:  # noqa: B008 (frozen)
+def download(remote: RemoteFile, path: Path, policy: Policy = PATIENT) -> str:
     """Fetch `remote` to `path`. Returns its SHA-256.
 
     Raises DataError naming every URL and what it answered, with what came kept; InputError where another command
     downloads it; WriteFailed where there is no room.
     """
-    with part_file(path) as part:
+    with part_file(path, goes_on=True) as part:
         transfer = _Transfer(remote, path, part, policy)
         digest = asyncio.run(transfer.run())
     transfer.origin_file.unlink(missing_ok=True)
@@ -69,7 +73,7 @@ def download(remote: RemoteFile, path: Path, policy: Policy = Policy()) -> str: 
 
 
 class _Transfer:
-    def __init__(self, remote: RemoteFile, path: Path, part: BinaryIO, policy: Policy) -> None:
+    def __init__(self, remote: RemoteFile, path: Path, part: BufferedRandom, policy: Policy) -> None:
         self._remote, self._path, self._part, self._policy = remote, path, part, policy
         self.origin_file = path.with_name(f"{part_of(path).name}.from")
         self._digest = ""
@@ -183,7 +187,7 @@ class _Transfer:
         return _Failure(f"it sent another file: SHA-256 {self._digest} instead of {self._remote.sha256}", final=True)
 
     def _resuming(self, url: str) -> dict[str, str]:
-        """Headers that ask for the rest only; nothing where nothing would prove that it is the rest of the same file."""
+        """Headers that ask for the rest; none where nothing would prove that it is the rest of the same file."""
         if not self._size:
             return {}
         ask = {"Range": f"bytes={self._size}-"}
@@ -205,7 +209,7 @@ class _Transfer:
         free = shutil.disk_usage(self._path.parent).free
         if wanted > free:
             raise DataError(
-                f"{self._path}: {wanted / _MB:,.0f} MB are still to come, and {free / _MB:,.0f} MB are free on that disk. "
+                f"{self._path}: {bytes_text(wanted)} are to come, and {bytes_text(free)} are free on that disk. "
                 "Make room there, or name another folder by --to."
             )
 

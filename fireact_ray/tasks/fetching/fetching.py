@@ -10,7 +10,7 @@ from pathlib import Path
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.part_file import part_file
 from fireact_ray.tasks.fetching.arrival import Proof, note_of, proof_of, proof_of_download, sha256_of
-from fireact_ray.tasks.fetching.download import Policy, download
+from fireact_ray.tasks.fetching.download import PATIENT, Policy, download
 from fireact_ray.tasks.fetching.given import Given, given_files, is_url
 from fireact_ray.tasks.fetching.sources import RemoteFile, Source
 from fireact_ray.tasks.fetching.unpacking import unpack
@@ -20,7 +20,7 @@ from fireact_ray.tasks.fetching.unpacking import unpack
 class Arrived:
     """`files`: what an archive was unpacked to, else the file itself; `proof` None for somebody's own questions.
 
-    `was_there`: it was left as it is.
+    `was_there`: it was left as it is. `digest` is empty where the archive is gone.
     """
 
     files: tuple[Path, ...]
@@ -29,7 +29,7 @@ class Arrived:
     was_there: bool = False
 
 
-def fetch(source: Source, folder: Path, froms: Sequence[str] = (), policy: Policy = Policy()) -> list[Arrived]:  # noqa: B008
+def fetch(source: Source, folder: Path, froms: Sequence[str] = (), policy: Policy = PATIENT) -> list[Arrived]:
     """Bring all files of a source into `folder`. `froms`: files that stand in for some of them (`given.py`).
 
     Raises InputError where a file of that name is there and another one is given; DataError and WriteFailed as
@@ -39,9 +39,8 @@ def fetch(source: Source, folder: Path, froms: Sequence[str] = (), policy: Polic
     arrived = [_take(one, folder, policy) for one in given]
     if any(one.split for one in given):  # their own questions: the rest is theirs to give, too
         return arrived
-    names = {one.name for one in given}
-    rest = [file for file in source.files if names.isdisjoint((file.name, *file.unpack))]
-    return arrived + [_get(file, folder, policy) for file in rest]
+    here = [file for one in given for file in (one.remote, one.part_of)]
+    return arrived + [_get(file, folder, policy) for file in source.files if file not in here]
 
 
 def is_there(remote: RemoteFile, folder: Path) -> bool:
@@ -95,7 +94,6 @@ def _copied(place: Path, path: Path) -> str:
             return digest
         raise InputError(f"{path} is there already, and is another file than {place}. Remove one of them.")
     with place.open("rb") as file, part_file(path) as part:
-        part.truncate()
         shutil.copyfileobj(file, part)
     return digest
 

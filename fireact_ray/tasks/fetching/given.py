@@ -1,8 +1,8 @@
 """Files that somebody has already: which of a source's files each of them is.
 
-    --from ~/hotpot                         a folder: its files of the names that are wanted
-    --from ~/hotpot_train_v1.1.json         a file or URL of such a name; of any name where the source is one file
-    --from dev=~/my_questions.json          the questions of a split, under a name that the loader knows
+--from ~/hotpot                         a folder: its files of the names that are wanted
+--from ~/hotpot_train_v1.1.json         a file or URL of such a name; of any name where the source is one file
+--from dev=~/my_questions.json          the questions of a split, under a name that the loader knows
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ _PACKED = (".gz", ".zst", ".bz2")
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """`place`: a path or URL; `name`: what it is to be called; `remote`: the released file that it stands for, if any.
+    """`place`: a path or URL; `name`: what it is to be called, in its source's folder.
 
-    `split`: it is somebody's own questions, for that split.
+    `remote`: the released file that it is; `part_of`: the archive of which it is one of the files; `split`: it is
+    somebody's own questions, for that split.
     """
 
     place: str
     name: str
     remote: RemoteFile | None = None
+    part_of: RemoteFile | None = None
     split: str | None = None
 
 
@@ -50,8 +52,8 @@ def _given(source: Source, one: str) -> list[Given]:
         return _in_folder(source, Path(one).expanduser())
     name = _name_of(one)
     remote = next((file for file in source.files if file.name == name), None)
-    if remote is None and name in _unpacked_names(source):
-        return [Given(one, name)]
+    if remote is None and (inside := _in_archive(source, one)) is not None:
+        return [inside]
     if remote is None and len(source.files) == 1:
         remote = source.files[0]
     if remote is None:
@@ -63,22 +65,25 @@ def _given(source: Source, one: str) -> list[Given]:
 
 
 def _in_folder(source: Source, folder: Path) -> list[Given]:
-    found = [Given(str(folder / file.name), file.name, file) for file in source.files if (folder / file.name).is_file()]
-    names = {given.name for given in found}
-    found += [
-        Given(str(folder / name), name)
-        for name in _unpacked_names(source)
-        if name not in names and (folder / name).is_file()
-    ]
+    """The released files by their names; where an archive is none of them, what it holds, at any depth."""
+    released = [file for file in source.files if (folder / file.name).is_file()]
+    found = [Given(str(folder / file.name), file.name, file) for file in released]
+    inside = (_in_archive(source, str(path)) for path in sorted(folder.rglob("*")) if path.is_file())
+    found += [given for given in inside if given is not None and given.part_of not in released]
     if not found:
-        wanted = [*(file.name for file in source.files), *_unpacked_names(source)]
+        wanted = [name for file in source.files for name in (file.name, *file.unpack)]
         raise InputError(f"--from {folder}: it holds none of {', '.join(wanted)}. Name the file itself.")
     return found
 
 
-def _unpacked_names(source: Source) -> list[str]:
-    """What an archive holds under a name that is known beforehand."""
-    return [pattern for file in source.files for pattern in file.unpack if "*" not in pattern]
+def _in_archive(source: Source, place: str) -> Given | None:
+    """One of the files that an archive of the source holds, by its name alone."""
+    name = _name_of(place)
+    for file in source.files:
+        for pattern, folder in file.unpack.items():
+            if PurePosixPath(name).match(pattern.rsplit("/", 1)[-1]) and not name.startswith("."):
+                return Given(place, f"{folder}/{name}", part_of=file)
+    return None
 
 
 def _split_name(source: Source, split: str, place: str) -> str:

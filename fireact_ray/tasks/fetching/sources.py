@@ -32,8 +32,8 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`folder`: where the shipped recipe looks, from the current folder. `task` None: a corpus to be made of it, without
-    splits."""
+    """`folder`: where the shipped recipe looks, from the current folder. `task` None: passages to make a corpus of,
+    without splits."""
 
     name: str
     folder: str

@@ -14,7 +14,7 @@ from fireact_ray.core.storage.part_file import part_file
 
 
 def unpack(archive: Path, wanted: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write the files that match a pattern of `wanted` (from the right: `dev/*_dev.csv`) into its folder below `folder`.
+    """Write the files that match a pattern of `wanted` (from the right: `dev/*_dev.csv`) into its place below `folder`.
 
     Only a file's own name is taken from the archive, so that none can be written elsewhere. Raises DataError for a
     broken archive, and where a pattern matches nothing; InputError for another file of that name.
@@ -30,7 +30,6 @@ def unpack(archive: Path, wanted: Mapping[str, str], folder: Path) -> list[Path]
             if path.exists() and path.stat().st_size != size:
                 raise InputError(f"{path} is there already, and is another file than that of {archive}. Move it away.")
             with part_file(path) as part:
-                part.truncate()
                 shutil.copyfileobj(file, part)
             written.append(path)
             missing.discard(pattern)

@@ -110,7 +110,9 @@ def test_mmlu_comes_in_its_folders_without_what_is_never_read(tmp_path):
     archive = tmp_path / "data.tar"
     archive.write_bytes(content)
     unpack = {f"{split}/*_{split}.csv": split for split in ("dev", "val", "test")}
-    source = Source("mmlu", "x", (released("data.tar", content, unpack=unpack),), "MIT", "h", "mmlu", ("dev", "val", "test"))
+    source = Source(
+        "mmlu", "x", (released("data.tar", content, unpack=unpack),), "MIT", "h", "mmlu", ("dev", "val", "test")
+    )
     (arrived,) = fetch(source, tmp_path / "mmlu", [str(archive)], QUICK)
     assert arrived.proof is Proof.RELEASED
     assert archive.exists()
@@ -125,7 +127,9 @@ def test_mmlu_comes_in_its_folders_without_what_is_never_read(tmp_path):
 @pytest.mark.parametrize("content", [b"PK\x03\x04 torn", tarred({"data/readme": b"x"}), zipped(other="x")[:-30]])
 def test_an_archive_that_is_broken_or_another_one_is_refused(tmp_path, content):
     (tmp_path / "data.tar").write_bytes(content)
-    source = Source("mmlu", "x", (released("data.tar", b"", unpack={"dev/*.csv": "dev"}),), "MIT", "h", "mmlu", ("dev",))
+    source = Source(
+        "mmlu", "x", (released("data.tar", b"", unpack={"dev/*.csv": "dev"}),), "MIT", "h", "mmlu", ("dev",)
+    )
     with pytest.raises(DataError, match=r"data\.tar: broken archive|data\.tar holds no dev/\*\.csv"):
         fetch(source, tmp_path / "mmlu", [str(tmp_path / "data.tar")], QUICK)
 
@@ -142,6 +146,23 @@ def test_without_a_published_checksum_the_first_download_is_the_measure(tmp_path
             fetch(source, tmp_path, [], QUICK)
     assert not (tmp_path / "psgs.tsv").exists()
     assert (tmp_path / "psgs.tsv.other").read_bytes() == b"two"
+
+
+@pytest.mark.parametrize("below", ["", "test/"])
+def test_a_folder_of_what_an_archive_holds_stands_for_the_archive(tmp_path, below):
+    mine = tmp_path / "mine" / below
+    mine.mkdir(parents=True)
+    for split in ("dev", "test"):
+        (mine / f"law_{split}.csv").write_text("Q,a,b,c,d,A\n")
+    (mine / "._law_dev.csv").write_text("mac")
+    remote = released("data.tar", b"", unpack={"dev/*_dev.csv": "dev", "test/*_test.csv": "test"})
+    source = Source("mmlu", "x", (remote,), "MIT", "h", "mmlu", ("dev", "test"))
+    arrived = fetch(source, tmp_path / "mmlu", [str(tmp_path / "mine")], QUICK)
+    assert [(one.files[0].relative_to(tmp_path).as_posix(), one.proof) for one in arrived] == [
+        ("mmlu/dev/law_dev.csv", None),
+        ("mmlu/test/law_test.csv", None),
+    ]
+    assert is_there(remote, tmp_path / "mmlu")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import io
-import json
 from collections.abc import Iterator
 
 from fireact_ray.agent.tools.corpora.passage import LeftOut
@@ -20,7 +19,7 @@ _IN_UTF8 = ("utf-8", "utf-8-sig")
 
 
 def text_lines(stream: io.BufferedReader) -> Iterator[str | LeftOut]:
-    """Lines in any UTF, without byte order mark; NOT_TEXT for one that is none. Raises DataError where one has no end."""
+    """Lines in any UTF, without byte order mark; NOT_TEXT for one that is none. Raises DataError for an endless one."""
     encoding = encoding_of(stream.peek(4)[:4])
     if encoding in _IN_UTF8:
         stream.read(3 if encoding == "utf-8-sig" else 0)
@@ -103,13 +102,10 @@ def begins_a_list(head: str) -> bool:
     return rest.startswith("[") and rest[1:].lstrip()[:1] in ("{", "")
 
 
-def first_object(head: str) -> object | None:
-    """The object in the first line of a text, or None."""
-    for line in head.splitlines():
-        if line.strip():
-            try:
-                found = json.loads(line)
-            except ValueError:
-                return None
-            return found if isinstance(found, dict) else None
-    return None
+def first_object(head: str) -> dict[str, object] | None:
+    """The object with which a text begins, or None."""
+    try:
+        found, _ = parse_head(head.lstrip())
+    except NotJson:
+        return None
+    return found if isinstance(found, dict) else None

@@ -9,19 +9,19 @@ import json
 import tarfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fireact_ray.agent.tools.corpora.opening import Part, parts_of
+from fireact_ray.agent.tools.corpora.opening import Part, files_of, parts_of
 from fireact_ray.agent.tools.corpora.passage import LeftOut, Passage
 from fireact_ray.agent.tools.corpora.reading import NoCorpus, found_in
 from fireact_ray.agent.tools.corpora.seen import Seen, key_of
 from fireact_ray.core.errors import DataError, InputError
-from fireact_ray.core.paths import last_name
-from fireact_ray.core.storage.part_file import part_file, write_whole
+from fireact_ray.core.paths import absolute, last_name
+from fireact_ray.core.storage.part_file import part_file, part_of, write_whole
 from fireact_ray.core.storage.source import size_of
 from fireact_ray.core.utils.progress import Steps
 
@@ -64,16 +64,17 @@ def make_corpus(places: Sequence[str], out: Path) -> Corpus:
     A source is known again by its name and size. Raises InputError for a place where nothing is or which is no corpus,
     and for an `out` that was made otherwise; DataError, with nothing written, for a file that breaks off.
     """
-    sources = [SourceCounts(last_name(place), size_of(place)) for place in places]
+    own = {absolute(str(path)) for path in (out, part_of(out), about_file(out), part_of(about_file(out)))}
+    files = [files_of(place, besides=own) for place in places]
+    sources = [SourceCounts(last_name(place), sum(map(size_of, one))) for place, one in zip(places, files, strict=True)]
     if out.exists():
         return _made_before(sources, out)
     with part_file(out) as file:
-        file.truncate()
-        _write(places, sources, file)
+        _write(places, files, sources, file)
         corpus = Corpus(out, sources)
         if not corpus.n_passages:
             raise InputError(f"{', '.join(places)}: no passage was found. {'; '.join(map(counts_text, sources))}")
-        about = {"bytes": file.tell(), "passages": corpus.n_passages, "sources": [asdict(one) for one in sources]}
+        about = {"bytes": file.tell(), "passages": corpus.n_passages, "sources": [vars(one) for one in sources]}
         write_whole(about_file(out), json.dumps(about, indent=1) + "\n")
     return corpus
 
@@ -108,29 +109,30 @@ def _made_before(sources: list[SourceCounts], out: Path) -> Corpus:
     raise InputError(f"{out} is there and {of}. Name another --out, or remove that file.")
 
 
-def _write(places: Sequence[str], sources: list[SourceCounts], file: BinaryIO) -> None:
+def _write(places: Sequence[str], files: list[list[str]], sources: list[SourceCounts], out: BinaryIO) -> None:
     seen, n_read, n_written = Seen(), 0, 0
 
     def on_read(n_bytes: int) -> None:
         nonlocal n_read
         n_read += n_bytes
 
-    with Steps("corpus, MB read", sum(source.bytes for source in sources) // _MB) as steps:
-        for place, source in zip(places, sources, strict=True):
-            for part in _readable(parts_of(place, on_read), place):
+    n_mb = sum(source.bytes for source in sources) // _MB
+    with Steps("corpus, MB read", n_mb) as steps:
+        for place, names, source in zip(places, files, sources, strict=True):
+            for part in _parts(names, on_read, is_within=names != [place]):
                 for passages in _passages(part, source):
                     fresh = _fresh(passages, seen, source)
-                    file.write("".join(map(_line, fresh)).encode("utf-8", "replace"))
+                    out.write("".join(map(_line, fresh)).encode("utf-8", "replace"))
                     n_written += len(fresh)
-                    steps.set(n_read // _MB, max(n_read, sum(one.bytes for one in sources)) // _MB, f"{n_written:,}")
+                    steps.set(n_read // _MB, max(n_read // _MB, n_mb), f"{n_written:,} passages")
 
 
-def _readable(parts: Iterator[Part], place: str) -> Iterator[Part]:
-    """What goes wrong between two files of an archive."""
-    try:
-        yield from parts
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise _broken(place, error) from None
+def _parts(files: Sequence[str], on_read: Callable[[int], None], *, is_within: bool) -> Iterator[Part]:
+    for file in files:
+        try:
+            yield from parts_of(file, on_read, is_within=is_within)
+        except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:  # between two files of an archive
+            raise _broken(file, error) from None
 
 
 def _passages(part: Part, source: SourceCounts) -> Iterator[list[Passage]]:
@@ -144,7 +146,7 @@ def _passages(part: Part, source: SourceCounts) -> Iterator[list[Passage]]:
     except NoCorpus as error:
         if not part.is_within:
             raise InputError(
-                f"{part.name}: {error}. Give JSON, JSON lines, tab-separated cells or Parquet of passages (docs/data.md)."
+                f"{part.name}: {error}. Give JSON, JSON lines, tab-separated cells or Parquet (docs/data.md)."
             ) from None
         source.n_skipped += 1
         if len(source.skipped) < 3:

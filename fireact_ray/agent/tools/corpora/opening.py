@@ -9,41 +9,48 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import IO, cast
 
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.paths import absolute
 from fireact_ray.core.storage.source import kind_of, names_in, opened, unpacked, within
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file by its place, and of an archive by its name within it. `stream` is read before the next part is asked for."""
+    """A file by its place, and of an archive by its name in it. `stream` is read before the next part is asked for.
+
+    `is_within`: a folder or an archive, of which not every file need be of the corpus.
+    """
 
     name: str
     stream: io.BufferedReader
     is_within: bool
 
 
-def parts_of(place: str, on_read: Callable[[int], None]) -> Iterator[Part]:
-    """Every file that is no hidden one. `on_read` is told how many bytes of `place` were read, packed as they are.
+def files_of(place: str, besides: Container[str] = ()) -> list[str]:
+    """The file itself, or all visible files in a folder and its folders, but for those `besides`, by absolute path.
 
-    Raises InputError for a place where nothing is. What is read may raise OSError, EOFError and tarfile.TarError.
+    Raises InputError for a place where nothing is.
     """
     kind = kind_of(place)
     if kind is None:
         raise InputError(f"{place}: no such file or folder. Give a file, a folder or an archive of passages.")
-    if kind == "folder":
-        for name in names_in(place):
-            yield from (_inside(part) for part in parts_of(within(place, name.rstrip("/")), on_read))
-        return
-    with opened(place, archives=True, on_read=on_read) as stream:
-        yield from _unfolded(place, stream, is_within=False)
+    if kind == "file":
+        return [] if absolute(place) in besides else [place]
+    return [file for name in names_in(place) for file in files_of(within(place, name.rstrip("/")), besides)]
 
 
-def _inside(part: Part) -> Part:
-    return Part(part.name, part.stream, is_within=True)
+def parts_of(file: str, on_read: Callable[[int], None], *, is_within: bool) -> Iterator[Part]:
+    """The file, or every visible one in an archive. `on_read` is told how many bytes of the file were read as it is.
+
+    What is read may raise OSError, EOFError, zipfile.BadZipFile and tarfile.TarError.
+    """
+    with opened(file, archives=True, on_read=on_read) as stream:
+        yield from _unfolded(file, stream, is_within=is_within)
 
 
 def _unfolded(name: str, stream: io.BufferedReader, *, is_within: bool) -> Iterator[Part]:
@@ -64,8 +71,8 @@ def _unfolded(name: str, stream: io.BufferedReader, *, is_within: bool) -> Itera
         yield Part(name, stream, is_within)
 
 
-def _unpacked(file: io.IOBase) -> io.BufferedReader:
-    return unpacked(io.BufferedReader(file))  # type: ignore[type-var]
+def _unpacked(file: IO[bytes]) -> io.BufferedReader:
+    return unpacked(io.BufferedReader(cast(io.RawIOBase, file)))
 
 
 def _is_hidden(name: str) -> bool:

@@ -23,7 +23,7 @@ class LeftOut(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """`by_title`: the same title means the same passage, as beside questions, where one article comes again and again."""
+    """`by_title`: the same title means the same passage: beside questions, articles come again and again."""
 
     title: str
     text: str

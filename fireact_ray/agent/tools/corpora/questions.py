@@ -1,9 +1,9 @@
 """The paragraphs that stand beside the questions of a multi-hop set: a corpus in which every question has its support.
 
-    [["Tarn", ["A lake.", " Deep."]], ...]                       HotpotQA, 2WikiMultihopQA ([...] as a text in Parquet)
-    {"title": ["Tarn", ...], "sentences": [["A lake."], ...]}    HotpotQA in Parquet
-    [{"title": "Tarn", "paragraph_text": "A lake."}, ...]        MuSiQue
-    "A lake. Deep."                                              one paragraph, as SQuAD has
+[["Tarn", ["A lake.", " Deep."]], ...]                       HotpotQA, 2WikiMultihopQA ([...] as a text in Parquet)
+{"title": ["Tarn", ...], "sentences": [["A lake."], ...]}    HotpotQA in Parquet
+[{"title": "Tarn", "paragraph_text": "A lake."}, ...]        MuSiQue
+"A lake. Deep."                                              one paragraph, as SQuAD has
 """
 
 from __future__ import annotations
@@ -45,9 +45,8 @@ def _paragraph(paragraph: object) -> Found:
             return passage(_unescaped(title), list(map(_unescaped, sentences)), by_title=True)
         case [title, str(text)]:
             return passage(_unescaped(title), _unescaped(text), by_title=True)
-        case {"title": title}:
-            text = next((paragraph[name] for name in _TEXTS if paragraph.get(name) is not None), None)
-            return passage(title, text)
+        case {"title": title, **rest}:
+            return passage(title, next((rest[name] for name in _TEXTS if rest.get(name) is not None), None))
         case _:
             return LeftOut.NO_FIELD
 

@@ -35,6 +35,7 @@ def found_in(stream: io.BufferedReader) -> Iterator[tuple[Found, ...]]:
     if text.lstrip().startswith("<"):
         raise NoCorpus("it is a web page or XML, as a server sends instead of a file that it refuses")
     if begins_a_list(text):
+        _demand_fields(text.lstrip()[1:])
         return (tuple(passages_of(row)) for row in json_list(stream))
     if text.lstrip().startswith("{"):
         _demand_fields(text)
@@ -50,9 +51,9 @@ def _of_line(row: object) -> tuple[Found, ...]:
 
 
 def _demand_fields(text: str) -> None:
-    """One object over many lines, and objects of something else, are told by the first line where it is whole."""
+    """Objects of something else are told by the first one, where it is whole."""
     first = first_object(text)
-    if isinstance(first, dict) and not any(name in first for name in FIELDS):
+    if first is not None and not any(name in first for name in FIELDS):
         raise NoCorpus(f"its rows hold {', '.join(map(str, list(first)[:6]))}, none of {', '.join(FIELDS)}")
 
 

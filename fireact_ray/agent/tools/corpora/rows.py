@@ -1,9 +1,9 @@
 """A JSON object of anybody's corpus -> its passages. What it is is told by its fields.
 
-    {"title": "Tarn", "text": "A lake."}                         plain; also BEIR's and KILT's names
-    {"id": "7", "contents": "\\"Tarn\\"\\nA lake."}                  FlashRAG, Search-R1, Pyserini
-    {"title": "Tarn", "text": ["A lake.", " Deep."], "text_with_links": [...]}     HotpotQA's dump of Wikipedia
-    {"question": ..., "context": [["Tarn", ["A lake.", " Deep."]], ...]}           question files (`questions.py`)
+{"title": "Tarn", "text": "A lake."}                         plain; also BEIR's and KILT's names
+{"id": "7", "contents": "\\"Tarn\\"\\nA lake."}                  FlashRAG, Search-R1, Pyserini
+{"title": "Tarn", "text": ["A lake.", " Deep."], "text_with_links": [...]}     HotpotQA's dump of Wikipedia
+{"question": ..., "context": [["Tarn", ["A lake.", " Deep."]], ...]}           question files (`questions.py`)
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def passages_of(row: object) -> Iterator[Found]:
 
 
 def title_and_text(contents: str) -> tuple[str, str]:
-    """Of `"title"\\ntext`: the first line is the title, mostly in quotes, those within doubled; no line end: no title."""
+    """Of `"title"\\ntext`: the first line is the title, mostly in quotes, those within doubled. One line has none."""
     head, line_end, text = contents.partition("\n")
     return (unquoted(head.strip()), text) if line_end else ("", contents)
 
@@ -67,16 +67,15 @@ def _article(row: Mapping[str, object]) -> Iterator[Found]:
     title = _readable(_first(row, TITLES))
     text = row[_name_of(row, TEXTS) or "text_with_links"]
     if isinstance(text, list) and text and all(isinstance(part, list) for part in text):
-        for paragraph in map(_readable, text):
-            if sentences := [sentence for sentence in paragraph if sentence != title]:  # the first one is the title
+        for paragraph in text:
+            sentences = [_readable(sentence) for sentence in paragraph]
+            if sentences and sentences != [title]:  # the first one is the title
                 yield passage(title, sentences)
     else:
-        yield passage(title, _readable(text))
+        yield passage(title, [_readable(sentence) for sentence in text] if isinstance(text, list) else _readable(text))
 
 
 def _readable(value: object) -> object:
-    if isinstance(value, list):
-        return [_readable(item) for item in value]
     return html.unescape(_LINK.sub("", value)) if isinstance(value, str) else value
 
 

@@ -67,7 +67,7 @@ def _rows(lines: Iterator[str | LeftOut], width: int) -> Iterator[list[str] | Le
 
 
 def _is_open(row: str, width: int) -> bool:
-    """Whether a quoted cell has not ended: cells are missing, or the last one begins with a quote that is not closed."""
+    """Whether a quoted cell goes on: the last one begins with a quote that is not closed, and no cell is too many."""
     last = row.rsplit("\t", 1)[-1]
     cells = row.count("\t") + 1
     return last.startswith('"') and last.count('"') % 2 == 1 and cells <= width

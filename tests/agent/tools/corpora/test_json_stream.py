@@ -14,7 +14,7 @@ from fireact_ray.core.errors import DataError
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab]}[{,\"\\ ", max_size=4), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('ab]}[{,"\\ ', max_size=4), inner, max_size=3),
     max_leaves=6,
 )
 

@@ -141,8 +141,13 @@ def test_a_folder_is_read_whole_and_what_is_no_corpus_in_it_is_named(tmp_path):
 
 def test_each_passage_is_written_once_and_what_was_left_is_counted(tmp_path):
     other = {"title": "Tarn", "text": "A poet."}
-    questions = [*QUESTIONS, {"question": "?", "context": [["Tarn", ["Another text."]], ["Ada", []], ["Bo", ["A man."]]]}]
-    corpus = made(tmp_path, LINES + lines([other, TARN]) + b'{"broken\n[1]\n{"id": 1}\n', json.dumps(questions).encode())
+    questions = [
+        *QUESTIONS,
+        {"question": "?", "context": [["Tarn", ["Another text."]], ["Ada", []], ["Bo", ["A man."]]]},
+    ]
+    corpus = made(
+        tmp_path, LINES + lines([other, TARN]) + b'{"broken\n[1]\n{"id": 1}\n', json.dumps(questions).encode()
+    )
     assert passages(tmp_path) == [
         *((row["title"], row["text"]) for row in (TARN, ORR, other)),
         ("Tarn", "Another text."),
@@ -178,7 +183,7 @@ def test_an_article_beside_questions_is_known_by_its_title(tmp_path):
         (parquet([{"label": 1}]), "its columns are label, none of title, "),
         (gzip.compress(parquet(ROWS)), "it is Parquet within something packed"),
         (lines([{"title": "Tarn"}]), "no passage was found"),
-        (b'[{"question": "?", "answer": "x"}]', "no passage was found"),
+        (b'[{"question": "?", "answer": "x"}]', "its rows hold question, answer, none of title, "),
     ],
 )
 def test_what_is_no_corpus_is_refused_with_nothing_written(tmp_path, content, message):
