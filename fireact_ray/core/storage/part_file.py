@@ -9,7 +9,7 @@ import fcntl
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fireact_ray.core.errors import InputError, WriteFailed
@@ -23,16 +23,16 @@ def part_of(path: Path) -> Path:
 def part_file(path: Path, *, goes_on: bool = False) -> Iterator[io.BufferedRandom]:
     """The part of `path`, to be read and written; where it is left without an error, it has become `path`.
 
-    `goes_on`: it holds what an earlier command left, and an error leaves it for the next; else it is empty, and an error
-    removes it. Raises InputError where another process writes it, WriteFailed where it cannot be written.
+    `goes_on`: it holds what an earlier command left, and an error leaves it for the next; else it is empty at first,
+    and an error removes it. Raises InputError where another process writes it, WriteFailed where it cannot be written.
     """
-    part, is_settled = part_of(path), goes_on
+    part, is_whole = part_of(path), False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
     except OSError as error:
         raise WriteFailed.of(str(part), error) from None
-    with file:
+    try:
         _lock(file, part)
         try:
             if not goes_on:
@@ -41,12 +41,15 @@ def part_file(path: Path, *, goes_on: bool = False) -> Iterator[io.BufferedRando
             file.flush()
             os.fsync(file.fileno())
             part.replace(path)
-            is_settled = True
+            is_whole = True
         except OSError as error:
             raise WriteFailed.of(str(part), error) from None
         finally:
-            if not is_settled:
+            if not is_whole and not (goes_on and os.fstat(file.fileno()).st_size):
                 part.unlink(missing_ok=True)
+    finally:
+        with suppress(OSError):  # of what could not be written, which was told
+            file.close()
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -29,7 +29,7 @@ from fireact_ray.tasks.fetching.ranges import body_of, total_of, validator_of
 from fireact_ray.tasks.fetching.sources import RemoteFile
 
 _CHUNK = 1 << 20
-_MB = 1_000_000
+_KB = 1000
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (408, 425, 429)
 _WEB_PAGE = (b"<!doctype html", b"<html")
@@ -86,7 +86,7 @@ class _Transfer:
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         if self._size == self._remote.bytes and self._wrong() is None:  # killed just before it was renamed
             return self._digest
-        with Steps(f"{self._path.name}, MB", (self._remote.bytes or 0) // _MB) as steps:
+        with Steps(f"{self._path.name}, KB", (self._remote.bytes or 0) // _KB) as steps:
             async with aiohttp.ClientSession(
                 timeout=timeout, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
             ) as session:
@@ -107,6 +107,7 @@ class _Transfer:
 
     @property
     def _size(self) -> int:
+        self._part.flush()
         return os.fstat(self._part.fileno()).st_size
 
     async def _try(self, session: aiohttp.ClientSession, url: str, steps: Steps) -> _Failure | None:
@@ -160,7 +161,7 @@ class _Transfer:
                 return _Failure("it sends a web page instead of the file", final=True)
             self._part.write(chunk)
             at += len(chunk)
-            steps.set(at // _MB, max(at, expected or 0) // _MB)
+            steps.set(at // _KB, max(at, expected or 0) // _KB)
         self._part.flush()
         if expected is not None and at != expected:
             return _Failure(f"it ends at {at:,} of {expected:,} bytes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -33,7 +34,7 @@ def unpack(archive: Path, wanted: Mapping[str, str], folder: Path) -> list[Path]
                 shutil.copyfileobj(file, part)
             written.append(path)
             missing.discard(pattern)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise DataError(f"{archive}: broken archive ({error}). Remove it, and get it again.") from None
     if missing:
         raise DataError(f"{archive} holds no {', '.join(sorted(missing))}. Give the archive as it was released.")

@@ -1,6 +1,7 @@
 """A file is there whole or not at all; what an interrupted command left is gone on with only where that is wanted."""
 
 import os
+import resource
 import stat
 
 import pytest
@@ -51,12 +52,34 @@ def test_one_process_at_a_time_writes_it(tmp_path):
 
 def test_where_nothing_can_be_written_says_so(tmp_path):
     (tmp_path / "a file").write_text("")
-    with pytest.raises(WriteFailed, match=r"file\.part: cannot be written \(Not a directory\)"):
+    with pytest.raises(WriteFailed, match=r"file\.part: cannot be written \(File exists\)"):
         write_whole(tmp_path / "a file" / "file", "x")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(WriteFailed, match="folder.part: cannot be written"):
+    with pytest.raises(WriteFailed, match=r"folder\.part: cannot be written"):
         write_whole(tmp_path / "folder", "x")
     assert not (tmp_path / "folder.part").exists()
+
+
+@pytest.mark.parametrize(("goes_on", "left"), [(False, []), (True, ["file.part"])])
+def test_a_disk_that_is_full_is_told_once(tmp_path, goes_on, left):
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, allowed[1]))
+        with (
+            pytest.raises(WriteFailed, match=r"file\.part: cannot be written \(File too large\)\. Make room there"),
+            part_file(tmp_path / "file", goes_on=goes_on) as part,
+        ):
+            part.write(b"x" * 9_000)
+            part.write(b"x" * 2_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    assert [path.name for path in tmp_path.iterdir()] == left
+
+
+def test_an_empty_part_is_no_beginning(tmp_path):
+    with pytest.raises(KeyError), part_file(tmp_path / "file", goes_on=True):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
 
 
 def _umask():

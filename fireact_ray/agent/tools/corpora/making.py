@@ -6,8 +6,6 @@ One row is held in memory at a time, and eight bytes for each passage that was w
 from __future__ import annotations
 
 import json
-import tarfile
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fireact_ray.agent.tools.corpora.opening import Part, files_of, parts_of
+from fireact_ray.agent.tools.corpora.opening import BROKEN, Part, files_of, parts_of
 from fireact_ray.agent.tools.corpora.passage import LeftOut, Passage
 from fireact_ray.agent.tools.corpora.reading import NoCorpus, found_in
 from fireact_ray.agent.tools.corpora.seen import Seen, key_of
@@ -131,7 +129,7 @@ def _parts(files: Sequence[str], on_read: Callable[[int], None], *, is_within: b
     for file in files:
         try:
             yield from parts_of(file, on_read, is_within=is_within)
-        except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:  # between two files of an archive
+        except BROKEN as error:  # between two files of an archive
             raise _broken(file, error) from None
 
 
@@ -153,7 +151,7 @@ def _passages(part: Part, source: SourceCounts) -> Iterator[list[Passage]]:
             source.skipped.append(last_name(part.name))
     except DataError as error:
         raise DataError(f"{part.name}: {error}. Get that file again: nothing was written.") from None
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
+    except BROKEN as error:
         raise _broken(part.name, error) from None
 
 

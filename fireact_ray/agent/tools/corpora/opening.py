@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -17,6 +18,8 @@ from typing import IO, cast
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.paths import absolute
 from fireact_ray.core.storage.source import kind_of, names_in, opened, unpacked, within
+
+BROKEN = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error)  # what reading a damaged file raises
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def files_of(place: str, besides: Container[str] = ()) -> list[str]:
 def parts_of(file: str, on_read: Callable[[int], None], *, is_within: bool) -> Iterator[Part]:
     """The file, or every visible one in an archive. `on_read` is told how many bytes of the file were read as it is.
 
-    What is read may raise OSError, EOFError, zipfile.BadZipFile and tarfile.TarError.
+    What is read may raise any of BROKEN.
     """
     with opened(file, archives=True, on_read=on_read) as stream:
         yield from _unfolded(file, stream, is_within=is_within)

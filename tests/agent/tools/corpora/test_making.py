@@ -201,6 +201,7 @@ BROKEN = {
     "a shard of a tar": tarred({"a.bz2": bz2.compress(LINES * 2000)[:-10], "b.jsonl": LINES}),
     "Parquet": parquet(ROWS)[:-20],
     "a zip": zipped({"a.jsonl": LINES})[:-30],
+    "a zip within": zipped({"a.jsonl": LINES * 2000}).replace(b"\xed\xcc", b"\xff\xff", 1),
 }
 
 
