@@ -15,8 +15,8 @@ WEB_PAGE = b"<!DOCTYPE html><html><title>Sign in</title></html>"
 class FileServer:
     """`faults`: what to do with the next requests, in order; afterwards all goes well. `ranges`: what was asked for.
 
-    "cut N": N bytes of the body, then the connection ends. "status N". "page": a web page with 200. "quiet page": one
-    that calls itself a file. "no range": all of it, whatever was asked for. "from 0": 206 from the beginning.
+    "cut N": N bytes of the body, then the connection ends. "status N". "page": a web page with 200. "sends TEXT": that text, as
+    if it were the file. "no range": all of it, whatever was asked for. "from 0": 206 from the beginning.
     "nowhere": 206 without a place. "plain range": the rest, with 200. "offers N": N bytes as the length. "packed".
     "other": as many other bytes. "to URL": a redirect.
     """
@@ -62,8 +62,8 @@ def _answer(request: BaseHTTPRequestHandler, served: FileServer, fault: str) -> 
         return _send(request, 302, {"Location": argument}, b"")
     if fault == "page":
         return _send(request, 200, {"Content-Type": "text/html; charset=utf-8"}, WEB_PAGE)
-    if fault == "quiet page":
-        return _send(request, 200, {}, WEB_PAGE)
+    if name == "sends":
+        return _send(request, 200, {}, argument.encode())
     if fault == "packed":
         return _send(request, 200, {"Content-Encoding": "gzip"}, served.content)
     content = bytes(255 - byte for byte in served.content) if fault == "other" else served.content

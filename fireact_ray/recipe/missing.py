@@ -13,12 +13,12 @@ from fireact_ray.tasks.fetching.sources import how_to_get
 
 
 def missing_data(recipe: Recipe) -> list[str]:
-    """A sentence for each. Nothing is read: what a file holds, its stage checks."""
+    """A sentence for each on this machine. Nothing is read: what files hold and URLs lead to, the stages find out."""
     found: list[str] = []
     task = get_task(recipe.task.name)
     if task.needs_path and recipe.task.path is None:
         found.append(f"task.path: task '{task.name}' needs its data.{how_to_get(task.name, None)}")
-    elif recipe.task.path is not None and kind_of(recipe.task.path) is None:
+    elif recipe.task.path is not None and "://" not in recipe.task.path and kind_of(recipe.task.path) is None:
         found.append(f"task.path: {recipe.task.path} does not exist.{how_to_get(task.name, recipe.task.path)}")
     backend = recipe.search.backend
     if isinstance(backend, IndexSearchConfig) and backend.corpus != "almanac" and not Path(backend.corpus).is_file():

@@ -107,6 +107,7 @@ def test_help_names_every_command():
         "check",
         "status",
         "doctor",
+        "data",
     ):
         assert name in listed
 
@@ -116,7 +117,7 @@ BAD = {
     "an unknown task": (["generate", "demo", "--set", "task.name=hotpot"], "Did you mean 'hotpotqa'?"),
     "an unknown method": (["generate", "demo", "--set", "teacher.methods=[act]"], "Did you mean 'react'?"),
     "a split that does not exist": (["generate", "demo", "--set", "generate.split=x"], "Known: train, dev, test"),
-    "a missing question file": (["generate", "hotpotqa"], "data/hotpotqa"),
+    "a missing question file": (["generate", "hotpotqa"], "`fireact data hotpotqa` gets it"),
     "a plan of a missing question file": (["plan", "hotpotqa"], "data/hotpotqa"),
     "a cap of nothing": (["plan", "demo", "--max-cost-usd", "0"], "generate.budget.max_cost_usd"),
     "a cap for what has no price": (["generate", "demo", "--max-cost-usd", "5"], "max_cost_usd = 5 needs a price"),

@@ -32,7 +32,12 @@ _CHUNK = 1 << 20
 _KB = 1000
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (408, 425, 429)
-_WEB_PAGE = (b"<!doctype html", b"<html")
+_OTHER_THINGS = {
+    b"<!doctype html": "a web page",
+    b"<html": "a web page",
+    b"<?xml": "XML",
+    b"version https://git-lfs.github.com": "a pointer of Git LFS",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +162,8 @@ class _Transfer:
     ) -> _Failure | None:
         at, expected = start, total if total is not None else self._remote.bytes
         async for chunk in response.content.iter_chunked(_CHUNK):
-            if at == 0 and chunk.lstrip()[:16].lower().startswith(_WEB_PAGE):
-                return _Failure("it sends a web page instead of the file", final=True)
+            if at == 0 and (thing := _other_thing(chunk)) is not None:
+                return _Failure(f"it sends {thing} instead of the file", final=True)
             self._part.write(chunk)
             at += len(chunk)
             steps.set(at // _KB, max(at, expected or 0) // _KB)
@@ -221,6 +226,12 @@ class _Transfer:
             f"{self._path.name} could not be downloaded:\n{lines}\n"
             f"Try again later, or get the file by other means and give it by --from.{kept}"
         )
+
+
+def _other_thing(head: bytes) -> str | None:
+    """What begins so, where it is what servers send instead of a file."""
+    begins = head.lstrip()[:40].lower()
+    return next((thing for mark, thing in _OTHER_THINGS.items() if begins.startswith(mark)), None)
 
 
 def _refused_redirect(url: str, target: str) -> _Failure | None:

@@ -115,7 +115,7 @@ def test_a_part_of_something_else_is_thrown_away_once_the_checksum_shows_it(tmp_
         ("status 404", "HTTP 404"),
         ("status 403", "HTTP 403"),
         ("page", "it sends a web page instead of the file"),
-        ("quiet page", "it offers 50 bytes, and the file has 1,280,000"),
+        ("sends error", "it offers 5 bytes, and the file has 1,280,000"),
         ("offers 1279999", "it offers 1,279,999 bytes, and the file has 1,280,000"),
         ("packed", "it sends the file packed, though asked not to"),
         ("other", "it sent another file: SHA-256 "),
@@ -129,9 +129,19 @@ def test_a_url_that_has_not_the_file_is_left_for_the_next_one(tmp_path, fault, p
     assert len(bad.ranges) == 2
 
 
-def test_a_web_page_that_calls_itself_a_file_is_no_file_of_unknown_length(tmp_path):
-    with file_server(CONTENT, "quiet page") as server:
-        assert "it sends a web page instead of the file" in refused(tmp_path, unknown(server.url))
+@pytest.mark.parametrize(
+    ("text", "thing"),
+    [
+        ("<!DOCTYPE html><html>Sign in", "a web page"),
+        ("\n<HTML>Sign in", "a web page"),
+        ("<?xml version='1.0'?><Error>AccessDenied</Error>", "XML"),
+        ("version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
+    ],
+)
+def test_what_servers_send_instead_is_no_file_even_where_nothing_is_known_of_it(tmp_path, text, thing):
+    with file_server(CONTENT, f"sends {text}") as server:
+        assert f"it sends {thing} instead of the file" in refused(tmp_path, unknown(server.url))
+    assert names_in(tmp_path) == []
 
 
 def test_redirects_are_followed_but_not_for_ever(tmp_path):

@@ -41,7 +41,7 @@ def context_passages(row: Mapping[str, object]) -> Iterator[Found]:
 
 def _paragraph(paragraph: object) -> Found:
     match paragraph:
-        case [title, list(sentences)] | (title, list(sentences)):
+        case [title, list(sentences)]:
             return passage(_unescaped(title), list(map(_unescaped, sentences)), by_title=True)
         case [title, str(text)]:
             return passage(_unescaped(title), _unescaped(text), by_title=True)

@@ -17,6 +17,7 @@ from fireact_ray.core.storage.source import encoding_of
 
 _HEAD_BYTES = 1 << 16
 _PARQUET = b"PAR1"
+_LFS_POINTER = "version https://git-lfs.github.com"
 _TABLE_ROWS = 1000  # of Parquet, at a time
 
 
@@ -34,6 +35,8 @@ def found_in(stream: io.BufferedReader) -> Iterator[tuple[Found, ...]]:
         raise NoCorpus("it is empty")
     if text.lstrip().startswith("<"):
         raise NoCorpus("it is a web page or XML, as a server sends instead of a file that it refuses")
+    if text.startswith(_LFS_POINTER):
+        raise NoCorpus("it is a pointer of Git LFS, and the file itself was not fetched: `git lfs pull` does")
     if begins_a_list(text):
         _demand_fields(text.lstrip()[1:])
         return (tuple(passages_of(row)) for row in json_list(stream))

@@ -64,8 +64,7 @@ def _article(row: Mapping[str, object]) -> Iterator[Found]:
 
     Titles and texts are escaped as in HTML, and may hold links.
     """
-    title = _readable(_first(row, TITLES))
-    text = row[_name_of(row, TEXTS) or "text_with_links"]
+    title, text = _readable(_first(row, TITLES)), _first(row, TEXTS)
     if isinstance(text, list) and text and all(isinstance(part, list) for part in text):
         for paragraph in text:
             sentences = [_readable(sentence) for sentence in paragraph]

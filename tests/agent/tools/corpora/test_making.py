@@ -178,6 +178,7 @@ def test_an_article_beside_questions_is_known_by_its_title(tmp_path):
         (b"", "it is empty"),
         (b" \n", "it is empty"),
         (b"<!DOCTYPE html><html>", "it is a web page or XML"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "it is a pointer of Git LFS"),
         (b"Once upon a time.", "it begins with 'Once upon a time.'"),
         (b'{"label": 1, "premise": "x"}\n', "its rows hold label, premise, none of title, "),
         (parquet([{"label": 1}]), "its columns are label, none of title, "),

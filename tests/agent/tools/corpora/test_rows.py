@@ -1,9 +1,11 @@
 """A row of anybody's corpus is read for what it is: by its fields, with titles and texts as they are meant."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fireact_ray.agent.tools.corpora.passage import LeftOut, Passage
-from fireact_ray.agent.tools.corpora.rows import passages_of, title_and_text
+from fireact_ray.agent.tools.corpora.rows import FIELDS, passages_of, title_and_text
 
 
 def read(row):
@@ -82,6 +84,21 @@ def test_what_the_dump_escapes_is_read_as_it_was_meant():
 )
 def test_what_gives_no_passage_gives_its_reason(row, reason):
     assert read(row) == [reason]
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=9) | st.sampled_from(['[["a", ["b"]]]', '"t"\nx']),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*FIELDS, "sentences"]), inner),
+    max_leaves=9,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*FIELDS, "charoffset", "id"]), ANYTHING))
+def test_no_row_of_whatever_fields_stops_the_reading(row):
+    found = read(row)
+    assert all(
+        isinstance(one, LeftOut) or (one.text.strip() == one.text != "" and "\x00" not in one.text) for one in found
+    )
 
 
 @pytest.mark.parametrize("title", [None, [], {}, True])
