@@ -70,17 +70,19 @@ def download(remote: RemoteFile, path: Path, policy: Policy = PATIENT) -> str:
     Raises DataError naming every URL and what it answered, with what came kept; InputError where another command
     downloads it; WriteFailed where there is no room.
     """
-    with part_file(path, goes_on=True) as part:
-        transfer = _Transfer(remote, path, part, policy)
-        digest = asyncio.run(transfer.run())
-    transfer.origin_file.unlink(missing_ok=True)
-    return digest
+    origin_file = path.with_name(f"{part_of(path).name}.from")
+    try:
+        with part_file(path, goes_on=True) as part:
+            return asyncio.run(_Transfer(remote, path, part, origin_file, policy).run())
+    finally:
+        if not part_of(path).exists():
+            origin_file.unlink(missing_ok=True)
 
 
 class _Transfer:
-    def __init__(self, remote: RemoteFile, path: Path, part: BufferedRandom, policy: Policy) -> None:
+    def __init__(self, remote: RemoteFile, path: Path, part: BufferedRandom, origin_file: Path, policy: Policy) -> None:
         self._remote, self._path, self._part, self._policy = remote, path, part, policy
-        self.origin_file = path.with_name(f"{part_of(path).name}.from")
+        self._origin_file = origin_file
         self._digest = ""
 
     async def run(self) -> str:
@@ -200,15 +202,16 @@ class _Transfer:
         if self._remote.sha256 is not None:
             return ask
         try:
-            origin = parse(self.origin_file.read_bytes()) if self.origin_file.is_file() else {}
+            origin = parse(self._origin_file.read_bytes()) if self._origin_file.is_file() else {}
         except NotJson:
             origin = {}
         same = origin.get("host") == urlsplit(url).netloc and origin.get("validator")
         return {**ask, "If-Range": origin["validator"]} if same else {}
 
     def _remember(self, asked: str, response: aiohttp.ClientResponse) -> None:
-        origin = {"host": urlsplit(asked).netloc, "validator": validator_of(response.headers)}
-        self.origin_file.write_text(json.dumps(origin), encoding="utf-8")
+        if self._remote.sha256 is None:
+            origin = {"host": urlsplit(asked).netloc, "validator": validator_of(response.headers)}
+            self._origin_file.write_text(json.dumps(origin), encoding="utf-8")
 
     def _demand_room(self, total: int | None) -> None:
         wanted = (total or self._remote.bytes or 0) - self._size
