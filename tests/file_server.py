@@ -16,9 +16,9 @@ class FileServer:
     """`faults`: what to do with the next requests, in order; afterwards all goes well. `ranges`: what was asked for.
 
     "cut N": N bytes of the body, then the connection ends. "status N". "page": a web page with 200.
-    "sends TEXT": that text, as if it were the file. "no range": all of it, whatever was asked for. "from 0": 206 from the beginning.
-    "nowhere": 206 without a place. "plain range": the rest, with 200. "offers N": N bytes as the length. "packed".
-    "other": as many other bytes. "to URL": a redirect.
+    "sends TEXT": that text, as if it were the file. "no range": all of it, whatever was asked for.
+    "from 0": 206 from the beginning. "nowhere": 206 without a place. "plain range": the rest, with 200. "offers N": N bytes as the
+    length. "packed". "other": as many other bytes. "to URL": a redirect.
     """
 
     content: bytes
