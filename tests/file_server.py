@@ -15,10 +15,10 @@ WEB_PAGE = b"<!DOCTYPE html><html><title>Sign in</title></html>"
 class FileServer:
     """`faults`: what to do with the next requests, in order; afterwards all goes well. `ranges`: what was asked for.
 
-    "cut N": N bytes of the body, then the connection ends. "status N". "page": a web page with 200.
-    "sends TEXT": that text, as if it were the file. "no range": all of it, whatever was asked for.
-    "from 0": 206 from the beginning. "nowhere": 206 without a place. "plain range": the rest, with 200. "offers N": N bytes as the
-    length. "packed". "other": as many other bytes. "to URL": a redirect.
+    "cut N": N bytes of the body, then the connection ends; "unsized N": so, too, and nothing said how many there are.
+    "status N". "page": a web page with 200. "sends TEXT": that text, as if it were the file. "packed". "other": as many
+    other bytes. "offers N": N bytes as the length. "no range": all of it, whatever was asked for. "from 0": 206 from the
+    beginning. "nowhere": 206 without a place. "plain range": the rest, with 200. "to URL": a redirect.
     """
 
     content: bytes
@@ -84,7 +84,8 @@ def _answer(request: BaseHTTPRequestHandler, served: FileServer, fault: str) -> 
         status = 206
         headers.pop("Content-Range", None)
     length = int(argument) if name == "offers" else len(body)
-    return _send(request, status, headers, body[: int(argument)] if name == "cut" else body, length)
+    sent = body[: int(argument)] if name in ("cut", "unsized") else body
+    return _send(request, status, headers, sent, None if name == "unsized" else length)
 
 
 def _asked_start(request: BaseHTTPRequestHandler, served: FileServer) -> int:
@@ -95,11 +96,12 @@ def _asked_start(request: BaseHTTPRequestHandler, served: FileServer) -> int:
 
 
 def _send(
-    request: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes, length: int | None = None
+    request: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes, length: int | None = -1
 ) -> None:
     request.send_response(status)
     for name, value in headers.items():
         request.send_header(name, value)
-    request.send_header("Content-Length", str(len(body) if length is None else length))
+    if length is not None:
+        request.send_header("Content-Length", str(len(body) if length < 0 else length))
     request.end_headers()
     request.wfile.write(body)

@@ -25,7 +25,7 @@ from fireact_ray.core.net.proxies import proxy_for
 from fireact_ray.core.storage.part_file import part_file, part_of
 from fireact_ray.core.utils.progress import Steps
 from fireact_ray.core.utils.text import bytes_text
-from fireact_ray.tasks.fetching.ranges import body_of, total_of, validator_of
+from fireact_ray.tasks.fetching.ranges import body_of, redirect_problem, total_of, validator_of
 from fireact_ray.tasks.fetching.sources import RemoteFile
 
 _CHUNK = 1 << 20
@@ -127,8 +127,8 @@ class _Transfer:
                     if response.status not in _REDIRECTS:
                         return await self._take(response, asked, steps)
                     target = urljoin(url, response.headers.get("Location", ""))
-                if (refusal := _refused_redirect(url, target)) is not None:
-                    return refusal
+                if (problem := redirect_problem(url, target)) is not None:
+                    return _Failure(problem, final=True)
                 url = target
             return _Failure(f"more than {self._policy.max_redirects} redirects", final=True)
         except TimeoutError:
@@ -235,12 +235,3 @@ def _other_thing(head: bytes) -> str | None:
     """What begins so, where it is what servers send instead of a file."""
     begins = head.lstrip()[:40].lower()
     return next((thing for mark, thing in _OTHER_THINGS.items() if begins.startswith(mark)), None)
-
-
-def _refused_redirect(url: str, target: str) -> _Failure | None:
-    parts = urlsplit(target)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return _Failure(f"it sends on to an address that is none ({parts.scheme}:)", final=True)
-    if urlsplit(url).scheme == "https" and parts.scheme == "http":
-        return _Failure(f"it sends on from https to http ({parts.hostname})", final=True)
-    return None

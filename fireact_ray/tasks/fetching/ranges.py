@@ -1,4 +1,5 @@
-"""What a server's answer to a request for the rest of a file means: where its body begins, how long the file is.
+"""What a server's answer to a request for the rest of a file means: where its body begins, how long the file is, and
+whether a redirect is followed.
 
 Servers ignore a range and send all of it, begin somewhere else, or honour it and say 200 (seen in the wild): what
 counts is the Content-Range that they name, never what was asked for.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 _CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
@@ -41,6 +43,16 @@ def validator_of(headers: Mapping[str, str]) -> str | None:
     """By which a server tells whether a file is still the same: a strong ETag, else when it was changed."""
     etag = headers.get("ETag", "")
     return etag if etag.startswith('"') else headers.get("Last-Modified") or None
+
+
+def redirect_problem(url: str, target: str) -> str | None:
+    """Why a redirect is not followed, or None."""
+    parts = urlsplit(target)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return f"it sends on to an address that is none ({parts.scheme}:)"
+    if urlsplit(url).scheme == "https" and parts.scheme == "http":
+        return f"it sends on from https to http ({parts.hostname})"
+    return None
 
 
 def _number(text: str) -> int | None:

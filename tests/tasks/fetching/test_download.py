@@ -54,6 +54,12 @@ def test_a_broken_download_goes_on_where_it_broke(tmp_path, make):
     assert server.ranges == [None, "bytes=1000000-", "bytes=1200000-"]
 
 
+def test_a_body_of_unknown_length_is_held_against_the_known_one(tmp_path):
+    with file_server(CONTENT, "unsized 1000000") as server:
+        got(tmp_path, released(server.url))
+    assert server.ranges == [None, "bytes=1000000-"]
+
+
 def test_so_does_that_of_a_command_that_was_killed(tmp_path):
     (tmp_path / "file.json.part").write_bytes(CONTENT[:500_000])
     with file_server(CONTENT) as server:

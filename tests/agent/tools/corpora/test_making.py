@@ -80,7 +80,9 @@ FORMATS = {
     "HotpotQA's questions": json.dumps(QUESTIONS).encode(),
     "HotpotQA's questions as lines": lines(QUESTIONS),
     "HotpotQA's questions in Parquet": parquet([{"id": "1", "question": "?", "context": AS_COLUMNS}]),
-    "HotpotQA's abstracts": bz2.compress(tarred({**SHARDS, "AA/._wiki_00.bz2": b"\0mac", "README": b"about"})),
+    "HotpotQA's abstracts": bz2.compress(
+        tarred({**SHARDS, "AA/._wiki_00.bz2": lines([{"text": "of macOS"}]), "README": b"about"})
+    ),
     "DPR's passages": gzip.compress(DPR),
     "FlashRAG's passages": CONTENTS,
     "Search-R1's wiki-18.jsonl.gz, which is a tar": gzip.compress(tarred({"data00/wiki_dump.jsonl": CONTENTS})),
