@@ -157,10 +157,18 @@ def test_a_missing_key_names_its_variable(recipe):
     assert "environment variable NO_SUCH_KEY, which is not set" in done.stderr
 
 
+def test_a_check_says_which_files_are_missing_and_how_to_get_them(tmp_path):
+    done = fireact("check", "hotpotqa", cwd=tmp_path)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "name: hotpotqa")
+    assert "/data/hotpotqa does not exist. `fireact data hotpotqa` gets it." in done.stderr
+    assert "`fireact data corpus hotpotqa --out " in done.stderr
+
+
 def test_a_missing_corpus_is_named(recipe, tmp_path):
     done = fireact("generate", recipe(corpus=tmp_path / "none.jsonl"))
     assert done.returncode == 2
     assert "none.jsonl: no such file" in done.stderr
+    assert "`fireact data corpus SOURCE... --out " in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The table of sources says of every file where it is and how it is known."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,13 @@ def test_a_source_has_all_that_a_stranger_needs(name):
     for file in found.files:
         assert all(re.match(r"https?://[a-z.]+/", url) for url in file.urls)
         assert file.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", file.sha256)
+
+
+@pytest.mark.parametrize("name", sources())
+def test_every_source_is_named_in_the_documentation(name):
+    document = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
+    section = document.split("## Get the data")[1].split("## A trajectory")[0]
+    assert name in section
 
 
 def test_only_dprs_passages_have_no_published_checksum():

@@ -25,6 +25,7 @@ from fireact_ray.core.utils.progress import Steps
 
 _BATCH = 1000  # rows
 _MB = 1_000_000
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 @dataclass
@@ -181,4 +182,4 @@ def _fresh(passages: list[Passage], seen: Seen, source: SourceCounts) -> list[Pa
 
 
 def _line(passage: Passage) -> str:
-    return json.dumps({"title": passage.title, "text": passage.text}, ensure_ascii=False) + "\n"
+    return _ENCODER.encode({"title": passage.title, "text": passage.text}) + "\n"

@@ -27,9 +27,9 @@ def passages_of(row: object) -> Iterator[Found]:
     """Every passage of a row, or one reason why it has none."""
     if not isinstance(row, dict):
         yield LeftOut.NO_OBJECT
-    elif any(row.get(name) is not None for name in CONTEXTS):
+    elif _name_of(row, CONTEXTS):
         yield from context_passages(row)
-    elif any(name in row for name in _OF_THE_DUMP):
+    elif not row.keys().isdisjoint(_OF_THE_DUMP):
         yield from _article(row)
     else:
         yield _plain(row)
@@ -84,4 +84,7 @@ def _first(row: Mapping[str, object], names: tuple[str, ...]) -> object:
 
 
 def _name_of(row: Mapping[str, object], names: tuple[str, ...]) -> str | None:
-    return next((name for name in names if row.get(name) is not None), None)
+    for name in names:
+        if row.get(name) is not None:
+            return name
+    return None
