@@ -42,15 +42,21 @@ def test_from_ones_own_questions_to_a_corpus_that_the_recipe_finds(tmp_path, mon
         ],
     ), errors
     out = "data/hotpotqa/abstracts.jsonl"
-    code, said, errors = fireact("corpus", "data/hotpotqa", "--out", out, cwd=tmp_path)
+    code, said, errors = fireact("corpus", "hotpotqa", "--out", out, cwd=tmp_path)
     assert (code, said.splitlines()) == (
         0,
         [
-            "hotpotqa: 2 rows, 1 passages written, 1 repeated word for word",
+            "hotpotqa_train.json: 1 rows, 1 passages written",
+            "hotpotqa_dev.json: 1 rows, 0 passages written, 1 repeated word for word",
             f"1 passages; search them by search.backend.corpus: {out}",
         ],
     ), errors
     assert json.loads((tmp_path / out).read_text()) == {"title": "Tarn", "text": "A lake. 410 m deep."}
+    code, _, errors = fireact("corpus", "abstracts", "--out", out, cwd=tmp_path)
+    assert (code, errors) == (
+        2,
+        f"{out} is there, and abstracts is not here. Name another --out, or remove that file.\n",
+    )
     monkeypatch.chdir(tmp_path)
     assert missing_data(load_recipe("hotpotqa", [])) == []
 

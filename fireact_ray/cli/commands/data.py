@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fireact_ray.core.errors import InputError
 from fireact_ray.core.utils.text import bytes_text
 from fireact_ray.tasks.fetching.sources import Source, source, sources
 
@@ -60,20 +62,30 @@ def corpus(
     """One corpus for search.backend.corpus, of question files, Wikipedia dumps, JSONL, TSV or Parquet."""
     from fireact_ray.agent.tools.corpora.making import counts_text, make_corpus
 
-    made = make_corpus([place for name in given for place in _places(name)], out)
+    made = make_corpus([place for name in given for place in _places(name, out)], out)
     for counts in made.sources:
         print(counts_text(counts))
     there = ", made of these before" if made.was_there else ""
     print(f"{made.n_passages:,} passages{there}; search them by search.backend.corpus: {out}")
 
 
-def _places(name: str) -> list[str]:
-    """A source by its name is fetched first; a path of that name is written ./NAME."""
+def _places(name: str, out: Path) -> list[str]:
+    """A source by its name is fetched first, where no questions of one's own stand in for it.
+
+    A path of that name is written ./NAME. Raises InputError where it would be fetched for nothing.
+    """
     if name not in sources():
         return [name]
+    from fireact_ray.tasks.fetching.fetching import is_there, own_questions
+
     found = source(name)
+    folder = Path(found.folder)
+    if own := own_questions(found, folder):
+        return [str(file) for file in own]
+    if out.exists() and not all(is_there(file, folder) for file in found.files):
+        raise InputError(f"{out} is there, and {name} is not here. Name another --out, or remove that file.")
     _get(found, None, [])
-    return [str(Path(found.folder) / file.name) for file in found.files]
+    return [str(folder / file.name) for file in found.files]
 
 
 def _get(found: Source, to: Path | None, froms: list[str]) -> Path:
@@ -99,7 +111,7 @@ def _getting(name: str) -> Callable[..., None]:
             shared = "".join(f"; {count:,} of them are also in {other}" for other, count in split.shared.items())
             print(f"{split.name}: {split.n_questions:,} questions{shared}")
         if not found.task:
-            print(f"next: fireact data corpus {name} --out FILE")
+            print(f"next: {shlex.join(['fireact', 'data', 'corpus', str(folder / found.files[0].name)])} --out FILE")
 
     get.__doc__ = _about(source(name))
     return get

@@ -50,6 +50,13 @@ def is_there(remote: RemoteFile, folder: Path) -> bool:
     return not (folder / remote.name).exists() and all(_unpacked(remote, folder, pattern) for pattern in remote.unpack)
 
 
+def own_questions(source: Source, folder: Path) -> list[Path]:
+    """Somebody's own questions of the source's splits, as `fetch` has named them."""
+    names = (f"{source.task}_{split}.*" for split in source.splits)
+    released = {file.name for file in source.files}
+    return [path for name in names for path in sorted(folder.glob(name)) if path.name not in released]
+
+
 def _get(remote: RemoteFile, folder: Path, policy: Policy) -> Arrived:
     path = folder / remote.name
     if remote.unpack and is_there(remote, folder):
