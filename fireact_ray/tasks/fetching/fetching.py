@@ -53,8 +53,9 @@ def is_there(remote: RemoteFile, folder: Path) -> bool:
 def own_questions(source: Source, folder: Path) -> list[Path]:
     """Somebody's own questions of the source's splits, as `fetch` has named them."""
     names = (f"{source.task}_{split}.*" for split in source.splits)
+    found = (path for name in names for path in sorted(folder.glob(name)))
     released = {file.name for file in source.files}
-    return [path for name in names for path in sorted(folder.glob(name)) if path.name not in released]
+    return [path for path in found if path.name not in released and path.suffix != ".part"]
 
 
 def _get(remote: RemoteFile, folder: Path, policy: Policy) -> Arrived:

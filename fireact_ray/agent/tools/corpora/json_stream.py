@@ -27,13 +27,23 @@ def text_lines(stream: io.BufferedReader) -> Iterator[str | LeftOut]:
     else:
         wrapped = io.TextIOWrapper(stream, encoding, newline="\n")
         lines = iter(lambda: wrapped.readline(MAX_CHARS), "")
-    for number, line in enumerate(lines, start=1):
+    n_read = 0
+    while line := _next_line(lines, encoding, n_read):
+        n_read += 1
         if len(line) == MAX_CHARS:
-            raise DataError(f"line {number} has more than {MAX_CHARS} characters")
+            raise DataError(f"line {n_read} has more than {MAX_CHARS} characters")
         try:
             yield line if isinstance(line, str) else line.decode()
         except UnicodeDecodeError:
             yield LeftOut.NOT_TEXT
+
+
+def _next_line(lines: Iterator[bytes | str], encoding: str, n_read: int) -> bytes | str:
+    """Empty at the end."""
+    try:
+        return next(lines, "")
+    except UnicodeError:  # in another UTF than the eighth, no next line can be told
+        raise DataError(f"no {encoding.upper()} text behind line {n_read}") from None
 
 
 def json_lines(stream: io.BufferedReader) -> Iterator[object | LeftOut]:
@@ -50,7 +60,8 @@ def json_lines(stream: io.BufferedReader) -> Iterator[object | LeftOut]:
 
 def json_list(stream: io.BufferedReader) -> Iterator[object]:
     """The items of a list. Raises DataError naming the item behind which no other can be told."""
-    decoder = codecs.getincrementaldecoder(encoding_of(stream.peek(4)[:4]))()
+    encoding = encoding_of(stream.peek(4)[:4])
+    decoder = codecs.getincrementaldecoder(encoding)()
     text, at, n_read, is_whole = "", 0, 0, False
 
     def more(wanted: int) -> None:
@@ -59,8 +70,8 @@ def json_list(stream: io.BufferedReader) -> Iterator[object]:
         is_whole = not data
         try:
             text, at = text[at:] + decoder.decode(data, is_whole), 0
-        except UnicodeDecodeError as error:
-            raise DataError(f"no {error.encoding.upper()} text behind item {n_read}") from None
+        except UnicodeError:
+            raise DataError(f"no {encoding.upper()} text behind item {n_read}") from None
 
     def skip_space() -> str:
         nonlocal at

@@ -7,6 +7,7 @@ begins: HotpotQA's abstracts are a packed tar of packed files, Search-R1's wiki-
 from __future__ import annotations
 
 import io
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -65,13 +66,20 @@ def _unfolded(name: str, stream: io.BufferedReader, *, is_within: bool) -> Itera
                 if file is not None:
                     yield from _unfolded(f"{name}: {member.name}", _unpacked(file), is_within=True)
     elif head.startswith(b"PK\x03\x04") and stream.seekable():
+        yield from _of_zip(name, stream)
+    else:
+        yield Part(name, stream, is_within)
+
+
+def _of_zip(name: str, stream: io.BufferedReader) -> Iterator[Part]:
+    try:
         with zipfile.ZipFile(stream) as files:
             for info in files.infolist():
                 if not info.is_dir() and not _is_hidden(info.filename):
                     with files.open(info) as packed:
                         yield from _unfolded(f"{name}: {info.filename}", _unpacked(packed), is_within=True)
-    else:
-        yield Part(name, stream, is_within)
+    except (RuntimeError, ValueError, struct.error) as error:  # a password, another packing, places that are none
+        raise zipfile.BadZipFile(str(error)) from None
 
 
 def _unpacked(file: IO[bytes]) -> io.BufferedReader:

@@ -13,6 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fireact_ray.agent.tools.corpora.making import about_file, counts_text, make_corpus
 from fireact_ray.agent.tools.corpora.seen import Seen, key_of
@@ -215,6 +217,23 @@ def test_a_file_that_breaks_off_is_never_taken_for_whole(name, tmp_path):
     assert not (tmp_path / "corpus.jsonl").exists()
     assert made(tmp_path, LINES).n_passages == 2
     assert passages(tmp_path) == [("Tarn", "A lake. Deep."), ("Orr", "A hill.")]
+
+
+@pytest.mark.slow
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(list(FORMATS.values())), st.data())
+def test_whatever_happens_to_a_file_there_is_a_corpus_or_a_sentence(tmp_path, content, data):
+    at = data.draw(st.integers(0, len(content)))
+    noise = data.draw(st.binary(max_size=9))
+    broken = content[:at] + noise + content[at + data.draw(st.integers(0, 9)) :]
+    out = tmp_path / "corpus.jsonl"
+    out.unlink(missing_ok=True)
+    try:
+        corpus = made(tmp_path, broken)
+    except (InputError, DataError):
+        assert not out.exists()
+    else:
+        assert corpus.n_passages == len(passages(tmp_path)) > 0
 
 
 def test_the_same_sources_are_not_read_again_and_others_do_not_overwrite(tmp_path):
