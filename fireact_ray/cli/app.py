@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from fireact_ray.cli.commands import looking, models, recipes, rows, stages
+from fireact_ray.cli.commands import data, looking, models, recipes, rows, stages
 from fireact_ray.cli.main import run_guarded
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 
 app.command()(stages.demo)
+app.add_typer(data.data, name="data")
 app.command()(recipes.plan)
 app.command()(stages.generate)
 app.command()(stages.convert)

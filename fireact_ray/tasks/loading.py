@@ -17,6 +17,7 @@ from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.core.storage import source
 from fireact_ray.core.storage.source import kind_of, names_in, within
 from fireact_ray.core.types import Question
+from fireact_ray.tasks.fetching.sources import how_to_get
 
 Row = TypeVar("Row")
 
@@ -26,10 +27,10 @@ _SHOWN = 80  # characters of a bad value that a message quotes
 def data_path(task: str, path: str | None, expected: str) -> str:
     """`path` as an existing file or folder, or the URL of one; `expected` says in words what it should hold."""
     if not path:
-        raise InputError(f"Task '{task}' needs its data: give a path to {expected}.")
+        raise InputError(f"Task '{task}' needs its data: give a path to {expected}.{how_to_get(task, None)}")
     with _named(task):
         if kind_of(path) is None:
-            raise InputError(f"{path} does not exist. Expected {expected}.")
+            raise InputError(f"{path} does not exist. Expected {expected}.{how_to_get(task, path)}")
     return path
 
 
@@ -46,7 +47,7 @@ def data_file(task: str, path: str | None, names: Sequence[str], expected: str) 
                 return within(found, packed)
     raise InputError(
         f"Task '{task}': folder {found} holds none of {', '.join(names)}; {listing(found)}. "
-        f"Give the path of the file, or name it so."
+        f"Give the path of the file, or name it so.{how_to_get(task, found)}"
     )
 
 

@@ -22,6 +22,7 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.source import kind_of, names_in, within
 from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
+from fireact_ray.tasks.fetching.sources import how_to_get
 from fireact_ray.tasks.forms import CLOSING, OPENING, bare
 from fireact_ray.tasks.loading import build, data_path, listing, question_id, read_csv_rows
 
@@ -44,7 +45,7 @@ def load(path: str | None, split: str) -> list[Question]:
     if not files:
         raise InputError(
             f"Task '{NAME}': no *_{split}.csv in {found} or {within(found, split)}; {listing(found)}. "
-            f"MMLU's splits are dev, val and test."
+            f"MMLU's splits are dev, val and test.{how_to_get(NAME, found)}"
         )
     return [question for file in files for question in _load_subject(file)]
 

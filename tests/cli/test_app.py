@@ -107,6 +107,7 @@ def test_help_names_every_command():
         "check",
         "status",
         "doctor",
+        "data",
     ):
         assert name in listed
 
@@ -116,7 +117,7 @@ BAD = {
     "an unknown task": (["generate", "demo", "--set", "task.name=hotpot"], "Did you mean 'hotpotqa'?"),
     "an unknown method": (["generate", "demo", "--set", "teacher.methods=[act]"], "Did you mean 'react'?"),
     "a split that does not exist": (["generate", "demo", "--set", "generate.split=x"], "Known: train, dev, test"),
-    "a missing question file": (["generate", "hotpotqa"], "data/hotpotqa"),
+    "a missing question file": (["generate", "hotpotqa"], "`fireact data hotpotqa` gets it"),
     "a plan of a missing question file": (["plan", "hotpotqa"], "data/hotpotqa"),
     "a cap of nothing": (["plan", "demo", "--max-cost-usd", "0"], "generate.budget.max_cost_usd"),
     "a cap for what has no price": (["generate", "demo", "--max-cost-usd", "5"], "max_cost_usd = 5 needs a price"),
@@ -156,10 +157,18 @@ def test_a_missing_key_names_its_variable(recipe):
     assert "environment variable NO_SUCH_KEY, which is not set" in done.stderr
 
 
+def test_a_check_says_which_files_are_missing_and_how_to_get_them(tmp_path):
+    done = fireact("check", "hotpotqa", cwd=tmp_path)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "name: hotpotqa")
+    assert "/data/hotpotqa does not exist. `fireact data hotpotqa` gets it." in done.stderr
+    assert "`fireact data corpus hotpotqa --out " in done.stderr
+
+
 def test_a_missing_corpus_is_named(recipe, tmp_path):
     done = fireact("generate", recipe(corpus=tmp_path / "none.jsonl"))
     assert done.returncode == 2
     assert "none.jsonl: no such file" in done.stderr
+    assert "`fireact data corpus SOURCE... --out " in done.stderr
 
 
 @pytest.mark.parametrize(

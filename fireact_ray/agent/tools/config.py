@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, Pos
 from fireact_ray.agent.tools.faults import FaultKind, FaultPlan
 from fireact_ray.core.call_objects import folded_name
 from fireact_ray.core.calls import TOOLS, Names, tool_names
+from fireact_ray.core.errors import InputError
 from fireact_ray.core.paths import named
 from fireact_ray.core.settings import BaseUrl, CorpusPlace, Place, Rate, Section
 from fireact_ray.core.storage.node_cache import default_cache_dir
@@ -203,5 +204,10 @@ class SearchConfig(Section):
         if isinstance(backend, IndexSearchConfig) and backend.corpus != "almanac":
             return {"corpus": named(backend.corpus, corpus_key(Path(backend.corpus), default_cache_dir()))}
         if isinstance(backend, ReplaySearchConfig):
+            if not Path(backend.path).is_file():
+                raise InputError(
+                    f"Recording {backend.path}: no such file. Give a JSONL file of {{'query', 'text'}} rows, or one of "
+                    "FireAct's released files."
+                )
             return {"path": named(backend.path, corpus_key(Path(backend.path), default_cache_dir()))}
         return {}

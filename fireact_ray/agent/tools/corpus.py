@@ -36,7 +36,7 @@ def read_corpus(path: Path) -> Iterator[Hit]:
             except (ValueError, KeyError, AttributeError, TypeError):
                 raise InputError(
                     f"Corpus {path}, line {number}: expected a JSON object with 'title' and 'text' "
-                    f"(or 'contents'), found {line.strip()[:80]!r}."
+                    f"(or 'contents'), found {line.strip()[:80]!r}. `fireact data corpus {path} --out FILE` reads more."
                 ) from None
             yield Hit(str(title), str(text))
 
@@ -63,7 +63,10 @@ def corpus_key(path: Path, cache_dir: Path) -> str:
 
 def _check_is_file(path: Path) -> None:
     if not path.is_file():
-        raise InputError(f"Corpus {path}: no such file. Give a JSONL file of {{'title', 'text'}} rows.")
+        raise InputError(
+            f"Corpus {path}: no such file. Give a JSONL file of {{'title', 'text'}} rows; `fireact data corpus "
+            f"SOURCE... --out {path}` makes it of what you have (docs/data.md)."
+        )
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -17,7 +17,11 @@ logger = logging.getLogger(__name__)
 
 def check(recipe: RecipeArgument, overrides: SetOption = None) -> None:
     """Resolve and validate a recipe, all problems at once, and print it whole."""
+    from fireact_ray.recipe.missing import missing_data
+
     loaded = load(recipe, overrides)
+    for sentence in missing_data(loaded):
+        logger.warning(sentence)
     if isinstance(loaded.student, HostedStudentConfig):
         from fireact_ray.stages.train_hosted import hosted_section
 

@@ -26,7 +26,8 @@ NOT_JSON = object()
 
 _ERRNO = re.compile(r"Errno (\d+)")
 
-_HEADERS = {"User-Agent": "fireact_ray/0.1", "Accept": "application/json"}  # Wikimedia refuses clients without a name
+USER_AGENT = "fireact_ray/0.1"  # Wikimedia refuses clients without a name
+_HEADERS = {"User-Agent": USER_AGENT, "Accept": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class HttpSession:
             except InputError as error:  # of a proxy
                 return NoReply(str(error))
             except (aiohttp.ClientError, OSError) as error:
-                return NoReply(_problem(error))
+                return NoReply(problem_of(error))
 
     async def close(self) -> None:
         if self._session is not None:
@@ -130,7 +131,7 @@ def read_json(body: bytes | None) -> Any:
         return NOT_JSON
 
 
-def _problem(error: Exception) -> str:
+def problem_of(error: Exception) -> str:
     """In words that hold no URL; what aiohttp itself says of an error may hold one."""
     match error:
         case aiohttp.ClientConnectorDNSError():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -54,21 +54,64 @@ def within(place: str, name: str) -> str:
     return f"{place.rstrip('/')}/{name}"
 
 
+def size_of(place: str) -> int:
+    """Bytes of a file as it lies there; 0 where that is not known, as of what a shell pipes in."""
+    filesystem, path = _resolve(place)
+    return filesystem.get_file_info(path).size or 0
+
+
 @contextmanager
-def opened(place: str) -> Iterator[io.BufferedReader]:
-    """Its bytes, unpacked. They can be sought in where nothing was packed. An OSError within becomes an InputError."""
+def opened(
+    place: str, *, archives: bool = False, on_read: Callable[[int], None] | None = None
+) -> Iterator[io.BufferedReader]:
+    """Its bytes, unpacked. They can be sought in where nothing was packed. An OSError within becomes an InputError.
+
+    `archives`: also of a tar or zip, which is refused otherwise. `on_read` is told how many bytes were read of the file
+    as it is.
+    """
     filesystem, path = _resolve(place)
     try:
         with _file(filesystem, path) as file:
-            head = file.read(_HEAD_BYTES)
-            file.seek(0)
-            codec = next((codec for magic, codec in _PACKED.items() if head.startswith(magic)), None)
-            raw: Any = file if codec is None else pa.CompressedInputStream(file, codec)
-            stream = io.BufferedReader(raw, _BUFFER_BYTES)
-            _demand_no_archive(place, stream.peek(_HEAD_BYTES))
+            stream = unpacked(io.BufferedReader(file if on_read is None else _Told(file, on_read), _BUFFER_BYTES))
+            if not archives:
+                _demand_no_archive(place, stream.peek(_HEAD_BYTES))
             yield stream
     except OSError as error:
         raise _unreadable(place, error) from None
+
+
+def unpacked(stream: io.BufferedReader) -> io.BufferedReader:
+    """What gzip, zstd or bzip2 packed into a stream, or that stream. Reading raises OSError where it breaks off."""
+    head = stream.peek(_HEAD_BYTES)[:_HEAD_BYTES]
+    codec = next((codec for magic, codec in _PACKED.items() if head.startswith(magic)), None)
+    if codec is None:
+        return stream
+    return io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), codec), _BUFFER_BYTES)
+
+
+class _Told(io.RawIOBase):
+    """A file that tells how much of it is read."""
+
+    def __init__(self, file: Any, on_read: Callable[[int], None]) -> None:
+        self._file, self._on_read = file, on_read
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._file.seek(offset, whence)
+        return self.tell()
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def readinto(self, buffer: Any) -> int:
+        n_read = int(self._file.readinto(buffer))
+        self._on_read(n_read)
+        return n_read
 
 
 def read_text(place: str) -> str:

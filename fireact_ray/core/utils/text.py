@@ -20,6 +20,16 @@ def usd_text(cost_usd: float | None) -> str:
     return f"{cost_usd:,.2f}" if cost_usd >= 1 else f"{cost_usd:.4f}"
 
 
+def bytes_text(n_bytes: int | None) -> str:
+    """In thousands of each other: 10.1 KB, 46.3 MB."""
+    if n_bytes is None:
+        return UNKNOWN
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:,.1f} {unit}"
+    return f"{n_bytes} bytes"
+
+
 def duration_text(seconds: float | None) -> str:
     if seconds is None or math.isinf(seconds):
         return UNKNOWN

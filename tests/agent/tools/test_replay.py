@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from fireact_ray.agent.tools.config import SearchConfig
 from fireact_ray.agent.tools.replay import ReplayBackend
 from fireact_ray.agent.tools.search import SearchTool
 from fireact_ray.core.errors import InputError
@@ -101,3 +102,9 @@ async def test_a_released_search_is_answered_as_google_did():
     for query in ("Palash Sen pop band", "which pop band did Palash Sen found"):
         (hit,) = await backend.search(query, 1)
         assert hit.text.startswith("He is known as the founder and frontman of India's Rock/Pop band Euphoria.")
+
+
+def test_a_missing_recording_is_named_as_one(tmp_path):
+    config = SearchConfig(backend={"kind": "replay", "path": str(tmp_path / "none.jsonl")})
+    with pytest.raises(InputError, match=r"Recording .*none\.jsonl: no such file"):
+        config.shaping()

@@ -1,0 +1,1 @@
+"""Data of tasks: where it comes from, how it arrives whole, what is there."""
