@@ -37,6 +37,7 @@ class Watched:
         self.happened: list[str] = []
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         self.page = self.context.new_page()
+        self.page.set_default_timeout(15_000)
         self.page.on("dialog", self._dialog)
         self.page.on("console", lambda message: self.happened.append(f"console: {message.text}"))
         self.page.on("pageerror", lambda error: self.happened.append(f"error: {error}"))

@@ -3,13 +3,13 @@
 
 const LONG = 900; // characters of an observation that are shown at once
 
-function drawCard(item, terms) {
+function drawCard(item, terms, isCompared) {
   if (!item) return [h("p", "nothing", "Choose a row to read it.")];
   const place = item.first ?? item.second;
   const faces = item.first !== null && item.second !== null;
   const bodies = item.places.map(bodyOf);
   const expected = bodies.map((body) => body.expected || []).find((answers) => answers.length) || [];
-  const columns = item.places.map((at, n) => drawSide(at, bodies[n], terms, faces, differsFrom(bodies)));
+  const columns = item.places.map((at, n) => drawSide(at, bodies[n], terms, isCompared, differsFrom(bodies)));
   return [
     h("header", "asking",
       h("p", "place", badge(item.outcome), h("span", "", placeText(place))),
@@ -31,13 +31,10 @@ function differsFrom(bodies) {
   return at ?? -1;
 }
 
-function drawSide(place, body, terms, faces, differs) {
+function drawSide(place, body, terms, isCompared, differs) {
   const system = INDEX.systems[ROWS.system[place]];
-  const side = h("section", "side");
-  if (INDEX.systems.length > 1 || faces) {
-    side.append(h("h3", "system", h("span", "", system.name), faces ? badge(ROWS.verdict[place]) : null));
-  }
-  side.append(drawFacts(place, body));
+  const head = isCompared ? h("h3", "system", h("span", "", system.name), badge(ROWS.verdict[place])) : null;
+  const side = h("div", "");
   if (body.error) side.append(h("p", "error", h("span", "label", "Error"), ...marked(body.error, terms)));
   if (body.fault) side.append(...drawUnreadable(body, terms));
   const isTrained = ROWS.trained[place] !== null;
@@ -47,7 +44,7 @@ function drawSide(place, body, terms, faces, differs) {
     side.append(h("p", "unanswered", badge(ROWS.verdict[place]), `No answer: ${ROWS.stop[place].replace("_", " ")}.`));
   }
   side.append(...[drawTraining(place, body), drawLint(place), drawOrigin(place, system)].filter(Boolean));
-  return side;
+  return h("section", "side", head, drawFacts(place, body), side);
 }
 
 function drawFacts(place, body) {
@@ -60,7 +57,7 @@ function drawFacts(place, body) {
     ["time", secondsText(ROWS.seconds[place])],
     ["tokens", numberText(ROWS.tokens[place])],
     ["cost", ROWS.cost[place] === null ? "" : usdText(ROWS.cost[place])],
-    ["F1", ROWS.f1[place] === null ? "" : ROWS.f1[place].toFixed(2)],
+    ["F1", ROWS.f1[place] > 0 && ROWS.f1[place] < 1 ? ROWS.f1[place].toFixed(2) : ""],
   ];
   const shown = facts.filter(([, value]) => value);
   return h("dl", "measures", ...shown.map(([name, value]) => h("div", "", h("dt", "", name), h("dd", "", value))));

@@ -10,7 +10,7 @@ const OUTCOMES = {
 };
 const SWAPPED = { fixed: "broke", broke: "fixed", "only first": "only second", "only second": "only first" };
 const FACETS = { kind: "Kind", task: "Task", method: "Method", stop: "Ended by", lint: "Lint", trained: "Training" };
-const SORTS = { "": "as written", seconds: "slowest", tokens: "most tokens", cost: "most expensive", steps: "most steps" };
+const SORTS = { "": "by row", seconds: "slowest", tokens: "most tokens", cost: "most expensive", steps: "most steps" };
 
 let lines = null; // of the bodies, which come behind this script
 const texts = new Array(N_ROWS); // to search in

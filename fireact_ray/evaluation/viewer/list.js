@@ -80,7 +80,8 @@ function inline(text) {
 }
 
 function secondsText(seconds) {
-  return seconds === null || seconds === undefined ? "" : `${seconds < 10 ? seconds.toFixed(2) : seconds.toFixed(0)} s`;
+  if (seconds === null || seconds === undefined) return "";
+  return seconds < 0.01 ? "< 0.01 s" : `${seconds < 10 ? seconds.toFixed(2) : seconds.toFixed(0)} s`;
 }
 
 function markChosen() {

@@ -85,7 +85,7 @@ function drawOpen() {
   const back = h("button", "link back", "‹ All rows");
   back.type = "button";
   back.addEventListener("click", closeCard);
-  $("card").replaceChildren(back, ...drawCard(listed[chosen], termsOf(state.query)));
+  $("card").replaceChildren(back, ...drawCard(listed[chosen], termsOf(state.query), state.against !== null));
   $("card").scrollTop = 0;
 }
 

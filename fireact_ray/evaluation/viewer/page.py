@@ -59,17 +59,18 @@ def build_page(title: str, systems: Sequence[System], notes: Sequence[str] = ())
     pairs = _pairs(entries)
     first, second = opening([(s.run, s.name) for s in systems], {pair: n_facing(rows) for pair, rows in pairs.items()})
     columns, bodies = _rows(systems, entries, shown)
+    asked = [shown(text) for text in questions]
     about = [_about(name, shown(system.place), system) for name, system in zip(names, systems, strict=True)]
     found = sorted({code for codes in columns.get("lint", ()) for code in codes})
     notes = [*notes, *_left_out(names, systems), *_unreadable(names, systems)]
     if shown.n_cut:
-        notes.append(f"{shown.n_cut} texts are longer than {shown.max_chars:,} characters and cut there.")
+        notes.append(f"Texts longer than {shown.max_chars:,} characters are cut there: {shown.n_cut:,}.")
     index = {
         "title": shown(title),
         "systems": about,
         "pairs": {f"{a}-{b}": [list(pair) for pair in rows] for (a, b), rows in pairs.items()},
         "open": [first, second],
-        "questions": [shown(text) for text in questions],
+        "questions": asked,
         "lint": {code: RULES[code].reason for code in found},
         "notes": [shown(note) for note in notes],
         "columns": columns,
@@ -180,12 +181,12 @@ def _unreadable(names: Sequence[str], systems: Sequence[System]) -> Iterator[str
 
 
 def _line(about: Mapping[str, Any]) -> str:
-    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in about["verdicts"].items())
+    verdicts = ", ".join(f"{n:,} {verdict}" for verdict, n in about["verdicts"].items())
     return f"{about['name']}: {_n_rows(about['n_shown'])}, {verdicts}"
 
 
 def _changes(rows: Sequence[Pair]) -> str:
-    return ", ".join(f"{n} {change}" for change, n in changes(rows).items())
+    return ", ".join(f"{n:,} {change}" for change, n in changes(rows).items())
 
 
 def _n_rows(n: int) -> str:

@@ -25,15 +25,20 @@ class Elements(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[str] = []
+        self.within = ""
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
         self.texts.append("")
+        self.within = tag
+
+    def handle_endtag(self, tag):
+        self.within = ""
 
     def handle_data(self, data):
-        if self.texts:
+        if self.within in ("style", "script"):
             self.texts[-1] += data
 
     def named(self, tag):

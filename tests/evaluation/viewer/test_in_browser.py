@@ -111,7 +111,7 @@ def test_rows_are_listed_and_the_first_is_open_to_read(opened):
         ):
             assert words in card
         assert page.locator("#card .said.trained").count() == 2
-        assert page.locator("#overview").inner_text().split("\n")[0].startswith("66.7")
+        assert page.locator("#overview").inner_text().split("\n")[0].startswith("50.0")
 
 
 def test_rows_are_filtered_by_outcome_and_by_what_they_are_and_counts_follow(opened):
@@ -231,7 +231,7 @@ def test_of_thousands_of_rows_only_those_in_sight_are_elements(opened, options):
 
 def test_what_is_long_is_folded_and_opened_whole(opened):
     with opened("one", "#row=t4") as page:
-        page.get_by_role("button", name="Show all 1,799 characters").click()
+        page.get_by_role("button", name="Show all 1,800 characters").click()
         assert page.locator("#card .clipped").count() == 0
         assert page.locator("#card .observation").inner_text().count("The road is long.") == 100
 

@@ -146,5 +146,5 @@ def test_what_is_left_out_and_what_is_cut_is_said():
     assert page.index["notes"] == [
         "x: a part is damaged.",
         "x: 11 rows of 12 left out of this page, which shows 1; `--limit` says how many it holds in all.",
-        "1 texts are longer than 20,000 characters and cut there.",
+        "Texts longer than 20,000 characters are cut there: 1.",
     ]

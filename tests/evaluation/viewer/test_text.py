@@ -18,6 +18,7 @@ from fireact_ray.evaluation.viewer.text import Texts, visible
         ("half \ud83d of it", "half ‹U+D83D› of it"),
         ("tag \U000e0041", "tag ‹U+E0041›"),
         ("1\xa0000 \u3000 wide", "1\xa0000 \u3000 wide"),
+        ("e\u0301\u0323" + "\u0301" * 20, "e\u0301\u0323" + "\u0301" * 6 + "‹14 more marks›"),
         ("👩\u200d🚀 می\u200cخواهم", "👩\u200d🚀 می\u200cخواهم"),
     ],
 )
