@@ -24,7 +24,7 @@ def view(
     tokens: Annotated[bool, typer.Option("--tokens", help="Show each training row, trained tokens marked.")] = False,
     recipe: Annotated[str | None, typer.Option(help="Whose student --tokens is for; default: the run's.")] = None,
 ) -> None:
-    """Trajectories as one HTML page: to filter, search and read, and two systems side by side. No server, no network."""
+    """Trajectories as one HTML page without a server: filter, search, read, and two systems side by side."""
     from fireact_ray.cli.show import student_of
     from fireact_ray.evaluation.viewer.assemble import page_of
     from fireact_ray.evaluation.viewer.html import to_html

@@ -1,6 +1,7 @@
 "use strict";
 // A card: one trajectory to read, or two on the same question.
 
+const NUMBERS = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const LONG = 900; // characters of an observation that are shown at once
 
 function drawCard(item, terms, isCompared) {
@@ -83,7 +84,7 @@ function drawStep(step, n, { terms, isTrained, differs, place }) {
     parts.push(shown);
   }
   parts.push(drawMeasures(step));
-  const item = h("li", "step", differs ? h("p", "differs", "Here they part") : null, ...parts.filter(Boolean));
+  const item = h("li", "step", differs ? h("p", "differs", "They differ from here") : null, ...parts.filter(Boolean));
   item.dataset.number = n + 1;
   return item;
 }
@@ -162,7 +163,7 @@ function marked(text, terms) {
 }
 
 function numberText(value) {
-  return value === null || value === undefined ? "" : value.toLocaleString("en", { maximumFractionDigits: 1 });
+  return value === null || value === undefined ? "" : NUMBERS.format(value);
 }
 
 function usdText(value) {

@@ -10,6 +10,7 @@ const OUTCOMES = {
 };
 const SWAPPED = { fixed: "broke", broke: "fixed", "only first": "only second", "only second": "only first" };
 const FACETS = { kind: "Kind", task: "Task", method: "Method", stop: "Ended by", lint: "Lint", trained: "Training" };
+const WANTED = ["outcome", ...Object.keys(FACETS)];
 const SORTS = { "": "by row", seconds: "slowest", tokens: "most tokens", cost: "most expensive", steps: "most steps" };
 
 let lines = null; // of the bodies, which come behind this script
@@ -29,11 +30,17 @@ function questionOf(item) {
 function itemsOf(show, against) {
   if (against === null) {
     const places = Array.from({ length: N_ROWS }, (_, place) => place).filter((place) => ROWS.system[place] === show);
-    return places.map((place) => ({ first: place, second: null, outcome: ROWS.verdict[place], places: [place] }));
+    return places.map((place) => itemOf(place, null, ROWS.verdict[place]));
   }
-  return pairsOf(against, show).map(([a, b, outcome]) => {
-    return { first: a, second: b, outcome, places: [a, b].filter((place) => place !== null) };
-  });
+  return pairsOf(against, show).map(([a, b, outcome]) => itemOf(a, b, outcome));
+}
+
+// `values`: what each choice of a filter has to find in it.
+function itemOf(first, second, outcome) {
+  const places = [first, second].filter((place) => place !== null);
+  const values = { outcome: [outcome] };
+  for (const facet of Object.keys(FACETS)) values[facet] = valuesOf(places, facet);
+  return { first, second, outcome, places, values };
 }
 
 function pairsOf(first, second) {
@@ -47,29 +54,36 @@ function isComparable(first, second) {
   return first !== second && pairsOf(first, second).length > 0;
 }
 
-function valuesOf(item, facet) {
-  const values = new Set();
-  for (const place of item.places) {
-    if (facet === "lint") ROWS.lint[place].forEach((code) => values.add(code));
-    else if (facet === "trained") values.add(ROWS.trained[place] === null ? "not trained on" : "trained on");
-    else if (ROWS[facet][place]) values.add(ROWS[facet][place]);
-  }
-  return [...values];
+function valuesOf(places, facet) {
+  const values = places.flatMap((place) => {
+    if (facet === "lint") return ROWS.lint[place];
+    if (facet === "trained") return [ROWS.trained[place] === null ? "not trained on" : "trained on"];
+    return ROWS[facet][place] ? [ROWS[facet][place]] : [];
+  });
+  return places.length > 1 ? [...new Set(values)] : values;
+}
+
+// What there is to choose from: all outcomes, and the values of each filter that has several.
+function choicesOf(items) {
+  const { counts } = sift(items, {}, []);
+  const facets = Object.keys(FACETS).filter((name) => counts[name].size > 1);
+  const sorts = Object.keys(SORTS).filter((by) => !by || items.some((item) => item.places.some((place) => ROWS[by][place])));
+  return { outcomes: counts.outcome, facets: facets.map((name) => [name, [...counts[name].keys()]]), sorts };
 }
 
 // The items that pass, and for each facet how many would pass with another choice there: one pass over all.
 function sift(items, wanted, terms) {
-  const names = ["outcome", ...Object.keys(FACETS)];
-  const counts = Object.fromEntries(names.map((name) => [name, new Map()]));
+  const counts = Object.fromEntries(WANTED.map((name) => [name, new Map()]));
+  const asked = WANTED.filter((name) => wanted[name]);
   const passed = [];
   for (const item of items) {
     if (terms.length && !item.places.some((place) => hasAll(textOf(place), terms))) continue;
-    item.values ??= Object.fromEntries(names.map((n) => [n, n === "outcome" ? [item.outcome] : valuesOf(item, n)]));
-    const missed = names.filter((name) => wanted[name] && !item.values[name].includes(wanted[name]));
+    const missed = asked.filter((name) => !item.values[name].includes(wanted[name]));
     if (missed.length === 0) passed.push(item);
-    for (const name of names) {
-      if (missed.length > 1 || (missed.length === 1 && missed[0] !== name)) continue;
-      for (const value of item.values[name]) counts[name].set(value, (counts[name].get(value) || 0) + 1);
+    if (missed.length > 1) continue;
+    for (const name of missed.length ? missed : WANTED) {
+      const count = counts[name];
+      for (const value of item.values[name]) count.set(value, (count.get(value) || 0) + 1);
     }
   }
   return { passed, counts };

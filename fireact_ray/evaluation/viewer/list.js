@@ -11,8 +11,8 @@ let drawn = [0, 0];
 
 function showList(items) {
   listed = items;
-  list.style.height = `${items.length * itemHeight()}px`;
-  list.replaceChildren();
+  list.style.height = items.length ? `${items.length * itemHeight()}px` : "";
+  list.replaceChildren(...(items.length ? [] : [h("p", "nothing", "No row is like that.")]));
   drawn = [0, 0];
   drawVisible();
 }
@@ -21,13 +21,14 @@ function itemHeight() {
   return parseFloat(getComputedStyle(list).getPropertyValue("--item")) || 76;
 }
 
-function drawVisible(all = false) {
+function drawVisible() {
+  if (!listed.length) return;
   const height = itemHeight();
   const top = list.getBoundingClientRect().top;
   const start = Math.max(0, scroller.getBoundingClientRect().top);
   const end = Math.min(window.innerHeight, Math.max(scroller.getBoundingClientRect().bottom, start));
-  const from = all ? 0 : Math.max(0, Math.floor((start - top) / height) - BEYOND);
-  const to = all ? listed.length : Math.min(listed.length, Math.ceil((end - top) / height) + BEYOND);
+  const from = Math.max(0, Math.floor((start - top) / height) - BEYOND);
+  const to = Math.min(listed.length, Math.ceil((end - top) / height) + BEYOND);
   if (from === drawn[0] && to === drawn[1] && list.childElementCount === Math.max(0, to - from)) return;
   drawn = [from, to];
   const elements = [];

@@ -3,11 +3,11 @@
 
 const $ = (id) => document.getElementById(id);
 const narrow = window.matchMedia("(max-width: 860px)");
-const WANTED = ["outcome", ...Object.keys(FACETS)];
 const OPEN = INDEX.open[1] === null ? [INDEX.open[0], null] : [INDEX.open[1], INDEX.open[0]];
 
 let state = {};
 let items = [];
+let choices = choicesOf(items);
 let isLoaded = false; // the bodies, too
 let hasPushed = false;
 let writing = 0;
@@ -46,12 +46,12 @@ function update() {
   const { passed, counts } = sift(items, state.wanted, isLoaded ? termsOf(state.query) : []);
   drawOutcomes(counts.outcome);
   drawFacets(counts);
-  const [n, total] = [passed.length, items.length].map((count) => count.toLocaleString("en"));
+  const [n, total] = [passed.length, items.length].map((count) => numberText(count));
   const what = state.against === null ? "rows" : "questions side by side";
   $("count").textContent = n === total ? `${total} ${what}` : `${n} of ${total} ${what}`;
   $("clear").hidden = !isFiltered();
   showList(sorted(passed, state.sort));
-  const at = listed.findIndex((item) => item.places.some((place) => ROWS.key[place] === state.row));
+  const at = state.row === "" ? -1 : listed.findIndex((item) => item.places.some((place) => ROWS.key[place] === state.row));
   if (at < 0) state.row = "";
   openAt(at < 0 && !narrow.matches ? 0 : at);
   writeAddress();
@@ -104,13 +104,14 @@ function show(system, against) {
   state.against = against !== null && isComparable(against, system) ? against : null;
   state.wanted = Object.fromEntries(WANTED.map((name) => [name, ""]));
   items = itemsOf(state.show, state.against);
+  choices = choicesOf(items);
   drawSystems();
   drawOverview();
   update();
 }
 
 function drawSystems() {
-  const named = INDEX.systems.map((system, number) => [number, `${system.name} (${system.n_shown.toLocaleString("en")})`]);
+  const named = INDEX.systems.map((system, number) => [number, `${system.name} (${numberText(system.n_shown)})`]);
   fill($("show"), named, state.show);
   const others = named.filter(([number]) => isComparable(number, state.show));
   fill($("against"), [["", "nothing"], ...others], state.against ?? "");
@@ -125,10 +126,21 @@ function fill(select, options, value) {
 
 function drawOverview() {
   const systems = [state.against, state.show].filter((number) => number !== null).map((number) => INDEX.systems[number]);
-  const rows = systems.map((system) => h("div", "measured",
-    h("p", "share", system.right === null ? "–" : (100 * system.right).toFixed(1), h("span", "unit", "% right")),
-    h("p", "whose", h("strong", "", system.name), h("span", "", measuresText(system)))));
+  const rows = systems.map((system, n) => h("div", "measured",
+    h("p", "share", shareText(system), h("span", "unit", system.right === null ? "unscored" : "% right")),
+    h("p", "whose", h("strong", "", system.name, n ? differenceText(...systems) : ""), h("span", "", measuresText(system)))));
   $("overview").replaceChildren(...rows);
+}
+
+function shareText(system) {
+  return system.right === null ? "–" : (100 * system.right).toFixed(1);
+}
+
+// In points, where both answered the same questions.
+function differenceText(base, system) {
+  if (base.right === null || system.right === null || items.some((item) => item.places.length < 2)) return "";
+  const points = 100 * (system.right - base.right);
+  return h("span", "difference", `${points < 0 ? "−" : "+"}${Math.abs(points).toFixed(1)} points`);
 }
 
 function measuresText(system) {
@@ -139,15 +151,14 @@ function measuresText(system) {
   ];
   const known = per.filter(([, value]) => value !== null).map(([unit, value]) => `${value} ${unit}`);
   const cost = system.cost === null ? "" : ` · ${usdText(system.cost)} in all`;
-  return `${system.n_shown.toLocaleString("en")} rows${known.length ? ` · ${known.join(", ")} each` : ""}${cost}`;
+  return `${numberText(system.n_shown)} rows${known.length ? ` · ${known.join(", ")} each` : ""}${cost}`;
 }
 
 function drawOutcomes(counts) {
-  const all = new Map();
-  for (const item of items) all.set(item.outcome, (all.get(item.outcome) || 0) + 1);
+  const all = choices.outcomes;
   const names = OUTCOMES[state.against === null ? "one" : "two"].filter((name) => all.get(name));
   $("outcomes").replaceChildren(...names.map((name) => {
-    const chip = h("button", `outcome ${name.replace(" ", "-")}`, h("b", "", (counts.get(name) || 0).toLocaleString("en")), outcomeText(name));
+    const chip = h("button", `outcome ${name.replace(" ", "-")}`, h("b", "", numberText(counts.get(name) || 0)), outcomeText(name));
     chip.type = "button";
     chip.setAttribute("aria-pressed", state.wanted.outcome === name);
     chip.style.flexGrow = String(all.get(name) / items.length);
@@ -162,27 +173,25 @@ function outcomeText(name) {
 }
 
 function drawFacets(counts) {
-  const selects = Object.entries(FACETS).map(([name, title]) => {
-    const values = [...counts[name].entries()].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1));
-    if (state.wanted[name] && !counts[name].has(state.wanted[name])) values.push([state.wanted[name], 0]);
-    if (values.length < 2 && !state.wanted[name]) return null;
-    const options = values.map(([value, n]) => [value, `${inline(value).replace("_", " ")} (${n.toLocaleString("en")})`]);
-    return facet(name, title, [["", `${title}: all`], ...options], state.wanted[name], (value) => want(name, value));
+  const selects = choices.facets.map(([name, values]) => {
+    const sized = values.map((value) => [value, counts[name].get(value) || 0]);
+    sized.sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1));
+    const options = sized.map(([value, n]) => [value, `${inline(value)} (${numberText(n)})`]);
+    return facet(name, [["", `${FACETS[name]}: all`], ...options], state.wanted[name], (value) => want(name, value));
   });
-  const sorts = Object.entries(SORTS).filter(([by]) => !by || items.some((item) => item.places.some((place) => ROWS[by][place])));
-  const sort = facet("sort", "Order", sorts.map(([by, text]) => [by, `Order: ${text}`]), state.sort, (by) => {
+  const sort = facet("sort", choices.sorts.map((by) => [by, `Order: ${SORTS[by]}`]), state.sort, (by) => {
     state.sort = by;
     update();
   });
   const focused = document.activeElement?.dataset?.facet;
-  $("facets").replaceChildren(...[...selects, sort].filter(Boolean));
+  $("facets").replaceChildren(...selects, sort);
   if (focused) $("facets").querySelector(`[data-facet="${focused}"]`)?.focus();
 }
 
-function facet(name, title, options, value, onChange) {
+function facet(name, options, value, onChange) {
   const select = h("select", value ? "set" : "");
   select.dataset.facet = name;
-  select.setAttribute("aria-label", title);
+  select.setAttribute("aria-label", FACETS[name] || "Order");
   fill(select, options, value);
   select.addEventListener("change", () => onChange(select.value));
   return select;
@@ -205,6 +214,7 @@ function onKey(event) {
   const isTyping = event.target.matches("input, select, textarea");
   const act = isTyping ? TYPING[event.key] : KEYS[event.key];
   if (!act || (event.key === "Enter" && event.target.matches("button, summary"))) return;
+  if (event.key.startsWith("Arrow") && event.target !== list) return; // elsewhere they scroll
   event.preventDefault();
   act();
 }
@@ -212,6 +222,8 @@ function onKey(event) {
 const KEYS = {
   j: () => choose(Math.min(chosen + 1, listed.length - 1)),
   k: () => choose(Math.max(chosen - 1, 0)),
+  ArrowDown: () => KEYS.j(),
+  ArrowUp: () => KEYS.k(),
   Enter: () => (narrow.matches ? choose(Math.max(chosen, 0)) : $("card").focus({ preventScroll: true })),
   Escape: () => (document.body.classList.contains("reading") || document.activeElement === $("card") ? closeCard() : clear()),
   "/": () => $("search").focus(),
@@ -243,6 +255,7 @@ function apply() {
   hasPushed = hasPushed && state.row !== "";
   $("search").value = state.query;
   items = itemsOf(state.show, state.against);
+  choices = choicesOf(items);
   drawSystems();
   drawOverview();
   update();

@@ -65,7 +65,7 @@ def build_page(title: str, systems: Sequence[System], notes: Sequence[str] = ())
     notes = [*notes, *_left_out(names, systems), *_unreadable(names, systems)]
     if shown.n_cut:
         notes.append(f"Texts longer than {shown.max_chars:,} characters are cut there: {shown.n_cut:,}.")
-    index = {
+    index: dict[str, Any] = {
         "title": shown(title),
         "systems": about,
         "pairs": {f"{a}-{b}": [list(pair) for pair in rows] for (a, b), rows in pairs.items()},

@@ -45,14 +45,15 @@ def open_sources(path: str) -> list[Source]:
     """
     if kind_of(path) != "folder":
         return [_listed(path)]
-    place = path.rstrip("/")
-    folders = {TRAJECTORIES: (path, Folder(path) / TRAJECTORIES)}
-    for name in _evaluations(place):
-        folders[name] = (f"{place}/{EVALUATIONS}/{name}", Folder(path) / EVALUATIONS / name / TRAJECTORIES)
-    found = [_stored(name, at, folder) for name, (at, folder) in folders.items() if holds_trajectories(folder)]
-    if found:
-        return found
-    return [_stored(TRAJECTORIES, path, Folder(path))] if holds_trajectories(Folder(path)) else [_listed(path)]
+    here = (TRAJECTORIES, path, Folder(path))  # parts without a run around them
+    within = list(filter(_is_held, _of_run(path))) or list(filter(_is_held, [here]))
+    if not within:
+        return [_listed(path)]
+    found = [_stored(name, place, folder) for name, place, folder in within]
+    if not any(source.questions for source in found):
+        said = " ".join(sentence for source in found for sentence in source.unread)
+        raise InputError(f"{path}: no trajectory can be read. {said}".rstrip())
+    return found
 
 
 def label_of(path: str) -> str:
@@ -60,10 +61,17 @@ def label_of(path: str) -> str:
     return PurePosixPath(path.rstrip("/")).name or path
 
 
-def _evaluations(place: str) -> list[str]:
-    within = f"{place}/{EVALUATIONS}"
-    names = names_in(within) if kind_of(within) == "folder" else []
-    return [name.rstrip("/") for name in names if name.endswith("/")]
+def _of_run(path: str) -> Iterator[tuple[str, str, Folder]]:
+    """Name, place and folder of what a run may hold: its own trajectories and those of each evaluation."""
+    yield TRAJECTORIES, path, Folder(path) / TRAJECTORIES
+    evaluations = Folder(path) / EVALUATIONS
+    names = names_in(evaluations.uri) if kind_of(evaluations.uri) == "folder" else []
+    for name in (name.rstrip("/") for name in names if name.endswith("/")):
+        yield name, (evaluations / name).uri, evaluations / name / TRAJECTORIES
+
+
+def _is_held(found: tuple[str, str, Folder]) -> bool:
+    return holds_trajectories(found[2])
 
 
 def _listed(path: str) -> Source:
@@ -87,8 +95,6 @@ def _stored(name: str, place: str, folder: Folder) -> Source:
             continue
         whole.append(part)
         questions.update(zip(*(table[column].to_pylist() for column in _COLUMNS), strict=True))
-    if not questions:
-        raise InputError(" ".join([f"{place}: no trajectory can be read.", *unread]))
     keys = sorted(questions)
 
     def read(places: Sequence[int]) -> list[Record]:

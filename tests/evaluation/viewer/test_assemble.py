@@ -31,6 +31,7 @@ def run(tmp_path):
 
 def test_a_run_is_its_trajectories_and_each_of_its_evaluations(run):
     (run / "evaluations").write("report.md", "")
+    run.write("plan.parquet", b"PAR1")
     sources = open_sources(run.uri)
     assert [(source.name, source.place.removeprefix(run.uri)) for source in sources] == [
         ("trajectories", ""),
@@ -86,6 +87,19 @@ def test_a_damaged_part_costs_its_rows_and_is_said(run):
     assert page.summary[-1].endswith(
         f"{part}: it is damaged, not what was written there. Its rows are not in the page."
     )
+
+
+def test_a_system_that_cannot_be_read_keeps_nobody_from_looking_at_the_others(run):
+    parts = run / "evaluations" / "base" / "trajectories"
+    parts.write(parts.names(".parquet")[0], b"PAR1")
+    page = page_of([run.uri])
+    assert [about["n_shown"] for about in page.index["systems"]] == [2, 0, 1]
+    assert page.index["open"] == [0, None]
+    for name in ("trajectories", "evaluations/finetuned/trajectories"):
+        folder = run / name
+        folder.write(folder.names(".parquet")[0], b"PAR1")
+    with pytest.raises(InputError, match=r"demo: no trajectory can be read. .*it is damaged"):
+        page_of([run.uri])
 
 
 def test_rows_that_do_not_fit_are_left_out_aloud(run):
