@@ -22,7 +22,7 @@ function bodyOf(place) {
 }
 
 function questionOf(item) {
-  return INDEX.questions[ROWS.question[item.first ?? item.second]];
+  return INDEX.questions[ROWS.question[item.first ?? item.second]] || "(no question)";
 }
 
 // What is listed: a row each of the system `show`, or two rows that face each other, that of `against` first. `places`

@@ -19,7 +19,7 @@ from fireact_ray.data.lint.base import Context
 from fireact_ray.data.lint.lint import lint
 from fireact_ray.evaluation.viewer.choosing import question_key
 from fireact_ray.evaluation.viewer.pairs import Entry, Pair, changes, n_facing, opening, pair_rows
-from fireact_ray.evaluation.viewer.rows import Verdict, body, facts, seconds_of, tokens_of, verdict_of
+from fireact_ray.evaluation.viewer.rows import Verdict, body, facts, finite, seconds_of, tokens_of, verdict_of
 from fireact_ray.evaluation.viewer.text import Texts
 from fireact_ray.evaluation.viewer.trained import TrainedRow
 
@@ -142,7 +142,7 @@ def _about(name: str, place: str, system: System) -> dict[str, Any]:
     trajectories = [record.trajectory for record in system.records if record.trajectory]
     verdicts = Counter(map(verdict_of, system.records))
     scored = verdicts[Verdict.RIGHT] + verdicts[Verdict.WRONG]
-    costs = [trajectory.cost_usd for trajectory in trajectories if trajectory.cost_usd is not None]
+    costs = [cost for trajectory in trajectories if (cost := finite(trajectory.cost_usd)) is not None]
     return {
         "name": name,
         "place": place,

@@ -46,6 +46,11 @@ def seconds_of(trajectory: Trajectory) -> float | None:
     return _measured(trajectory.wall_time_s)
 
 
+def finite(value: float | None) -> float | None:
+    """JSON knows no NaN."""
+    return value if value is not None and math.isfinite(value) else None
+
+
 def facts(record: Record, shown: Shown, lint: Sequence[str], trained: TrainedRow | None) -> dict[str, Any]:
     """A value for each column of a page's index."""
     trajectory = record.trajectory
@@ -85,8 +90,8 @@ _COLUMNS = ("em", "f1", "kind", "task", "method", "stop", "answer", "steps", "se
 def _facts(trajectory: Trajectory, shown: Shown) -> dict[str, Any]:
     question, score = trajectory.question, trajectory.score
     values = (
-        _number(score.exact_match if score else None),
-        _number(score.f1 if score else None),
+        finite(score.exact_match if score else None),
+        finite(score.f1 if score else None),
         shown(question.kind),
         shown(question.task),
         shown(trajectory.method),
@@ -96,14 +101,14 @@ def _facts(trajectory: Trajectory, shown: Shown) -> dict[str, Any]:
         trajectory.n_searches,
         seconds_of(trajectory),
         tokens_of(trajectory),
-        _number(trajectory.cost_usd),
+        finite(trajectory.cost_usd),
     )
     return dict(zip(_COLUMNS, values, strict=True))
 
 
 def _step(step: Step, shown: Shown) -> dict[str, Any]:
     action, observation, usage = step.action, step.observation, step.usage
-    received = step.completion.strip()
+    received = (step.completion or "").strip()
     return _filled(
         {
             "thought": shown(step.thought),
@@ -123,13 +128,8 @@ def _step(step: Step, shown: Shown) -> dict[str, Any]:
 
 
 def _measured(seconds: float) -> float | None:
-    known = _number(seconds)
+    known = finite(seconds)
     return None if known is None else round(known, 3) or None
-
-
-def _number(value: float | None) -> float | None:
-    """JSON knows no NaN."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _filled(found: dict[str, Any]) -> dict[str, Any]:

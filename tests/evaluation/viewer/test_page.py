@@ -67,6 +67,12 @@ def test_what_nobody_measured_is_unknown_and_not_zero():
     ]
 
 
+def test_what_is_no_number_is_unknown_too():
+    odd = row("a", "q", float("nan"), cost_usd=float("inf"))
+    assert {facts(record_of(odd, 1), str, [], None)[name] for name in ("em", "f1", "cost")} == {None}
+    assert build_page("x", [system("x", odd)]).index["systems"][0]["cost"] is None
+
+
 def test_a_card_holds_the_whole_episode_and_replies_that_were_not_used_as_they_came():
     found = body(
         record_of(replace(WHOLE, error="Timeout: 600 s"), 1), str, TrainedRow(5, 2, (("a", False), ("b", True)))
