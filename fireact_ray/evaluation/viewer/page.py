@@ -75,7 +75,7 @@ def build_page(title: str, systems: Sequence[System], notes: Sequence[str] = ())
         "notes": [shown(note) for note in notes],
         "columns": columns,
     }
-    compared = [f"{names[b]} against {names[a]}: {_changes(rows)}" for (a, b), rows in pairs.items()]
+    compared = [] if second is None else [f"{names[second]} against {names[first]}: {_changes(pairs[first, second])}"]
     return Page(index["title"], index, bodies, [*map(_line, about), *compared, *index["notes"]])
 
 
