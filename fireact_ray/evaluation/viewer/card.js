@@ -15,7 +15,9 @@ function drawCard(item, terms, isCompared) {
     h("header", "asking",
       h("p", "place", badge(item.outcome), h("span", "", placeText(place))),
       h("h2", "question", ...marked(questionOf(item), terms)),
-      expected.length ? h("p", "expected", h("span", "label", "Expected"), ...marked(expected.join("  or  "), terms)) : null),
+      expected.length
+        ? h("p", "expected", h("span", "label", "Expected"), ...marked(expected.join("  or  "), terms))
+        : null),
     h("div", faces ? "sides two" : "sides", ...columns),
   ];
 }
@@ -39,7 +41,9 @@ function drawSide(place, body, terms, isCompared, differs) {
   if (body.error) side.append(h("p", "error", h("span", "label", "Error"), ...marked(body.error, terms)));
   if (body.fault) side.append(...drawUnreadable(body, terms));
   const isTrained = ROWS.trained[place] !== null;
-  const steps = (body.steps || []).map((step, n) => drawStep(step, n, { terms, isTrained, differs: n === differs, place }));
+  const steps = (body.steps || []).map((step, n) => {
+    return drawStep(step, n, { terms, isTrained, differs: n === differs, place });
+  });
   if (steps.length) side.append(h("ol", isTrained ? "steps trained" : "steps", ...steps));
   if (body.steps && ROWS.answer[place] === null) {
     side.append(h("p", "unanswered", badge(ROWS.verdict[place]), `No answer: ${ROWS.stop[place].replace("_", " ")}.`));
@@ -65,7 +69,8 @@ function drawFacts(place, body) {
 }
 
 function drawUnreadable(body, terms) {
-  const turns = (body.turns || []).map(([role, text]) => h("div", "turn", h("p", "label", role), clippable(text, terms)));
+  const said = body.turns || [];
+  const turns = said.map(([role, text]) => h("div", "turn", h("p", "label", role), clippable(text, terms)));
   return [h("p", "error", h("span", "label", "Cannot be read"), ...marked(body.fault, terms)), ...turns];
 }
 

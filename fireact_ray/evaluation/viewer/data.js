@@ -67,7 +67,8 @@ function valuesOf(places, facet) {
 function choicesOf(items) {
   const { counts } = sift(items, {}, []);
   const facets = Object.keys(FACETS).filter((name) => counts[name].size > 1);
-  const sorts = Object.keys(SORTS).filter((by) => !by || items.some((item) => item.places.some((place) => ROWS[by][place])));
+  const isKnown = (by) => items.some((item) => item.places.some((place) => ROWS[by][place]));
+  const sorts = Object.keys(SORTS).filter((by) => !by || isKnown(by));
   return { outcomes: counts.outcome, facets: facets.map((name) => [name, [...counts[name].keys()]]), sorts };
 }
 
@@ -123,6 +124,8 @@ function readAhead(from = 0) {
     if (place < N_ROWS) readAhead(place);
   });
 }
+
+const $ = (id) => document.getElementById(id);
 
 // Elements, with texts as text nodes: nothing of a row is ever read as markup.
 function h(tag, className, ...children) {

@@ -16,13 +16,14 @@ from typing import Any
 
 from fireact_ray.evaluation.viewer.page import Page
 
-_SCRIPTS = ("data.js", "list.js", "card.js", "page.js")
+_STYLES = ("page.css", "card.css", "media.css")
+_SCRIPTS = ("data.js", "list.js", "card.js", "head.js", "page.js")
 # `<` alone can end a script element or begin a comment within it; the last two end a line of a script.
 _ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
 def to_html(page: Page) -> str:
-    style, script = _asset("page.css"), "\n".join(map(_asset, _SCRIPTS))
+    style, script = ("\n".join(map(_asset, names)) for names in (_STYLES, _SCRIPTS))
     return Template(_asset("page.html")).substitute(
         title=html.escape(page.index["title"]),
         policy=html.escape(_policy(style, script)),

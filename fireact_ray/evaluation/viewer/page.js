@@ -1,7 +1,6 @@
 "use strict";
 // What is shown is a state, and the state is the address: read from it, changed by keys and choices, written to it.
 
-const $ = (id) => document.getElementById(id);
 const narrow = window.matchMedia("(max-width: 860px)");
 const OPEN = INDEX.open[1] === null ? [INDEX.open[0], null] : [INDEX.open[1], INDEX.open[0]];
 
@@ -51,7 +50,8 @@ function update() {
   $("count").textContent = n === total ? `${total} ${what}` : `${n} of ${total} ${what}`;
   $("clear").hidden = !isFiltered();
   showList(sorted(passed, state.sort));
-  const at = state.row === "" ? -1 : listed.findIndex((item) => item.places.some((place) => ROWS.key[place] === state.row));
+  const isAsked = (item) => item.places.some((place) => ROWS.key[place] === state.row);
+  const at = state.row === "" ? -1 : listed.findIndex(isAsked);
   if (at < 0) state.row = "";
   openAt(at < 0 && !narrow.matches ? 0 : at);
   writeAddress();
@@ -89,6 +89,10 @@ function drawOpen() {
   $("card").scrollTop = 0;
 }
 
+function isReading() {
+  return document.body.classList.contains("reading") || document.activeElement === $("card");
+}
+
 function closeCard() {
   if (document.body.classList.contains("reading")) {
     if (hasPushed) return history.back(); // `apply` shows the list
@@ -108,93 +112,6 @@ function show(system, against) {
   drawSystems();
   drawOverview();
   update();
-}
-
-function drawSystems() {
-  const named = INDEX.systems.map((system, number) => [number, `${system.name} (${numberText(system.n_shown)})`]);
-  fill($("show"), named, state.show);
-  const others = named.filter(([number]) => isComparable(number, state.show));
-  fill($("against"), [["", "nothing"], ...others], state.against ?? "");
-  $("show").parentElement.hidden = named.length < 2;
-  $("against").parentElement.hidden = !others.length;
-}
-
-function fill(select, options, value) {
-  select.replaceChildren(...options.map(([key, text]) => new Option(text, key)));
-  select.value = String(value);
-}
-
-function drawOverview() {
-  const systems = [state.against, state.show].filter((number) => number !== null).map((number) => INDEX.systems[number]);
-  const rows = systems.map((system, n) => h("div", "measured",
-    h("p", "share", shareText(system), h("span", "unit", system.right === null ? "unscored" : "% right")),
-    h("p", "whose", h("strong", "", system.name, n ? differenceText(...systems) : ""), h("span", "", measuresText(system)))));
-  $("overview").replaceChildren(...rows);
-}
-
-function shareText(system) {
-  return system.right === null ? "–" : (100 * system.right).toFixed(1);
-}
-
-// In points, where both answered the same questions.
-function differenceText(base, system) {
-  if (base.right === null || system.right === null || items.some((item) => item.places.length < 2)) return "";
-  const points = 100 * (system.right - base.right);
-  return h("span", "difference", `${points < 0 ? "−" : "+"}${Math.abs(points).toFixed(1)} points`);
-}
-
-function measuresText(system) {
-  const per = [
-    ["searches", system.searches === null ? null : system.searches.toFixed(1)],
-    ["s", system.seconds === null ? null : system.seconds.toFixed(1)],
-    ["tokens", system.tokens === null ? null : numberText(Math.round(system.tokens))],
-  ];
-  const known = per.filter(([, value]) => value !== null).map(([unit, value]) => `${value} ${unit}`);
-  const cost = system.cost === null ? "" : ` · ${usdText(system.cost)} in all`;
-  return `${numberText(system.n_shown)} rows${known.length ? ` · ${known.join(", ")} each` : ""}${cost}`;
-}
-
-function drawOutcomes(counts) {
-  const all = choices.outcomes;
-  const names = OUTCOMES[state.against === null ? "one" : "two"].filter((name) => all.get(name));
-  $("outcomes").replaceChildren(...names.map((name) => {
-    const chip = h("button", `outcome ${name.replace(" ", "-")}`, h("b", "", numberText(counts.get(name) || 0)), outcomeText(name));
-    chip.type = "button";
-    chip.setAttribute("aria-pressed", state.wanted.outcome === name);
-    chip.style.flexGrow = String(all.get(name) / items.length);
-    chip.addEventListener("click", () => want("outcome", state.wanted.outcome === name ? "" : name));
-    return chip;
-  }));
-}
-
-function outcomeText(name) {
-  const only = { "only first": state.against, "only second": state.show }[name];
-  return only === undefined || only === null ? name : `only ${INDEX.systems[only].name}`;
-}
-
-function drawFacets(counts) {
-  const selects = choices.facets.map(([name, values]) => {
-    const sized = values.map((value) => [value, counts[name].get(value) || 0]);
-    sized.sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1));
-    const options = sized.map(([value, n]) => [value, `${inline(value)} (${numberText(n)})`]);
-    return facet(name, [["", `${FACETS[name]}: all`], ...options], state.wanted[name], (value) => want(name, value));
-  });
-  const sort = facet("sort", choices.sorts.map((by) => [by, `Order: ${SORTS[by]}`]), state.sort, (by) => {
-    state.sort = by;
-    update();
-  });
-  const focused = document.activeElement?.dataset?.facet;
-  $("facets").replaceChildren(...selects, sort);
-  if (focused) $("facets").querySelector(`[data-facet="${focused}"]`)?.focus();
-}
-
-function facet(name, options, value, onChange) {
-  const select = h("select", value ? "set" : "");
-  select.dataset.facet = name;
-  select.setAttribute("aria-label", FACETS[name] || "Order");
-  fill(select, options, value);
-  select.addEventListener("change", () => onChange(select.value));
-  return select;
 }
 
 function want(name, value) {
@@ -225,7 +142,7 @@ const KEYS = {
   ArrowDown: () => KEYS.j(),
   ArrowUp: () => KEYS.k(),
   Enter: () => (narrow.matches ? choose(Math.max(chosen, 0)) : $("card").focus({ preventScroll: true })),
-  Escape: () => (document.body.classList.contains("reading") || document.activeElement === $("card") ? closeCard() : clear()),
+  Escape: () => (isReading() ? closeCard() : clear()),
   "/": () => $("search").focus(),
   "?": () => $("help").showModal(),
 };
@@ -236,7 +153,9 @@ const TYPING = {
 
 function listen() {
   $("show").addEventListener("change", () => show(Number($("show").value), state.against));
-  $("against").addEventListener("change", () => show(state.show, $("against").value === "" ? null : Number($("against").value)));
+  $("against").addEventListener("change", () => {
+    show(state.show, $("against").value === "" ? null : Number($("against").value));
+  });
   $("search").addEventListener("input", () => {
     state.query = $("search").value.trim();
     update();
@@ -247,6 +166,7 @@ function listen() {
   document.addEventListener("keydown", onKey);
   for (const target of [scroller, window]) target.addEventListener("scroll", () => drawVisible(), { passive: true });
   window.addEventListener("resize", () => showList(listed));
+  narrow.addEventListener("change", () => openAt(chosen));
   window.addEventListener("popstate", apply);
 }
 

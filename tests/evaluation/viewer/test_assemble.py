@@ -66,7 +66,7 @@ def test_two_runs_are_compared_by_the_same_system(tmp_path, run):
         "demo/trajectories", "demo/base", "demo/finetuned", "b/base",
     ]  # fmt: skip
     assert page.index["open"] == [1, 3]
-    assert page.summary[-1] == "b/base against demo/finetuned: 1 both right"
+    assert page.summary[-1] == "b/base against demo/base: 1 fixed"
 
 
 def test_runs_of_the_same_name_are_told_apart_by_their_paths(tmp_path):
