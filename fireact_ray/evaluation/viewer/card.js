@@ -2,6 +2,7 @@
 // A card: one trajectory to read, or two on the same question.
 
 const NUMBERS = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const UNKNOWN = "unknown"; // never 0
 const LONG = 900; // characters of an observation that are shown at once
 
 function drawCard(item, terms, isCompared) {
@@ -53,15 +54,16 @@ function drawSide(place, body, terms, isCompared, differs) {
 }
 
 function drawFacts(place, body) {
+  if (body.fault) return h("dl", "measures");
   const facts = [
     ["method", ROWS.method[place]],
     ["model", body.model],
     ["attempt", body.attempt ? String(body.attempt + 1) : ""],
     ["steps", numberText(ROWS.steps[place])],
     ["searches", numberText(ROWS.searches[place])],
-    ["time", secondsText(ROWS.seconds[place])],
-    ["tokens", numberText(ROWS.tokens[place])],
-    ["cost", ROWS.cost[place] === null ? "" : usdText(ROWS.cost[place])],
+    ["time", secondsText(ROWS.seconds[place]) || UNKNOWN],
+    ["tokens", numberText(ROWS.tokens[place]) || UNKNOWN],
+    ["cost", ROWS.cost[place] === null ? UNKNOWN : usdText(ROWS.cost[place])],
     ["F1", ROWS.f1[place] > 0 && ROWS.f1[place] < 1 ? ROWS.f1[place].toFixed(2) : ""],
   ];
   const shown = facts.filter(([, value]) => value);

@@ -44,7 +44,7 @@ function measuresText(system) {
     ["tokens", system.tokens === null ? null : numberText(Math.round(system.tokens))],
   ];
   const known = per.filter(([, value]) => value !== null).map(([unit, value]) => `${value} ${unit}`);
-  const cost = system.cost === null ? "" : ` · ${usdText(system.cost)} in all`;
+  const cost = system.cost === null ? " · cost unknown" : ` · ${usdText(system.cost)} in all`;
   return `${numberText(system.n_shown)} rows${known.length ? ` · ${known.join(", ")} each` : ""}${cost}`;
 }
 

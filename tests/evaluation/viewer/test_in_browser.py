@@ -53,7 +53,7 @@ def one_run():
     step = replace(CLEAN.steps[0], observation=Observation("The road is long. " * 100))
     rows = [
         row("t1", "Who wrote The Road to Zem?", kind="1hop"),
-        row("t2", "How deep is Lake Tarn?", 0.0, kind="2hop", method="cot"),
+        row("t2", "How deep is Lake Tarn?", 0.0, kind="2hop", method="cot", cost_usd=None),
         row("t3", "Is Tarn older than Zem?", None, kind="2hop", steps=(step,), stop_reason=StopReason.MAX_STEPS),
         row("t4", "Who built it?", 1.0, kind="3hop", steps=(step, CLEAN.steps[1])),
     ]
@@ -154,6 +154,7 @@ def test_the_keyboard_does_all_that_is_done_often(opened):
         assert page.locator("#card h2").inner_text() == "Is Tarn older than Zem?"
         page.keyboard.press("k")
         assert page.locator("#list [aria-selected=true] .asked").inner_text() == "How deep is Lake Tarn?"
+        assert page.locator("#card .measures > div").last.inner_text().split() == ["cost", "unknown"]
         page.keyboard.press("/")
         page.keyboard.type("built")
         assert listed(page) == ["Who built it?"]
