@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from fireact_ray.cli.commands import data, looking, models, recipes, rows, stages
+from fireact_ray.cli.commands.view import view
 from fireact_ray.cli.main import run_guarded
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app.command()(stages.run)
 app.command()(stages.serve)
 app.command()(models.ask)
 app.command()(looking.show)
+app.command()(view)
 app.command()(looking.status)
 app.command()(looking.doctor)
 app.command()(rows.lint)

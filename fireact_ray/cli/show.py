@@ -13,6 +13,7 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Step, Trajectory
 from fireact_ray.data.examples import is_correct, to_example
 from fireact_ray.data.formats.records import Record, read_records
+from fireact_ray.evaluation.viewer.trained import ShowsIds, Student
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import base_model_dir
@@ -36,7 +37,7 @@ def show(path: str, console: Console, *, row: int | None, where: str | None, rec
     record = _from(row, picked, path, exactly=where is None)
     _print_place(record, records, picked, where, console)
     if tokens and record.trajectory:
-        _print_tokens(record.trajectory, _recipe_of(path, recipe), console)
+        _print_tokens(record.trajectory, student_of(path, recipe), console)
     else:
         print_record(record, console)
 
@@ -56,7 +57,14 @@ def print_record(record: Record, console: Console) -> None:
     print_event(trajectory, console)
 
 
-def mark_tokens(rendered: Rendered, tokenizer: HubTokenizer, *, coloured: bool) -> Text:
+def student_of(path: str, recipe: str | None) -> Student:
+    """Whose tokens are meant: the student of `recipe`, or else of the run at `path`. Raises InputError for neither."""
+    loaded = _recipe_of(path, recipe)
+    tokenizer = HubTokenizer.load(base_model_dir(loaded.student.tokenizer_model))
+    return Student(make_renderer(loaded.student.renderer, tokenizer), tokenizer, loaded.convert.min_f1)
+
+
+def mark_tokens(rendered: Rendered, tokenizer: ShowsIds, *, coloured: bool) -> Text:
     """Runs of trained tokens in green, or within ⟦ ⟧ without colour; end tokens are shown by name."""
     text, start = Text(), 0
     mask = rendered.loss_mask
@@ -145,11 +153,10 @@ def _print_step(step: Step, console: Console) -> None:
         )
 
 
-def _print_tokens(trajectory: Trajectory, recipe: Recipe, console: Console) -> None:
-    tokenizer = HubTokenizer.load(base_model_dir(recipe.student.tokenizer_model))
-    rendered = make_renderer(recipe.student.renderer, tokenizer).render(to_example(trajectory, recipe.convert.min_f1))
+def _print_tokens(trajectory: Trajectory, student: Student, console: Console) -> None:
+    rendered = student.renderer.render(to_example(trajectory, student.min_f1))
     coloured = console.is_terminal and not console.no_color
-    console.print(mark_tokens(rendered, tokenizer, coloured=coloured), soft_wrap=True)
+    console.print(mark_tokens(rendered, student.tokenizer, coloured=coloured), soft_wrap=True)
     _dim(console, f"{len(rendered.input_ids)} tokens, {sum(rendered.loss_mask)} trained")
 
 

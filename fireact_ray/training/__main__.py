@@ -25,10 +25,10 @@ from fireact_ray.core.utils.interrupts import interrupts_wait
 from fireact_ray.training.checkpoint_folders import latest_checkpoint
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train
-from fireact_ray.training.wish import Wish
 from fireact_ray.training.model_card import write_readme
 from fireact_ray.training.progress.entries import TrainEntry
 from fireact_ray.training.progress.session import LOG, begin_log, written_log
+from fireact_ray.training.wish import Wish
 
 log = logging.getLogger("fireact_ray.training")
 

@@ -9,11 +9,12 @@ from fakes import finished_trajectory
 from hostile import HOSTILE, is_inert
 from rich.console import Console
 
-from fireact_ray.cli.show import show
+from fireact_ray.cli.show import show, student_of
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Observation, Score
+from fireact_ray.evaluation.viewer.assemble import page_of
 
 pytestmark = pytest.mark.torch  # transformers loads it
 
@@ -42,6 +43,13 @@ def test_tokens_are_of_the_runs_student_and_of_a_given_one(tmp_path):
     assert shown(part, recipe="demo") == marked
     with pytest.raises(InputError, match=r"names no student\. Give --recipe"):
         shown(part)
+
+
+def test_a_page_marks_the_same_tokens(tmp_path):
+    page = page_of([run_of(tmp_path, ROW)], student_of=lambda path: student_of(path, None))
+    text = "".join(f"⟦{text}⟧" if trained else text for text, trained in page.bodies[0]["pieces"])
+    assert text in shown(run_of(tmp_path, ROW))
+    assert "⟦Thought: t\nAction: search[q [1]]<eos>⟧\nObservation: o\n⟦Thought: t2" in text
 
 
 def test_trained_tokens_are_green_where_there_is_colour(tmp_path):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import dropwhile, pairwise
 from pathlib import Path
@@ -91,9 +91,32 @@ def import_trajectories(path: str | Path, task: str = "hotpotqa", names: Names =
 def stored(row: dict[str, Any]) -> Trajectory:
     """The trajectory of a row of our own. Raises NoTranscript where it lacks something."""
     try:
-        return from_row(row)
+        trajectory = from_row(row)
     except (KeyError, TypeError, ValueError) as error:
         raise NoTranscript("unparsable", f"no whole trajectory ({type(error).__name__}: {error})") from None
+    for name, value in _texts(trajectory):
+        if not isinstance(value, str):
+            raise NoTranscript("unparsable", f"no whole trajectory ({name} is no text but {value!r:.80})")
+    return trajectory
+
+
+def _texts(trajectory: Trajectory) -> Iterator[tuple[str, object]]:
+    """What must be text to be shown, scored or trained on; JSON may hold anything there."""
+    question = trajectory.question
+    yield from (("trajectory_id", trajectory.trajectory_id), ("method", trajectory.method), ("model", trajectory.model))
+    yield from (
+        ("task", question.task),
+        ("question_id", question.id),
+        ("question", question.text),
+        ("kind", question.kind),
+    )
+    yield from (("an answer", answer) for answer in question.answers)
+    for step in trajectory.steps:
+        yield "a thought", step.thought
+        if step.action is not None:
+            yield from (("a tool", step.action.tool), ("an argument", step.action.argument))
+        if step.observation is not None:
+            yield "an observation", step.observation.text
 
 
 def read_trajectory(task: str, turns: Sequence[Message], names: Names = TOOLS) -> Trajectory:

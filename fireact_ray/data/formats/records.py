@@ -67,7 +67,7 @@ def read_records(path: str, names: Names = TOOLS) -> list[Record]:
     """
     folder = _stored_in(path)
     if folder is None:
-        return [_record(number, row, names) for number, row in read_rows(path)]
+        return [read_record(number, row, names) for number, row in read_rows(path)]
     try:
         trajectories = read_trajectories(folder)
     except (DataError, KeyError) as error:
@@ -106,10 +106,11 @@ def _stored_in(path: str) -> Folder | None:
     if found is None:
         raise InputError(f"{path}: no such file, and no run folder with trajectories. Give one of these.")
     folders = (Folder(path) / "trajectories", Folder(path)) if found == "folder" else ()
-    return next((folder for folder in folders if _is_ours(folder)), None)
+    return next((folder for folder in folders if holds_trajectories(folder)), None)
 
 
-def _is_ours(folder: Folder) -> bool:
+def holds_trajectories(folder: Folder) -> bool:
+    """Its parts are our own rows, or too damaged to tell."""
     parts = folder.names(".parquet")
     try:
         return bool(parts) and {"trajectory_id", "steps"} <= set(folder.read_schema(parts[0]).names)
@@ -117,7 +118,8 @@ def _is_ours(folder: Folder) -> bool:
         return True  # a damaged part, of which reading it says more
 
 
-def _record(number: int, row: Any, names: Names) -> Record:
+def read_record(number: int, row: Any, names: Names = TOOLS) -> Record:
+    """A row of a file: of our own or of those that `conversations` reads, whole or with its fault."""
     turns: tuple[Message, ...] = ()
     try:
         if is_stored(row):

@@ -2,8 +2,10 @@ import json
 from pathlib import Path
 
 import pytest
+from fakes import finished_trajectory
 
 from fireact_ray.core.errors import DataError, InputError
+from fireact_ray.core.storage.rows import to_row
 from fireact_ray.core.types import Action, Observation, ObservationStatus, Score, StopReason, Trajectory
 from fireact_ray.data.formats.importers import Imported, import_trajectories
 
@@ -205,6 +207,18 @@ def test_every_released_row_is_imported(name, n_rows, n_wrong, n_nothing_found, 
     assert not any("Episode finished" in o.text for o in observations)
     assert {method: sum(row.method == method for row in rows) for method in methods} == methods
     assert not any("Thought:" in step.thought or "Action:" in step.thought for row in rows for step in row.steps)
+
+
+def test_a_row_of_our_own_whose_texts_are_none_is_rejected(tmp_path):
+    whole = json.loads(json.dumps(to_row(finished_trajectory("a"))))
+    rows = [whole, {**whole, "method": None}, {**whole, "steps": [{**whole["steps"][0], "thought": 5}]}]
+    (tmp_path / "x.json").write_text(json.dumps(rows))
+    result = import_trajectories(tmp_path / "x.json")
+    assert [row.trajectory_id for row in result.trajectories] == ["a"]
+    assert [(found.row, found.detail) for found in result.rejections] == [
+        (2, "no whole trajectory (method is no text but None)"),
+        (3, "no whole trajectory (a thought is no text but 5)"),
+    ]
 
 
 @pytest.mark.skipif(not RELEASED.is_dir(), reason="FireAct's released data is not at ../shared/data")
