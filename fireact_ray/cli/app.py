@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fireact_ray.cli.commands.score import score
 from fireact_ray.cli.main import run_guarded
 from fireact_ray.core.utils.itinerary import demo_itinerary, demo_plan
 from fireact_ray.recipe.loader import load_recipe, to_yaml
@@ -153,7 +154,7 @@ def merge(
 @app.command()
 def evaluate(recipe: RecipeArgument, retry_failed: RetryFailedOption = False, overrides: SetOption = None) -> None:
     """Measure base and fine-tuned agents on held-out questions."""
-    from fireact_ray.evaluation.report import comparison_markdown
+    from fireact_ray.evaluation.tables import comparison_markdown
     from fireact_ray.stages.evaluate import evaluate as stage
 
     unbound = ["evaluate.max_retries=null"] if retry_failed else []
@@ -165,7 +166,7 @@ def evaluate(recipe: RecipeArgument, retry_failed: RetryFailedOption = False, ov
 @app.command()
 def run(recipe: RecipeArgument, max_cost_usd: MaxCostOption = None, overrides: SetOption = None) -> None:
     """Generate, convert, train, evaluate."""
-    from fireact_ray.evaluation.report import comparison_markdown
+    from fireact_ray.evaluation.tables import comparison_markdown
     from fireact_ray.stages.pipeline import pipeline
 
     resolved = _load(recipe, overrides, max_cost_usd)
@@ -225,7 +226,7 @@ def status(
     path: Annotated[Path, typer.Argument(help="A run folder.")],
     watch: Annotated[bool, typer.Option("--watch", help="Look again every 2 s until the run ends.")] = False,
 ) -> None:
-    """What a run has planned, done, stopped, failed and spent, while it goes on and afterwards."""
+    """What a run has planned, finished, stopped, failed and spent, while it goes on and afterwards."""
     from fireact_ray.cli.status import show_status, watch_status
     from fireact_ray.core.storage.folder import Folder
 
@@ -246,8 +247,8 @@ def doctor(path: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
         raise DataError("\n".join(found.problems))
     stopped, failed = sum(found.stopped.values()), sum(found.failed.values())
     print(
-        f"all adds up: {found.planned} planned + {found.unplanned} others = "
-        f"{found.done} done + {stopped} stopped + {failed} failed + {found.skipped} skipped + {found.pending} pending"
+        f"all adds up: {found.planned} planned + {found.unplanned} others = {found.done} finished + {stopped} stopped "
+        f"+ {failed} failed + {found.skipped} skipped + {found.pending} pending"
     )
 
 
@@ -314,6 +315,9 @@ def check(recipe: RecipeArgument, overrides: SetOption = None) -> None:
 
         logger.info(hosted_section(loaded))
     print(to_yaml(loaded), end="")
+
+
+app.command()(score)
 
 
 def main() -> None:
