@@ -1,1 +1,1 @@
-"""The commands, a file each."""
+"""One function per command: its options, the stage it calls, and what it prints."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
+
+from fireact_ray.cli.options import done
 
 
 def score(
@@ -33,7 +33,7 @@ def score(
     from fireact_ray.evaluation.recorded.scoring import score_paths, scores_dict, scores_text
 
     found = score_paths(paths, against or [], split, planned)
-    Console().print(Text(scores_text(found)), soft_wrap=True, end="")
+    print(scores_text(found), end="")
     if json_file is not None:
         Folder(str(json_file.parent)).write_json(json_file.name, scores_dict(found))
-        Console().print(Text(str(json_file)), soft_wrap=True)
+        done(str(json_file))
