@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ QUANTITIES = {
 }
 _WHOLE = {"searches", "steps"}  # few values, each its own bin
 _BINS = 20
+_UNKNOWN = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +61,39 @@ class Distribution:
         }
 
 
-@dataclass(slots=True)
 class CostColumns:
-    """What the rows cost: 8 bytes for each number that is known."""
+    """What the rows cost: 8 bytes for each number, NaN where it is not known."""
 
-    _columns: dict[str, array[float]] = field(default_factory=lambda: {name: array("d") for name in QUANTITIES})
+    def __init__(self) -> None:
+        self._values = array("d")
 
     def add(self, episode: Episode) -> None:
-        for name, value in _known(episode):
-            self._columns[name].append(value)
+        """The quantities, in their order."""
+        n_steps, cost, cached = episode.n_steps, episode.cost_usd, episode.cached_tokens
+        prompt, completion = episode.prompt_tokens, episode.completion_tokens
+        model_s, tool_s = episode.model_s, episode.tool_s
+        if n_steps and not (prompt or completion):
+            prompt = completion = _UNKNOWN
+        if n_steps and not (model_s or tool_s):
+            model_s = tool_s = _UNKNOWN
+        cost = _UNKNOWN if cost is None else cost
+        cached = _UNKNOWN if cached is None else cached
+        self._values.extend((cost, prompt, completion, cached, episode.n_searches, n_steps, model_s, tool_s))
 
     def distributions(self) -> Mapping[str, Distribution | None]:
         """By quantity; None where no row's is known."""
-        found = {name: distribution(values, name in _WHOLE) for name, values in self._columns.items()}
+        columns = np.asarray(self._values).reshape(-1, len(QUANTITIES)).T
+        known = {name: column[~np.isnan(column)] for name, column in zip(QUANTITIES, columns, strict=True)}
+        found = {name: distribution(values, name in _WHOLE) for name, values in known.items()}
         for names in (("prompt_tokens", "completion_tokens"), ("model_seconds", "tool_seconds")):
             if not any(one.total for name in names if (one := found[name])):  # nothing but rows that took no step
                 found.update(dict.fromkeys(names))
         return found
 
 
-def distribution(values: Sequence[float], whole: bool = False) -> Distribution | None:
+def distribution(values: Sequence[float] | np.ndarray, whole: bool = False) -> Distribution | None:
     """None of no values. `whole`: values are whole numbers, each of which is a bin."""
-    if not values:
+    if not len(values):
         return None
     data = np.sort(np.asarray(values, dtype=np.float64))
     total = math.fsum(data)
@@ -90,22 +102,6 @@ def distribution(values: Sequence[float], whole: bool = False) -> Distribution |
     low, high = float(data[0]), float(data[-1])
     bins = _counted(data) if whole or low == high else _binned(data)
     return Distribution(len(data), total, mean, sd, low, float(np.median(data)), high, bins)
-
-
-def _known(episode: Episode) -> Iterator[tuple[str, float]]:
-    """The quantities of a row that somebody measured."""
-    yield "searches", episode.n_searches
-    yield "steps", episode.n_steps
-    if episode.cost_usd is not None:
-        yield "cost_usd", episode.cost_usd
-    if episode.cached_tokens is not None:
-        yield "cached_tokens", episode.cached_tokens
-    if episode.prompt_tokens or episode.completion_tokens or not episode.n_steps:
-        yield "prompt_tokens", episode.prompt_tokens
-        yield "completion_tokens", episode.completion_tokens
-    if episode.model_s or episode.tool_s or not episode.n_steps:
-        yield "model_seconds", episode.model_s
-        yield "tool_seconds", episode.tool_s
 
 
 def _counted(data: np.ndarray) -> tuple[tuple[float, float, int], ...]:

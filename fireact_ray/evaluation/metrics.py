@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
+
+import numpy as np
 
 from fireact_ray.core.types import Score
 from fireact_ray.core.utils.statistics import Interval, mean_interval, wilson_interval
@@ -20,6 +23,9 @@ OTHERS = {
     "yes_no_accuracy": "yes_no",
     "choice_accuracy": "choice",
 }
+_others = attrgetter(*OTHERS.values())
+_NONE = math.nan
+_NO_OTHERS = [_NONE] * len(OTHERS)
 _ALL_OR_NOTHING = {"cover_em", "yes_no_accuracy", "choice_accuracy"}
 
 
@@ -66,49 +72,45 @@ class Metrics:
         return {name: mark.to_dict() for name, mark in self.others.items()}
 
 
-@dataclass(slots=True)
 class MarkColumns:
-    """The marks of many rows: 8 bytes for each."""
+    """The marks of many rows, in their order: 8 bytes for each, NaN where a row has none."""
 
-    em: array[float] = field(default_factory=lambda: array("d"))
-    f1: array[float] = field(default_factory=lambda: array("d"))
-    others: dict[str, array[float]] = field(default_factory=lambda: {name: array("d") for name in OTHERS})
+    def __init__(self) -> None:
+        self._values = array("d")
 
     def add(self, score: Score, marks: Marks | None) -> None:
         """`marks`: None where no accepted answer is known to compute them from."""
-        self.em.append(score.exact_match)
-        self.f1.append(score.f1)
-        if marks is None:
-            return
-        for name, of in OTHERS.items():
-            if (value := getattr(marks, of)) is not None:
-                self.others[name].append(value)
+        others = _NO_OTHERS if marks is None else [_NONE if x is None else x for x in _others(marks)]
+        self._values.extend((score.exact_match, score.f1, *others))
 
-    def metrics(self) -> Metrics | None:
-        """None where there is no score."""
-        if not self.em:
+    def metrics(self, of: np.ndarray | None = None) -> Metrics | None:
+        """`of`: (rows,) bool, which rows count; all where None. The result is None where there is no row."""
+        rows = np.asarray(self._values).reshape(-1, 2 + len(OTHERS))
+        rows = rows if of is None else rows[of]
+        if not len(rows):
             return None
-        others = {name: Mark(len(values), _measure(name, values)) for name, values in self.others.items() if values}
-        return Metrics(len(self.em), _proportion(self.em), _mean(self.f1), others)
+        columns = {name: column[~np.isnan(column)] for name, column in zip(OTHERS, rows.T[2:], strict=True)}
+        others = {name: Mark(len(values), _measure(name, values)) for name, values in columns.items() if len(values)}
+        return Metrics(len(rows), _proportion(rows[:, 0]), _mean(rows[:, 1]), others)
 
 
 def mean_score(scores: Sequence[Score]) -> Score:
     return Score(mean([score.exact_match for score in scores]), mean([score.f1 for score in scores]))
 
 
-def mean(values: Sequence[float]) -> float:
+def mean(values: Sequence[float] | np.ndarray) -> float:
     return math.fsum(values) / len(values)
 
 
-def _measure(name: str, values: Sequence[float]) -> Measure:
+def _measure(name: str, values: np.ndarray) -> Measure:
     return _proportion(values) if name in _ALL_OR_NOTHING else _mean(values)
 
 
-def _proportion(values: Sequence[float]) -> Measure:
+def _proportion(values: np.ndarray) -> Measure:
     return _percent(mean(values), wilson_interval(math.fsum(values), len(values)))
 
 
-def _mean(values: Sequence[float]) -> Measure:
+def _mean(values: np.ndarray) -> Measure:
     return _percent(mean(values), mean_interval(values))
 
 

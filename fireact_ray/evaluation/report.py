@@ -73,7 +73,7 @@ class Report:
             stopped=dict(sorted(tally.stopped.items())),
             failed=dict(sorted(tally.failed.items())),
             n_unscored=tally.n_unscored,
-            metrics=tally.all.metrics(),
+            metrics=tally.metrics(),
             metrics_by_kind=tally.metrics_by_kind(),
             metrics_by_task=tally.metrics_by_task(),
             searches_per_question=_mean(per_trial["searches"]),

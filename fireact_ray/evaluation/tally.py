@@ -11,6 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from fireact_ray.core.types import Outcome, Score, error_class
 from fireact_ray.evaluation.costs import CostColumns
 from fireact_ray.evaluation.episodes import Episode
@@ -18,6 +20,8 @@ from fireact_ray.evaluation.metrics import MarkColumns, Metrics, mean_score
 from fireact_ray.tasks import TASKS
 from fireact_ray.tasks.marks import Marks
 
+WRONG = Score(0.0, 0.0)
+_NO_GROUP = -1
 MISSING = "missing"  # rows that should be there and are not, among those that failed
 
 
@@ -34,9 +38,9 @@ class Tally:
     costs: CostColumns = field(default_factory=CostColumns)
     seconds: array[float] = field(default_factory=lambda: array("d"))
     tokens: array[float] = field(default_factory=lambda: array("d"))
-    all: MarkColumns = field(default_factory=MarkColumns)
-    by_kind: defaultdict[tuple[str, str], MarkColumns] = field(default_factory=lambda: defaultdict(MarkColumns))
-    by_task: defaultdict[str, MarkColumns] = field(default_factory=lambda: defaultdict(MarkColumns))
+    marks: MarkColumns = field(default_factory=MarkColumns)
+    groups: dict[tuple[str, str], int] = field(default_factory=dict)  # numbers by task and kind
+    group: array[int] = field(default_factory=lambda: array("l"))  # of each scored row
 
     def add(self, episode: Episode, score: Score | None, marks: Marks | None) -> None:
         """`score`: what counts, None where no answer is known. `marks`: None where they cannot be computed."""
@@ -49,8 +53,7 @@ class Tally:
             self.n_unscored += 1
             return
         question = episode.question
-        for columns in (self.all, self.by_kind[question.task, question.kind], self.by_task[question.task]):
-            columns.add(score, marks)
+        self._mark((question.task, question.kind), score, marks)
         if self.by_question is not None:
             self.by_question[question.id].append(score)
 
@@ -61,26 +64,45 @@ class Tally:
         self.n += n
         self.failed[MISSING] += n
         for _ in range(n):
-            self.all.add(Score(0.0, 0.0), None)
+            self._mark(None, WRONG, None)
 
     def mark_wrong(self, task: str, kind: str, n: int) -> None:
         """So many of the unscored rows score 0 after all."""
         self.n_unscored -= n
-        for columns in (self.all, self.by_kind[task, kind], self.by_task[task]):
-            for _ in range(n):
-                columns.add(Score(0.0, 0.0), None)
+        for _ in range(n):
+            self._mark((task, kind), WRONG, None)
+
+    def metrics(self) -> Metrics | None:
+        return self.marks.metrics()
 
     def metrics_by_kind(self) -> dict[str, Metrics]:
         """Empty where no question has a kind. Of several tasks, the task stands before the kind."""
-        if not any(kind for _, kind in self.by_kind):
+        if not any(kind for _, kind in self.groups):
             return {}
-        several = len(self.by_task) > 1
-        found = {key: columns for key, columns in self.by_kind.items() if key[1] or not several}
-        return _metrics({f"{task}/{kind}" if several else kind: columns for (task, kind), columns in found.items()})
+        several = self._n_tasks > 1
+        named = {f"{task}/{kind}" if several else kind: [n] for (task, kind), n in self.groups.items()}
+        return self._of({name: ns for name, ns in named.items() if not (several and name.endswith("/"))})
 
     def metrics_by_task(self) -> dict[str, Metrics]:
         """Empty where all are of one task."""
-        return _metrics(self.by_task) if len(self.by_task) > 1 else {}
+        by_task: defaultdict[str, list[int]] = defaultdict(list)
+        for (task, _), number in self.groups.items():
+            by_task[task].append(number)
+        return self._of(by_task) if self._n_tasks > 1 else {}
+
+    @property
+    def _n_tasks(self) -> int:
+        return len({task for task, _ in self.groups})
+
+    def _of(self, named: Mapping[str, list[int]]) -> dict[str, Metrics]:
+        """Of the rows whose group is among the numbers, by name."""
+        group = np.asarray(self.group)
+        found = {name: self.marks.metrics(np.isin(group, numbers)) for name, numbers in sorted(named.items())}
+        return {name: metrics for name, metrics in found.items() if metrics}
+
+    def _mark(self, of: tuple[str, str] | None, score: Score, marks: Marks | None) -> None:
+        self.marks.add(score, marks)
+        self.group.append(_NO_GROUP if of is None else self.groups.setdefault(of, len(self.groups)))
 
     def scores(self) -> dict[str, Score]:
         """By question id; the mean of several attempts."""
@@ -99,7 +121,7 @@ class Tally:
 def stored_score(episode: Episode) -> Score | None:
     """None where the question has no known answer; 0 where an episode with one ended without a score."""
     if episode.score is None and episode.question.answers and episode.answer is None:
-        return Score(0.0, 0.0)
+        return WRONG
     return episode.score
 
 
@@ -109,7 +131,3 @@ def marks_of(episode: Episode) -> Marks | None:
     if task is None or not episode.question.answers:
         return None
     return task.marks(episode.question, episode.answer)
-
-
-def _metrics(columns: Mapping[str, MarkColumns]) -> dict[str, Metrics]:
-    return {name: metrics for name in sorted(columns) if (metrics := columns[name].metrics())}

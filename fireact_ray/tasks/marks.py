@@ -44,14 +44,9 @@ def text_marks(question: Question, answer: str | None) -> Marks:
         return Marks(0.0, 0.0, 0.0, 0.0, 0.0, 0.0 if asks_verdict else None)
     text = normalise(answer)
     exact, best = best_overlap(text, golds)
-    return Marks(
-        exact_match=float(exact),
-        f1=best.f1,
-        precision=best.precision,
-        recall=best.recall,
-        cover=float(exact or any(gold and f" {gold} " in f" {text} " for gold in golds)),
-        yes_no=float(verdict(answer) == golds[0]) if asks_verdict else None,
-    )
+    covers = exact or any(f" {gold} " in f" {text} " for gold in golds if gold)
+    yes_no = float(verdict(answer) == golds[0]) if asks_verdict else None
+    return Marks(float(exact), best.f1, best.precision, best.recall, float(covers), yes_no)
 
 
 def verdict_marks(mark: float) -> Marks:

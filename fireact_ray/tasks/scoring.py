@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import string
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from fireact_ray.core.types import Score
 
+_ARTICLE = {"a", "an", "the"}
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _CLOSED = {"yes", "no", "noanswer"}  # HotpotQA: no partial credit where either side is one of these
@@ -33,7 +33,10 @@ NOTHING, ALL = Overlap(0.0, 0.0, 0.0), Overlap(1.0, 1.0, 1.0)
 
 def normalise(text: str) -> str:
     """Lower case, no punctuation, no articles, single spaces."""
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+    plain = text.lower().translate(_PUNCTUATION)
+    if plain.isascii() and plain.isprintable():  # then words are parted by spaces alone
+        return " ".join([word for word in plain.split() if word not in _ARTICLE])
+    return " ".join(_ARTICLES.sub(" ", plain).split())
 
 
 def exact_match(answer: str, gold: str) -> float:
@@ -52,7 +55,14 @@ def overlap(answer: str, gold: str) -> Overlap:
     if answer in _CLOSED or gold in _CLOSED:
         return NOTHING
     answer_tokens, gold_tokens = answer.split(), gold.split()
-    common = sum((Counter(answer_tokens) & Counter(gold_tokens)).values())
+    left: dict[str, int] = {}
+    for token in gold_tokens:
+        left[token] = left.get(token, 0) + 1
+    common = 0
+    for token in answer_tokens:
+        if left.get(token):
+            left[token] -= 1
+            common += 1
     if common == 0:
         return NOTHING
     precision, recall = common / len(answer_tokens), common / len(gold_tokens)
@@ -61,7 +71,9 @@ def overlap(answer: str, gold: str) -> Overlap:
 
 def best_overlap(answer: str, golds: Sequence[str]) -> tuple[bool, Overlap]:
     """Of normalised texts: whether one matches exactly, and the overlap with the one of the best F1."""
-    return answer in golds, max((overlap(answer, gold) for gold in golds), key=lambda found: found.f1)
+    if answer in golds:
+        return True, ALL
+    return False, max([overlap(answer, gold) for gold in golds])
 
 
 def best_score(answer: str | None, golds: Sequence[str]) -> Score:
