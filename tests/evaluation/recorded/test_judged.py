@@ -26,7 +26,7 @@ def reader(tmp_path) -> Reader:
 
 
 def test_each_answer_is_asked_about_once_and_only_where_there_is_something_to_compare_it_with(reader, tmp_path):
-    asked = dict((question.text, line) for question, line in to_be_judged(reader, None))
+    asked = {question.text: line for question, line in to_be_judged(reader, None)}
     assert list(asked) == [
         f"Asked: Who?\nAccepted: Ada Moe\nAnswered: {answer}" for answer in ("Ada Moe", "A. Moe", "Bo")
     ]
