@@ -32,6 +32,7 @@ QUANTITIES = {
 _WHOLE = {"searches", "steps"}  # few values, each its own bin
 _BINS = 20
 _UNKNOWN = math.nan
+_NEITHER = (_UNKNOWN, _UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +70,13 @@ class CostColumns:
 
     def add(self, episode: Episode) -> None:
         """The quantities, in their order."""
-        n_steps, cost, cached = episode.n_steps, episode.cost_usd, episode.cached_tokens
-        prompt, completion = episode.prompt_tokens, episode.completion_tokens
-        model_s, tool_s = episode.model_s, episode.tool_s
-        if n_steps and not (prompt or completion):
-            prompt = completion = _UNKNOWN
-        if n_steps and not (model_s or tool_s):
-            model_s = tool_s = _UNKNOWN
-        cost = _UNKNOWN if cost is None else cost
-        cached = _UNKNOWN if cached is None else cached
-        self._values.extend((cost, prompt, completion, cached, episode.n_searches, n_steps, model_s, tool_s))
+        cost, cached = episode.cost_usd, episode.cached_tokens
+        tokens: tuple[float, float] = (episode.prompt_tokens, episode.completion_tokens)
+        seconds = (episode.model_s, episode.tool_s)
+        if episode.n_steps:  # of a row without any, nothing is all that it took
+            tokens, seconds = (both if any(both) else _NEITHER for both in (tokens, seconds))
+        known = (_UNKNOWN if cost is None else cost, *tokens, _UNKNOWN if cached is None else cached)
+        self._values.extend((*known, episode.n_searches, episode.n_steps, *seconds))
 
     def distributions(self) -> Mapping[str, Distribution | None]:
         """By quantity; None where no row's is known."""
