@@ -43,10 +43,15 @@ def score(
     from fireact_ray.evaluation.recorded.scoring import score_paths, scores_dict, scores_text
 
     found = score_paths(paths, against or [], split, planned, _judge(judge) if judge is not None else None)
-    print(scores_text(found), end="")
+    print(_inert(scores_text(found)), end="")
     if json_file is not None:
         Folder(str(json_file.parent)).write_json(json_file.name, scores_dict(found))
         done(str(json_file))
+
+
+def _inert(text: str) -> str:
+    """Kinds and names come from files: what a terminal would obey becomes a replacement character."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
 def _judge(recipe: str) -> Judge:
