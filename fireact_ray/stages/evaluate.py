@@ -16,7 +16,8 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import leased
 from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Question
-from fireact_ray.evaluation.report import Report, comparison_markdown
+from fireact_ray.evaluation.report import Report
+from fireact_ray.evaluation.tables import comparison_markdown, report_page
 from fireact_ray.recipe.hosted import hosted_agents, hosted_model
 from fireact_ray.recipe.inputs import student_inputs, teacher_inputs
 from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
@@ -96,7 +97,7 @@ def _evaluate(
         )
     report = Report.from_trajectories(system.name, trajectories, len(asked))
     folder.write_json("report.json", report.to_dict())
-    folder.write("report.md", report.to_markdown())
+    folder.write("report.md", report_page(report))
     report_failures(f"evaluate {system.name}", folder, config.max_retries)
     return report
 

@@ -65,7 +65,7 @@ def train(
 
 def evaluate(recipe: RecipeArgument, retry_failed: RetryFailedOption = False, overrides: SetOption = None) -> None:
     """Measure base and fine-tuned agents on held-out questions."""
-    from fireact_ray.evaluation.report import comparison_markdown
+    from fireact_ray.evaluation.tables import comparison_markdown
     from fireact_ray.stages.evaluate import evaluate as stage
 
     unbound = ["evaluate.max_retries=null"] if retry_failed else []
@@ -76,7 +76,7 @@ def evaluate(recipe: RecipeArgument, retry_failed: RetryFailedOption = False, ov
 
 def run(recipe: RecipeArgument, max_cost_usd: MaxCostOption = None, overrides: SetOption = None) -> None:
     """Generate, convert, train, evaluate."""
-    from fireact_ray.evaluation.report import comparison_markdown
+    from fireact_ray.evaluation.tables import comparison_markdown
     from fireact_ray.stages.pipeline import pipeline
 
     resolved = load(recipe, overrides, max_cost_usd)
