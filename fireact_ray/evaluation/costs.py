@@ -76,7 +76,8 @@ class CostColumns:
         if episode.n_steps:  # of a row without any, nothing is all that it took
             tokens, seconds = (both if any(both) else _NEITHER for both in (tokens, seconds))
         known = (_UNKNOWN if cost is None else cost, *tokens, _UNKNOWN if cached is None else cached)
-        self._values.extend((*known, episode.n_searches, episode.n_steps, *seconds))
+        told = (episode.n_searches, episode.n_steps) if episode.tells_steps else _NEITHER
+        self._values.extend((*known, *told, *seconds))
 
     def distributions(self) -> Mapping[str, Distribution | None]:
         """By quantity; None where no row's is known."""

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.types import Question, Score, StopReason, Trajectory
+from fireact_ray.core.types import STEPS_UNTOLD, Question, Score, StopReason, Trajectory
 
 _OF_STEPS = (("model_latency_s",), ("tool_latency_s",), ("usage", "cached_tokens"))  # numbers that are summed over them
 _COLUMNS = [
     *("trajectory_id", "task", "question_id", "question", "kind", "answers", "method", "model", "stop_reason", "error"),
     *("answer", "exact_match", "f1", "n_steps", "n_searches", "prompt_tokens", "completion_tokens", "cost_usd"),
     *(f"steps.list.element.{'.'.join(path)}" for path in _OF_STEPS),
+    "steps.list.element.repairs",
 ]
 
 
@@ -43,6 +44,7 @@ class Episode(NamedTuple):
     cost_usd: float | None = None
     cached_tokens: int | None = None
     f1_recorded: bool = True
+    tells_steps: bool = True  # False: a served agent told its answer only; its steps and searches are unknown
 
 
 def episode_of(trajectory: Trajectory) -> Episode:
@@ -64,6 +66,7 @@ def episode_of(trajectory: Trajectory) -> Episode:
         tool_s=sum(step.tool_latency_s for step in trajectory.steps),
         cost_usd=trajectory.cost_usd,
         cached_tokens=usage.cached_tokens,
+        tells_steps=trajectory.tells_steps,
     )
 
 
@@ -71,9 +74,11 @@ def stored_episodes(folder: Folder, name: str) -> Iterator[Episode]:
     """Of one Parquet part of ours, a few thousand rows at a time. Raises DataError where it cannot be read."""
     for batch in folder.read_batches(name, _COLUMNS):
         sums = zip(*(_sums(batch["steps"], path) for path in _OF_STEPS), strict=True)
-        columns = (batch[column].to_pylist() for column in _COLUMNS[: -len(_OF_STEPS)])
-        for row, of_steps in zip(zip(*columns, strict=True), sums, strict=True):
-            yield _episode(row, *of_steps)
+        columns = (batch[column].to_pylist() for column in _COLUMNS[: -len(_OF_STEPS) - 1])
+        untold = _untold(batch["steps"])
+        for index, (row, of_steps) in enumerate(zip(zip(*columns, strict=True), sums, strict=True)):
+            episode = _episode(row, *of_steps)
+            yield episode._replace(tells_steps=False) if index in untold else episode
 
 
 def _episode(row: tuple[Any, ...], model_s: float | None, tool_s: float | None, cached: float | None) -> Episode:
@@ -113,3 +118,13 @@ def _sums(steps: pa.ListArray, path: tuple[str, ...]) -> list[float | None]:
     for row, total in zip(table["row"].to_pylist(), table["value_sum"].to_pylist(), strict=True):
         sums[row] = total
     return sums
+
+
+def _untold(steps: pa.ListArray) -> set[int]:
+    """The rows in which a step says that it stands for steps that were not told."""
+    values = pc.list_flatten(steps)
+    if values.type.get_field_index("repairs") < 0:  # parts of earlier versions
+        return set()
+    repairs = pc.struct_field(values, "repairs")
+    steps_of = pc.list_parent_indices(repairs).filter(pc.equal(pc.list_flatten(repairs), STEPS_UNTOLD))
+    return set(pc.list_parent_indices(steps).take(steps_of).to_pylist())

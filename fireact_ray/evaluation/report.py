@@ -26,7 +26,8 @@ REPORT_VERSION = 1
 class Report:
     """What one system did. n_planned = n_finished + stopped + failed; means are per planned row.
 
-    `metrics` is None where no question has a known answer; seconds, tokens and cost are None where unknown.
+    `metrics` is None where no question has a known answer; searches, steps, seconds, tokens and cost where they
+    are unknown.
     """
 
     name: str
@@ -38,8 +39,8 @@ class Report:
     metrics: Metrics | None
     metrics_by_kind: Mapping[str, Metrics]
     metrics_by_task: Mapping[str, Metrics]  # empty where all questions are of one task
-    searches_per_question: float
-    steps_per_question: float
+    searches_per_question: float | None
+    steps_per_question: float | None
     seconds_per_question: float | None
     tokens_per_question: float | None
     cost_usd: float | None
@@ -119,8 +120,8 @@ def _unique(name: str, trajectories: Iterable[Trajectory]) -> list[Trajectory]:
     return rows
 
 
-def _mean(known: Distribution | None) -> float:
-    return known.mean if known else 0.0
+def _mean(known: Distribution | None) -> float | None:
+    return known.mean if known else None
 
 
 def _bill(cost: Distribution | None, n_rows: int) -> float | None:

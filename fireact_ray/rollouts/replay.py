@@ -135,6 +135,7 @@ def _to_dict(completion: Completion) -> dict[str, Any]:
         "usage": completion.usage.to_dict(),
         "latency_s": completion.latency_s,
         **({"reasoning": completion.reasoning} if completion.reasoning else {}),
+        **({"stop_reason": completion.stop_reason} if completion.stop_reason else {}),
     }
 
 
