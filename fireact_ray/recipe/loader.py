@@ -29,6 +29,11 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
 
 def parse_recipe(label: str, text: str, overrides: Sequence[str] = ()) -> Recipe:
     """The same of a text; `label` names it in messages."""
+    return validated(label, read_data(label, text, overrides))
+
+
+def read_data(label: str, text: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The mapping that a text holds, with overrides in it; not validated yet. Raises InputError."""
     try:
         data = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
@@ -37,6 +42,11 @@ def parse_recipe(label: str, text: str, overrides: Sequence[str] = ()) -> Recipe
         raise InputError(f"{label}: expected a mapping of sections, found {type(data).__name__}.")
     for override in overrides:
         _override(data, override)
+    return data
+
+
+def validated(label: str, data: dict[str, Any]) -> Recipe:
+    """Raises RecipeError with all problems."""
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
