@@ -43,7 +43,15 @@ from fireact_ray.stages.convert_blocks import IN_PROCESS, PrepareRows, prepared_
 
 _LINTED = 1_000  # rows, for the card
 _SHAPING_ROOMS = ("core", "tasks", "rendering", "data")
-_LATER = {"output_dir", "replay", "ray", "train", "evaluate", "serve", "experiments"}  # what they say makes no other dataset
+_LATER = {
+    "output_dir",
+    "replay",
+    "ray",
+    "train",
+    "evaluate",
+    "serve",
+    "experiments",
+}  # what they say makes no other dataset
 _TOKENIZER_FILES = (".json", ".jinja", ".model", ".txt")
 
 logger = logging.getLogger(__name__)

@@ -32,7 +32,7 @@ def share_generation(recipe: Recipe, home: Folder) -> int:
 
 
 def share_evaluations(recipe: Recipe, home: Folder) -> int:
-    """Before the evaluations of a cell: the rows that other cells have of the same systems, questions and conditions."""
+    """Before the evaluations of a cell: the rows that other cells have of the same systems and conditions."""
     run = Folder(recipe.run_dir)
     ours = evaluations_of(recipe)
     taken = 0

@@ -16,7 +16,9 @@ _COLUMNS = ("EM % [95 %]", "against normal, points", "p", "searches")
 def noise(groups: Sequence[Group], paper: Paper) -> Section:
     """Each condition against the same system's normal one, on the same questions."""
     rows = [(_row(group, groups), group.asked.model) for group in groups]
-    table = Table("Under faulty searches", ("system", *_COLUMNS), with_paper(rows, _UNITS, rows_of(paper, "robustness")))
+    table = Table(
+        "Under faulty searches", ("system", *_COLUMNS), with_paper(rows, _UNITS, rows_of(paper, "robustness"))
+    )
     return Section((table,), (_figure(groups),))
 
 
@@ -25,9 +27,7 @@ def _normal(group: Group, groups: Sequence[Group]) -> Group | None:
         (
             other
             for other in groups
-            if other.asked.condition == NORMAL
-            and other.axes == group.axes
-            and other.asked.system == group.asked.system
+            if other.asked.condition == NORMAL and other.axes == group.axes and other.asked.system == group.asked.system
         ),
         None,
     )

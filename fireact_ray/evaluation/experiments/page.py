@@ -45,8 +45,9 @@ def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
     rows = "".join(_row(row, len(table.columns)) for row in table.rows)
     notes = "".join(f'<p class="note">{escape(note)}</p>\n' for note in table.notes)
+    title = escape(table.title)
     return (
-        f'<h3>{escape(table.title)}</h3>\n<div class="wide" tabindex="0" role="region" aria-label="{escape(table.title)}">'
+        f'<h3>{title}</h3>\n<div class="wide" tabindex="0" role="region" aria-label="{title}">'
         f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n{notes}"
     )
 

@@ -1,6 +1,6 @@
 """The paper's numbers beside ours: a row of the paper follows the row of ours that has its model, or stands at the end.
 
-    table: [{model: Llama-2-7B, about: "by ReAct", column: number, ...}]
+table: [{model: Llama-2-7B, about: "by ReAct", column: number, ...}]
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import Any
 from fireact_ray.evaluation.experiments.shown import Row, Unit, Value
 
 Paper = Mapping[str, Any]
-NOTE = "Rows of the paper (FireAct, arXiv 2310.05915) are other models, another teacher and Google's search of 2023: they "
+NOTE = (
+    "Rows of the paper (FireAct, arXiv 2310.05915) are other models, another teacher and Google's search of 2023: they "
+)
 NOTE += "say what was found there, not what is to be expected here."
 
 

@@ -81,7 +81,9 @@ def _bars(axes: Any, figure: Figure) -> None:
     names = list(dict.fromkeys(str(point.x) for series in figure.series for point in series.points))
     width = 0.8 / max(1, len(figure.series))
     for number, series in enumerate(figure.series):
-        places = [names.index(str(point.x)) + width * (number - (len(figure.series) - 1) / 2) for point in series.points]
+        places = [
+            names.index(str(point.x)) + width * (number - (len(figure.series) - 1) / 2) for point in series.points
+        ]
         axes.barh(
             places,
             [point.y for point in series.points],
@@ -123,10 +125,12 @@ def _errors(points: Sequence[Point]) -> tuple[list[float], list[float]]:
 def _in_page(svg: str, title: str, number: int) -> str:
     """The element alone, as wide as there is room, with a title for those who cannot see it."""
     element = svg[svg.index("<svg") :]
-    element = re.sub(r'<metadata>.*?</metadata>', "", element, flags=re.DOTALL)
+    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
     for colour, variable in _VARIABLES.items():
         element = element.replace(colour, variable)
     element = re.sub(r'\bid="', f'id="f{number}-', element)
     element = re.sub(r'(href="#|url\(#)', rf"\g<1>f{number}-", element)
     head = f'<svg role="img" aria-label="{escape(title)}"'
-    return re.sub(r'^<svg ([^>]*?)width="[^"]*"', rf"{head} \1", re.sub(r'^(<svg [^>]*?)height="[^"]*" ?', r"\1", element))
+    return re.sub(
+        r'^<svg ([^>]*?)width="[^"]*"', rf"{head} \1", re.sub(r'^(<svg [^>]*?)height="[^"]*" ?', r"\1", element)
+    )

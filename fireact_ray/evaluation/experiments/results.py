@@ -22,8 +22,9 @@ Mark = Literal["exact_match", "f1"]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a cell evaluates: a system under a condition, and where its rows lie. `axes`: the cell's place in the grid.
-    `trained`: whether the system learnt from trajectories; `strength`: the share of searches that its condition strikes; `model`: whose weights, `task`: whose questions."""
+    """What a cell evaluates: a system under a condition, and where its rows lie. `axes`: the cell's place in the grid;
+    `strength`: the share of searches that the condition strikes; `trained`: whether the system learnt from trajectories;
+    `model`: whose weights, `task`: whose questions."""
 
     cell: str
     axes: Mapping[str, str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from fireact_ray.evaluation.experiments.gains import prompted_of
 from fireact_ray.evaluation.experiments.results import Group
@@ -60,6 +61,6 @@ def _notes(lines: dict[str, list[Group]]) -> tuple[str, ...]:
     falls = []
     for name, members in lines.items():
         means = [value.number for group in members if (value := group.measured()).number is not None]
-        if any(after < before for before, after in zip(means, means[1:], strict=False)):
+        if any(after < before for before, after in pairwise(means)):
             falls.append(name or "the curve")
     return (f"Not rising at every step: {', '.join(falls)}.",) if falls else ()

@@ -46,9 +46,7 @@ def bars(title: str, groups: Sequence[Group]) -> Figure:
 def kinds(groups: Sequence[Group]) -> Section:
     """Exact match by the task's own kinds of questions. A group of several seeds shows the mean over them."""
     names = sorted({kind for group in groups for report in group.reports for kind in report.metrics_by_kind})
-    rows = tuple(
-        Row(label(group, groups), tuple(_of_kind(group, kind) for kind in names), "ours") for group in groups
-    )
+    rows = tuple(Row(label(group, groups), tuple(_of_kind(group, kind) for kind in names), "ours") for group in groups)
     return Section((Table("Exact match by kind of question, %", ("system", *names), rows),))
 
 
@@ -71,9 +69,11 @@ def matrix(groups: Sequence[Group], paper: Paper) -> Section:
         for place, found in by_place.items()
     ]
     entries = rows_of(paper, "generalisation")
-    columns = list(dict.fromkeys([*asked, *(key for entry in entries for key in entry if key not in ("model", "about"))]))
+    columns = list(
+        dict.fromkeys([*asked, *(key for entry in entries for key in entry if key not in ("model", "about"))])
+    )
     padded = [(Row(row.label, _padded(row.values, len(columns))), model) for row, model in ours]
-    rows = with_paper(padded, {column: "points" for column in columns}, entries)
+    rows = with_paper(padded, dict.fromkeys(columns, "points"), entries)
     return Section((Table("Exact match, learnt by asked, %", ("learnt", *columns), rows),))
 
 

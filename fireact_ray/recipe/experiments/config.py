@@ -23,8 +23,8 @@ TableName = Annotated[str, one_of("table", TABLES)]
 class ExperimentConfig(Section):
     """A grid. Its cells are the product of the `axes`, and `cells` beside it.
 
-    An axis is a mapping of named fragments, or the values of one setting (`convert.n: [100, 200]`). As an axis `seed` is
-    that of the student: trajectories are those of the recipe's own seed. `all_cells`: laid over the recipe first.
+    An axis is a mapping of named fragments, or the values of one setting (`convert.n: [100, 200]`). As an axis `seed`
+    is that of the student: trajectories are those of the recipe's own seed. `all_cells`: laid over the recipe first.
     `evaluate_on`: fragments for the evaluation alone, such as other tasks; each cell is evaluated on each.
     `equal_steps`: cells with fewer rows (`convert.n`) train for more epochs, so that all take as many optimizer steps.
     `parts`: names of other experiments; such an experiment is these, and has nothing else.
@@ -32,10 +32,10 @@ class ExperimentConfig(Section):
 
     name: Name
     question: str
-    axes: dict[str, dict[str, Fragment] | list[Any]] = {}
-    cells: dict[str, Fragment] = {}
-    all_cells: Fragment = {}
-    evaluate_on: dict[str, Fragment] = {}
+    axes: dict[str, dict[str, Fragment] | list[Any]] = Field(default_factory=dict)
+    cells: dict[str, Fragment] = Field(default_factory=dict)
+    all_cells: Fragment = Field(default_factory=dict)
+    evaluate_on: dict[str, Fragment] = Field(default_factory=dict)
     equal_steps: bool = False
     tables: tuple[TableName, ...] = ()
-    parts: Annotated[tuple[Name, ...], Field()] = ()
+    parts: tuple[Name, ...] = ()

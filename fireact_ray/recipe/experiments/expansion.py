@@ -38,7 +38,7 @@ class Cell:
 
 
 def expand(experiment: ExperimentConfig, recipes: Sequence[Recipe]) -> list[Cell]:
-    """All cells, in order. Raises RecipeError where a fragment makes no recipe, or a cell that is named is not there."""
+    """All cells, in order. Raises RecipeError where a fragment makes no recipe, or a named cell is not there."""
     cells = [cell for recipe in recipes for cell in _cells(experiment, recipe, several=len(recipes) > 1)]
     _demand_names(experiment, cells)
     return _with_equal_steps(cells) if experiment.equal_steps else cells
@@ -107,15 +107,15 @@ def _demand_names(experiment: ExperimentConfig, cells: Sequence[Cell]) -> None:
     doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:
         raise RecipeError(
-            f"experiment {experiment.name}: several cells are called {', '.join(doubles)}. Give cases, cells and recipes "
-            "names that differ."
+            f"experiment {experiment.name}: several cells are called {', '.join(doubles)}. Give cases, cells and "
+            "recipes names that differ."
         )
     for cell in cells:
         for source in cell.generations:
             if isinstance(source, StudentOf) and source.cell not in names[: names.index(cell.name)]:
                 raise RecipeError(
-                    f"experiment {experiment.name}, cell {cell.name}: student_of names '{source.cell}', which is no cell "
-                    f"before it. Before it: {', '.join(names[: names.index(cell.name)]) or 'none'}."
+                    f"experiment {experiment.name}, cell {cell.name}: student_of names '{source.cell}', which is no "
+                    f"cell before it. Before it: {', '.join(names[: names.index(cell.name)]) or 'none'}."
                 )
 
 

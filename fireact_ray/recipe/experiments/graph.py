@@ -82,12 +82,12 @@ def graph_of(cells: Sequence[Cell], home: str, experiment: str) -> Graph:
 
 
 def needs_student(recipe: Recipe) -> bool:
-    """Whether an evaluated system is the student that the recipe trains. Raises InputError where that is a hosted one."""
+    """Whether an evaluated system is the student that the recipe trains. Raises InputError where a provider trains it."""
     needed = any(entry.kind == FINETUNED for entry in recipe.evaluate.systems)
     if needed and not isinstance(recipe.student, StudentConfig):
         raise InputError(
-            f"recipe {recipe.name}: an experiment trains local students, and student.kind is {recipe.student.kind}. Train "
-            "that one by `fireact run`, and name its model in evaluate.systems as {kind: teacher, model: ...}."
+            f"recipe {recipe.name}: an experiment trains local students, and student.kind is {recipe.student.kind}. "
+            "Train that one by `fireact run`, and name its model in evaluate.systems as {kind: teacher, model: ...}."
         )
     return needed
 
