@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from fireact_ray.cli.commands import looking, models, recipes, rows, stages
+from fireact_ray.cli.commands import experiment, looking, models, recipes, rows, stages
 from fireact_ray.cli.main import run_guarded
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app.command()(rows.lint)
 app.command("import")(rows.import_)
 app.command()(rows.export)
 app.command()(recipes.check)
+app.command()(experiment.experiment)
 
 
 def main() -> None:
