@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.storage.artifacts import INPUTS
@@ -16,6 +17,7 @@ from fireact_ray.core.storage.trajectories import finished_keys, read_trajectori
 from fireact_ray.core.types import Outcome, Trajectory
 from fireact_ray.recipe.experiments.graph import GENERATIONS, METHODS
 from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.trials import Trial, trials_of
 
 SHARED = "shared.json"  # in a cell's folder: what its evaluations are of, by their names
 
@@ -53,14 +55,13 @@ def evaluations_of(recipe: Recipe) -> dict[str, str]:
     """The folders of a cell's evaluations, and of each a key of all that may shape its rows."""
     config = recipe.evaluate
     sections = {"task", "search", "teacher", "student", "seed"}
-    shaped = [recipe.model_dump(mode="json", include=sections), config.split, list(config.seeds)]
-    found = {}
-    for entry in config.systems:
-        for condition in (None, *config.conditions):
-            name = entry.name if condition is None else f"{entry.name}@{condition.name}"
-            told = condition and condition.model_dump(mode="json")
-            found[name] = content_hash([shaped, entry.model_dump(mode="json"), told])
-    return found
+    shaped = [recipe.model_dump(mode="json", include=sections), config.split]
+    return {trial.label: content_hash([shaped, _told(trial)]) for trial in trials_of(recipe)}
+
+
+def _told(trial: Trial) -> list[Any]:
+    condition = trial.condition and trial.condition.model_dump(mode="json")
+    return [trial.entry.model_dump(mode="json"), condition, trial.seed]
 
 
 def _take_over(to: Folder, donors: Sequence[Folder], wanted: Callable[[Trajectory], bool]) -> int:

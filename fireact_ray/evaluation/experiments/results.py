@@ -61,12 +61,20 @@ class Missing:
 
 def read_result(asked: Asked) -> Result:
     """Every planned row is in every number. Raises DataError where some are not written."""
-    planned = {key for batch in asked.folder.read_batches(PLAN, ["trajectory_id"]) for key in batch[0].to_pylist()}
-    rows = [row for row in read_trajectories(asked.folder / "trajectories") if row.trajectory_id in planned]
+    rows = read_trajectories(asked.folder / "trajectories")
+    planned = _planned(asked.folder) or {row.trajectory_id for row in rows}
+    rows = [row for row in rows if row.trajectory_id in planned]
     if missing := len(planned) - len(rows):
         raise DataError(f"{asked.folder.uri}: {missing} of {len(planned)} rows are pending.")
     report = Report.from_trajectories(asked.system, rows, len(planned))
     return Result(asked, report, dict(sorted(Counter(len(row.steps) for row in rows).items())))
+
+
+def _planned(folder: Folder) -> set[str]:
+    """None of rows that were recorded elsewhere."""
+    if not folder.exists(PLAN):
+        return set()
+    return {key for batch in folder.read_batches(PLAN, ["trajectory_id"]) for key in batch[0].to_pylist()}
 
 
 @dataclass(frozen=True)

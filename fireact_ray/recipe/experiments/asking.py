@@ -6,34 +6,34 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.evaluation.experiments.results import NORMAL, Asked
+from fireact_ray.evaluation.experiments.results import NORMAL, SEED, Asked
 from fireact_ray.recipe.experiments.expansion import Cell
 from fireact_ray.recipe.experiments.graph import FINETUNED, STUDENT
 from fireact_ray.recipe.schema import Recipe, StudentConfig
 from fireact_ray.recipe.systems import Entry, ModelSystem, TeacherSystem
 from fireact_ray.recipe.teacher import teacher_name
+from fireact_ray.recipe.trials import trials_of
 
 
 def asked_of(cell: Cell, evaluation: Recipe) -> Iterator[Asked]:
     """`evaluation`: the recipe of the cell's task, whose run folder is the cell's."""
     home = Folder(evaluation.run_dir) / "evaluations"
     trained = {entry.name for entry in cell.evaluated.evaluate.systems if entry.kind == FINETUNED}
-    for entry in evaluation.evaluate.systems:
+    for trial in trials_of(evaluation):
+        entry, condition = trial.entry, trial.condition
         name = FINETUNED if entry.name == STUDENT else entry.name
-        for condition in (None, *evaluation.evaluate.conditions):
-            place = entry.name if condition is None else f"{entry.name}@{condition.name}"
-            yield Asked(
-                cell=cell.name,
-                axes=cell.axes,
-                system=name,
-                condition=NORMAL if condition is None else condition.name,
-                strength=0.0 if condition is None else condition.probability,
-                trained=name in trained,
-                model=_model(entry, evaluation),
-                task=evaluation.task.name,
-                method=getattr(entry, "method", None) or "react",
-                folder=home / place,
-            )
+        yield Asked(
+            cell=cell.name,
+            axes=cell.axes if trial.seed is None else {**cell.axes, SEED: str(trial.seed)},
+            system=name,
+            condition=NORMAL if condition is None else condition.name,
+            strength=0.0 if condition is None else condition.probability,
+            trained=name in trained,
+            model=_model(entry, evaluation),
+            task=evaluation.task.name,
+            method=getattr(entry, "method", None) or "react",
+            folder=home / trial.label,
+        )
 
 
 def _model(entry: Entry, recipe: Recipe) -> str:
