@@ -47,7 +47,7 @@ def svg_of(figure: Figure, number: int) -> str:
         axes.set_axisbelow(True)
         {"curve": _curves, "bars": _bars, "histogram": _histogram}[figure.kind](axes, figure)
         if len(figure.series) > 1:
-            canvas.legend(loc="outside lower center", ncols=1 if len(figure.series) > 4 else 2, frameon=False)
+            canvas.legend(loc="outside lower center", ncols=1 if len(figure.series) > 2 else 2, frameon=False)
         drawn = io.StringIO()
         canvas.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _in_page(drawn.getvalue(), figure.title, number)
@@ -56,8 +56,8 @@ def svg_of(figure: Figure, number: int) -> str:
 def _size(figure: Figure) -> tuple[float, float]:
     """Inches. Bars lie, so that names can be read; a line of the legend takes a quarter of an inch."""
     n_bars = sum(len(series.points) for series in figure.series) if figure.kind == "bars" else 0
-    legend = 0.26 * len(figure.series) if len(figure.series) > 1 else 0.0
-    return 6.4, max(3.2, 0.36 * n_bars + 0.9) + legend
+    legend = 0.22 * len(figure.series) if len(figure.series) > 1 else 0.0
+    return 5.0, (max(1.6, 0.34 * n_bars + 0.9) if n_bars else 3.0) + legend
 
 
 def _curves(axes: Any, figure: Figure) -> None:

@@ -26,6 +26,14 @@ def scaling(groups: Sequence[Group]) -> Section:
     return Section((table,), (_figure(lines, prompted, numbers),))
 
 
+def _levels(prompted: dict[str, Group | None]) -> dict[str, Group]:
+    """Prompted systems by what to call them: one where all lines have the same."""
+    found = {name: group for name, group in prompted.items() if group is not None}
+    if len({id(group) for group in found.values()}) == 1:
+        return {"prompted": next(iter(found.values()))}
+    return {f"{name}, prompted": group for name, group in found.items()}
+
+
 def _lines(groups: Sequence[Group]) -> dict[str, list[Group]]:
     """Fine-tuned groups that differ in n alone, by what they share, in the order of n."""
     lines: dict[str, list[Group]] = {}
@@ -50,10 +58,9 @@ def _figure(lines: dict[str, list[Group]], prompted: dict[str, Group | None], nu
             if value.number is not None:
                 points.append(Point(float(group.axes[N]), value.number, value.low, value.high))
         series.append(Series(name or "fine-tuned", tuple(points)))
-        base = prompted[name]
-        if base and (level := base.measured().number) is not None and numbers:
-            flat = (Point(float(numbers[0]), level), Point(float(numbers[-1]), level))
-            series.append(Series(f"{name}, prompted" if name else "prompted", flat))
+    for name, base in _levels(prompted).items():
+        if (level := base.measured().number) is not None and numbers:
+            series.append(Series(name, (Point(float(numbers[0]), level), Point(float(numbers[-1]), level))))
     return Figure("curve", "Exact match by trajectories learnt from", "trajectories", "exact match, %", tuple(series))
 
 

@@ -80,9 +80,8 @@ def test_the_curve_has_a_line_for_what_differs_beside_n_and_says_where_it_falls(
     assert found.notes == ("Not rising at every step: full.",)
     assert [(series.name, [point.x for point in series.points]) for series in section.figures[0].series] == [
         ("full", [100.0, 1000.0]),
-        ("full, prompted", [100.0, 1000.0]),
         ("lora", [100.0]),
-        ("lora, prompted", [100.0, 1000.0]),
+        ("prompted", [100.0, 1000.0]),
     ]
 
 
