@@ -21,7 +21,7 @@ TableName = Annotated[str, one_of("table", TABLES)]
 
 
 class ExperimentConfig(Section):
-    """A grid. Its cells are the product of the `axes`, and `cells` beside it.
+    """A grid. Its cells are `cells`, and the product of the `axes`.
 
     An axis is a mapping of named fragments, or the values of one setting (`convert.n: [100, 200]`). As an axis `seed`
     is that of the student: trajectories are those of the recipe's own seed. `all_cells`: laid over the recipe first.

@@ -54,7 +54,9 @@ def _cells(experiment: ExperimentConfig, recipe: Recipe, *, several: bool) -> It
 
 
 def _points(experiment: ExperimentConfig) -> Iterator[tuple[dict[str, str], Fragment]]:
-    """The product of the axes, then the cells beside it. Without either it is one point."""
+    """The cells beside the axes, then the product of these. Without either it is one point."""
+    for name, fragment in experiment.cells.items():
+        yield {"cell": name}, fragment
     if experiment.axes or not experiment.cells:
         axes = {name.rpartition(".")[2]: _cases(name, axis) for name, axis in experiment.axes.items()}
         for chosen in product(*(cases.items() for cases in axes.values())):
@@ -62,8 +64,6 @@ def _points(experiment: ExperimentConfig) -> Iterator[tuple[dict[str, str], Frag
             for _, part in chosen:
                 fragment = laid_over(fragment, part)
             yield dict(zip(axes, (case for case, _ in chosen), strict=True)), fragment
-    for name, fragment in experiment.cells.items():
-        yield {"cell": name}, fragment
 
 
 def _cases(name: str, axis: Mapping[str, Fragment] | Sequence[Any]) -> dict[str, Fragment]:
