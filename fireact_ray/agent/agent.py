@@ -10,13 +10,15 @@ from fireact_ray.agent.models.base import ChatModel, Sampling
 from fireact_ray.agent.quota.budget import Price
 from fireact_ray.agent.rollout import Limits, Stopped, rollout
 from fireact_ray.agent.tools.base import SearchBackend, Tool
+from fireact_ray.agent.tools.noise import Noise
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.types import Question, Score, Step, Trajectory, Usage
 
 
 @dataclass(frozen=True)
 class Agent:
-    """`score` marks an answer where the question has a known one (see tasks.Task.score); `price` is the model's."""
+    """`score` marks an answer where the question has a known one (see tasks.Task.score); `price` is the model's.
+    `noise`: faults to order in its searches."""
 
     method: Method
     model: ChatModel
@@ -25,6 +27,7 @@ class Agent:
     limits: Limits = field(default_factory=Limits)
     score: Callable[[Question, str | None], Score] | None = None
     price: Price | None = None
+    noise: Noise | None = None
 
     def trajectory_id(self, question: Question, attempt: int = 0) -> str:
         """The row key: what is asked, by which method, model, sampling, prompt and tools, for the how-manieth time."""
@@ -36,7 +39,7 @@ class Agent:
                 "model": self.model.name,
                 "sampling": [self.sampling.temperature, self.sampling.max_new_tokens, self.sampling.seed],
                 "limits": [self.limits.max_steps, self.limits.max_invalid, self.limits.max_tool_errors],
-                "tools": sorted(self.tools[name].fingerprint for name in self.method.tools),
+                "tools": sorted(self._fingerprint(name) for name in self.method.tools),
                 "attempt": attempt,
             }
         )
@@ -60,7 +63,7 @@ class Agent:
             question,
             method=self.method,
             model=self.model,
-            tools=self.tools,
+            tools=self.tools if self.noise is None else self.noise.around(self.tools, question),
             sampling=replace(self.sampling, seed=seed),
             limits=self.limits,
         )
@@ -73,6 +76,10 @@ class Agent:
 
     async def close(self) -> None:
         await self.model.close()
+
+    def _fingerprint(self, tool: str) -> str:
+        found = self.tools[tool].fingerprint
+        return found if self.noise is None else f"{found}+{self.noise.fingerprint}"
 
     def _cost_usd(self, steps: list[Step]) -> float | None:
         """None where the price or the tokens of a reply are unknown: a part of a bill is no bill."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from fireact_ray.agent.methods.base import Method
 from fireact_ray.agent.models.base import ChatModel, Sampling, spoken
@@ -19,6 +20,8 @@ from fireact_ray.core.errors import ModelDenied, ModelError, TokenLimit
 from fireact_ray.core.observations import INVALID_ACTION, UNKNOWN_TOOL
 from fireact_ray.core.types import Action, Observation, ObservationStatus, Question, Step, StopReason
 from fireact_ray.core.utils.deadline import bounding
+
+Reply = TypeVar("Reply")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +62,10 @@ async def rollout(
                 with bounding(timeout):
                     step = await _step(question, steps, method, model, tools, sampling)
                 deadline = timeout.when() or deadline  # later where the step had to wait for a quota
-        except TimeoutError:
-            yield Stopped(StopReason.TIMEOUT, f"TimeoutError: no end within {limits.timeout_s:g} s")
-            return
         except ModelDenied:
             raise
-        except ModelError as error:
-            reason = StopReason.MAX_TOKENS if isinstance(error, TokenLimit) else StopReason.MODEL_ERROR
-            yield Stopped(reason, f"{type(error).__name__}: {error}")
+        except (TimeoutError, ModelError) as error:
+            yield stopped_by(error, limits)
             return
         steps.append(step)
         yield step
@@ -80,6 +79,20 @@ async def rollout(
             yield Stopped(StopReason.TOOL_ERROR, "too many failed tool calls")
             return
     yield Stopped(StopReason.MAX_STEPS)
+
+
+def stopped_by(error: TimeoutError | ModelError, limits: Limits) -> Stopped:
+    if isinstance(error, TimeoutError):
+        return Stopped(StopReason.TIMEOUT, f"TimeoutError: no end within {limits.timeout_s:g} s")
+    reason = StopReason.MAX_TOKENS if isinstance(error, TokenLimit) else StopReason.MODEL_ERROR
+    return Stopped(reason, f"{type(error).__name__}: {error}")
+
+
+async def in_time(call: Awaitable[Reply], timeout_s: float) -> Reply:
+    """What `call` returns. Raises TimeoutError; time that it waits for a quota does not count."""
+    async with asyncio.timeout(timeout_s) as timeout:
+        with bounding(timeout):
+            return await call
 
 
 async def _step(

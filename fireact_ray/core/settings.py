@@ -3,7 +3,7 @@
 from collections.abc import Callable, Container, Hashable
 from functools import cache
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -13,12 +13,15 @@ from pydantic import (
     Field,
     PlainSerializer,
     SerializationInfo,
+    StringConstraints,
     ValidationError,
     model_validator,
 )
 from pydantic_core import InitErrorDetails
 
 from fireact_ray.core.paths import absolute, absolute_model, goes_with_a_job, last_name
+
+Named = TypeVar("Named")
 
 
 def _plain_url(url: str) -> str:
@@ -48,9 +51,16 @@ def _stays(path: str) -> str:
     return path
 
 
+def not_empty(names: tuple[Named, ...]) -> tuple[Named, ...]:
+    if not names:
+        raise ValueError("name at least one")
+    return names
+
+
 _NULLS = ("null", "none", "nil", "nan", "undefined")
 NAMES = "names"  # context of a dump for others, in which places are given by their last names
 
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,95}$")]  # of a folder
 Rate = Annotated[float, Field(ge=0, le=1)]  # a share or a probability
 Share = Annotated[float, Field(ge=0, lt=1)]  # of which something is left
 BaseUrl = Annotated[str, AfterValidator(_plain_url)]

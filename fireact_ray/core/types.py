@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 SCHEMA_VERSION = 1
+STEPS_UNTOLD = "steps_untold"  # a repair of the one step that stands for all that a served agent did not tell
 
 Role = Literal["system", "user", "assistant"]
 
@@ -184,6 +185,11 @@ class Trajectory:
     @property
     def n_searches(self) -> int:
         return sum(step.action is not None and step.action.tool == "search" for step in self.steps)
+
+    @property
+    def tells_steps(self) -> bool:
+        """False where a served agent did not tell how it came to its answer: steps and searches are then unknown."""
+        return not any(STEPS_UNTOLD in step.repairs for step in self.steps)
 
     @property
     def wall_time_s(self) -> float:

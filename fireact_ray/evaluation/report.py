@@ -28,7 +28,8 @@ _ERROR_CLASS = re.compile(r"([A-Z]\w+): ")
 class Report:
     """What one system did. n_planned = n_finished + stopped + failed; means are per planned row.
 
-    `metrics` is None where no question has a known answer; seconds, tokens and cost are None where unknown.
+    `metrics` is None where no question has a known answer; searches, steps, seconds, tokens and cost where they
+    are unknown.
     """
 
     name: str
@@ -39,8 +40,8 @@ class Report:
     n_unscored: int
     metrics: Metrics | None
     metrics_by_kind: Mapping[str, Metrics]
-    searches_per_question: float
-    steps_per_question: float
+    searches_per_question: float | None
+    steps_per_question: float | None
     seconds_per_question: float | None
     tokens_per_question: float | None
     cost_usd: float | None
@@ -62,6 +63,7 @@ class Report:
         for question, score in scored:
             by_kind[question.kind].append(score)
             by_question[question.id].append(score)
+        told = all(row.tells_steps for row in rows)
         kinds = sorted(by_kind) if set(by_kind) != {""} else []
         return cls(
             name=name,
@@ -72,8 +74,8 @@ class Report:
             n_unscored=len(rows) - len(scored),
             metrics=metrics_of([score for _, score in scored]),
             metrics_by_kind={kind: metrics for kind in kinds if (metrics := metrics_of(by_kind[kind]))},
-            searches_per_question=mean([row.n_searches for row in rows]),
-            steps_per_question=mean([len(row.steps) for row in rows]),
+            searches_per_question=mean([row.n_searches for row in rows]) if told else None,
+            steps_per_question=mean([len(row.steps) for row in rows]) if told else None,
             # Rows that nobody timed or counted hold zeros, and a mean of nothing but those is unknown.
             seconds_per_question=mean([row.wall_time_s for row in rows]) or None,
             tokens_per_question=mean([_tokens(row) for row in rows]) or None,

@@ -21,13 +21,15 @@ DialectName = Annotated[str, one_of("dialect", dialects())]
 OptionalParameter = Literal["temperature", "stop", "seed", "max_tokens"]
 
 
-def _checked(check: Callable[[Any], None]) -> AfterValidator:
-    def checked(value: Any) -> Any:
+def checked(check: Callable[[Any], None]) -> AfterValidator:
+    """Of a value that is not null."""
+
+    def check_given(value: Any) -> Any:
         if value is not None:
             check(value)
         return value
 
-    return AfterValidator(checked)
+    return AfterValidator(check_given)
 
 
 class ApiConfig(Section):
@@ -51,9 +53,9 @@ class ApiConfig(Section):
     leave_out: tuple[OptionalParameter, ...] | None = None
     system: Literal["keep", "fold"] | None = None
     reasoning_effort: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}$")] | None = None
-    extra_body: Annotated[dict[str, Any] | None, _checked(check_body)] = None
-    extra_headers: Annotated[dict[str, str] | None, _checked(check_headers)] = None
-    extra_query: Annotated[dict[str, str] | None, _checked(check_query)] = None
+    extra_body: Annotated[dict[str, Any] | None, checked(check_body)] = None
+    extra_headers: Annotated[dict[str, str] | None, checked(check_headers)] = None
+    extra_query: Annotated[dict[str, str] | None, checked(check_query)] = None
     timeout_s: PositiveFloat = 120.0
     max_attempts: PositiveInt = 5
 

@@ -8,15 +8,15 @@ from urllib.parse import urlsplit
 
 from fireact_ray.agent.models.dialects import read_values
 from fireact_ray.agent.models.openai import OPENAI_URL
-from fireact_ray.agent.quota.config import BudgetConfig
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.paths import last_name
 from fireact_ray.core.secrets import read_api_key
 from fireact_ray.core.storage.artifacts import MANIFEST
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.recipe.api import ApiConfig
-from fireact_ray.recipe.schema import HostedStudentConfig, OpenAIModelConfig, Recipe, TeacherConfig
-from fireact_ray.recipe.teacher import TeacherAgents
+from fireact_ray.recipe.models import OpenAIModelConfig
+from fireact_ray.recipe.schema import HostedStudentConfig, Recipe, TeacherConfig
+from fireact_ray.recipe.teacher import TeacherAgents, instead
 from fireact_ray.training.hosted.client import FineTuningApi
 from fireact_ray.training.hosted.forecast import Estimate, closing_notice, demand_open, estimate, forecast_text
 from fireact_ray.training.hosted.job import JobSettings
@@ -97,26 +97,24 @@ def hosted_model(recipe: Recipe, system: str) -> str:
     return str(card["model"])
 
 
-def hosted_agents(recipe: Recipe, system: str) -> TeacherAgents:
-    """The student's agent, by ReAct over the provider's chat API: with examples for `base`, without for `finetuned`,
-    whose turns are then those that it was trained on."""
-    return TeacherAgents(as_teacher(recipe, hosted_model(recipe, system)), few_shot=system == "base")
+def hosted_agents(recipe: Recipe, system: str, method: str = "react") -> TeacherAgents:
+    """The student's agent, by `method` over the provider's chat API: with examples for `base`, without for `finetuned`,
+    whose turns are by ReAct those that it was trained on."""
+    return TeacherAgents(as_teacher(recipe, hosted_model(recipe, system), method), few_shot=system == "base")
 
 
-def as_teacher(recipe: Recipe, model: str) -> Recipe:
-    """The recipe with the hosted student in the teacher's place: asked as it is, under its own quota, by no budget of
-    the teacher."""
+def as_teacher(recipe: Recipe, model: str, method: str = "react") -> Recipe:
+    """The recipe with the hosted student in the teacher's place."""
     student = hosted_student(recipe)
     reached = student.model_dump(include=set(ApiConfig.model_fields))
     teacher = TeacherConfig(
         model=OpenAIModelConfig(**{**reached, "kind": "openai", "name": model}),
-        methods=("react",),
+        methods=(method,),
         sampling=student.sampling,
         limits=student.limits,
         quota=student.quota,
     )
-    generate = recipe.generate.model_copy(update={"budget": BudgetConfig()})
-    return recipe.model_copy(update={"teacher": teacher, "generate": generate})
+    return instead(recipe, teacher)
 
 
 def model_card(recipe: Recipe, **found: Any) -> dict[str, Any]:

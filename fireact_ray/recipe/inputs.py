@@ -46,6 +46,24 @@ def student_inputs(recipe: Recipe, system: str) -> dict[str, Any]:
     return shaped
 
 
+def model_inputs(recipe: Recipe) -> dict[str, Any]:
+    """Of a local model that is none of this run's; which one it is stands beside them."""
+    shaped = _shaped(recipe, {"student": {"renderer", "max_context", "sampling", "limits"}})
+    del shaped["student"]["limits"]["timeout_s"]
+    return shaped
+
+
+def endpoint_inputs(recipe: Recipe) -> dict[str, Any]:
+    """Of a served agent in the teacher's place: it has a search of its own."""
+    model = recipe.teacher.model.model_dump(mode="json", include={"name", "extra_body"}, exclude_none=True)
+    return {"task": _shaped(recipe, {})["task"], "endpoint": {"model": model}}
+
+
+def run_inputs(recipe: Recipe, path: str, method: str | None) -> dict[str, Any]:
+    """Of recorded rows."""
+    return {"task": _shaped(recipe, {})["task"], "run": named(path), **({"method": method} if method else {})}
+
+
 def _shaped(recipe: Recipe, sections: dict[str, Any]) -> dict[str, Any]:
     shaped = recipe.model_dump(mode="json", include={"task": True, **sections})
     shaped["task"]["path"] = named(recipe.task.path)  # of what it holds, the rows' keys know

@@ -21,32 +21,27 @@ from pydantic import (
     model_validator,
 )
 
-from fireact_ray.agent.methods import METHODS
-from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.quota.config import BudgetConfig, QuotaConfig
-from fireact_ray.agent.rollout import Limits
 from fireact_ray.agent.tools.config import SearchConfig
-from fireact_ray.core.settings import ModelPlace, Place, Rate, Section, StayingPlace, one_of
+from fireact_ray.core.settings import ModelPlace, Name, Place, Section, StayingPlace, not_empty, one_of
 from fireact_ray.data.selection.config import ConvertConfig
 from fireact_ray.recipe.api import ApiConfig
-from fireact_ray.rendering import RENDERERS
+from fireact_ray.recipe.models import (
+    LimitsConfig,
+    MethodName,
+    RendererName,
+    SamplingConfig,
+    ScriptedModelConfig,
+    TeacherModelConfig,
+)
+from fireact_ray.recipe.systems import EvaluateConfig
 from fireact_ray.rollouts.plan import Policy
 from fireact_ray.tasks import TASKS
 from fireact_ray.training.config import TrainSettings
 from fireact_ray.training.trackers.base import TRACKERS
 
-
-def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
-    if not names:
-        raise ValueError("name at least one")
-    return names
-
-
 TaskName = Annotated[str, one_of("task", TASKS)]
-MethodName = Annotated[str, one_of("method", METHODS)]
-RendererName = Annotated[str, one_of("renderer", RENDERERS)]
 TrackerName = Annotated[str, one_of("tracker", TRACKERS)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,95}$")]
 
 
 class TaskConfig(Section):
@@ -56,47 +51,11 @@ class TaskConfig(Section):
     path: Place | None = None
 
 
-class OpenAIModelConfig(ApiConfig):
-    """A model of an OpenAI-compatible API."""
-
-    kind: Literal["openai"]
-
-
-class ScriptedModelConfig(Section):
-    """The scripted teacher: an HTTP server on loopback that works on the almanac; needs no key and no GPU."""
-
-    kind: Literal["scripted"] = "scripted"
-    error_rate: Rate = 0.1
-    memory: Rate = 0.35
-    latency_median_s: NonNegativeFloat = 0.0
-    latency_sigma: NonNegativeFloat = 0.0
-
-
-TeacherModelConfig = Annotated[OpenAIModelConfig | ScriptedModelConfig, Field(discriminator="kind")]
-
-
-class SamplingConfig(Section):
-    """`temperature` 0 is greedy. `seed` differs per attempt by the attempt's number."""
-
-    temperature: NonNegativeFloat = 0.0
-    max_new_tokens: PositiveInt = 512
-    seed: int | None = None
-
-
-class LimitsConfig(Section):
-    """When a rollout ends without `finish` (see rollout.Limits)."""
-
-    max_steps: PositiveInt = 10
-    max_invalid: NonNegativeInt = 2
-    max_tool_errors: NonNegativeInt = 2
-    timeout_s: PositiveFloat = 600.0
-
-
 class TeacherConfig(Section):
     """Who writes the trajectories. Each question is asked once per method."""
 
     model: TeacherModelConfig = ScriptedModelConfig()
-    methods: Annotated[tuple[MethodName, ...], AfterValidator(_not_empty)] = ("react",)
+    methods: Annotated[tuple[MethodName, ...], AfterValidator(not_empty)] = ("react",)
     reflect_every: PositiveInt = 4
     sampling: SamplingConfig = SamplingConfig()
     limits: LimitsConfig = LimitsConfig()
@@ -261,22 +220,6 @@ class TrainSection(TrainSettings):
         return self
 
 
-class EvaluateConfig(Section):
-    """`systems`: `base` is prompted with examples, `finetuned` is not, `teacher` is the teacher's model by ReAct.
-    `max_retries`: as in generate."""
-
-    split: str = "test"
-    n_questions: PositiveInt | None = None
-    systems: Annotated[tuple[Literal["base", "finetuned", "teacher"], ...], AfterValidator(_not_empty)] = (
-        "base",
-        "finetuned",
-    )
-    max_retries: NonNegativeInt | None = 3
-    workers: PositiveInt = 1
-    concurrency: PositiveInt = 64
-    use_gpu: bool = False
-
-
 class ServeConfig(Section):
     """Clients send the key of `api_key_env` as a bearer token. Only loopback may be served without one."""
 
@@ -348,11 +291,3 @@ class Recipe(Section):
     @property
     def run_dir(self) -> str:
         return f"{self.output_dir.rstrip('/')}/{self.name}"
-
-
-def sampling_of(config: SamplingConfig) -> Sampling:
-    return Sampling(config.temperature, config.max_new_tokens, seed=config.seed)
-
-
-def limits_of(config: LimitsConfig) -> Limits:
-    return Limits(**config.model_dump())

@@ -5,10 +5,12 @@ Apart from the agents: a process that only searches loads no model and no recipe
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from fireact_ray.agent.tools.base import SearchBackend, Tool
 from fireact_ray.agent.tools.config import IndexSearchConfig, ReplaySearchConfig, SearchBackendConfig, SearchConfig
+from fireact_ray.agent.tools.noise import NEXT_HITS, SEARCH, Noise
 from fireact_ray.agent.tools.search import SearchTool
 from fireact_ray.core.calls import TOOLS, Names
 from fireact_ray.core.storage.node_cache import default_cache_dir
@@ -59,5 +61,9 @@ def open_recording(path: Path, names: Names = TOOLS) -> SearchBackend:
     return ReplayBackend.from_trajectories(import_trajectories(path, names=names).trajectories)
 
 
-def search_tools(config: SearchConfig, backend: SearchBackend) -> dict[str, Tool]:
-    return {"search": SearchTool(backend, config.n_hits, config.max_chars)}
+def search_tools(config: SearchConfig, backend: SearchBackend, noise: Noise | None = None) -> dict[str, Tool]:
+    """`noise`: what will be ordered in them, which may want the hits behind those that a search shows."""
+    search = SearchTool(backend, config.n_hits, config.max_chars)
+    if noise is None or noise.plan.kind != "distractor":
+        return {SEARCH: search}
+    return {SEARCH: search, NEXT_HITS: replace(search, name=NEXT_HITS, skip=config.n_hits)}

@@ -13,12 +13,14 @@ from fireact_ray.agent.models.local import LocalChat
 from fireact_ray.agent.models.slots import slotted
 from fireact_ray.agent.placeholders import UnopenedModel
 from fireact_ray.agent.tools.base import SearchBackend
+from fireact_ray.agent.tools.noise import Noise
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.paths import NANO, NANO_DIR, named
 from fireact_ray.core.storage.artifacts import MODEL_CARD, read_model_card
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.recipe.schema import Recipe, StudentConfig, limits_of, sampling_of
+from fireact_ray.recipe.models import limits_of, sampling_of
+from fireact_ray.recipe.schema import Recipe, StudentConfig
 from fireact_ray.recipe.search import search_tools
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Renderer
@@ -82,7 +84,8 @@ def student_name(model_dir: str) -> str:
 class StudentAgents:
     """Builds the agent of a local model. `few_shot`: prompt it with examples (a base model), or not (a fine-tuned one).
 
-    With `opened` False its model cannot be called: enough to plan rows without loading weights.
+    With `opened` False its model cannot be called: enough to plan rows without loading weights. `noise`: faults to
+    order in its searches.
     """
 
     recipe: Recipe
@@ -90,23 +93,35 @@ class StudentAgents:
     few_shot: bool
     on_gpu: bool = False
     opened: bool = True
+    method: str = "react"
+    noise: Noise | None = None
 
     def __call__(self, backend: SearchBackend, slots: int | None = None) -> dict[str, Agent]:
         model: ChatModel = UnopenedModel(student_name(self.model_dir))
         if self.opened:
             model = slotted(open_student(self.model_dir, local_student(self.recipe), on_gpu=self.on_gpu), slots)
-        return {"react": student_agent(self.recipe, model, backend, few_shot=self.few_shot)}
+        agent = student_agent(self.recipe, model, backend, few_shot=self.few_shot, method=self.method, noise=self.noise)
+        return {self.method: agent}
 
 
-def student_agent(recipe: Recipe, model: ChatModel, backend: SearchBackend, *, few_shot: bool = False) -> Agent:
-    """The agent that is evaluated and served: ReAct over `model`, with the recipe's tools and limits."""
+def student_agent(
+    recipe: Recipe,
+    model: ChatModel,
+    backend: SearchBackend,
+    *,
+    few_shot: bool = False,
+    method: str = "react",
+    noise: Noise | None = None,
+) -> Agent:
+    """The agent that is evaluated and served: by default ReAct over `model`, with the recipe's tools and limits."""
     return Agent(
-        method=make_method("react", recipe.task.name, few_shot=few_shot, names=recipe.search.names),
+        method=make_method(method, recipe.task.name, few_shot, recipe.teacher.reflect_every, recipe.search.names),
         model=model,
-        tools=search_tools(recipe.search, backend),
+        tools=search_tools(recipe.search, backend, noise),
         sampling=sampling_of(recipe.student.sampling),
         limits=limits_of(recipe.student.limits),
         score=TASKS[recipe.task.name].score,
+        noise=noise,
     )
 
 

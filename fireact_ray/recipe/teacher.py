@@ -15,36 +15,44 @@ from fireact_ray.agent.models.base import ChatModel
 from fireact_ray.agent.models.dialects import read_values
 from fireact_ray.agent.models.metered import MeteredChat, Quota
 from fireact_ray.agent.models.openai import OPENAI_URL, OpenAIChat
+from fireact_ray.agent.models.openai_reply import read_completion
 from fireact_ray.agent.models.retry import Retrying, RetryPolicy
+from fireact_ray.agent.models.served_reply import read_served
 from fireact_ray.agent.models.slots import slotted
 from fireact_ray.agent.placeholders import UnopenedModel
 from fireact_ray.agent.quota.budget import Price
+from fireact_ray.agent.quota.config import BudgetConfig
 from fireact_ray.agent.quota.gate import LocalQuota
 from fireact_ray.agent.quota.ledger import QuotaLimits
 from fireact_ray.agent.quota.prices import read_prices
 from fireact_ray.agent.tools.base import SearchBackend
+from fireact_ray.agent.tools.noise import Noise
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.secrets import read_api_key
 from fireact_ray.demo.teacher.protocol import MODEL_NAME as SCRIPTED_NAME
-from fireact_ray.recipe.schema import (
+from fireact_ray.recipe.models import (
     OpenAIModelConfig,
-    Recipe,
     ScriptedModelConfig,
     TeacherModelConfig,
     limits_of,
     sampling_of,
 )
+from fireact_ray.recipe.schema import Recipe, TeacherConfig
 from fireact_ray.recipe.search import search_tools
 from fireact_ray.tasks import TASKS
 
 LOOPBACK = "127.0.0.1"
 _ANYWHERE = "192.0.2.1"  # of no host: the way out of this machine
 _LEASE_MARGIN_S = 60.0  # over the call's own time limit, for queues and slow machines
+_OWN = ("temperature", "stop", "seed", "max_tokens", "max_completion_tokens")  # an agent's own, never sent to it
 
 
-def open_teacher(config: TeacherModelConfig, quota: Quota, slots: int | None = None) -> ChatModel:
+def open_teacher(
+    config: TeacherModelConfig, quota: Quota, slots: int | None = None, *, is_agent: bool = False
+) -> ChatModel:
     """From the outside in: retries, quota, slots, client. A few calls more than there are slots hold a lease, so that
-    one is always ready when a slot falls free. Raises InputError naming the variable or file of a missing key."""
+    one is always ready when a slot falls free. `is_agent`: what answers is a served agent, which is asked the question
+    alone and replies with a whole rollout. Raises InputError naming the variable or file of a missing key."""
     if not isinstance(config, OpenAIModelConfig):
         raise InputError("A scripted teacher has no address yet: start it first (recipe.teacher.running_teacher).")
     asked_by = f"The model '{config.name}'"
@@ -55,12 +63,13 @@ def open_teacher(config: TeacherModelConfig, quota: Quota, slots: int | None = N
         base_url=config.base_url,
         api_key=key,
         timeout_s=config.timeout_s,
-        leave_out=config.leave_out or (),
+        leave_out=_OWN if is_agent else config.leave_out or (),
         key_header=config.key_header,
         folds_system=config.system == "fold",
         extra_body={**effort, **(config.extra_body or {})},
         extra_headers=read_values(config.extra_headers or {}, asked_by),
         extra_query=read_values(config.extra_query or {}, asked_by),
+        read=read_served if is_agent else read_completion,
     )
     metered = MeteredChat(slotted(client, slots), quota)
     ready = slotted(metered, None if slots is None else slots + 2 + slots // 20)
@@ -95,18 +104,27 @@ def teacher_limits(recipe: Recipe) -> QuotaLimits:
     )
 
 
+def instead(recipe: Recipe, teacher: TeacherConfig) -> Recipe:
+    """The recipe with another model in the teacher's place: asked as it is, under its own quota, by no budget of the
+    teacher."""
+    generate = recipe.generate.model_copy(update={"budget": BudgetConfig()})
+    return recipe.model_copy(update={"teacher": teacher, "generate": generate})
+
+
 @dataclass(frozen=True)
 class TeacherAgents:
     """Builds the teacher's agents, one per method; picklable, so that each worker builds its own.
 
     `quota`: shared with others (see stages.actors.quota); None is one of the agents' own, and no budget. With `opened`
     False the model cannot be called. `few_shot` False: its prompts have no examples, as for a model that was trained.
+    `noise`: faults to order in their searches.
     """
 
     recipe: Recipe
     quota: Quota | None = None
     opened: bool = True
     few_shot: bool = True
+    noise: Noise | None = None
 
     def __call__(self, backend: SearchBackend, slots: int | None = None) -> dict[str, Agent]:
         recipe, teacher = self.recipe, self.recipe.teacher
@@ -118,11 +136,12 @@ class TeacherAgents:
             name: Agent(
                 method=make_method(name, recipe.task.name, self.few_shot, teacher.reflect_every, recipe.search.names),
                 model=model,
-                tools=search_tools(recipe.search, backend),
+                tools=search_tools(recipe.search, backend, self.noise),
                 sampling=sampling_of(teacher.sampling),
                 limits=limits_of(teacher.limits),
                 score=TASKS[recipe.task.name].score,
                 price=price,
+                noise=self.noise,
             )
             for name in teacher.methods
         }

@@ -136,6 +136,7 @@ def _to_dict(completion: Completion) -> dict[str, Any]:
         "usage": {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens},
         "latency_s": completion.latency_s,
         **({"reasoning": completion.reasoning} if completion.reasoning else {}),
+        **({"stop_reason": completion.stop_reason} if completion.stop_reason else {}),
     }
 
 

@@ -1,28 +1,36 @@
-"""Evaluate: the same questions through several systems, a report for each and one table over all."""
+"""Evaluate: the same questions through several systems, a report for each and one table over all.
+
+evaluations/<system>/                a system in the normal condition
+evaluations/<system>@<condition>/    with faults ordered in its search
+evaluations/<system>~<seed>/         of a system that samples, where the recipe names seeds
+evaluations/report.md                all systems in the normal condition
+evaluations/robustness.md, .json     what conditions cost each system
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-from fireact_ray.agent.agent import AgentBuilder
 from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.storage.lease import leased
-from fireact_ray.core.storage.trajectories import read_trajectories
-from fireact_ray.core.types import Question
+from fireact_ray.core.storage.trajectories import read_trajectories, write_trajectories
+from fireact_ray.core.types import Question, Trajectory
 from fireact_ray.evaluation.report import Report, comparison_markdown
-from fireact_ray.recipe.hosted import hosted_agents, hosted_model
-from fireact_ray.recipe.inputs import student_inputs, teacher_inputs
+from fireact_ray.evaluation.robustness import NORMAL, Conditioned, degradation_of
+from fireact_ray.recipe.inputs import run_inputs
+from fireact_ray.recipe.recorded import recorded_rows
 from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
 from fireact_ray.recipe.search import open_backend
-from fireact_ray.recipe.student import StudentAgents, local_student, open_renderer, student_dir, student_name
-from fireact_ray.recipe.teacher import TeacherAgents, running_teacher
+from fireact_ray.recipe.student import student_dir
+from fireact_ray.recipe.system_agents import System, opened_systems
+from fireact_ray.recipe.systems import RunSystem
+from fireact_ray.recipe.trials import Trial, trials_of
 from fireact_ray.rollouts.plan import Policy, plan_lines
 from fireact_ray.rollouts.pool import OPEN_PER_SLOT
 from fireact_ray.stages.rollout_workers import run_rollouts
@@ -33,32 +41,25 @@ from fireact_ray.training.model_card import write_readme
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class System:
-    """Something to evaluate. `planner` builds agents that only name rows; `inputs` are what shapes its trajectories.
-    `open_per_slot`: a local engine keeps what it has read of a conversation, for as many as it has slots."""
-
-    name: str
-    builder: AgentBuilder
-    planner: AgentBuilder
-    inputs: dict[str, Any]
-    uses_gpu: bool = False
-    open_per_slot: int = 1
-
-
 @leased("fireact evaluate")
 def evaluate(recipe: Recipe) -> list[Report]:
-    """One report per system of `evaluate.systems`, written to evaluations/<system>/, and report.md over all.
+    """The reports of the normal condition, in the order of `evaluate.systems`; all others are written too.
 
-    Raises InputError for a missing model, file or key before anything is run.
+    Raises InputError for a missing model, file or key, and for recorded rows that are missing, before anything is run.
     """
-    folder = Folder(recipe.run_dir) / "evaluations"
-    config = recipe.evaluate
+    folder, config = Folder(recipe.run_dir) / "evaluations", recipe.evaluate
     questions = load_questions(recipe.task.name, recipe.task.path, config.split, config.n_questions)
+    trials = trials_of(recipe)
+    recorded = {t.label: recorded_rows(t.entry, questions) for t in trials if isinstance(t.entry, RunSystem)}
     backend = open_backend(recipe.search, offline=recipe.replay is not None)
-    with _systems(recipe) as systems:
-        reports = [_evaluate(recipe, system, questions, backend, folder / system.name) for system in systems]
+    with opened_systems(recipe, trials) as systems:
+        by_label = {system.label: _run(recipe, system, questions, backend, folder) for system in systems}
+    for trial in trials:
+        if isinstance(trial.entry, RunSystem):
+            by_label[trial.label] = _keep(recipe, trial.entry, recorded[trial.label], folder / trial.label)
+    reports = [by_label[trial.label] for trial in trials if trial.condition is None]
     folder.write("report.md", comparison_markdown(reports))
+    _write_robustness(folder, trials, by_label)
     for report in reports:
         if report.name == "finetuned" and not isinstance(recipe.student, HostedStudentConfig):
             write_readme(Path(student_dir(recipe, report.name)), report.to_dict())
@@ -66,16 +67,16 @@ def evaluate(recipe: Recipe) -> list[Report]:
     return reports
 
 
-def _evaluate(
-    recipe: Recipe, system: System, questions: list[Question], backend: SearchBackend, folder: Folder
+def _run(
+    recipe: Recipe, system: System, questions: list[Question], backend: SearchBackend, evaluations: Folder
 ) -> Report:
-    config = recipe.evaluate
-    recording = Folder(recipe.replay) / "evaluations" / system.name if recipe.replay else None
+    config, folder = recipe.evaluate, evaluations / system.label
+    recording = Folder(recipe.replay) / "evaluations" / system.label if recipe.replay else None
     lines = list(plan_lines(questions, system.planner(backend, None), Policy()))
     size = begin(folder, system.inputs, lines, Policy(), 0 if recording else config.max_retries)
     if size.pending:
         run_rollouts(
-            f"evaluate {system.name}",
+            f"evaluate {system.label}",
             folder,
             system.builder if recording is None else system.planner,
             recipe,
@@ -83,8 +84,8 @@ def _evaluate(
             size=size,
             workers=config.workers,
             concurrency=config.concurrency,
-            open_per_slot=system.open_per_slot,
-            num_gpus=float(system.uses_gpu),
+            open_per_slot=1 if system.is_local else OPEN_PER_SLOT,
+            num_gpus=float(system.is_local and config.use_gpu),
             recording=recording,
         )
     asked = {row.trajectory_id for line in lines for row in line}
@@ -94,34 +95,47 @@ def _evaluate(
             f"{folder.uri}: {missing} of {len(asked)} rows are pending, so there is no report. "
             "Run the same command again."
         )
-    report = Report.from_trajectories(system.name, trajectories, len(asked))
-    folder.write_json("report.json", report.to_dict())
-    folder.write("report.md", report.to_markdown())
-    report_failures(f"evaluate {system.name}", folder, config.max_retries)
+    report = _reported(system.label, trajectories, folder)
+    report_failures(f"evaluate {system.label}", folder, config.max_retries)
     return report
 
 
-@contextmanager
-def _systems(recipe: Recipe) -> Iterator[list[System]]:
-    """The systems by name; a scripted teacher runs while it is one of them."""
-    names = recipe.evaluate.systems
-    with running_teacher(recipe, needed="teacher" in names and recipe.replay is None) as reachable:
-        teacher = reachable.teacher.model_copy(update={"methods": ["react"]})
-        builder = TeacherAgents(reachable.model_copy(update={"teacher": teacher}))
-        planner = replace(builder, opened=False)
-        own = System("teacher", builder, planner, teacher_inputs(recipe), open_per_slot=OPEN_PER_SLOT)
-        yield [own if name == "teacher" else _student(recipe, name) for name in names]
+def _keep(recipe: Recipe, entry: RunSystem, rows: list[Trajectory], folder: Folder) -> Report:
+    """Recorded rows as the folder's own, so that every figure of the report can be looked at there."""
+    kept = folder / "trajectories"
+    lock_inputs(kept, run_inputs(recipe, entry.path, entry.method), is_empty=not kept.names(".parquet"))
+    part = write_trajectories(kept, rows, "recorded")
+    for earlier in kept.names(".parquet"):
+        if earlier != part:
+            kept.delete(earlier)
+    return _reported(entry.name, rows, folder)
 
 
-def _student(recipe: Recipe, name: str) -> System:
-    """`base`: the base model prompted with examples; `finetuned`: the run's model without them."""
-    if isinstance(recipe.student, HostedStudentConfig):
-        hosted = hosted_agents(recipe, name)
-        inputs = {**student_inputs(recipe, name), "model": hosted_model(recipe, name)}
-        return System(name, hosted, replace(hosted, opened=False), inputs, open_per_slot=OPEN_PER_SLOT)
-    folder = student_dir(recipe, name)
-    renderer = open_renderer(folder, local_student(recipe))
-    model = {"model": student_name(folder), "renderer_fingerprint": renderer.fingerprint}
-    agents = StudentAgents(recipe, folder, name == "base", recipe.evaluate.use_gpu)
-    inputs = {**student_inputs(recipe, name), **model}
-    return System(name, agents, replace(agents, opened=False), inputs, recipe.evaluate.use_gpu)
+def _reported(label: str, rows: list[Trajectory], folder: Folder) -> Report:
+    report = Report.from_trajectories(label, rows, len(rows))
+    folder.write_json("report.json", report.to_dict())
+    folder.write("report.md", report.to_markdown())
+    return report
+
+
+def _write_robustness(folder: Folder, trials: list[Trial], by_label: Mapping[str, Report]) -> None:
+    """Of the systems that conditions can touch; nothing where the recipe names none."""
+    table = degradation_of(conditioned(trials, by_label))
+    if not table.rows:
+        return
+    folder.write_json("robustness.json", table.to_dict())
+    folder.write("robustness.md", table.to_markdown())
+    logger.info("evaluate: what conditions cost -> %s/robustness.md", folder.uri)
+
+
+def conditioned(trials: list[Trial], by_label: Mapping[str, Report]) -> dict[str, list[Conditioned]]:
+    """The reports by system and condition, as degradation_of takes them; systems in the normal one alone left out."""
+    found: dict[str, list[Conditioned]] = {}
+    for (system, condition), seeds in groupby(trials, key=lambda trial: (trial.entry.name, trial.condition)):
+        reports = [by_label[trial.label] for trial in seeds]
+        if condition is None:
+            one = Conditioned(NORMAL, NORMAL, 0.0, reports)
+        else:
+            one = Conditioned(condition.name, condition.kind, condition.probability, reports)
+        found.setdefault(system, []).append(one)
+    return {system: conditions for system, conditions in found.items() if len(conditions) > 1}

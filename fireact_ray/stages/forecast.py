@@ -25,6 +25,7 @@ from fireact_ray.rollouts.forecast.pilot import Pilot, paid_amounts, spread
 from fireact_ray.rollouts.journal import paid_by_row, paid_for
 from fireact_ray.rollouts.plan import Planned, PlanSize
 from fireact_ray.stages.generate import Generation, open_generation
+from fireact_ray.stages.shared_quota import journals_of
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +93,8 @@ def _forecast(generation: Generation) -> Forecast:
         paid_amounts(unfinished, price),
         _rate_limits(generation),
     )
-    spent = sum(paid.values(), Spent()) + paid_for(run / "evaluations" / "teacher" / "journal")
+    elsewhere = (paid_for(journal) for journal in journals_of(recipe) if journal != run / "journal")
+    spent = sum(elsewhere, sum(paid.values(), Spent()))
     return Forecast(run.uri, found, fits(found, recipe.generate.budget.limits, spent, price), _may_shrink(recipe))
 
 

@@ -13,9 +13,12 @@ import ray
 from fireact_ray.agent.agent import AgentBuilder
 from fireact_ray.agent.models.openai import OPENAI_URL
 from fireact_ray.agent.quota.budget import Account
+from fireact_ray.core.storage.artifacts import INPUTS, read_inputs
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.recipe.schema import OpenAIModelConfig, Recipe
-from fireact_ray.recipe.teacher import TeacherAgents, teacher_limits, teacher_price
+from fireact_ray.demo.teacher.protocol import MODEL_NAME as SCRIPTED_NAME
+from fireact_ray.recipe.models import OpenAIModelConfig
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.teacher import TeacherAgents, teacher_limits, teacher_name, teacher_price
 from fireact_ray.stages.actors.quota import open_quota
 
 
@@ -36,17 +39,38 @@ def shared_quota(builder: AgentBuilder) -> Iterator[AgentBuilder]:
 
 
 def account_of(recipe: Recipe) -> Account:
-    """One for the whole run: what the teacher has spent on generating and on being evaluated."""
+    """One for each model of a run: what it has spent on generating and on being evaluated, in whatever systems."""
     run = Folder(recipe.run_dir)
-    journals = [run / "journal", run / "evaluations" / "teacher" / "journal"]
     return Account(
         run=_known_everywhere(run),
         limits=recipe.generate.budget.limits,
         price=teacher_price(recipe),
-        journals=tuple(_known_everywhere(folder) for folder in journals),
+        journals=tuple(_known_everywhere(folder) for folder in journals_of(recipe)),
         started_at=time.time(),
         job=ray.get_runtime_context().get_job_id(),
     )
+
+
+def journals_of(recipe: Recipe) -> list[Folder]:
+    """The journals of the run that hold calls of the recipe's teacher, found by what lies beside them."""
+    run, model = Folder(recipe.run_dir), teacher_name(recipe.teacher.model)
+    homes = [run, *(run / "evaluations" / name for name in _evaluated(run))]
+    return [home / "journal" for home in homes if _asked_in(home) in (None, model)]
+
+
+def _evaluated(run: Folder) -> list[str]:
+    found = (file.name.split("/") for file in (run / "evaluations").files_below(INPUTS))
+    return [name for name, *inside in found if inside == ["trajectories", INPUTS]]
+
+
+def _asked_in(home: Folder) -> str | None:
+    """The name of the API's model that made a folder's rows; "" where none did, None where nothing is known yet."""
+    inputs = read_inputs(home / "trajectories")
+    if not inputs:
+        return None
+    models = [section["model"] for section in inputs.values() if isinstance(section, dict) and "model" in section]
+    names = [SCRIPTED_NAME if model.get("kind") == "scripted" else model["name"] for model in models]
+    return str(names[0]) if names else ""
 
 
 def _known_everywhere(folder: Folder) -> str:

@@ -23,6 +23,7 @@ import openai
 import pytest
 from commands import Command, started_here, until
 from event_files import events
+from provider import Provider
 from safetensors.torch import load_file
 
 from fireact_ray.core.errors import InputError
@@ -32,11 +33,16 @@ from fireact_ray.demo.teacher.server import ScriptedTeacher
 from fireact_ray.evaluation.report import Report
 from fireact_ray.recipe.loader import to_yaml
 from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.search import open_backend
+from fireact_ray.recipe.system_agents import opened_systems
+from fireact_ray.recipe.systems import EvaluateConfig
+from fireact_ray.recipe.trials import trials_of
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.serve import serve, serving
 from fireact_ray.stages.train import train, train_config
+from fireact_ray.tasks import load_questions
 from fireact_ray.training.checkpoint import damage_of
 from fireact_ray.training.loop import train as train_here
 from fireact_ray.training.progress.entries import read_log
@@ -284,10 +290,14 @@ def test_conversion_on_ray_is_interrupted_after_a_training(trained, tmp_path, sa
     assert not (Folder(other.run_dir) / "dataset").exists("manifest.json")
 
 
+def evaluating(recipe: Recipe, **settings) -> Recipe:
+    section = EvaluateConfig.model_validate({**recipe.evaluate.model_dump(), **settings})
+    return recipe.model_copy(update={"evaluate": section})
+
+
 def test_no_table_is_made_of_an_interrupted_evaluation(trained, capsys):
     system = "finetuned"
-    asked = trained.evaluate.model_copy(update={"systems": [system]})
-    recipe, folder = trained.model_copy(update={"evaluate": asked}), Folder(trained.run_dir) / "evaluations"
+    recipe, folder = evaluating(trained, systems=[system]), Folder(trained.run_dir) / "evaluations"
     begun = lambda: bool((folder / system / "journal").names(".jsonl"))  # noqa: E731
     assert command(lambda: evaluate(recipe), interrupt_when=begun) == 130
     assert HOW_TO_GO_ON in capsys.readouterr().err
@@ -304,6 +314,54 @@ def test_evaluation_reports_every_question_for_base_and_finetuned(trained):
     assert all(not t.question.text.startswith("Question") and t.method == "react" for t in rows)
     assert b"| base " in folder.read("report.md")
     assert "8 questions, " in (Folder(trained.run_dir) / "model").read("README.md").decode()
+
+
+def test_a_served_agent_an_earlier_run_and_ordered_faults_stand_beside_what_was_evaluated_before(trained):
+    """The student of another recipe's folder is the same one here: its rows have the same keys."""
+    folder = Folder(trained.run_dir) / "evaluations"
+    before = {name: (folder / name).read("report.json") for name in ("base", "finetuned")}
+    with Provider(api_key="k-0123456789") as server, pytest.MonkeyPatch.context() as patched:
+        patched.setenv("SERVED_KEY", "k-0123456789")
+        server.models["served/x"] = lambda messages: f"Answer: {messages[-1]['content'][:5]}"
+        served = {"name": "served", "kind": "endpoint", "base_url": server.base_url, "model": "served/x"}
+        earlier = {"name": "earlier", "kind": "run", "path": f"{folder.uri}/base"}
+        systems = ["finetuned", {**served, "api_key_env": "SERVED_KEY"}, earlier]
+        recipe = evaluating(trained, systems=systems, conditions=["none"])
+        reports = evaluate(recipe)
+        evaluate(recipe)  # asks nothing again
+    assert [(r.name, r.n_planned) for r in reports] == [("finetuned", 8), ("served", 8), ("earlier", 8)]
+    assert [chat["messages"] for chat in server.chats] == [[{"role": "user", "content": q}] for q in asked_of(server)]
+    assert len(set(asked_of(server))) == len(server.chats) == 8
+    assert (reports[1].searches_per_question, reports[1].tokens_per_question) == (None, 15)
+    assert {name: (folder / name).read("report.json") for name in before} == before
+    assert (folder / "earlier").read_json("report.json")["em"] == (folder / "base").read_json("report.json")["em"]
+    assert read_trajectories(folder / "earlier" / "trajectories") == read_trajectories(folder / "base" / "trajectories")
+    struck = [step for row in read_trajectories(folder / "finetuned@none-0.5" / "trajectories") for step in row.steps]
+    shown = [step.observation.text for step in struck if step.observation and step.action]
+    assert 0 < shown.count("No results found.") < len(shown)
+    rows = folder.read_json("robustness.json")["rows"]
+    assert [(row["system"], row["condition"], row["n"]) for row in rows] == [
+        ("finetuned", "normal", 8),
+        ("finetuned", "none-0.5", 8),
+    ]
+    again = evaluating(trained, systems=["finetuned", {"name": "again", "kind": "model", "path": trained.run_dir}])
+    questions = load_questions("almanac", None, "test", 8)
+    with opened_systems(again, trials_of(again)) as opened:
+        agents = [system.planner(open_backend(again.search), None)["react"] for system in opened]
+    one, other = ([agent.trajectory_id(question) for question in questions] for agent in agents)
+    assert one == other
+
+
+def asked_of(server: Provider) -> list[str]:
+    return [chat["messages"][-1]["content"] for chat in server.chats]
+
+
+def test_an_earlier_run_without_these_questions_is_refused_before_anything_runs(trained):
+    earlier = {"name": "earlier", "kind": "run", "path": trained.run_dir}
+    with pytest.raises(
+        InputError, match=r"holds no first attempt at 8 of 8 questions.*same task, split and n_questions"
+    ):
+        evaluate(evaluating(trained, systems=[earlier]))
 
 
 def test_another_renderer_than_the_trained_one_is_refused(trained):

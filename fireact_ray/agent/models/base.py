@@ -26,6 +26,7 @@ class Completion:
     `text`: `spoken` says what of it counts.
     `latency_s`: how long the reply took when it was paid for; None lets the rollout measure it.
     `reasoning`: what the model thought outside of its text, or hid in it; never obeyed, prompted or trained.
+    `stop_reason`: of a served agent, how its rollout ended, as it told (see agent.endpoint).
     `notice`: what the provider said of its limits on the way; for the quota (see agent.models.metered), dropped there.
     """
 
@@ -35,6 +36,7 @@ class Completion:
     latency_s: float | None = None
     notice: RateNotice | None = None
     reasoning: str = ""
+    stop_reason: str = ""
 
 
 def spoken(completion: Completion, stop: Sequence[str] = ()) -> Completion:

@@ -8,7 +8,7 @@ by `metered`, which also hears what the reply's headers say of them.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from fireact_ray.agent.models.dialects import fold_system
 from fireact_ray.agent.models.openai_reply import read_completion
 from fireact_ray.agent.quota.rate_headers import read_notice
 from fireact_ray.core.errors import ModelUnavailable
-from fireact_ray.core.net.http import HttpSession, NoReply
+from fireact_ray.core.net.http import HttpReply, HttpSession, NoReply
 from fireact_ray.core.net.proxies import proxy_for
 from fireact_ray.core.secrets import redact
 from fireact_ray.core.types import Turn
@@ -28,9 +28,10 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 class OpenAIChat:
     """A chat model behind `POST {base_url}/chat/completions`. `timeout_s` bounds a request to its last byte.
-    `leave_out`: of the parameters temperature, stop, seed and max_tokens those that are not sent. `key_header`: None
-    sends the key as a bearer's. `extra_body`, `extra_headers`, `extra_query` go with every request; `folds_system`: as
-    dialects.fold_system.
+    `leave_out`: of the parameters temperature, stop, seed and max_tokens those that are not sent (no limit at all
+    without both of its names). `key_header`: None sends the key as a bearer's. `extra_body`, `extra_headers`,
+    `extra_query` go with every request; `folds_system`: as dialects.fold_system. `read`: makes a completion of a reply;
+    the model's name and host are for its errors.
 
     Holds the key, so it does not pickle: each process builds its own. Raises InputError for a proxy in the environment
     that cannot be used.
@@ -49,6 +50,7 @@ class OpenAIChat:
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, str] | None = None,
+        read: Callable[[HttpReply, str, str], Completion] = read_completion,
     ) -> None:
         self.name = name
         self._label = redact(name)  # opens every error
@@ -62,6 +64,7 @@ class OpenAIChat:
         self._query = dict(extra_query or {}) or None
         self._extra_body = dict(extra_body or {})
         self._folds_system = folds_system
+        self._read = read
         self._leave_out = frozenset(leave_out)
         self._limit = "max_completion_tokens" if "max_tokens" in leave_out else token_limit_field(self._host)
         self._session = HttpSession(timeout_s)
@@ -75,7 +78,7 @@ class OpenAIChat:
         )
         if isinstance(reply, NoReply):
             raise ModelUnavailable(f"{self._label}: {reply.problem}", cause=reply.problem)
-        completion = read_completion(reply, self._label, self._host)
+        completion = self._read(reply, self._label, self._host)
         if "stop" in self._leave_out:
             completion = spoken(completion, sampling.stop)
         return replace(completion, notice=read_notice(reply.headers))

@@ -105,7 +105,7 @@ def read_completion(reply: HttpReply, model: str, host: str) -> Completion:
         case {"choices": [{"message": dict(message)} as choice, *_]}:
             content = read_content(message)
             text, finish_reason = _read_text(content, message, choice, model)
-            return Completion(text, finish_reason, _read_usage(found.get("usage")), reasoning=content.reasoning)
+            return Completion(text, finish_reason, read_usage(found.get("usage")), reasoning=content.reasoning)
         case {"choices": [{"finish_reason": str(reason)}, *_]} if _base(reason) in _FILTERED:
             raise _withheld(model)
     raise _no_completion(found, reply, model, host)
@@ -250,9 +250,9 @@ def _broken_off(choice: dict[str, Any], model: str) -> MalformedReply:
     )
 
 
-def _read_usage(usage: Any) -> Usage:
-    """Tokens of hidden reasoning count as the reply's, also where they stand in the total alone or beside the reply's;
-    never twice."""
+def read_usage(usage: Any) -> Usage:
+    """What a reply counts; Usage() where it counts nothing. Tokens of hidden reasoning count as the reply's, also where
+    they stand in the total alone or beside the reply's; never twice."""
     if not isinstance(usage, dict):
         return Usage()
     prompt, completion = (_count(usage, *names) for names in _COUNTS)

@@ -13,21 +13,24 @@ _RAW_PER_SHOWN = 4  # characters that are looked at per character shown: cleanin
 
 @dataclass(frozen=True)
 class SearchTool:
-    """`n_hits` results in one observation of at most `max_chars` characters."""
+    """`n_hits` results in one observation of at most `max_chars` characters. `skip`: so many best hits are passed
+    over."""
 
     backend: SearchBackend
     n_hits: int = 1
     max_chars: int = 600
     name: str = "search"
+    skip: int = 0
 
     @property
     def fingerprint(self) -> str:
-        return f"search({self.backend.fingerprint},k={self.n_hits},chars={self.max_chars})"
+        skipped = f",skip={self.skip}" if self.skip else ""
+        return f"search({self.backend.fingerprint},k={self.n_hits},chars={self.max_chars}{skipped})"
 
     async def __call__(self, argument: str) -> Observation:
         """Raises ToolDenied only, which concerns the run and not this call."""
         try:
-            hits = await self.backend.search(argument, self.n_hits)
+            hits = (await self.backend.search(argument, self.skip + self.n_hits))[self.skip :]
         except ToolDenied:
             raise
         except ToolError:

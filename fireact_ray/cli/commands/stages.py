@@ -64,14 +64,19 @@ def train(
 
 
 def evaluate(recipe: RecipeArgument, retry_failed: RetryFailedOption = False, overrides: SetOption = None) -> None:
-    """Measure base and fine-tuned agents on held-out questions."""
+    """Measure base, fine-tuned and other agents on held-out questions."""
+    from fireact_ray.core.storage.folder import Folder
     from fireact_ray.evaluation.report import comparison_markdown
+    from fireact_ray.recipe.trials import trials_of
     from fireact_ray.stages.evaluate import evaluate as stage
 
     unbound = ["evaluate.max_retries=null"] if retry_failed else []
     resolved = load(recipe, [*(overrides or []), *unbound])
     print(comparison_markdown(stage(resolved)))
-    done(f"{resolved.run_dir}/evaluations")
+    evaluations = Folder(f"{resolved.run_dir}/evaluations")
+    if any(trial.condition for trial in trials_of(resolved)):
+        print(evaluations.read("robustness.md").decode())
+    done(evaluations.uri)
 
 
 def run(recipe: RecipeArgument, max_cost_usd: MaxCostOption = None, overrides: SetOption = None) -> None:
