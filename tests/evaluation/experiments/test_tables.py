@@ -45,12 +45,16 @@ def test_the_papers_rows_stand_behind_the_model_they_are_of_and_the_others_at_th
 
 
 def test_llama_13b_is_not_taken_for_llama_7b_nor_codellama_for_llama():
-    rows, *_ = table("gains", [result("base", "1", model="x/Llama-2-13b"), result("finetuned", "1", model="x/Llama-2-13b")])
+    rows, *_ = table(
+        "gains", [result("base", "1", model="x/Llama-2-13b"), result("finetuned", "1", model="x/Llama-2-13b")]
+    )
     assert list(rows) == ["finetuned", "paper: Llama-2-7B", "paper: GPT-3.5"]
 
 
 def test_a_cell_that_failed_stands_in_the_table_with_its_reason():
-    rows, found, _ = table("gains", [result("base", "1"), result("finetuned", "1")], [Missing("n-100", "train failed: x")])
+    rows, found, _ = table(
+        "gains", [result("base", "1"), result("finetuned", "1")], [Missing("n-100", "train failed: x")]
+    )
     assert rows["n-100: train failed: x"] == ["-"] * 7
     assert found.rows[-1].origin == "failed"
     alone, *_ = table("gains", [], [Missing("n-100", "train failed: x")])
@@ -58,12 +62,19 @@ def test_a_cell_that_failed_stands_in_the_table_with_its_reason():
 
 
 def test_seeds_are_one_row_of_the_mean_over_them_with_their_spread():
-    results = [result("finetuned", marks, axes={"seed": str(seed)}) for seed, marks in enumerate(("1100", "1110", "1111"))]
+    results = [
+        result("finetuned", marks, axes={"seed": str(seed)}) for seed, marks in enumerate(("1100", "1110", "1111"))
+    ]
     (group,) = grouped(results)
     assert group.measured().number == 75.0
     assert group.spread().number == 25.0  # of 50, 75 and 100
     assert len(group.measured().rows) == 3 and group.n_questions == 4
-    assert group.marks("exact_match") == {"q0000": 1.0, "q0001": 1.0, "q0002": pytest.approx(2 / 3), "q0003": pytest.approx(1 / 3)}
+    assert group.marks("exact_match") == {
+        "q0000": 1.0,
+        "q0001": 1.0,
+        "q0002": pytest.approx(2 / 3),
+        "q0003": pytest.approx(1 / 3),
+    }
 
 
 def test_the_curve_has_a_line_for_what_differs_beside_n_and_says_where_it_falls():
@@ -96,7 +107,10 @@ def test_a_condition_is_compared_with_the_same_systems_normal_one():
     assert rows["finetuned"][1] == rows["base"][1] == "-"
     assert rows["paper: GPT-3.5 fine-tuned, none 0.5"][:2] == ["33.6", "-5.6"]
     (line,) = section.figures[0].series
-    assert (line.name, [(point.x, point.y) for point in line.points]) == ("finetuned, none", [(0.0, 100.0), (0.5, 50.0)])
+    assert (line.name, [(point.x, point.y) for point in line.points]) == (
+        "finetuned, none",
+        [(0.0, 100.0), (0.5, 50.0)],
+    )
 
 
 def test_a_cost_that_nobody_knows_is_unknown_and_never_zero():
