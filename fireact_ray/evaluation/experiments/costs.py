@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from fireact_ray.evaluation.experiments.paper import Paper, rows_of, with_paper
 from fireact_ray.evaluation.experiments.results import Group, label
-from fireact_ray.evaluation.experiments.shown import Figure, Point, Row, Section, Series, Table, Unit, Value
+from fireact_ray.evaluation.experiments.shown import Figure, Point, Row, Section, Series, Table, Unit
 from fireact_ray.evaluation.report import Report
 
 _UNITS: dict[str, Unit] = {
@@ -41,16 +41,8 @@ def costs(groups: Sequence[Group], paper: Paper) -> Section:
 
 
 def _row(group: Group, groups: Sequence[Group]) -> Row:
-    values = (
-        Value(_mean([read(report) for report in group.reports]), _UNITS[name], rows=group.rows)
-        for name, read in _OF.items()
-    )
+    values = (group.mean(read, _UNITS[name]) for name, read in _OF.items())
     return Row(label(group, groups), (group.measured(), *values))
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
 def _steps(groups: Sequence[Group]) -> Figure:

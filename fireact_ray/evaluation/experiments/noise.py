@@ -36,9 +36,8 @@ def _normal(group: Group, groups: Sequence[Group]) -> Group | None:
 def _row(group: Group, groups: Sequence[Group]) -> Row:
     normal = _normal(group, groups)
     drop = against(normal, group) if normal else (Value(None, "change"), Value(None, "p"))
-    searches = [report.searches_per_question for report in group.reports]
-    mean = Value(sum(searches) / len(searches), "mean", rows=group.rows)
-    return Row(label(group, groups), (group.measured(), *drop, mean))
+    searches = group.mean(lambda report: report.searches_per_question)
+    return Row(label(group, groups), (group.measured(), *drop, searches))
 
 
 def _figure(groups: Sequence[Group]) -> Figure:

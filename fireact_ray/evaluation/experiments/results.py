@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.utils.statistics import bootstrap_interval
-from fireact_ray.evaluation.experiments.shown import Value
+from fireact_ray.evaluation.experiments.shown import Unit, Value
 from fireact_ray.evaluation.report import Report
 from fireact_ray.rollouts.plan import PLAN
 
@@ -23,8 +23,8 @@ Mark = Literal["exact_match", "f1"]
 @dataclass(frozen=True)
 class Asked:
     """What a cell evaluates: a system under a condition, and where its rows lie. `axes`: the cell's place in the grid;
-    `strength`: the share of searches that the condition strikes; `trained`: whether the system learnt from trajectories;
-    `model`: whose weights, `task`: whose questions."""
+    `strength`: the share of searches that the condition strikes; `trained`: whether the system learnt from
+    trajectories; `model`: whose weights, `task`: whose questions."""
 
     cell: str
     axes: Mapping[str, str]
@@ -118,6 +118,12 @@ class Group:
             return Value(None, rows=self.rows)
         low, high = bootstrap_interval(marks)
         return Value(100 * sum(marks) / len(marks), "points", 100 * low, 100 * high, self.rows)
+
+    def mean(self, read: Callable[[Report], float | None], unit: Unit = "mean") -> Value:
+        """Over the seeds; unknown where that of any is."""
+        values = [read(report) for report in self.reports]
+        known = [value for value in values if value is not None]
+        return Value(sum(known) / len(known) if len(known) == len(values) else None, unit, rows=self.rows)
 
     def spread(self) -> Value:
         """The standard deviation of exact match over the seeds, in points; unknown where there is one seed."""

@@ -82,14 +82,13 @@ def _padded(values: Sequence[Value], n: int) -> tuple[Value, ...]:
 
 
 def _scores(group: Group, groups: Sequence[Group]) -> Row:
-    searches = [report.searches_per_question for report in group.reports]
     return Row(
         label(group, groups),
         (
             group.measured(),
             group.measured("f1"),
             group.spread(),
-            Value(sum(searches) / len(searches), "mean", rows=group.rows),
+            group.mean(lambda report: report.searches_per_question),
             Value(group.n_questions, "count", rows=group.rows),
             *against(groups[0], group),
         ),

@@ -82,7 +82,7 @@ def graph_of(cells: Sequence[Cell], home: str, experiment: str) -> Graph:
 
 
 def needs_student(recipe: Recipe) -> bool:
-    """Whether an evaluated system is the student that the recipe trains. Raises InputError where a provider trains it."""
+    """Whether the student that the recipe trains is evaluated. Raises InputError where that is a hosted one."""
     needed = any(entry.kind == FINETUNED for entry in recipe.evaluate.systems)
     if needed and not isinstance(recipe.student, StudentConfig):
         raise InputError(

@@ -1,4 +1,5 @@
 import pytest
+
 from fireact_ray.evaluation.experiments.results import Missing, grouped
 from fireact_ray.evaluation.experiments.shown import Value
 from fireact_ray.evaluation.experiments.tables import sections_of
