@@ -25,6 +25,7 @@ from fireact_ray.recipe.experiments.expansion import Cell, expand
 from fireact_ray.recipe.experiments.facts import facts_of
 from fireact_ray.recipe.experiments.graph import EXPERIMENTS, Graph, Kind, Task, graph_of
 from fireact_ray.recipe.experiments.loading import load_experiment, paper_numbers
+from fireact_ray.recipe.experiments.running import run_tasks
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.evaluate import evaluate
@@ -32,6 +33,7 @@ from fireact_ray.stages.generate import generate
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.shared_folder import demand_mounted
 from fireact_ray.stages.shared_rows import share_evaluations, share_generation
+from fireact_ray.stages.task_processes import TaskProcesses, at_once
 from fireact_ray.stages.train_student import train_student
 from fireact_ray.training.trackers import demand_trackers
 
@@ -94,7 +96,7 @@ def experiment(recipes: Sequence[Recipe], plan: Plan) -> Outcome:
     with run_lease(home, "fireact experiment"), ray_session(recipes[0].ray):
         failures: dict[str, str] = {}
         for part in plan.parts:
-            failures |= run_tasks(part.graph, lambda task: run_task(task, home), failures)
+            failures |= _run_all(part.graph, home, recipes, failures)
         answered = [answer_of(part, failures, recipes) for part in plan.parts]
         answers, failed = [answer for answer, _ in answered], [one for _, missing in answered for one in missing]
         for answer in answers:
@@ -104,25 +106,19 @@ def experiment(recipes: Sequence[Recipe], plan: Plan) -> Outcome:
     return Outcome(plan.name, home / plan.name, answers, failed)
 
 
-def run_tasks(graph: Graph, run: Callable[[Task], None], failed: dict[str, str]) -> dict[str, str]:
-    """Each task behind those that it needs; why those failed that did. `failed`: what failed before."""
-    failures: dict[str, str] = {}
-    for number, task in enumerate(graph.tasks.values(), start=1):
-        known = failed | failures
-        if task.id in known:
-            failures[task.id] = known[task.id]
-            continue
-        if lost := [need for need in task.needs if need in known]:
-            failures[task.id] = known[lost[0]]
-            logger.warning("experiment: %s is left out: %s failed", task.id, lost[0])
-            continue
-        logger.info("experiment: task %d of %d, %s", number, len(graph.tasks), task.id)
-        try:
-            run(task)
-        except FireActError as error:
-            failures[task.id] = f"{task.kind} failed: {error}"
-            logger.error("experiment: %s failed: %s", task.id, error)
-    return failures
+def _run_all(graph: Graph, home: Folder, recipes: Sequence[Recipe], failed: dict[str, str]) -> dict[str, str]:
+    """Here one after the other, or side by side in processes of their own where there is room."""
+    width = at_once(list(recipes))
+    if width == 1:
+        return run_tasks(graph, lambda task: run_task(task, home), failed)
+    logger.info("experiment: %d tasks at once", width)
+    processes = TaskProcesses()
+
+    def run(task: Task) -> None:
+        share(task, home)
+        processes.run(task)
+
+    return run_tasks(graph, run, failed, width, processes.stop)
 
 
 def run_task(task: Task, home: Folder) -> None:
@@ -133,11 +129,16 @@ def run_task(task: Task, home: Folder) -> None:
         Kind.TRAIN: train_student,
         Kind.EVALUATE: evaluate,
     }
+    share(task, home)
+    stages[task.kind](task.recipe)
+
+
+def share(task: Task, home: Folder) -> None:
+    """What others have of its rows is taken over, before it asks for any."""
     if task.kind is Kind.GENERATE:
         share_generation(task.recipe, home)
     if task.kind is Kind.EVALUATE:
         share_evaluations(task.recipe, home)
-    stages[task.kind](task.recipe)
 
 
 def answer_of(part: Part, failures: dict[str, str], recipes: Sequence[Recipe]) -> tuple[Answer, list[Missing]]:

@@ -72,7 +72,7 @@ def test_a_student_of_another_cell_is_named_before_it_is_learnt_from():
     base, after = expand(of(cells={"round 0": {}, "round 1": {"generations": [{"student_of": "round 0"}]}}), [demo()])
     assert after.generations == (StudentOf("round-0"),)
     assert base.generations[0].run_dir == demo().run_dir
-    with pytest.raises(RecipeError, match="'later', which is no cell before it. Before it: none"):
+    with pytest.raises(RecipeError, match=r"'later', which is no cell before it\. Before it: none"):
         expand(of(cells={"a": {"generations": [{"student_of": "later"}]}, "later": {}}), [demo()])
 
 
@@ -82,7 +82,7 @@ def test_names_that_fall_together_are_refused():
 
 
 def test_a_fragment_that_makes_no_recipe_is_refused_by_its_cell():
-    with pytest.raises(RecipeError, match="experiment x, cell a: train.tunning: unknown key"):
+    with pytest.raises(RecipeError, match=r"experiment x, cell a: train\.tunning: unknown key"):
         expand(of(cells={"a": {"train": {"tunning": "lora"}}}), [demo()])
 
 
