@@ -20,7 +20,7 @@ _VARIABLES = {_INK: "var(--ink)", _GRID: "var(--rule)"} | {
     colour: f"var(--series-{number})" for number, colour in enumerate(_MARKED)
 }
 _MARKERS, _DASHES = "os^Dv*", ("-", "--", "-.", ":")  # told apart without colours, too
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "fireact",  # the same figure makes the same file
     "font.family": "sans-serif",

@@ -12,9 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from fireact_ray.core.settings import Section, one_of
+from fireact_ray.core.settings import Name, Section, one_of
 from fireact_ray.evaluation.experiments.tables import TABLES
-from fireact_ray.recipe.schema import Name
 
 Fragment = dict[str, Any]
 TableName = Annotated[str, one_of("table", TABLES)]

@@ -55,8 +55,7 @@ def _cells(experiment: ExperimentConfig, recipe: Recipe, *, several: bool) -> It
 
 def _points(experiment: ExperimentConfig) -> Iterator[tuple[dict[str, str], Fragment]]:
     """The cells beside the axes, then the product of these. Without either it is one point."""
-    for name, fragment in experiment.cells.items():
-        yield {"cell": name}, fragment
+    yield from (({"cell": name}, fragment) for name, fragment in experiment.cells.items())
     if experiment.axes or not experiment.cells:
         axes = {name.rpartition(".")[2]: _cases(name, axis) for name, axis in experiment.axes.items()}
         for chosen in product(*(cases.items() for cases in axes.values())):
