@@ -166,7 +166,12 @@ def answering_training_questions(recipe: Recipe) -> Recipe:
 
 
 def _in(recipe: Recipe, output_dir: str, name: str) -> Recipe:
-    return recipe.model_copy(update={"output_dir": output_dir, "name": name, "experiments": {}})
+    """All tasks of all experiments of a recipe share its budget."""
+    home = output_dir.rpartition(f"/{EXPERIMENTS}/")[0] + f"/{EXPERIMENTS}"
+    budget = recipe.generate.budget.model_copy(update={"over": home})
+    generate = recipe.generate.model_copy(update={"budget": budget})
+    update = {"output_dir": output_dir, "name": name, "generate": generate, "experiments": {}}
+    return recipe.model_copy(update=update)
 
 
 def _student_label(recipe: Recipe) -> str:
