@@ -11,7 +11,6 @@ from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.recipe.loader import to_yaml
 from fireact_ray.stages.experiment import experiment, open_experiment
 from fireact_ray.stages.experiment_plan import plan_text
-from fireact_ray.stages.shared_rows import SHARED, share_evaluations, share_generation
 
 from .conftest import small_recipe
 from .interrupting import command
@@ -89,41 +88,6 @@ def test_the_two_students_learnt_from_one_generation(run):
     assert len(list((home / "generations").iterdir())) == 1
     datasets = [json.loads(path.read_text()) for path in home.glob("students/*/dataset/manifest.json")]
     assert sorted(manifest["rows"] for manifest in datasets) == [4, 6]
-
-
-def test_rows_of_the_same_generation_by_more_methods_are_taken_over(run):
-    recipe, *_ = run
-    home = Folder(recipe.run_dir) / "experiments"
-    (made,) = (home / "generations").local_path.iterdir()
-    other = recipe.model_copy(
-        update={"output_dir": (home / "generations").uri, "name": made.name.replace("-by-react", "-by-react-reflexion")}
-    )
-    other = other.model_copy(update={"teacher": other.teacher.model_copy(update={"methods": ("react", "reflexion")})})
-    assert share_generation(other, home) == 16
-    assert share_generation(other, home) == 0  # once
-    cot = other.model_copy(
-        update={
-            "name": made.name.replace("-by-react", "-by-cot"),
-            "teacher": other.teacher.model_copy(update={"methods": ("cot",)}),
-        }
-    )
-    assert share_generation(cot, home) == 0
-    assert not Path(cot.run_dir).exists()
-
-
-def test_another_experiment_takes_over_an_evaluation_that_is_the_same(run):
-    recipe, *_ = run
-    home = Folder(recipe.run_dir) / "experiments"
-    plan = open_experiment("data-scaling", [recipe], [*GRID, "name=again"])
-    graph = plan.parts[0].graph
-    same = graph.tasks[graph.by_cell["n-4"]].recipe
-    assert same.run_dir.endswith("again/cells/n-4")
-    assert share_evaluations(same, home) == 2
-    assert Folder(same.run_dir).exists(SHARED)
-    asked_otherwise = same.model_copy(
-        update={"student": same.student.model_copy(update={"max_context": 99}), "name": "x"}
-    )
-    assert share_evaluations(asked_otherwise, home) == 0
 
 
 def test_a_cell_that_fails_is_said_and_ends_the_command_with_1(run, tmp_path, capsys, monkeypatch):

@@ -55,7 +55,8 @@ def _table(table: Table) -> str:
 def _row(row: Row, n_columns: int) -> str:
     label = f'<th scope="row">{escape(row.label)}</th>'
     if row.origin == "failed":
-        return f'<tr class="failed"><th scope="row" colspan="{n_columns}">{escape(row.label)}</th></tr>\n'
+        why = f"<span>{escape(row.label)}</span>"
+        return f'<tr class="failed"><th scope="row" colspan="{n_columns}">{why}</th></tr>\n'
     return f'<tr class="{row.origin}">{label}{"".join(map(_cell, row.values))}</tr>\n'
 
 

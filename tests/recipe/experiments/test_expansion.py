@@ -86,14 +86,23 @@ def test_a_fragment_that_makes_no_recipe_is_refused_by_its_cell():
         expand(of(cells={"a": {"train": {"tunning": "lora"}}}), [demo()])
 
 
-@pytest.mark.parametrize("name", [name for name in shipped_experiments() if name not in ("paper", "multitask")])
+@pytest.mark.parametrize("name", [name for name in shipped_experiments() if name != "paper"])
 def test_every_shipped_experiment_is_a_grid_of_recipes(name):
-    assert expand(load_experiment(name, demo()), [demo()])
+    recipe = load_recipe("hotpotqa")
+    assert expand(load_experiment(name, recipe), [recipe])
 
 
 def test_the_paper_is_all_the_others():
-    parts = load_experiment("paper", demo()).parts
+    parts = load_experiment("paper", load_recipe("hotpotqa")).parts
     assert sorted(parts) == [name for name in shipped_experiments() if name != "paper"]
+
+
+def test_the_demo_asks_of_the_paper_what_one_almanac_can_answer():
+    parts = load_experiment("paper", demo()).parts
+    assert set(shipped_experiments()) - set(parts) == {"paper", "multitask"}
+    cells = {part: [cell.name for cell in expand(load_experiment(part, demo()), [demo()])] for part in parts}
+    assert cells["finetuning"] == ["base", "seed-0", "seed-1", "seed-2"]
+    assert cells["generalisation"][:2] == ["base_test-world", "base_dev-world"]
 
 
 def test_a_recipe_and_overrides_change_an_experiment_and_null_takes_out():
