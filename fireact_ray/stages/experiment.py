@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import ray
+
 from fireact_ray.core.errors import FireActError, InputError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import run_lease
@@ -108,11 +110,11 @@ def experiment(recipes: Sequence[Recipe], plan: Plan) -> Outcome:
 
 def _run_all(graph: Graph, home: Folder, recipes: Sequence[Recipe], failed: dict[str, str]) -> dict[str, str]:
     """Here one after the other, or side by side in processes of their own where there is room."""
-    width = at_once(list(recipes))
+    width = at_once(ray.cluster_resources(), recipes)
     if width == 1:
         return run_tasks(graph, lambda task: run_task(task, home), failed)
     logger.info("experiment: %d tasks at once", width)
-    processes = TaskProcesses()
+    processes = TaskProcesses(ray.get_runtime_context().gcs_address)
 
     def run(task: Task) -> None:
         share(task, home)

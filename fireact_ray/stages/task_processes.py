@@ -8,9 +8,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import ray
 
 from fireact_ray.core.errors import FireActError
 from fireact_ray.recipe.experiments.graph import Task
@@ -20,9 +19,8 @@ from fireact_ray.recipe.schema import Recipe
 _CPUS_A_TASK = 4  # fewer, and tasks side by side would only wait for each other
 
 
-def at_once(recipes: list[Recipe]) -> int:
-    """How many tasks the cluster has room for; 1 on a small machine."""
-    resources = ray.cluster_resources()
+def at_once(resources: Mapping[str, float], recipes: Sequence[Recipe]) -> int:
+    """How many tasks a Ray cluster of these resources has room for; 1 on a small machine."""
     room = int(resources.get("CPU", 0)) // _CPUS_A_TASK
     needed = [recipe.train.workers.max for recipe in recipes if recipe.train.use_gpu]
     needed += [recipe.evaluate.workers for recipe in recipes if recipe.evaluate.use_gpu]
@@ -32,11 +30,11 @@ def at_once(recipes: list[Recipe]) -> int:
 
 
 class TaskProcesses:
-    """`run` blocks until its process has ended; `stop` interrupts all, as Ctrl-C does. What they say is in the run
-    folder of the task, in <stage>.log."""
+    """`address`: of the Ray that they join. `run` blocks until its process has ended; `stop` interrupts all, as Ctrl-C
+    does. What they say is in the run folder of the task, in <stage>.log."""
 
-    def __init__(self) -> None:
-        self._address = ray.get_runtime_context().gcs_address
+    def __init__(self, address: str) -> None:
+        self._address = address
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
 
