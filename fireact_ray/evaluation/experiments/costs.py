@@ -52,6 +52,6 @@ def _steps(groups: Sequence[Group]) -> Figure:
         for result in group.results:
             counts.update(result.steps)
         total = sum(counts.values())
-        points = (Point(float(n), 100 * count / total) for n, count in sorted(counts.items()))
+        points = (Point(float(n), 100 * count / total, rows=group.rows) for n, count in sorted(counts.items()))
         series.append(Series(label(group, groups), tuple(points)))
     return Figure("histogram", "Steps of a trial", "steps", "trials, %", tuple(series))

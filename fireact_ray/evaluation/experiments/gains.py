@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fireact_ray.evaluation.experiments.paper import Paper, rows_of, with_paper
 from fireact_ray.evaluation.experiments.results import Group, label
-from fireact_ray.evaluation.experiments.shown import Figure, Point, Row, Section, Series, Table, Unit, Value
+from fireact_ray.evaluation.experiments.shown import Figure, Row, Section, Series, Table, Unit, Value
 from fireact_ray.evaluation.experiments.systems import TEST, against
 
 RECIPE = "recipe"
@@ -60,10 +60,6 @@ def _row(group: Group, prompted: Group, groups: Sequence[Group]) -> Row:
 def _figure(ours: Sequence[tuple[Group, Group]], groups: Sequence[Group]) -> Figure:
     series = []
     for name, which in (("prompted", 1), ("fine-tuned", 0)):
-        points = []
-        for pair in ours:
-            value = pair[which].measured()
-            if value.number is not None:
-                points.append(Point(label(pair[0], groups), value.number, value.low, value.high))
+        points = (point for pair in ours for point in pair[which].measured().at(label(pair[0], groups)))
         series.append(Series(name, tuple(points)))
     return Figure("bars", "Prompted and fine-tuned", "", "exact match, %", tuple(series))

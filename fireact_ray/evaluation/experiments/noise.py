@@ -44,15 +44,12 @@ def _figure(groups: Sequence[Group]) -> Figure:
     """A line for each system and kind of fault, from no fault on."""
     lines: dict[str, list[Point]] = {}
     for group in groups:
-        value, normal = group.measured(), _normal(group, groups)
-        if group.asked.condition == NORMAL or normal is None or value.number is None:
+        normal = _normal(group, groups)
+        if group.asked.condition == NORMAL or normal is None:
             continue
         kind = group.asked.condition.rpartition("-")[0] or group.asked.condition
-        start = normal.measured()
-        points = lines.setdefault(f"{label(normal, groups)}, {kind}", [])
-        if not points and start.number is not None:
-            points.append(Point(0.0, start.number, start.low, start.high))
-        points.append(Point(group.asked.strength, value.number, value.low, value.high))
+        points = lines.setdefault(f"{label(normal, groups)}, {kind}", [*normal.measured().at(0.0)])
+        points += group.measured().at(group.asked.strength)
     series = tuple(
         Series(name, tuple(sorted(points, key=lambda point: float(point.x)))) for name, points in lines.items()
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from fireact_ray.evaluation.experiments.gains import prompted_of
 from fireact_ray.evaluation.experiments.results import Group
-from fireact_ray.evaluation.experiments.shown import Figure, Point, Row, Section, Series, Table, Value
+from fireact_ray.evaluation.experiments.shown import Figure, Row, Section, Series, Table, Value
 
 N = "n"  # the axis
 
@@ -52,15 +53,11 @@ def _row(text: str, n: int, lines: dict[str, list[Group]]) -> Row:
 def _figure(lines: dict[str, list[Group]], prompted: dict[str, Group | None], numbers: Sequence[int]) -> Figure:
     series = []
     for name, members in lines.items():
-        points = []
-        for group in members:
-            value = group.measured()
-            if value.number is not None:
-                points.append(Point(float(group.axes[N]), value.number, value.low, value.high))
+        points = (point for group in members for point in group.measured().at(float(group.axes[N])))
         series.append(Series(name or "fine-tuned", tuple(points)))
     for name, base in _levels(prompted).items():
-        if (level := base.measured().number) is not None and numbers:
-            series.append(Series(name, (Point(float(numbers[0]), level), Point(float(numbers[-1]), level))))
+        level = replace(base.measured(), low=None, high=None)  # a line, from the first number to the last
+        series.append(Series(name, (*level.at(float(numbers[0])), *level.at(float(numbers[-1])))))
     return Figure("curve", "Exact match by trajectories learnt from", "trajectories", "exact match, %", tuple(series))
 
 

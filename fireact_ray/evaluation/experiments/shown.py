@@ -23,6 +23,17 @@ _FORMATS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """`x`: a number, or the name of a bar. `low`, `high`: the 95 % interval of `y`. `rows`: as of a value."""
+
+    x: float | str
+    y: float
+    low: float | None = None
+    high: float | None = None
+    rows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Value:
     """A number, with its 95 % interval where one is known. `number` None: unknown, never 0. `rows`: the folders of the
     trajectories that it was computed from."""
@@ -43,6 +54,10 @@ class Value:
         form = _FORMATS[self.unit]
         return f"{shown} [{form.format(self.low)}, {form.format(self.high)}]"
 
+    def at(self, x: float | str) -> tuple[Point, ...]:
+        """Its point in a figure; none where the number is unknown."""
+        return () if self.number is None else (Point(x, self.number, self.low, self.high, self.rows),)
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -59,16 +74,6 @@ class Table:
     columns: tuple[str, ...]  # that of the labels first
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """`x`: a number, or the name of a bar. `low`, `high`: the 95 % interval of `y`."""
-
-    x: float | str
-    y: float
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

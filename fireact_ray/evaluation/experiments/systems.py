@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fireact_ray.evaluation.experiments.paper import Paper, rows_of, with_paper
 from fireact_ray.evaluation.experiments.results import Group, label
-from fireact_ray.evaluation.experiments.shown import Figure, Point, Row, Section, Series, Table, Unit, Value
+from fireact_ray.evaluation.experiments.shown import Figure, Row, Section, Series, Table, Unit, Value
 from fireact_ray.evaluation.metrics import Metrics
 from fireact_ray.evaluation.paired import compare_paired
 
@@ -35,12 +35,8 @@ def systems(groups: Sequence[Group], paper: Paper) -> Section:
 
 
 def bars(title: str, groups: Sequence[Group]) -> Figure:
-    points = []
-    for group in groups:
-        value = group.measured()
-        if value.number is not None:
-            points.append(Point(label(group, groups), value.number, value.low, value.high))
-    return Figure("bars", title, "", "exact match, %", (Series("", tuple(points)),))
+    points = tuple(point for group in groups for point in group.measured().at(label(group, groups)))
+    return Figure("bars", title, "", "exact match, %", (Series("", points),))
 
 
 def kinds(groups: Sequence[Group]) -> Section:

@@ -76,6 +76,18 @@ def test_side_by_side_each_task_begins_behind_those_that_it_needs(graph, at_once
     assert sorted(done) == sorted(graph.tasks)
 
 
+def test_nothing_begins_while_what_it_needs_still_runs(graph):
+    other = threading.Event()
+
+    def run(task):
+        if task.kind == "generate":
+            assert not other.wait(0.3)
+        elif task.id != graph.by_cell["base"]:
+            other.set()
+
+    assert run_tasks(graph, run, {}, 8) == {}
+
+
 def test_two_students_run_at_the_same_time_where_there_is_room(graph):
     both = threading.Barrier(2, timeout=20)
 
