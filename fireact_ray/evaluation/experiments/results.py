@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import stdev
 from typing import Literal
 
 from fireact_ray.core.errors import DataError
@@ -128,10 +129,7 @@ class Group:
     def spread(self) -> Value:
         """The standard deviation of exact match over the seeds, in points; unknown where there is one seed."""
         means = [report.metrics.em.percent for report in self.reports if report.metrics]
-        if len(means) < 2:
-            return Value(None, rows=self.rows)
-        mean = sum(means) / len(means)
-        return Value((sum((x - mean) ** 2 for x in means) / (len(means) - 1)) ** 0.5, "points", rows=self.rows)
+        return Value(stdev(means) if len(means) > 1 else None, "points", rows=self.rows)
 
 
 def grouped(results: Sequence[Result]) -> list[Group]:

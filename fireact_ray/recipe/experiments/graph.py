@@ -28,7 +28,7 @@ from fireact_ray.training.config import TrainConfig, TrainSettings
 
 EXPERIMENTS, GENERATIONS, STUDENTS, CELLS = "experiments", "generations", "students", "cells"
 METHODS = "-by-"
-FINETUNED, STUDENT = "finetuned", "student"  # the latter: what it is called where it was trained elsewhere
+FINETUNED = "finetuned"
 
 
 class Kind(StrEnum):
@@ -93,7 +93,8 @@ def needs_student(recipe: Recipe) -> bool:
 
 
 def with_student(recipe: Recipe, model: str) -> Recipe:
-    """The recipe, but for its student, which is one that was trained elsewhere."""
+    """The recipe, but for its student, which is one that was trained elsewhere. Its evaluations have that one's name:
+    where an experiment changes, those of earlier students stay beside them."""
     entries = tuple(_elsewhere(entry, model) for entry in recipe.evaluate.systems)
     return recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update={"systems": entries})})
 
@@ -101,8 +102,13 @@ def with_student(recipe: Recipe, model: str) -> Recipe:
 def _elsewhere(entry: Entry, model: str) -> Entry:
     if not isinstance(entry, StudentSystem) or entry.kind != FINETUNED:
         return entry
-    name = STUDENT if entry.name == FINETUNED else entry.name
-    return ModelSystem(kind="model", name=name, path=model, method=entry.method)
+    return ModelSystem(kind="model", name=evaluated_name(entry, model), path=model, method=entry.method)
+
+
+def evaluated_name(entry: StudentSystem, model: str) -> str:
+    """`nano-full-1a2b3c4d`, and `...-finetuned-cot` of an entry that is not the student by ReAct."""
+    student = model.removesuffix("/model").rpartition("/")[2]
+    return student if entry.name == FINETUNED else f"{student}-{entry.name}"
 
 
 def generation_key(recipe: Recipe) -> str:
@@ -146,7 +152,9 @@ def _source(
         own = answering_training_questions(cell.recipe)
         key = content_hash([model.removeprefix(graph.home), own.evaluate.split, own.evaluate.n_questions], 8)
         recipe = with_student(_in(own, home, f"student-{key}"), model)
-        return f"{recipe.run_dir}/evaluations/{STUDENT}", graph.add(Task(Kind.EVALUATE, recipe, (needs,)), cell.name)
+        (student,) = recipe.evaluate.systems
+        task = graph.add(Task(Kind.EVALUATE, recipe, (needs,)), cell.name)
+        return f"{recipe.run_dir}/evaluations/{student.name}", task
     recipe = _in(source, home, generation_name(source))
     return recipe.run_dir, graph.add(Task(Kind.GENERATE, recipe), cell.name)
 

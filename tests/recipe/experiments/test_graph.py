@@ -45,7 +45,7 @@ def test_a_cell_reads_the_shared_generation_and_evaluates_the_shared_student():
     assert (convert.recipe.run_dir, train.needs) == (train.recipe.run_dir, (convert.id,))
     assert evaluate.recipe.run_dir == "/runs/demo/experiments/x/cells/a"
     (system,) = evaluate.recipe.evaluate.systems
-    assert (system.kind, system.name, system.path) == ("model", "student", f"{train.recipe.run_dir}/model")
+    assert (system.kind, system.name, system.path) == ("model", train.recipe.name, f"{train.recipe.run_dir}/model")
 
 
 def test_experiments_share_a_student_and_nothing_of_one_when_anything_that_shapes_it_differs():
@@ -85,7 +85,7 @@ def test_a_round_learns_from_the_student_before_it_on_training_questions():
     assert (own.recipe.evaluate.split, own.recipe.evaluate.n_questions) == ("train", 800)
     assert [str(system.kind) for system in own.recipe.evaluate.systems] == ["model"]
     last = [task for task in found.tasks.values() if task.kind == "convert"][-1]
-    assert last.recipe.convert.sources[1] == f"{own.recipe.run_dir}/evaluations/student"
+    assert last.recipe.convert.sources[1] == f"{own.recipe.run_dir}/evaluations/{own.recipe.evaluate.systems[0].name}"
     assert own.id in last.needs
 
 
@@ -109,7 +109,8 @@ def test_what_is_asked_is_found_by_cell_system_and_condition():
         ("finetuned", "normal", 0.0, True),
         ("finetuned", "none-0.5", 0.5, True),
     ]
-    assert asked[3].folder.uri == "/runs/demo/experiments/x/cells/a/evaluations/student@none-0.5"
+    student = next(task.recipe.name for task in found.tasks.values() if task.kind == "train")
+    assert asked[3].folder.uri == f"/runs/demo/experiments/x/cells/a/evaluations/{student}@none-0.5"
     assert {one.model for one in asked} == {"nano"}
 
 
