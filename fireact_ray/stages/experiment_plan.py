@@ -7,17 +7,23 @@ a bound); of a training, its rows and steps; of an evaluation, its rows. What no
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fireact_ray.agent.placeholders import OfflineBackend
 from fireact_ray.core.errors import FireActError
 from fireact_ray.core.storage.artifacts import MODEL_CARD
 from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.types import Question
 from fireact_ray.core.utils.markdown import markdown_table
 from fireact_ray.core.utils.text import UNKNOWN, count_text, duration_text, usd_text
 from fireact_ray.recipe.experiments.graph import Kind, Task
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.rollouts.forecast.amounts import Range
+from fireact_ray.recipe.systems import EndpointSystem, TeacherSystem
+from fireact_ray.recipe.teacher import TeacherAgents, teacher_price
+from fireact_ray.recipe.trials import trials_of
+from fireact_ray.rollouts.forecast.amounts import Amounts, Range
+from fireact_ray.rollouts.forecast.estimate import ceiling
 from fireact_ray.stages.experiment import Part, Plan
 from fireact_ray.stages.forecast import forecast_costs
 from fireact_ray.tasks import load_questions
@@ -89,7 +95,7 @@ def _generation(recipe: Recipe) -> Expected:
     left = found.remaining
     hours = found.hours.get(found.binding) if found.binding else None
     pending, done = found.n_pending, found.n_done
-    rows = f"{pending} questions x methods, {done} done"
+    rows = f"{pending} rows, {done} done"
     if not pending:
         return Expected(rows, _NOTHING, _NOTHING, _NOTHING)
     seconds = None if hours is None else hours.each(lambda value: 3600 * value)
@@ -107,13 +113,34 @@ def _training(recipe: Recipe) -> Expected:
 
 
 def _evaluation(recipe: Recipe) -> Expected:
+    """The calls and the price of prompted API models are bounds; local models cost none."""
     config = recipe.evaluate
     questions = load_questions(recipe.task.name, recipe.task.path, config.split, config.n_questions)
-    times = len(questions) * (1 + len(config.conditions))
-    prompted = [entry for entry in config.systems if entry.kind == "teacher"]
-    calls = len(prompted) * times * (recipe.teacher.limits.max_steps + recipe.teacher.limits.max_invalid)
-    cost = _NOTHING if not prompted else Amount(None)
-    return Expected(f"{len(config.systems) * times} rows", Amount(float(calls), not calls), cost, Amount(None))
+    trials = trials_of(recipe)
+    calls, usd = _NOTHING, _NOTHING
+    for trial in trials:
+        if isinstance(trial.entry, TeacherSystem):
+            each = _bound(recipe, trial.entry, questions)
+            calls, usd = calls + _times(each.calls, len(questions)), usd + _times(each.cost_usd, len(questions))
+        elif isinstance(trial.entry, EndpointSystem):
+            calls, usd = calls + Amount(float(len(questions)), False), Amount(None)
+    return Expected(f"{len(trials) * len(questions)} rows", calls, usd, Amount(None))
+
+
+def _bound(recipe: Recipe, entry: TeacherSystem, questions: Sequence[Question]) -> Amounts[Range | None]:
+    """Of one row."""
+    if entry.model is not None or not questions:
+        return Amounts.all(None)
+    teacher = recipe.teacher.model_copy(
+        update={"methods": (entry.method,), "limits": entry.limits or recipe.teacher.limits}
+    )
+    agents = TeacherAgents(recipe.model_copy(update={"teacher": teacher}), opened=False)(OfflineBackend("plan"))
+    longest = max(questions, key=lambda question: len(question.text))
+    return ceiling(agents[entry.method], longest, recipe.search.max_chars, teacher_price(recipe))
+
+
+def _times(each: Range | None, n: int) -> Amount:
+    return Amount(None) if each is None else Amount(n * each.high, False)
 
 
 def _amount(found: Range | None) -> Amount:
