@@ -107,12 +107,14 @@ def as_teacher(recipe: Recipe, model: str, method: str = "react") -> Recipe:
     """The recipe with the hosted student in the teacher's place."""
     student = hosted_student(recipe)
     reached = student.model_dump(include=set(ApiConfig.model_fields))
+    reflecting = {"reflect_every": recipe.teacher.reflect_every} if method == "reflexion" else {}
     teacher = TeacherConfig(
         model=OpenAIModelConfig(**{**reached, "kind": "openai", "name": model}),
         methods=(method,),
         sampling=student.sampling,
         limits=student.limits,
         quota=student.quota,
+        **reflecting,
     )
     return instead(recipe, teacher)
 

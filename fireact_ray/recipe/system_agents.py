@@ -75,6 +75,8 @@ class _Opening:
         inputs = dict(found.inputs)
         if (method := getattr(trial.entry, "method", "react")) != "react":
             inputs["method"] = method
+        if method == "reflexion":
+            inputs["reflect_every"] = self.recipe.teacher.reflect_every
         if trial.condition is None:
             return replace(found, inputs=inputs)
         inputs["condition"] = trial.condition.model_dump(mode="json", exclude={"name"})

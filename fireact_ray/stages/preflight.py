@@ -69,7 +69,7 @@ async def _until_heard(agent: Agent, heard: _Heard, row: Planned) -> None:
             return
         if isinstance(event, Trajectory) and (failure := failure_of(event)):
             raise SameFailure(
-                f"The teacher's first call failed: {failure}. Nothing else was asked, and all rows are pending. "
+                f"The first call failed: {failure}. Nothing else was asked, and all rows are pending. "
                 "Put right what it names, and run the same command again."
             )
 

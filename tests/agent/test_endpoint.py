@@ -87,16 +87,14 @@ async def test_steps_and_tokens_of_another_server_are_unknown(usage):
     assert (report.searches_per_question, report.steps_per_question, report.tokens_per_question) == (None, None, None)
 
 
-async def test_usage_of_zeros_is_no_count_and_no_bill():
-    async with loopback(lambda n: plain("x", usage={"prompt_tokens": 0, "completion_tokens": 0})) as server:
-        priced = replace(endpoint(server.url), price=Price(1.0, 1.0))
-        assert (await priced.run(question())).cost_usd is None
-
-
-async def test_what_is_counted_is_billed_once():
-    async with loopback(lambda n: plain("x", usage={"prompt_tokens": 1000, "completion_tokens": 500})) as server:
+@pytest.mark.parametrize(("prompt", "completion", "cost_usd"), [(0, 0, None), (1000, 500, 0.004)])
+async def test_what_is_counted_is_billed_once_and_zeros_are_no_count(prompt, completion, cost_usd):
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion}
+    async with loopback(lambda n: plain("x", usage=usage)) as server:
         priced = replace(endpoint(server.url), price=Price(2.0, 4.0))
-        assert (await priced.run(question())).cost_usd == pytest.approx(0.004)
+        row = await priced.run(question())
+        await priced.close()
+    assert row.cost_usd == cost_usd
 
 
 @pytest.mark.parametrize(

@@ -141,3 +141,14 @@ def test_a_folder_without_a_model_is_refused_before_anything_runs(made, problem,
     recipe = evaluating(f"{{systems: [{{name: other, kind: model, path: '{tmp_path}'}}]}}")
     with pytest.raises(InputError, match=problem), opened_systems(recipe, trials_of(recipe)):
         pass
+
+
+def test_reflexion_reflects_as_often_as_the_teacher_and_a_hosted_student_s_react_is_what_it_was():
+    found = opened(evaluating("{systems: [{kind: teacher, method: reflexion}]}", "teacher.reflect_every=2"))
+    assert found["teacher-reflexion"]["inputs"]["reflect_every"] == 2
+    student = "{kind: openai-ft, name: small, base_url: 'http://127.0.0.1:1/v1', api_key_env: null}"
+    hosted = evaluating("{systems: [base, {kind: base, method: reflexion}]}", f"student={student}", "train={}")
+    found = opened(hosted.model_copy(update={"teacher": hosted.teacher.model_copy(update={"reflect_every": 2})}))
+    assert found["base"]["inputs"]["student"]["reflect_every"] == 4  # as its folders ever remembered
+    assert found["base-reflexion"]["inputs"]["reflect_every"] == 2
+    assert (found["base"]["methods"], found["base-reflexion"]["methods"]) == (["react"], ["reflexion"])

@@ -316,16 +316,16 @@ def test_evaluation_reports_every_question_for_base_and_finetuned(trained):
     assert "8 questions, " in (Folder(trained.run_dir) / "model").read("README.md").decode()
 
 
-def test_a_served_agent_an_earlier_run_and_ordered_faults_stand_beside_what_was_evaluated_before(trained):
+def test_a_served_agent_an_earlier_run_and_ordered_faults_stand_beside_what_was_evaluated_before(trained, tmp_path):
     """The student of another recipe's folder is the same one here: its rows have the same keys."""
     folder = Folder(trained.run_dir) / "evaluations"
     before = {name: (folder / name).read("report.json") for name in ("base", "finetuned")}
-    with Provider(api_key="k-0123456789") as server, pytest.MonkeyPatch.context() as patched:
-        patched.setenv("SERVED_KEY", "k-0123456789")
+    (tmp_path / "key").write_text("k-0123456789")
+    with Provider(api_key="k-0123456789") as server:
         server.models["served/x"] = lambda messages: f"Answer: {messages[-1]['content'][:5]}"
         served = {"name": "served", "kind": "endpoint", "base_url": server.base_url, "model": "served/x"}
         earlier = {"name": "earlier", "kind": "run", "path": f"{folder.uri}/base"}
-        systems = ["finetuned", {**served, "api_key_env": "SERVED_KEY"}, earlier]
+        systems = ["finetuned", {**served, "api_key_file": str(tmp_path / "key")}, earlier]
         recipe = evaluating(trained, systems=systems, conditions=["none"])
         reports = evaluate(recipe)
         evaluate(recipe)  # asks nothing again

@@ -8,7 +8,7 @@
                 dataset/             tokenized Parquet, drops.json, README.md (the card), manifest.json
                 checkpoints/         of the student; log.jsonl, loss.png, and trackers' own files
                 model/               the student; hosted/ of one that a provider trains
-                evaluations/<name>/  plan, trajectories, journal, report.json, report.md
+                evaluations/<name>/  plan, trajectories, journal, report.json, report.md; <name>@<condition>~<seed>/
 
 Parts are written under a temporary name, renamed into place whole, and named by their checksum. A folder's
 `manifest.json` is written last: it holds the counts and the inputs that made them. Asking for other inputs in an old

@@ -59,6 +59,14 @@ async def test_what_each_kind_shows():
     assert await shown("latency", "a", latency_s=0.0) == ["a 1"]
 
 
+async def test_stale_is_what_the_search_before_truly_found_struck_or_not():
+    queries = [f"query {n}" for n in range(40)]
+    texts = await shown("stale", queries, 0.5)
+    struck = [n for n in range(1, 40) if texts[n] != f"{queries[n]} 1"]
+    assert 10 < len(struck) < 30
+    assert [texts[n] for n in struck] == [f"{queries[n - 1]} 1" for n in struck]
+
+
 async def test_random_shows_what_the_search_for_another_question_finds():
     texts = set(await shown("random", [f"query {n}" for n in range(30)]))
     assert texts == {"How deep is Lake Tarn? 1", "Where is Zem? 1"}  # its own question is none of the others
