@@ -88,7 +88,7 @@ def test_a_cell_that_fails_is_said_and_ends_the_command_with_1(run, tmp_path, ca
         ["fireact", "experiment", "data-scaling", "--recipe", str(file)]
         + [
             argument
-            for setting in [*GRID, "axes.convert.n=[4, 900]"]
+            for setting in [*GRID, "axes.convert.n=[4, 900]", "equal_steps=false"]
             for argument in ("--set", f"experiment.{setting}")
         ],
     )
