@@ -60,8 +60,11 @@ def shipped_recipes() -> list[str]:
 
 
 def to_yaml(recipe: Recipe, *, places: bool = True) -> str:
-    """The resolved recipe; loading it again gives an equal one. Without `places` paths are last names, for others."""
-    text: str = yaml.safe_dump(recipe.model_dump(mode="json", context=None if places else NAMES), sort_keys=False)
+    """The resolved recipe; loading it again gives an equal one. Without `places` paths are last names, and there are
+    no experiments: for others."""
+    unused = set() if recipe.experiments and places else {"experiments"}
+    data = recipe.model_dump(mode="json", context=None if places else NAMES, exclude=unused)
+    text: str = yaml.safe_dump(data, sort_keys=False)
     return text
 
 
