@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fireact_ray.core.errors import DataError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.storage.artifacts import INPUTS
 from fireact_ray.core.storage.folder import Folder
@@ -55,7 +56,8 @@ def evaluations_of(recipe: Recipe) -> dict[str, str]:
     """The folders of a cell's evaluations, and of each a key of all that may shape its rows."""
     config = recipe.evaluate
     sections = {"task", "search", "teacher", "student", "seed"}
-    shaped = [recipe.model_dump(mode="json", include=sections), config.split]
+    free = {"teacher": {"methods", "quota"}}  # each system has a method of its own
+    shaped = [recipe.model_dump(mode="json", include=sections, exclude=free), config.split]
     return {trial.label: content_hash([shaped, _told(trial)]) for trial in trials_of(recipe)}
 
 
@@ -65,15 +67,12 @@ def _told(trial: Trial) -> list[Any]:
 
 
 def _take_over(to: Folder, donors: Sequence[Folder], wanted: Callable[[Trajectory], bool]) -> int:
-    """Rows that failed for a reason outside the agent are left: they are tried again."""
+    """Rows that failed for a reason outside the agent are left: they are tried again. A damaged folder gives none."""
     folder, taken = to / "trajectories", 0
     for donor in donors:
         theirs = donor / "trajectories"
-        if not theirs.exists(INPUTS):
-            continue
         there = finished_keys(folder)
-        rows = [row for row in read_trajectories(theirs) if wanted(row) and row.trajectory_id not in there]
-        rows = [row for row in rows if row.stop_reason.outcome is not Outcome.FAILED]
+        rows = [row for row in _whole_rows(theirs) if wanted(row) and row.trajectory_id not in there]
         if not rows:
             continue
         if not folder.exists(INPUTS):
@@ -82,3 +81,14 @@ def _take_over(to: Folder, donors: Sequence[Folder], wanted: Callable[[Trajector
         taken += len(rows)
         logger.info("%s: %d rows are taken over from %s", to.uri, len(rows), donor.uri)
     return taken
+
+
+def _whole_rows(folder: Folder) -> list[Trajectory]:
+    if not folder.exists(INPUTS):
+        return []
+    try:
+        found = read_trajectories(folder)
+    except DataError as error:
+        logger.warning("nothing is taken over from %s: %s", folder.uri, error)
+        return []
+    return [row for row in found if row.stop_reason.outcome is not Outcome.FAILED]

@@ -94,6 +94,23 @@ def test_the_base_that_one_experiment_evaluated_is_taken_over_by_another(recipe,
     ]
 
 
+def test_a_choice_of_methods_costs_no_call_where_each_was_prompted_before(recipe, home):
+    _, prompted = cell(recipe, "prompting", "only")
+    share_evaluations(prompted, home)
+    for method in ("io", "cot", "react", "reflexion"):
+        written(Folder(prompted.run_dir) / "evaluations" / method / "trajectories", *rows(method))
+    _, chosen = cell(recipe, "method-mix", "prompted")
+    assert share_evaluations(chosen, home) == 9
+
+
+def test_a_damaged_folder_gives_nothing_and_stops_nobody(recipe, home):
+    made, more = generation(recipe, "react"), generation(recipe, "react", "reflexion")
+    damaged = Folder(made.run_dir) / "trajectories"
+    written(damaged, *rows("react"))
+    damaged.write("part-x.parquet", b"torn")
+    assert share_generation(more, home) == 0
+
+
 @pytest.mark.parametrize("other", ["student.max_context=99", "evaluate.split=dev", "search.n_hits=2"])
 def test_an_evaluation_with_other_settings_gives_nothing(recipe, home, other):
     _, first = cell(recipe, "cost", "base")
