@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from fireact_ray.cli.commands import data, looking, models, recipes, rows, score, stages
+from fireact_ray.cli.commands import data, experiment, looking, models, recipes, rows, score, stages
 from fireact_ray.cli.commands.view import view
 from fireact_ray.cli.main import run_guarded
 
@@ -38,6 +38,7 @@ app.command("import")(rows.import_)
 app.command()(score.score)
 app.command()(rows.export)
 app.command()(recipes.check)
+app.command()(experiment.experiment)
 
 
 def main() -> None:

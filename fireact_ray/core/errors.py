@@ -21,6 +21,7 @@
     ├── DataError            a mask, row, checkpoint or manifest is not what it must be   exit 1
     │   └── WriteFailed        a full disk, a read-only or vanished folder
     ├── BudgetExhausted      the recipe's budget is spent: raise it and rerun    exit 3
+    ├── CellsFailed          an experiment ended, some of its cells failed       exit 1
     └── TrainingError        training cannot start or go on                      exit 1
 
 Errors cross process borders, so every class can be built from its message alone and stays picklable.
@@ -33,6 +34,7 @@ call (request ids, counts of tokens); failures are compared by their signature.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Self
 
 
@@ -154,6 +156,16 @@ class WriteFailed(DataError):
     def of(cls, path: str, error: OSError) -> WriteFailed:
         reason = os.strerror(error.errno) if error.errno else str(error)
         return cls(f"{path}: cannot be written ({reason}). Make room there, and run the same command again to go on.")
+
+
+class CellsFailed(FireActError):
+    """An experiment has ended, and some of its cells have no result. The others have theirs."""
+
+    @classmethod
+    def of(cls, reasons: Mapping[str, str]) -> CellsFailed:
+        lines = [f"{cell}: {reason}" for cell, reason in reasons.items()]
+        move = "Put right what failed, and run the same command again: what is done is not done again."
+        return cls("\n".join([f"{len(lines)} cells failed.", *lines, move]))
 
 
 class TrainingError(FireActError):

@@ -29,6 +29,11 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
 
 def parse_recipe(label: str, text: str, overrides: Sequence[str] = ()) -> Recipe:
     """The same of a text; `label` names it in messages."""
+    return validated(label, read_data(label, text, overrides))
+
+
+def read_data(label: str, text: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The mapping that a text holds, with overrides in it; not validated yet. Raises InputError."""
     try:
         data = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
@@ -37,6 +42,11 @@ def parse_recipe(label: str, text: str, overrides: Sequence[str] = ()) -> Recipe
         raise InputError(f"{label}: expected a mapping of sections, found {type(data).__name__}.")
     for override in overrides:
         _override(data, override)
+    return data
+
+
+def validated(label: str, data: dict[str, Any]) -> Recipe:
+    """Raises RecipeError with all problems."""
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
@@ -50,8 +60,11 @@ def shipped_recipes() -> list[str]:
 
 
 def to_yaml(recipe: Recipe, *, places: bool = True) -> str:
-    """The resolved recipe; loading it again gives an equal one. Without `places` paths are last names, for others."""
-    text: str = yaml.safe_dump(recipe.model_dump(mode="json", context=None if places else NAMES), sort_keys=False)
+    """The resolved recipe; loading it again gives an equal one. Without `places` paths are last names, and there are
+    no experiments: for others."""
+    unused = set() if recipe.experiments and places else {"experiments"}
+    data = recipe.model_dump(mode="json", context=None if places else NAMES, exclude=unused)
+    text: str = yaml.safe_dump(data, sort_keys=False)
     return text
 
 

@@ -272,7 +272,8 @@ class Recipe(Section):
     """The whole run. Every section has defaults; `name` is the run's folder name under `output_dir`.
 
     `replay`: the folder of another run, whose journals answer every call of generate and evaluate; nothing is asked
-    outside, and no key is needed. Paths are relative to the folder where the command is given.
+    outside, and no key is needed. Paths are relative to the folder where the command is given. `experiments`: by the
+    name of an experiment, what is otherwise in it for this recipe (recipe.experiments).
     """
 
     name: Name
@@ -289,6 +290,7 @@ class Recipe(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     serve: ServeConfig = ServeConfig()
     ray: RayConfig = RayConfig()
+    experiments: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _task_has_its_path(self) -> Recipe:

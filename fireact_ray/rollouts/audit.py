@@ -58,7 +58,7 @@ class Audit:
 def audit(run: Folder) -> Audit:
     """Read what became of a run's rows. Raises InputError where there are none."""
     if not run.exists(PLAN) and not (run / "trajectories").names(".parquet"):
-        raise InputError(f"{run.uri}: no run there. Give a run folder, such as runs/demo.")
+        raise InputError(f"{run.uri}: {_instead_of_a_run(run)}")
     written, rows, problems = read_totals(run / "trajectories")
     plan = _planned(run, written, rows.accepted)
     if rows.repeated:
@@ -81,6 +81,14 @@ def audit(run: Folder) -> Audit:
         unplanned=len(written) - plan.written,
         problems=(*problems, *_unknown_reasons(rows.by_reason), *_renderers_differ(run)),
     )
+
+
+def _instead_of_a_run(run: Folder) -> str:
+    evaluated = sorted({file.name.partition("/")[0] for file in (run / "evaluations").files_below(PLAN)})
+    if evaluated:
+        names = ", ".join(f"{run.uri}/evaluations/{name}" for name in evaluated)
+        return f"nothing was generated there, it holds evaluations. Give one of them: {names}."
+    return "no run there. Give a run folder, such as runs/demo."
 
 
 @dataclass(slots=True)

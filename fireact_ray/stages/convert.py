@@ -21,6 +21,7 @@ from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.settings import NAMES
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import leased
+from fireact_ray.core.storage.trajectories import trajectory_folders
 from fireact_ray.core.utils.gc_tuning import uncollected
 from fireact_ray.data.dataset.card import Dataset, lint_training_rows, total_usd
 from fireact_ray.data.dataset.choose import choose_rows, read_picked
@@ -42,7 +43,15 @@ from fireact_ray.stages.convert_blocks import IN_PROCESS, PrepareRows, prepared_
 
 _LINTED = 1_000  # rows, for the card
 _SHAPING_ROOMS = ("core", "tasks", "rendering", "data")
-_LATER = {"output_dir", "replay", "ray", "train", "evaluate", "serve"}  # what they say makes no other dataset
+_LATER = {
+    "output_dir",
+    "replay",
+    "ray",
+    "train",
+    "evaluate",
+    "serve",
+    "experiments",
+}  # what they say makes no other dataset
 _TOKENIZER_FILES = (".json", ".jinja", ".model", ".txt")
 
 logger = logging.getLogger(__name__)
@@ -56,25 +65,29 @@ def convert(recipe: Recipe, source: Folder | None = None, *, in_process: int = I
     are no trajectories, DataError where none is left to train on, or fewer than the recipe asks for.
     """
     run = Folder(recipe.run_dir)
-    source, folder = source or run / "trajectories", run / "dataset"
-    if not source.names(".parquet"):
-        raise InputError(f"{source.uri}: no trajectories there. Run `fireact generate` or `fireact import` first.")
+    sources = [source] if source else trajectory_folders(run, recipe.convert.sources)
+    folder = run / "dataset"
+    if empty := [each.uri for each in sources if not each.names(".parquet")]:
+        raise InputError(
+            f"{', '.join(empty)}: no trajectories there. Run `fireact generate` or `fireact import` first."
+        )
     questions = _evaluation_questions(recipe)
-    inputs = _inputs(recipe, source, questions)
+    inputs = _inputs(recipe, sources, questions)
     run.write("recipe.yaml", to_yaml(recipe))
     if is_made_of(folder, inputs):
         logger.info("convert: already done -> %s", folder.uri)
         return folder
-    base_dir = base_model_dir(recipe.student.tokenizer_model)
+    base_dir, named = base_model_dir(recipe.student.tokenizer_model), ", ".join(each.uri for each in sources)
     renderer = make_renderer(recipe.student.renderer, HubTokenizer.load(base_dir))
     job = PrepareRows(recipe.convert.model_dump_json(), questions, renderer.name, base_dir, renderer.fingerprint)
-    with prepared_blocks(source, job, renderer, recipe.ray, in_process) as blocks:
+    groups = [group for each in sources for group in each.row_groups()]
+    with prepared_blocks(groups, job, renderer, recipe.ray, in_process) as blocks:
         facts = read_facts(blocks)
         with uncollected():
-            choice = choose_rows(pa.concat_tables(facts), recipe.convert, recipe.seed, source.uri)
+            choice = choose_rows(pa.concat_tables(facts), recipe.convert, recipe.seed, named)
         write_rows(folder, blocks, np.split(choice.picked, np.cumsum([table.num_rows for table in facts])[:-1]))
     with uncollected():
-        found = lint_training_rows(islice(read_picked(source, choice.picked), _LINTED))
+        found = lint_training_rows(islice(read_picked(groups, choice.picked), _LINTED))
     dataset = Dataset(
         name=recipe.name,
         rows=choice.kept,
@@ -102,7 +115,7 @@ def _evaluation_questions(recipe: Recipe) -> tuple[str, ...]:
         ) from None
 
 
-def _inputs(recipe: Recipe, source: Folder, questions: Sequence[str]) -> str:
+def _inputs(recipe: Recipe, sources: Sequence[Folder], questions: Sequence[str]) -> str:
     """A hash of all that shapes a dataset and its card: trajectories, recipe, tokenizer, questions to keep out, and our
     code; of none of these where it lies."""
     settings = recipe.model_dump(mode="json", context=NAMES, exclude=_LATER)
@@ -110,7 +123,7 @@ def _inputs(recipe: Recipe, source: Folder, questions: Sequence[str]) -> str:
     is_folder = Path(base_dir).is_dir()
     tokenizer = Folder(base_dir).digest(_TOKENIZER_FILES) if is_folder else HubTokenizer.load(base_dir).fingerprint
     code = [file.read_text(encoding="utf-8") for file in shaping_code()]
-    return content_hash([source.digest((".parquet",)), settings, tokenizer, questions, code])
+    return content_hash([*(each.digest((".parquet",)) for each in sources), settings, tokenizer, questions, code])
 
 
 def shaping_code() -> list[Path]:

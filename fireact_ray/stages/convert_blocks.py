@@ -1,4 +1,4 @@
-"""A folder of trajectories in, blocks of prepared rows out: in this process where they are few, else by Ray Data."""
+"""Row groups of trajectories in, blocks of prepared rows out: in this process where they are few, else by Ray Data."""
 
 from __future__ import annotations
 
@@ -38,10 +38,9 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def prepared_blocks(
-    source: Folder, job: PrepareRows, renderer: Renderer, config: RayConfig, in_process: int = IN_PROCESS
+    groups: Sequence[RowGroup], job: PrepareRows, renderer: Renderer, config: RayConfig, in_process: int = IN_PROCESS
 ) -> Iterator[list[Block]]:
     """The blocks, in the order of the rows; those on Ray are there as long as the context is. `renderer`: the job's."""
-    groups = source.row_groups()
     n_rows = sum(group.n_rows for group in groups)
     if n_rows <= in_process:
         yield _here(groups, job.settings(renderer), n_rows)

@@ -10,12 +10,13 @@ from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.artifacts import EXPORTED, MANIFEST
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import to_table
-from fireact_ray.core.storage.trajectories import read_trajectories
+from fireact_ray.core.storage.trajectories import read_trajectories, trajectory_folders
 from fireact_ray.core.types import Trajectory
 from fireact_ray.data.dataset.card import Dataset, dataset_card, lint_training_rows, total_usd
 from fireact_ray.data.formats.export_folder import INFO, demand_ours, digest_of, with_entry, written_before
 from fireact_ray.data.formats.exporters import FORMATS, Format
 from fireact_ray.recipe.loader import parse_recipe, to_yaml
+from fireact_ray.recipe.schema import Recipe
 
 
 class Exported(NamedTuple):
@@ -49,7 +50,8 @@ def read_selected(run: Folder) -> list[Trajectory]:
     """The trajectories of a run that convert selected, in the order of their keys. Raises DataError where some are
     gone."""
     keys = {key for table in (run / "dataset").read_tables(["trajectory_id"]) for key in table[0].to_pylist()}
-    kept = [row for row in read_trajectories(run / "trajectories") if row.trajectory_id in keys]
+    sources = trajectory_folders(run, _recipe_of(run).convert.sources)
+    kept = [row for row in read_trajectories(*sources) if row.trajectory_id in keys]
     _demand_all(run, len(kept), len(keys))
     return kept
 
@@ -63,10 +65,10 @@ def read_dataset(path: str) -> tuple[list[Trajectory], Dataset]:
         for table in folder.read_tables(["trajectory_id", "input_ids"])
         for key, ids in zip(table["trajectory_id"].to_pylist(), table["input_ids"], strict=True)
     }
-    everything = read_trajectories(run / "trajectories")
+    recipe = _recipe_of(run)
+    everything = read_trajectories(*trajectory_folders(run, recipe.convert.sources))
     kept = [row for row in everything if row.trajectory_id in lengths]
     _demand_all(run, len(kept), len(lengths))
-    recipe = parse_recipe(f"{run.uri}/recipe.yaml", run.read("recipe.yaml").decode())
     rows = to_table(kept).drop_columns("steps")
     return kept, Dataset(
         name=recipe.name,
@@ -77,6 +79,10 @@ def read_dataset(path: str) -> tuple[list[Trajectory], Dataset]:
         lint=lint_training_rows(kept),
         recipe=to_yaml(recipe, places=False),
     )
+
+
+def _recipe_of(run: Folder) -> Recipe:
+    return parse_recipe(f"{run.uri}/recipe.yaml", run.read("recipe.yaml").decode())
 
 
 def _demand_all(run: Folder, n_found: int, n_wanted: int) -> None:

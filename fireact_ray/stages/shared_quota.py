@@ -39,7 +39,8 @@ def shared_quota(builder: AgentBuilder) -> Iterator[AgentBuilder]:
 
 
 def account_of(recipe: Recipe) -> Account:
-    """One for each model of a run: what it has spent on generating and on being evaluated, in whatever systems."""
+    """One for each model of a run, or of all runs that share a budget: what it has spent on generating and on being
+    evaluated, in whatever systems."""
     run = Folder(recipe.run_dir)
     return Account(
         run=_known_everywhere(run),
@@ -52,15 +53,24 @@ def account_of(recipe: Recipe) -> Account:
 
 
 def journals_of(recipe: Recipe) -> list[Folder]:
-    """The journals of the run that hold calls of the recipe's teacher, found by what lies beside them."""
-    run, model = Folder(recipe.run_dir), teacher_name(recipe.teacher.model)
+    """The journals that hold calls of the recipe's teacher, found by what lies beside them: of the run, or of all runs
+    that share its budget."""
+    run, model, over = Folder(recipe.run_dir), teacher_name(recipe.teacher.model), recipe.generate.budget.over
     homes = [run, *(run / "evaluations" / name for name in _evaluated(run))]
+    if over is not None:
+        homes = [run, *(home for home in _below(Folder(over)) if home.uri != run.uri)]
     return [home / "journal" for home in homes if _asked_in(home) in (None, model)]
 
 
 def _evaluated(run: Folder) -> list[str]:
     found = (file.name.split("/") for file in (run / "evaluations").files_below(INPUTS))
     return [name for name, *inside in found if inside == ["trajectories", INPUTS]]
+
+
+def _below(folder: Folder) -> list[Folder]:
+    """Every folder that holds trajectories and, beside them, a journal."""
+    names = (file.name.removesuffix(f"/trajectories/{INPUTS}") for file in folder.files_below(INPUTS))
+    return [folder / name for name in names if not name.endswith(INPUTS)]
 
 
 def _asked_in(home: Folder) -> str | None:

@@ -119,3 +119,14 @@ def test_a_broken_part_is_reported_then_set_aside_so_that_its_rows_are_pending_a
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match="no run there"):
         audit(Folder(str(tmp_path)))
+
+
+def test_of_a_folder_that_holds_evaluations_alone_these_are_named(run, tmp_path):
+    (tmp_path / "trajectories").rename(tmp_path / "kept")
+    for name in ("base", "student@none-0.5"):
+        (run / "evaluations" / name).write("plan.parquet", run.read("plan.parquet"))
+    (tmp_path / "plan.parquet").unlink()
+    with pytest.raises(
+        InputError, match=r"holds evaluations. Give one of them: .*/evaluations/base, .*/student@none-0.5\."
+    ):
+        audit(run)

@@ -45,3 +45,19 @@ def test_another_model_s_account_holds_its_own_calls_alone(run):
 
 def test_of_a_run_that_remembers_nothing_yet_its_journal_counts(tmp_path):
     assert names(Folder(str(tmp_path / "demo"))) == ["journal"]
+
+
+def test_runs_of_an_experiment_share_an_account(run):
+    home = run / "experiments"
+    made_by(home / "generations" / "a", {"teacher": {"model": {"kind": "scripted"}}})
+    made_by(home / "x" / "cells" / "c" / "evaluations" / "react", {"teacher": {"model": {"kind": "scripted"}}})
+    made_by(
+        home / "x" / "cells" / "c" / "evaluations" / "base", {"student": {"renderer": "plain"}, "model": "nano-base"}
+    )
+    (home / "students" / "s" / "checkpoints").write_json("inputs.json", {"train": {}})
+    own = load_recipe("demo", [f"output_dir={home.uri}/generations", "name=new", f"generate.budget.over={home.uri}"])
+    assert [journal.uri.removeprefix(f"{home.uri}/") for journal in journals_of(own)] == [
+        "generations/new/journal",
+        "generations/a/journal",
+        "x/cells/c/evaluations/react/journal",
+    ]

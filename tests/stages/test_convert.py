@@ -261,3 +261,21 @@ def test_rooms_that_shape_rows_import_no_code_that_is_not_hashed():
     code = re.sub(r"(?m)^if TYPE_CHECKING:.*\n(?: +.*\n)+", "", code)
     imported = set(re.findall(r"(?m)^\s*from fireact_ray\.([\w.]+) import", code))
     assert {module for module in imported if module.split(".")[0] not in rooms} == {"agent.methods"}
+
+
+def test_a_dataset_is_made_of_the_runs_that_it_names(generated, tmp_path):
+    """As in an experiment, whose students share a generation; an evaluation's rows are as good."""
+    rows = read_trajectories(Folder(generated.run_dir) / "trajectories")
+    one, two = tmp_path / "one", tmp_path / "two" / "evaluations" / "student"
+    for home, part in ((one, rows[::2]), (two, rows[1::2])):
+        write_trajectories(Folder(str(home)) / "trajectories", part, "half")
+    section = generated.convert.model_copy(update={"sources": (str(one), str(two))})
+    recipe = generated.model_copy(update={"output_dir": str(tmp_path), "convert": section})
+    made, own = convert(recipe), convert(generated)
+    of_both, of_one = (sorted(pq.read_table(folder.local_path)["trajectory_id"].to_pylist()) for folder in (made, own))
+    assert of_both == of_one
+    assert convert(recipe).read_json("manifest.json") == made.read_json("manifest.json")
+    assert export(recipe.run_dir, "alpaca", str(tmp_path / "out")).n_rows == len(of_both)
+    gone = section.model_copy(update={"sources": (str(one), str(tmp_path / "gone"))})
+    with pytest.raises(InputError, match=r"/gone/trajectories: no trajectories there"):
+        convert(recipe.model_copy(update={"convert": gone}))

@@ -21,13 +21,18 @@ class QuotaConfig(Section):
 
 
 class BudgetConfig(Section):
-    """What the teacher may spend on a run, reruns included; minutes count anew for each. null: no limit."""
+    """What the teacher may spend on a run, reruns included; minutes count anew for each. null: no limit.
+
+    `over`: on all runs below this folder together, as those of an experiment, by what they have paid when this one
+    begins; null: on this run.
+    """
 
     max_cost_usd: PositiveFloat | None = None
     max_tokens: PositiveInt | None = None
     max_calls: PositiveInt | None = None
     max_minutes: PositiveFloat | None = None
+    over: Place | None = None
 
     @property
     def limits(self) -> BudgetLimits:
-        return BudgetLimits(**self.model_dump())
+        return BudgetLimits(**self.model_dump(exclude={"over"}))

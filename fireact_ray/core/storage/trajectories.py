@@ -5,13 +5,18 @@ A key can occur twice where a worker died between writing a part and reporting i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA, from_row, to_table
 from fireact_ray.core.types import Trajectory
 
 ROWS_PER_GROUP = 5_000  # of a part: what is read at once
+
+
+def trajectory_folders(run: Folder, sources: Sequence[str] = ()) -> list[Folder]:
+    """Where the trajectories lie that a run's dataset is made of: its own, or those of the runs named as sources."""
+    return [Folder(home) / "trajectories" for home in sources] or [run / "trajectories"]
 
 
 def write_trajectories(folder: Folder, trajectories: Iterable[Trajectory], label: str) -> str | None:
@@ -23,9 +28,10 @@ def write_trajectories(folder: Folder, trajectories: Iterable[Trajectory], label
     return folder.write_part(f"part-{label}", groups, TRAJECTORY_SCHEMA)
 
 
-def read_trajectories(folder: Folder) -> list[Trajectory]:
-    """All trajectories of a folder, each key once, in the order of their keys."""
-    by_key = {row["trajectory_id"]: row for table in folder.read_tables() for row in table.to_pylist()}
+def read_trajectories(*folders: Folder) -> list[Trajectory]:
+    """All trajectories of these folders, each key once, in the order of their keys."""
+    tables = (table for folder in folders for table in folder.read_tables())
+    by_key = {row["trajectory_id"]: row for table in tables for row in table.to_pylist()}
     return [from_row(by_key[key]) for key in sorted(by_key)]
 
 

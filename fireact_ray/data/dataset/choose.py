@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fireact_ray.core.errors import DataError
-from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.folder import RowGroup
 from fireact_ray.core.storage.rows import from_row
 from fireact_ray.core.types import Trajectory
 from fireact_ray.data.dataset.folder import Mask
@@ -56,10 +56,10 @@ def last_of_each_key(rows: pa.Table) -> Mask:
     return mask
 
 
-def read_picked(source: Folder, picked: Mask) -> Iterator[Trajectory]:
+def read_picked(groups: Iterable[RowGroup], picked: Mask) -> Iterator[Trajectory]:
     """The stored trajectories that the mask picks, in their order."""
     start = 0
-    for group in source.row_groups():
+    for group in groups:
         mask = picked[start : start + group.n_rows]
         start += group.n_rows
         yield from map(from_row, group.read().filter(pa.array(mask)).to_pylist())

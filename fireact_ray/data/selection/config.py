@@ -76,6 +76,8 @@ class ConvertConfig(Section):
     only).
     `methods`, `tasks`: a list of names (only these), shares that add up to 1, or numbers of rows at most; null: all.
     `n`: so many rows, the first of an order by recipe.seed, so that a smaller n's rows are among a larger one's.
+    `sources`: the folders of runs, or of evaluations within (runs/x/evaluations/base), whose trajectories are read
+    instead of this run's own.
     """
 
     min_f1: Rate | None = None
@@ -91,3 +93,4 @@ class ConvertConfig(Section):
     methods: MethodMix | None = None
     tasks: TaskMix | None = None
     n: PositiveInt | None = None
+    sources: tuple[Place, ...] = ()

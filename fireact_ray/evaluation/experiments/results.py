@@ -1,0 +1,162 @@
+"""The recorded rows of an experiment's cells as results, and results that differ in their seed alone as one group."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import stdev
+from typing import Literal
+
+from fireact_ray.core.errors import DataError
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories
+from fireact_ray.core.utils.statistics import bootstrap_interval
+from fireact_ray.evaluation.experiments.shown import Unit, Value
+from fireact_ray.evaluation.report import Report
+from fireact_ray.rollouts.plan import PLAN
+
+NORMAL = "normal"
+SEED = "seed"
+Mark = Literal["exact_match", "f1"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a cell evaluates: a system under a condition, and where its rows lie. `axes`: the cell's place in the grid;
+    `strength`: the share of searches that the condition strikes; `trained`: whether the system learnt from
+    trajectories; `model`: whose weights, `task`: whose questions."""
+
+    cell: str
+    axes: Mapping[str, str]
+    system: str
+    condition: str
+    strength: float
+    trained: bool
+    model: str
+    task: str
+    method: str
+    folder: Folder  # of the evaluation
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of it. `steps`: rows by their number of steps. `rows`: the folder of the trajectories."""
+
+    asked: Asked
+    report: Report
+    steps: Mapping[int, int]
+
+    @property
+    def rows(self) -> str:
+        return (self.asked.folder / "trajectories").uri
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A cell without a result, and why."""
+
+    cell: str
+    reason: str
+
+
+def read_result(asked: Asked) -> Result:
+    """Every planned row is in every number. Raises DataError where some are not written."""
+    rows = read_trajectories(asked.folder / "trajectories")
+    planned = _planned(asked.folder) or {row.trajectory_id for row in rows}
+    rows = [row for row in rows if row.trajectory_id in planned]
+    if missing := len(planned) - len(rows):
+        raise DataError(f"{asked.folder.uri}: {missing} of {len(planned)} rows are pending.")
+    report = Report.from_trajectories(asked.system, rows, len(planned))
+    return Result(asked, report, dict(sorted(Counter(len(row.steps) for row in rows).items())))
+
+
+def _planned(folder: Folder) -> set[str]:
+    """None of rows that were recorded elsewhere."""
+    if not folder.exists(PLAN):
+        return set()
+    return {key for batch in folder.read_batches(PLAN, ["trajectory_id"]) for key in batch[0].to_pylist()}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Results that differ in their seed alone. A question's mark is its mean over the seeds."""
+
+    axes: Mapping[str, str]  # without the seed
+    results: tuple[Result, ...]
+
+    @property
+    def asked(self) -> Asked:
+        return self.results[0].asked
+
+    @property
+    def reports(self) -> list[Report]:
+        return [result.report for result in self.results]
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        return tuple(result.rows for result in self.results)
+
+    @property
+    def n_questions(self) -> int:
+        return len(self.marks("exact_match"))
+
+    def marks(self, mark: Mark) -> dict[str, float]:
+        """By question."""
+        found: dict[str, list[float]] = {}
+        for report in self.reports:
+            for question, score in report.scores.items():
+                found.setdefault(question, []).append(getattr(score, mark))
+        return {question: sum(values) / len(values) for question, values in sorted(found.items())}
+
+    def measured(self, mark: Mark = "exact_match") -> Value:
+        """In percent. The interval is Wilson's (of an exact match, one seed) or the bootstrap's over questions."""
+        metrics = self.reports[0].metrics
+        if len(self.results) == 1 and metrics is not None:
+            one = metrics.em if mark == "exact_match" else metrics.f1
+            return Value(one.percent, "points", one.low, one.high, self.rows)
+        if not (marks := list(self.marks(mark).values())):
+            return Value(None, rows=self.rows)
+        low, high = bootstrap_interval(marks)
+        return Value(100 * sum(marks) / len(marks), "points", 100 * low, 100 * high, self.rows)
+
+    def mean(self, read: Callable[[Report], float | None], unit: Unit = "mean") -> Value:
+        """Over the seeds; unknown where that of any is."""
+        values = [read(report) for report in self.reports]
+        known = [value for value in values if value is not None]
+        return Value(sum(known) / len(known) if len(known) == len(values) else None, unit, rows=self.rows)
+
+    def spread(self) -> Value:
+        """The standard deviation of exact match over the seeds, in points; unknown where there is one seed."""
+        means = [report.metrics.em.percent for report in self.reports if report.metrics]
+        return Value(stdev(means) if len(means) > 1 else None, "points", rows=self.rows)
+
+
+def grouped(results: Sequence[Result]) -> list[Group]:
+    """In the order of their first results."""
+    found: dict[tuple[object, ...], list[Result]] = {}
+    for result in results:
+        axes = {axis: case for axis, case in result.asked.axes.items() if axis != SEED}
+        key = (tuple(axes.items()), result.asked.system, result.asked.condition)
+        found.setdefault(key, []).append(result)
+    return [
+        Group({axis: case for axis, case in members[0].asked.axes.items() if axis != SEED}, tuple(members))
+        for members in found.values()
+    ]
+
+
+def label(group: Group, among: Sequence[Group]) -> str:
+    """What tells it from the others: its place in the grid, then its system where cells have several."""
+    place = ", ".join(f"{axis} {case}" if _is_number(case) else case for axis, case in group.axes.items())
+    systems = {other.asked.system for other in among if other.axes == group.axes}
+    if not place or len(systems) > 1:
+        place = f"{place}: {group.asked.system}" if place else group.asked.system
+    return place if group.asked.condition == NORMAL else f"{place}, {group.asked.condition}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Experiments: what is compared with what, as cells of recipes, and which work they share."""

@@ -1,0 +1,163 @@
+import pytest
+
+from fireact_ray.evaluation.experiments.results import Missing, grouped
+from fireact_ray.evaluation.experiments.shown import Value
+from fireact_ray.evaluation.experiments.tables import sections_of
+
+from .recorded import result
+
+PAPER = {
+    "finetuning": [
+        {"model": "Llama-2-7B", "prompted": 14.8, "finetuned": 26.2, "gain": 11.4, "relative": 77.0},
+        {"model": "GPT-3.5", "prompted": 31.4, "finetuned": 39.2},
+    ],
+    "robustness": [{"model": "GPT-3.5", "about": "fine-tuned, none 0.5", "em": 33.6, "drop": -5.6}],
+    "cost": [{"model": "GPT-3.5", "about": "by ReAct", "usd": 0.0026, "seconds": 9.0}],
+    "generalisation": [{"model": "GPT-3.5", "about": "by ReAct", "hotpotqa": 31.4, "bamboogle": 40.8}],
+}
+
+
+def table(name, results, missing=(), paper=PAPER):
+    """Its first table: labels with the texts of their values, and the notes."""
+    (section,) = sections_of([name], results, missing, paper)
+    first = section.tables[0]
+    return {row.label: [value.text for value in row.values] for row in first.rows}, first, section
+
+
+def test_a_gain_is_absolute_relative_and_paired():
+    rows, found, _ = table("gains", [result("base", "1000000000"), result("finetuned", "1111000000")], paper={})
+    prompted, finetuned, gain, relative, p, spread, n = rows["finetuned"]
+    assert prompted.startswith("10.0 [") and finetuned.startswith("40.0 [")
+    assert gain.startswith("+30.0 [") and relative == "+300 %"
+    assert (p, spread, n) == ("0.25", "-", "10")  # three coins that fall alike, two-sided
+    assert found.rows[0].values[2].rows == (
+        "/runs/only/evaluations/base/trajectories",
+        "/runs/only/evaluations/finetuned/trajectories",
+    )
+
+
+def test_the_papers_rows_stand_behind_the_model_they_are_of_and_the_others_at_the_end():
+    ours = [result("base", "10", model="meta-llama/Llama-2-7b-hf"), result("finetuned", "11", model="Llama-2-7b-hf")]
+    rows, found, _ = table("gains", ours)
+    assert list(rows) == ["finetuned", "paper: Llama-2-7B", "paper: GPT-3.5"]
+    assert rows["paper: Llama-2-7B"] == ["14.8", "26.2", "+11.4", "+77 %", "-", "-", "-"]
+    assert [row.origin for row in found.rows] == ["ours", "paper", "paper"]
+    assert "other models" in found.notes[-1]
+
+
+def test_llama_13b_is_not_taken_for_llama_7b_nor_codellama_for_llama():
+    rows, *_ = table(
+        "gains", [result("base", "1", model="x/Llama-2-13b"), result("finetuned", "1", model="x/Llama-2-13b")]
+    )
+    assert list(rows) == ["finetuned", "paper: Llama-2-7B", "paper: GPT-3.5"]
+
+
+def test_a_cell_that_failed_stands_in_the_table_with_its_reason():
+    rows, found, _ = table(
+        "gains", [result("base", "1"), result("finetuned", "1")], [Missing("n-100", "train failed: x")]
+    )
+    assert rows["n-100: train failed: x"] == ["-"] * 7
+    assert found.rows[-1].origin == "failed"
+    alone, *_ = table("gains", [], [Missing("n-100", "train failed: x")])
+    assert list(alone) == ["n-100: train failed: x"]
+
+
+def test_seeds_are_one_row_of_the_mean_over_them_with_their_spread():
+    results = [
+        result("finetuned", marks, axes={"seed": str(seed)}) for seed, marks in enumerate(("1100", "1110", "1111"))
+    ]
+    (group,) = grouped(results)
+    assert group.measured().number == 75.0
+    assert group.spread().number == 25.0  # of 50, 75 and 100
+    assert len(group.measured().rows) == 3 and group.n_questions == 4
+    assert group.marks("exact_match") == {
+        "q0000": 1.0,
+        "q0001": 1.0,
+        "q0002": pytest.approx(2 / 3),
+        "q0003": pytest.approx(1 / 3),
+    }
+
+
+def test_the_curve_has_a_line_for_what_differs_beside_n_and_says_where_it_falls():
+    results = [
+        result("base", "1000"),
+        result("finetuned", "1110", axes={"n": "100", "tuning": "full"}),
+        result("finetuned", "1100", axes={"n": "1000", "tuning": "full"}),
+        result("finetuned", "1000", axes={"n": "100", "tuning": "lora"}),
+    ]
+    rows, found, section = table("scaling", results)
+    assert found.columns == ("trajectories", "full", "lora")
+    assert list(rows) == ["0 (prompted)", "100", "1000"]  # by number
+    assert [text.split(" ")[0] for text in rows["1000"]] == ["50.0", "-"]
+    assert found.notes == ("Not rising at every step: full.",)
+    assert [(series.name, [point.x for point in series.points]) for series in section.figures[0].series] == [
+        ("full", [100.0, 1000.0]),
+        ("lora", [100.0]),
+        ("prompted", [100.0, 1000.0]),
+    ]
+
+
+def test_a_condition_is_compared_with_the_same_systems_normal_one():
+    results = [
+        result("finetuned", "1111"),
+        result("finetuned", "1100", condition="none-0.5", strength=0.5),
+        result("base", "1000", trained=False),
+    ]
+    rows, _, section = table("noise", results)
+    assert rows["finetuned, none-0.5"][1].startswith("-50.0 [")
+    assert rows["finetuned"][1] == rows["base"][1] == "-"
+    assert rows["paper: GPT-3.5 fine-tuned, none 0.5"][:2] == ["33.6", "-5.6"]
+    (line,) = section.figures[0].series
+    assert (line.name, [(point.x, point.y) for point in line.points]) == (
+        "finetuned, none",
+        [(0.0, 100.0), (0.5, 50.0)],
+    )
+
+
+def test_a_cost_that_nobody_knows_is_unknown_and_never_zero():
+    rows, _, section = table("costs", [result("base", "10", cost=0.5), result("finetuned", "1-", searches=3)])
+    assert rows["base"][1:] == ["0.5000", "1.5", "1.00", "2.00", "280"]
+    assert rows["finetuned"][1] == "-"
+    assert rows["paper: GPT-3.5 by ReAct"] == ["-", "0.0026", "9.0", "-", "-", "-"]
+    assert [(point.x, point.y) for point in section.figures[0].series[1].points] == [(3.0, 50.0), (4.0, 50.0)]
+
+
+def test_the_matrix_says_what_was_learnt_by_what_is_asked():
+    results = [
+        result("finetuned", "10", axes={"learnt": "one task", "test": "hotpotqa"}),
+        result("finetuned", "11", axes={"learnt": "one task", "test": "strategyqa"}),
+        result("finetuned", "00", axes={"learnt": "all tasks", "test": "hotpotqa"}),
+    ]
+    rows, found, _ = table("matrix", results)
+    assert found.columns == ("learnt", "hotpotqa", "strategyqa", "bamboogle")
+    assert [text.split(" ")[0] for text in rows["one task: finetuned"]] == ["50.0", "100.0", "-"]
+    assert [text.split(" ")[0] for text in rows["all tasks: finetuned"]] == ["0.0", "-", "-"]
+    assert rows["paper: GPT-3.5 by ReAct"] == ["31.4", "-", "40.8"]
+
+
+def test_a_method_at_random_is_the_mean_and_the_oracle_the_best_of_each_question():
+    results = [
+        result("cot", "1100", method="cot"),
+        result("react", "0110", method="react"),
+        result("finetuned", "1111"),
+    ]
+    rows, *_ = table("choice", results)
+    assert [text.split(" ")[0] for (text,) in rows.values()] == ["50.0", "50.0", "50.0", "75.0"]
+    assert list(rows)[2:] == ["a method at random", "the best method for each question"]
+
+
+def test_every_system_is_compared_with_the_first_on_the_same_questions_only():
+    rows, *_ = table("systems", [result("base", "1100"), result("finetuned", "1111"), result("other", "11")], paper={})
+    assert rows["base"][5:] == ["-", "-"] and rows["other"][5:] == ["-", "-"]
+    assert rows["finetuned"][5].startswith("+50.0 [")
+
+
+def test_kinds_of_questions_have_columns():
+    rows, found, _ = table("kinds", [result("base", "1010")])
+    assert found.columns == ("system", "1hop", "2hop")
+    assert [text.split(" ")[0] for text in rows["base"]] == ["0.0", "100.0"]
+
+
+def test_an_unknown_number_is_shown_as_unknown():
+    assert Value(None).text == "-"
+    assert Value(12.345, "points", 1.0, 20.0).text == "12.3 [1.0, 20.0]"
