@@ -9,7 +9,7 @@ import torch
 from fireact_ray.core.json_text import parse
 from fireact_ray.training.artifacts import write_model
 from fireact_ray.training.base import find_base
-from fireact_ray.training.checkpoint import CARD
+from fireact_ray.training.checkpoint_folders import CARD
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.held_out import hold_out
 from fireact_ray.training.mapped.loading import load_dataset
