@@ -8,8 +8,7 @@ import typer
 
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.source import kind_of
-
-_LIMIT = 5_000
+from fireact_ray.evaluation.viewer.choosing import LIMIT
 
 
 def view(
@@ -20,7 +19,7 @@ def view(
     out: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where the page goes; default: RUN/view, or FILE.view.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many rows the page holds at most.")] = _LIMIT,
+    limit: Annotated[int, typer.Option(min=1, help="How many rows the page holds at most.")] = LIMIT,
     tokens: Annotated[bool, typer.Option("--tokens", help="Show each training row, trained tokens marked.")] = False,
     recipe: Annotated[str | None, typer.Option(help="Whose student --tokens is for; default: the run's.")] = None,
 ) -> None:
@@ -31,7 +30,8 @@ def view(
 
     paths = [path] if other is None else [path, other]
     page = page_of(paths, limit, (lambda run: student_of(run, recipe)) if tokens else lambda run: None)
-    folder = Folder(out or (f"{path.rstrip('/')}/view" if kind_of(path) == "folder" else f"{path}.view"))
+    beside = Folder(path) / "view" if kind_of(path) == "folder" else Folder(f"{path}.view")
+    folder = Folder(out) if out else beside
     name = "index.html" if other is None else "compared.html"
     folder.write(name, to_html(page))
     for line in page.summary:

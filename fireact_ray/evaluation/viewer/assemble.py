@@ -8,12 +8,10 @@ from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.artifacts import MANIFEST
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.data.formats.records import Record
-from fireact_ray.evaluation.viewer.choosing import choose_rows
+from fireact_ray.evaluation.viewer.choosing import LIMIT, choose_rows
 from fireact_ray.evaluation.viewer.page import Page, System, build_page
 from fireact_ray.evaluation.viewer.sources import label_of, open_sources
 from fireact_ray.evaluation.viewer.trained import Student, TrainedRow, read_trained, render_trained
-
-LIMIT = 5_000  # rows of a page
 
 StudentOf = Callable[[str], Student | None]  # of the run at a path
 

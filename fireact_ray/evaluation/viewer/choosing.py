@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from fireact_ray.core.hashing import content_hash
 
+LIMIT = 5_000  # rows of a page, with which it is still quick
+
 
 def question_key(text: str) -> str:
     """Two rows with the same key answer the same question, whoever wrote their spaces."""
