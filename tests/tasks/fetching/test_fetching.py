@@ -124,7 +124,10 @@ def test_mmlu_comes_in_its_folders_without_what_is_never_read(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("content", [b"PK\x03\x04 torn", tarred({"data/readme": b"x"}), zipped(other="x")[:-30]])
+BROKEN = {"torn": b"PK\x03\x04 torn", "a tarball": tarred({"data/readme": b"x"}), "cut": zipped(other="x")[:-30]}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
 def test_an_archive_that_is_broken_or_another_one_is_refused(tmp_path, content):
     (tmp_path / "data.tar").write_bytes(content)
     source = Source(
