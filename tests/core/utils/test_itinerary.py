@@ -45,7 +45,7 @@ def test_the_demo_says_what_it_will_do_and_how_long_that_takes():
 def test_the_demo_says_so_before_it_loads_anything_heavy():
     code = (
         "import sys, logging\n"
-        "from fireact_ray.cli import app as cli, main as entry\n"
+        "from fireact_ray.cli import app, main as entry\n"
         "class Heard(logging.Handler):\n"
         "    def emit(self, record):\n"
         "        heavy = [m for m in ('ray', 'torch') if m in sys.modules]\n"
@@ -53,7 +53,7 @@ def test_the_demo_says_so_before_it_loads_anything_heavy():
         "        sys.exit(0)\n"
         "entry._configure_logging()\n"
         "logging.getLogger('fireact_ray').addHandler(Heard())\n"
-        "cli.demo()\n"
+        "app.stages.demo()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == f"{demo_plan()} []\n", done.stderr
