@@ -65,7 +65,7 @@ class Agent:
             model=self.model,
             tools=self.tools if self.noise is None else self.noise.around(self.tools, question),
             sampling=replace(self.sampling, seed=seed),
-            limits=self.limits,
+            limits=self._limits(),
         )
         async for event in events:
             if isinstance(event, Stopped):
@@ -76,6 +76,12 @@ class Agent:
 
     async def close(self) -> None:
         await self.model.close()
+
+    def _limits(self) -> Limits:
+        """Searches that fail by order are no reason to give up: it has all its steps to answer."""
+        if self.noise is None or self.noise.plan.kind != "error":
+            return self.limits
+        return replace(self.limits, max_tool_errors=self.limits.max_steps)
 
     def _fingerprint(self, tool: str) -> str:
         found = self.tools[tool].fingerprint

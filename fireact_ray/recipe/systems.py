@@ -171,7 +171,8 @@ def _named(given: dict[str, Any], is_one_of_several: bool) -> dict[str, Any]:
     name, level = given.get("name"), given["probability"]
     if name is not None and not is_one_of_several:
         return given
-    return {**given, "name": f"{name or given.get('kind')}-{level}"}
+    shown = f"{level:g}" if isinstance(level, int | float) else level
+    return {**given, "name": f"{name or given.get('kind')}-{shown}"}
 
 
 Conditions = Annotated[tuple[Condition, ...], BeforeValidator(_as_conditions)]

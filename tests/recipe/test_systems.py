@@ -68,6 +68,8 @@ def test_conditions_are_named_by_kind_and_level_and_the_normal_one_is_always_the
         *("none-0.5", "random-0.5", "distractor-0.25", "distractor-0.75"),
     ]
     assert evaluating("{conditions: [normal]}").evaluate.conditions == ()
+    mine = evaluating("{conditions: [{kind: none, probability: 1.0}, {kind: error, name: broken}]}").evaluate.conditions
+    assert [one.name for one in mine] == ["none-1", "broken"]
 
 
 def test_each_system_is_tried_where_conditions_and_seeds_can_touch_it():

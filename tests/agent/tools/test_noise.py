@@ -9,11 +9,12 @@ from fakes import ScriptedModel, question
 
 from fireact_ray.agent.agent import Agent
 from fireact_ray.agent.methods import make_method
+from fireact_ray.agent.rollout import Limits
 from fireact_ray.agent.tools.faults import FaultPlan
 from fireact_ray.agent.tools.noise import NEXT_HITS, SEARCH, Noise
 from fireact_ray.agent.tools.search import SearchTool
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.types import Hit, ObservationStatus, Question
+from fireact_ray.core.types import Hit, ObservationStatus, Question, StopReason
 from fireact_ray.rollouts.journal import Journal, read_journal
 from fireact_ray.rollouts.replay import journaled
 
@@ -113,6 +114,17 @@ async def test_kinds_strike_the_same_searches():
         for kind in ("none", "error", "distractor")
     ]
     assert struck[0] == struck[1] == struck[2]
+
+
+async def test_searches_that_fail_by_order_end_no_rollout_as_failed():
+    """Else five of them would stop the run, and the rest would be asked again for nothing."""
+    replies = ["Thought: t\nAction: search[a]"] * 4
+    noise = Noise(FaultPlan("error", 1.0))
+    limits = Limits(max_steps=4, max_tool_errors=0)
+    agent = Agent(
+        make_method("react", "jsonl"), ScriptedModel(*replies), tools_of(Ranked()), limits=limits, noise=noise
+    )
+    assert (await agent.run(asking(0))).stop_reason is StopReason.MAX_STEPS
 
 
 async def test_latency_is_waited_for_and_told():
