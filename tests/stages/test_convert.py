@@ -272,7 +272,10 @@ def test_a_dataset_is_made_of_the_runs_that_it_names(generated, tmp_path):
     section = generated.convert.model_copy(update={"sources": (str(one), str(two))})
     recipe = generated.model_copy(update={"output_dir": str(tmp_path), "convert": section})
     made, own = convert(recipe), convert(generated)
-    of_both, of_one = (sorted(pq.read_table(folder.local_path)["trajectory_id"].to_pylist()) for folder in (made, own))
+    of_both, of_one = (
+        sorted(pq.read_table(folder.local_path / "part-000.parquet")["trajectory_id"].to_pylist())
+        for folder in (made, own)
+    )
     assert of_both == of_one
     assert convert(recipe).read_json("manifest.json") == made.read_json("manifest.json")
     assert export(recipe.run_dir, "alpaca", str(tmp_path / "out")).n_rows == len(of_both)

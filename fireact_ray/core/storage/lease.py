@@ -103,21 +103,17 @@ def run_lease(
     if run.uri in held:
         yield
         return
-    created = _missing(run)
-    try:
-        owner = _acquire(run, Owner.of(command), wait, alive)
-    except BaseException:
-        _remove_empty(created)
-        raise
-    token = _HELD.set(held | {run.uri})
-    stop = threading.Event()
+    created, owner, stop = _missing(run), Owner.of(command), threading.Event()
     renewing = threading.Thread(target=_renew, args=(run, owner, stop), name="lease", daemon=True)
-    renewing.start()
-    try:
+    token = _HELD.set(held | {run.uri})
+    try:  # from here on, as an interrupt may come behind the writing of the file
+        _acquire(run, owner, wait, alive)
+        renewing.start()
         yield
     finally:
         stop.set()
-        renewing.join()
+        if renewing.is_alive():
+            renewing.join()
         _HELD.reset(token)
         _release(run, owner, created)
 
@@ -128,9 +124,7 @@ def holder(run: Folder) -> Owner | None:
     return None if content is None else Owner.from_json(content)
 
 
-def _acquire(
-    run: Folder, owner: Owner, wait: Callable[[float], None], alive: Callable[[Process], bool | None]
-) -> Owner:
+def _acquire(run: Folder, owner: Owner, wait: Callable[[float], None], alive: Callable[[Process], bool | None]) -> None:
     left = _left_by_the_dead(run, wait, alive)
     with _turn(run) as alone:
         now = _content(run)
@@ -142,7 +136,6 @@ def _acquire(
     there = holder(run)
     if there is None or there.id != owner.id:
         raise InputError(_refusal(run, there))
-    return owner
 
 
 def _left_by_the_dead(
@@ -203,7 +196,7 @@ def _release(run: Folder, owner: Owner, created: list[Path]) -> None:
     """The file goes, and with it the folders that were made for it alone."""
     with suppress(DataError, OSError):  # what stays there is that of a dead process
         there = holder(run)
-        if there is None or there.id == owner.id:
+        if there is not None and there.id == owner.id:
             run.delete(FILE)
     _remove_empty(created)
 

@@ -213,3 +213,20 @@ def test_what_only_reads_is_not_refused(run):
     with run_lease(run, "fireact generate"):
         show_status(run, Console(quiet=True))
         assert holder(run).command == "fireact generate"
+
+
+def test_an_interrupt_right_behind_the_writing_leaves_no_lease(run, monkeypatch):
+    """On a remote filesystem, where a command waits there."""
+    folders = Path(run.uri)
+    remote = Folder("s3://bucket/r")
+    monkeypatch.setattr(
+        Folder, "_resolve", lambda folder: (fs.LocalFileSystem(), folder.uri.replace("s3:/", str(folders)))
+    )
+
+    def interrupted(seconds):
+        assert holder(remote) is not None
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), run_lease(remote, "fireact train", wait=interrupted):
+        pass
+    assert holder(remote) is None
