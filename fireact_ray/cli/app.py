@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from fireact_ray.cli.commands import looking, models, recipes, rows, stages
+from fireact_ray.cli.commands import looking, models, recipes, rows, score, stages
 from fireact_ray.cli.main import run_guarded
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.command()(looking.status)
 app.command()(looking.doctor)
 app.command()(rows.lint)
 app.command("import")(rows.import_)
+app.command()(score.score)
 app.command()(rows.export)
 app.command()(recipes.check)
 

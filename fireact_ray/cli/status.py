@@ -75,7 +75,7 @@ def status_text(status: Status, progress: Progress | None, now: float) -> str:
 def audit_text(found: Audit) -> str:
     rows: dict[str, object] = {
         "planned": found.planned,
-        "done": found.done,
+        "finished": found.done,
         "- correct": found.correct,
         "- accepted": sum(found.accepted.values()),
         "stopped": sum(found.stopped.values()),

@@ -7,6 +7,7 @@ All are frozen; `to_dict`/`from_dict` round-trip through plain JSON types and ca
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -45,13 +46,24 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the model's server counted them."""
+    """Tokens as the model's server counted them. `cached_tokens`: those of the prompt that it read from its cache; None
+    where it does not say, and a sum is of what is said."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int | None = None
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
+        said = [usage.cached_tokens for usage in (self, other) if usage.cached_tokens is not None]
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            sum(said) if said else None,
+        )
+
+    def to_dict(self) -> dict[str, int]:
+        """Without `cached_tokens` where they are not known."""
+        return {name: n for name, n in _shallow_dict(self).items() if n is not None}
 
 
 class ObservationStatus(StrEnum):
@@ -98,7 +110,7 @@ class Step:
             **_shallow_dict(self),
             "action": {"tool": action.tool, "argument": action.argument} if action else None,
             "observation": {"text": observation.text, "status": str(observation.status)} if observation else None,
-            "usage": _shallow_dict(self.usage),
+            "usage": self.usage.to_dict(),
             "repairs": list(self.repairs),
         }
 
@@ -146,6 +158,14 @@ class StopReason(StrEnum):
 
 _OUTSIDE = {StopReason.MODEL_ERROR, StopReason.TOOL_ERROR, StopReason.TIMEOUT, StopReason.CRASHED}
 FAILURES = tuple(str(reason) for reason in StopReason if reason.outcome is Outcome.FAILED)
+_ERROR_CLASS = re.compile(r"([A-Z]\w*): ")
+
+
+def error_class(error: str | None) -> str | None:
+    """The class at the head of a row's error ("<ErrorClass>: <message>"), by which failed rows are counted; None where
+    none is named, as where it ended by its tools' failures, which are observations."""
+    named = _ERROR_CLASS.match(error or "")
+    return named[1] if named else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,32 @@
-"""Scores in, exact match and F1 in percent with their 95% intervals out."""
+"""Marks in, percentages with their 95% intervals out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
+
 from fireact_ray.core.types import Score
-from fireact_ray.core.utils.statistics import Interval, bootstrap_interval, wilson_interval
+from fireact_ray.core.utils.statistics import Interval, mean_interval, wilson_interval
+from fireact_ray.tasks.marks import Marks
+
+# What a report shows beside exact match and F1, by the field of Marks that it is the mean of.
+OTHERS = {
+    "precision": "precision",
+    "recall": "recall",
+    "cover_em": "cover",
+    "yes_no_accuracy": "yes_no",
+    "choice_accuracy": "choice",
+}
+_others = attrgetter(*OTHERS.values())
+_NONE = math.nan
+_NO_OTHERS = [_NONE] * len(OTHERS)
+_ALL_OR_NOTHING = {"cover_em", "yes_no_accuracy", "choice_accuracy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,36 +45,74 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A measure of the `n` rows whose question is of its sort."""
+
+    n: int
+    measure: Measure
+
+    def to_dict(self) -> dict[str, float]:
+        return {"n": self.n, **self.measure.to_dict()}
+
+
+@dataclass(frozen=True, slots=True)
 class Metrics:
-    """Exact match (Wilson interval) and F1 (bootstrap interval) of `n` scores."""
+    """Of `n` scored rows. Intervals of exact match and other all-or-nothing marks are Wilson's, those of F1, precision
+    and recall the bootstrap's. `others`: the marks of OTHERS that some row has."""
 
     n: int
     em: Measure
     f1: Measure
+    others: Mapping[str, Mark]
 
     def to_dict(self) -> dict[str, Any]:
-        return {"n": self.n, "em": self.em.to_dict(), "f1": self.f1.to_dict()}
+        return {"n": self.n, "em": self.em.to_dict(), "f1": self.f1.to_dict(), "marks": self.marks_dict()}
+
+    def marks_dict(self) -> dict[str, Any]:
+        return {name: mark.to_dict() for name, mark in self.others.items()}
 
 
-def metrics_of(scores: Sequence[Score]) -> Metrics | None:
-    """None where there is no score."""
-    if not scores:
-        return None
-    em, f1 = [score.exact_match for score in scores], [score.f1 for score in scores]
-    return Metrics(
-        n=len(scores),
-        em=_measure(mean(em), wilson_interval(sum(em), len(em))),
-        f1=_measure(mean(f1), bootstrap_interval(f1)),
-    )
+class MarkColumns:
+    """The marks of many rows, in their order: 8 bytes for each, NaN where a row has none."""
+
+    def __init__(self) -> None:
+        self._values = array("d")
+
+    def add(self, score: Score, marks: Marks | None) -> None:
+        """`marks`: None where no accepted answer is known to compute them from."""
+        others = _NO_OTHERS if marks is None else [_NONE if x is None else x for x in _others(marks)]
+        self._values.extend((score.exact_match, score.f1, *others))
+
+    def metrics(self, of: np.ndarray | None = None) -> Metrics | None:
+        """`of`: (rows,) bool, which rows count; all where None. The result is None where there is no row."""
+        rows = np.asarray(self._values).reshape(-1, 2 + len(OTHERS))
+        rows = rows if of is None else rows[of]
+        if not len(rows):
+            return None
+        columns = {name: column[~np.isnan(column)] for name, column in zip(OTHERS, rows.T[2:], strict=True)}
+        others = {name: Mark(len(values), _measure(name, values)) for name, values in columns.items() if len(values)}
+        return Metrics(len(rows), _proportion(rows[:, 0]), _mean(rows[:, 1]), others)
 
 
 def mean_score(scores: Sequence[Score]) -> Score:
     return Score(mean([score.exact_match for score in scores]), mean([score.f1 for score in scores]))
 
 
-def mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def mean(values: Sequence[float] | np.ndarray) -> float:
+    return math.fsum(values) / len(values)
 
 
-def _measure(value: float, interval: Interval) -> Measure:
+def _measure(name: str, values: np.ndarray) -> Measure:
+    return _proportion(values) if name in _ALL_OR_NOTHING else _mean(values)
+
+
+def _proportion(values: np.ndarray) -> Measure:
+    return _percent(mean(values), wilson_interval(math.fsum(values), len(values)))
+
+
+def _mean(values: np.ndarray) -> Measure:
+    return _percent(mean(values), mean_interval(values))
+
+
+def _percent(value: float, interval: Interval) -> Measure:
     return Measure(100 * value, 100 * interval.low, 100 * interval.high)

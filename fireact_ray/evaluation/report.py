@@ -1,4 +1,4 @@
-"""Trajectories of one system in, its report out; several reports in, one table out.
+"""Trajectories of one system in, its report out: data, and the JSON of report.json. `tables` shows it.
 
 Every planned row is in every number: an episode without an answer scores 0. Only questions without a known
 answer are left out of the scores, and counted.
@@ -7,21 +7,19 @@ answer are left out of the scores, and counted.
 from __future__ import annotations
 
 import itertools
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fireact_ray.core.errors import DataError
-from fireact_ray.core.types import Outcome, Score, StopReason, Trajectory
-from fireact_ray.core.utils.markdown import UNKNOWN, markdown_table, shown
-from fireact_ray.evaluation.metrics import Metrics, mean, mean_score, metrics_of
-from fireact_ray.evaluation.paired import Paired, compare_paired
+from fireact_ray.core.types import Score, Trajectory
+from fireact_ray.evaluation.costs import Distribution
+from fireact_ray.evaluation.episodes import episode_of
+from fireact_ray.evaluation.metrics import Metrics, mean
+from fireact_ray.evaluation.tally import Tally, marks_of, stored_score
 
 REPORT_VERSION = 1
-
-_ERROR_CLASS = re.compile(r"([A-Z]\w+): ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +38,13 @@ class Report:
     n_unscored: int
     metrics: Metrics | None
     metrics_by_kind: Mapping[str, Metrics]
+    metrics_by_task: Mapping[str, Metrics]  # empty where all questions are of one task
     searches_per_question: float | None
     steps_per_question: float | None
     seconds_per_question: float | None
     tokens_per_question: float | None
     cost_usd: float | None
+    per_trial: Mapping[str, Distribution | None]  # by quantity of `costs`
     scores: Mapping[str, Score] = field(repr=False)  # by question id, for paired tests; not in to_dict
 
     def __post_init__(self) -> None:
@@ -55,32 +55,36 @@ class Report:
     @classmethod
     def from_trajectories(cls, name: str, trajectories: Iterable[Trajectory], n_planned: int | None = None) -> Report:
         """`n_planned`: rows there should be, where known. Raises DataError for lost or repeated rows."""
-        rows = _unique(name, trajectories)
-        reasons = Counter(row.stop_reason for row in rows)
-        scored = [(row.question, score) for row in rows if (score := _score(row)) is not None]
-        by_kind: dict[str, list[Score]] = defaultdict(list)
-        by_question: dict[str, list[Score]] = defaultdict(list)
-        for question, score in scored:
-            by_kind[question.kind].append(score)
-            by_question[question.id].append(score)
-        told = all(row.tells_steps for row in rows)
-        kinds = sorted(by_kind) if set(by_kind) != {""} else []
+        tally = Tally(defaultdict(list))
+        for row in _unique(name, trajectories):
+            episode = episode_of(row)
+            tally.add(episode, stored_score(episode), marks_of(episode))
+        return cls.of(name, tally, n_planned)
+
+    @classmethod
+    def of(cls, name: str, tally: Tally, n_planned: int | None = None) -> Report:
+        """Raises DataError for lost rows, and for none at all."""
+        if not tally.n:
+            raise DataError(f"Report '{name}': no trajectory to report on.")
+        per_trial = tally.costs.distributions()
         return cls(
             name=name,
-            n_planned=len(rows) if n_planned is None else n_planned,
-            n_finished=reasons[StopReason.FINISHED],
-            stopped={str(reason): n for reason, n in reasons.items() if reason.outcome is Outcome.STOPPED},
-            failed=_failed(rows),
-            n_unscored=len(rows) - len(scored),
-            metrics=metrics_of([score for _, score in scored]),
-            metrics_by_kind={kind: metrics for kind in kinds if (metrics := metrics_of(by_kind[kind]))},
-            searches_per_question=mean([row.n_searches for row in rows]) if told else None,
-            steps_per_question=mean([len(row.steps) for row in rows]) if told else None,
+            n_planned=tally.n if n_planned is None else n_planned,
+            n_finished=tally.n_finished,
+            stopped=dict(sorted(tally.stopped.items())),
+            failed=dict(sorted(tally.failed.items())),
+            n_unscored=tally.n_unscored,
+            metrics=tally.metrics(),
+            metrics_by_kind=tally.metrics_by_kind(),
+            metrics_by_task=tally.metrics_by_task(),
+            searches_per_question=_mean(per_trial["searches"], len(tally.seconds)),
+            steps_per_question=_mean(per_trial["steps"], len(tally.seconds)),
             # Rows that nobody timed or counted hold zeros, and a mean of nothing but those is unknown.
-            seconds_per_question=mean([row.wall_time_s for row in rows]) or None,
-            tokens_per_question=mean([_tokens(row) for row in rows]) or None,
-            cost_usd=_cost_usd(rows),
-            scores={question: mean_score(scores) for question, scores in sorted(by_question.items())},
+            seconds_per_question=mean(tally.seconds) or None,
+            tokens_per_question=mean(tally.tokens) or None,
+            cost_usd=_bill(per_trial["cost_usd"], tally.n),
+            per_trial=per_trial,
+            scores=tally.scores(),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,132 +105,26 @@ class Report:
             "tokens_per_question": self.tokens_per_question,
             "cost_usd": self.cost_usd,
             "by_kind": {kind: metrics.to_dict() for kind, metrics in self.metrics_by_kind.items()},
+            "marks": self.metrics.marks_dict() if self.metrics else {},
+            "by_task": {task: metrics.to_dict() for task, metrics in self.metrics_by_task.items()},
+            "per_trial": {name: one.to_dict() if one else None for name, one in self.per_trial.items()},
         }
-
-    def to_markdown(self) -> str:
-        """One system on a page: what became of its rows, scores and costs, and scores by kind."""
-        outcomes = [("finished", self.n_finished), *self.stopped.items(), *self.failed.items()]
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes)
-        costs = {
-            "searches": shown(self.searches_per_question, ".2f"),
-            "steps": shown(self.steps_per_question, ".2f"),
-            "s/question": shown(self.seconds_per_question, ".2f"),
-            "tokens/question": shown(self.tokens_per_question, ".0f"),
-            "cost $": shown(self.cost_usd, ".4f"),
-        }
-        rows = [[kind, *_cells(metrics), str(metrics.n)] for kind, metrics in self.metrics_by_kind.items()]
-        overall = ["all", *_cells(self.metrics), str(self.n_planned - self.n_unscored)]
-        return (
-            f"# {self.name}\n\n"
-            f"{self.n_planned} planned: {counts}. {self.n_unscored} without a known answer, not scored.\n\n"
-            f"{markdown_table(['questions', *_MARKS, 'n'], [overall, *rows])}\n"
-            f"{markdown_table(['per question', *costs], [['mean', *costs.values()]])}"
-        )
-
-
-def comparison_table(reports: Sequence[Report]) -> list[dict[str, Any]]:
-    """One row of plain JSON types per report.
-
-    `versus_first` compares exact match with the first report's, by question, in percentage points; it
-    is None for the first, and where the questions were others.
-    """
-    return [
-        {
-            "system": report.name,
-            "em": report.metrics.em.to_dict() if report.metrics else None,
-            "f1": report.metrics.f1.to_dict() if report.metrics else None,
-            "searches_per_question": report.searches_per_question,
-            "seconds_per_question": report.seconds_per_question,
-            "n": report.n_planned,
-            "versus_first": _difference_dict(_versus(reports[0], report)),
-        }
-        for report in reports
-    ]
-
-
-def comparison_markdown(reports: Sequence[Report]) -> str:
-    """The same table to read."""
-    versus = [f"EM vs {reports[0].name}", "p"] if len(reports) > 1 else []
-    header = ["system", *_MARKS, "searches", "s/question", "n", *versus]
-    rows = [
-        [
-            report.name,
-            *_cells(report.metrics),
-            shown(report.searches_per_question, ".2f"),
-            shown(report.seconds_per_question, ".2f"),
-            str(report.n_planned),
-            *_difference_cells(_versus(reports[0], report))[: len(versus)],
-        ]
-        for report in reports
-    ]
-    return markdown_table(header, rows)
-
-
-_MARKS = ("EM % [95%]", "F1 % [95%]")
-
-
-def _cells(metrics: Metrics | None) -> list[str]:
-    return [shown(metrics.em), shown(metrics.f1)] if metrics else [UNKNOWN, UNKNOWN]
-
-
-def _versus(first: Report, report: Report) -> Paired | None:
-    if report is first or not first.scores or first.scores.keys() != report.scores.keys():
-        return None
-    exact = [{question: s.exact_match for question, s in r.scores.items()} for r in (first, report)]
-    return compare_paired(*exact)
-
-
-def _difference_dict(paired: Paired | None) -> dict[str, float] | None:
-    if paired is None:
-        return None
-    low, high = paired.interval
-    return {
-        "points": 100 * paired.difference,
-        "low": 100 * low,
-        "high": 100 * high,
-        "p_value": paired.p_value,
-    }
-
-
-def _difference_cells(paired: Paired | None) -> list[str]:
-    if paired is None:
-        return [UNKNOWN, UNKNOWN]
-    low, high = paired.interval
-    return [f"{100 * paired.difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]", f"{paired.p_value:.3g}"]
 
 
 def _unique(name: str, trajectories: Iterable[Trajectory]) -> list[Trajectory]:
     """Sorted by key, so that the order of arrival changes no digit of a report."""
     rows = sorted(trajectories, key=lambda row: row.trajectory_id)
-    if not rows:
-        raise DataError(f"Report '{name}': no trajectory to report on.")
     for row, after in itertools.pairwise(rows):
         if row.trajectory_id == after.trajectory_id:
             raise DataError(f"Report '{name}': row {row.trajectory_id} occurs twice.")
     return rows
 
 
-def _score(row: Trajectory) -> Score | None:
-    """None where the question has no known answer; 0 where an episode with one ended without a score."""
-    if row.score is None and row.question.answers and row.answer is None:
-        return Score(0.0, 0.0)
-    return row.score
+def _mean(known: Distribution | None, n_rows: int) -> float | None:
+    """None where it is unknown of any row: those of which it is known may be none but the failed ones."""
+    return known.mean if known and known.n == n_rows else None
 
 
-def _failed(rows: Sequence[Trajectory]) -> dict[str, int]:
-    kinds: Counter[str] = Counter()
-    for row in rows:
-        if row.stop_reason.outcome is Outcome.FAILED:
-            error = _ERROR_CLASS.match(row.error or "")
-            kinds[error.group(1) if error else str(row.stop_reason)] += 1
-    return dict(sorted(kinds.items()))
-
-
-def _tokens(row: Trajectory) -> int:
-    return row.usage.prompt_tokens + row.usage.completion_tokens
-
-
-def _cost_usd(rows: Sequence[Trajectory]) -> float | None:
+def _bill(cost: Distribution | None, n_rows: int) -> float | None:
     """The sum, or None where any row's price is unknown: a part of a bill is no bill."""
-    costs = [row.cost_usd for row in rows if row.cost_usd is not None]
-    return sum(costs) if len(costs) == len(rows) else None
+    return cost.total if cost and cost.n == n_rows else None

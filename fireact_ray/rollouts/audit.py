@@ -1,9 +1,9 @@
 """The audit of a run: what was planned, what was written and how it ended, and whether it all adds up.
 
-planned = done + stopped + failed + skipped + pending, no key twice, no file that cannot be read, one renderer from the
-dataset to the model. Done rows finished with an answer; stopped ones met a limit of the recipe or of the method; failed
-ones were ended by something around the agent (types.StopReason.outcome). `audit` only reads, so it works
-on a run that is going on; it works on columns and part by part, so that a million rows are no matter.
+planned = finished + stopped + failed + skipped + pending, no key twice, no file that cannot be read, one renderer from
+the dataset to the model. Finished rows (`done`) have an answer; stopped ones met a limit of the recipe or of the
+method; failed ones were ended by something around the agent (types.StopReason.outcome). `audit` only reads, so it
+works on a run that is going on; it works on columns and part by part, so that a million rows are no matter.
 """
 
 from __future__ import annotations

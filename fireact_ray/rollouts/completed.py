@@ -6,7 +6,6 @@ Rows are read by column, a part at a time, so that a million of them are no matt
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import pyarrow.compute as pc
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import row_keys
-from fireact_ray.core.types import FAILURES, StopReason, Trajectory
+from fireact_ray.core.types import FAILURES, StopReason, Trajectory, error_class
 
 _COLUMNS = pa.schema(  # that are summed
     [
@@ -33,7 +32,6 @@ _COLUMNS = pa.schema(  # that are summed
     ]
 )
 _NO_KEYS = np.array([], dtype=np.bytes_)
-_KIND = re.compile(r"([A-Z]\w*): ")  # the class at the head of a row's error
 
 
 def is_accepted(trajectory: Trajectory) -> bool:
@@ -184,10 +182,9 @@ def _counts(values: pa.Array) -> dict[str, int]:
 
 
 def _failed(rows: pa.Table) -> dict[str, int]:
-    """By the class of the error. A tool's failures are observations, so a row that ends by them names no class."""
+    """By the class of the error, or by the reason where none is named."""
     failed = rows.filter(pc.is_in(rows["stop_reason"], pa.array(FAILURES)))
     kinds: Counter[str] = Counter()
     for reason, error in zip(failed["stop_reason"].to_pylist(), failed["error"].to_pylist(), strict=True):
-        named = _KIND.match(error or "")
-        kinds[named[1] if named else reason] += 1
+        kinds[error_class(error) or reason] += 1
     return dict(kinds)

@@ -129,11 +129,10 @@ class _JournaledTool:
 
 
 def _to_dict(completion: Completion) -> dict[str, Any]:
-    usage = completion.usage
     return {
         "text": completion.text,
         "finish_reason": completion.finish_reason,
-        "usage": {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens},
+        "usage": completion.usage.to_dict(),
         "latency_s": completion.latency_s,
         **({"reasoning": completion.reasoning} if completion.reasoning else {}),
         **({"stop_reason": completion.stop_reason} if completion.stop_reason else {}),

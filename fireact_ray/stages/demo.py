@@ -11,7 +11,7 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import run_lease
 from fireact_ray.core.types import Question
 from fireact_ray.core.utils.itinerary import Itinerary
-from fireact_ray.evaluation.report import comparison_markdown
+from fireact_ray.evaluation.tables import comparison_markdown
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.stages.pipeline import pipeline
 from fireact_ray.stages.ray_session import ray_session

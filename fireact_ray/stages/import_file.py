@@ -16,7 +16,7 @@ from fireact_ray.core.storage.lease import leased
 from fireact_ray.core.storage.trajectories import finished_keys, write_trajectories
 from fireact_ray.core.tool_specs import ARGUMENTS
 from fireact_ray.core.types import Trajectory
-from fireact_ray.data.formats.importers import import_trajectories
+from fireact_ray.data.formats.importers import Imported, import_trajectories
 from fireact_ray.recipe.loader import to_yaml
 from fireact_ray.recipe.schema import Recipe
 
@@ -51,6 +51,7 @@ def import_file(recipe: Recipe, path: str | Path) -> Folder:
         imported.rejected or "",
         len(new),
     )
+    _say_tasks(imported, recipe.task.name)
     _say_what_was_read(imported.trajectories)
     for sentence in imported.said:
         logger.info("import: %s", sentence)
@@ -66,6 +67,18 @@ def _of_namesakes(folder: Folder, listed: str, place: str, now: Sequence[dict[st
     before = folder.read_json(listed) if folder.exists(listed) else []
     again = [{key: value for key, value in row.items() if key != "file"} for row in now]
     return [row for row in before if row.get("file") != place and row not in again]
+
+
+def _say_tasks(imported: Imported, task: str) -> None:
+    tasks = Counter(trajectory.question.task for trajectory in imported.trajectories)
+    if len(tasks) > 1 or (tasks and task not in tasks):
+        logger.info("import: tasks: %s", _counts(tasks))
+    if imported.n_assumed:
+        logger.info(
+            "import: %d rows, of which neither they nor their file say the task, are kept as '%s', the recipe's",
+            imported.n_assumed,
+            task,
+        )
 
 
 def _say_what_was_read(trajectories: Sequence[Trajectory]) -> None:

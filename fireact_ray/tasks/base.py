@@ -4,14 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fireact_ray.core.types import Question, Score
+from fireact_ray.tasks.marks import Marks, text_marks
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """`load(path, split)` reads questions (raises InputError naming file, row and what was expected);
-    `score(question, answer)` marks an answer as the task's paper does (`answer` is None where there was none: 0)."""
+    `score(question, answer)` marks an answer as the task's paper does (`answer` is None where there was none: 0).
+
+    `marks(question, answer)` holds the same score and what else a report shows; both need an accepted answer."""
 
     name: str
     load: Callable[[str | None, str], list[Question]]
     score: Callable[[Question, str | None], Score]
     needs_path: bool = True  # False for tasks that ship with the package
+    marks: Callable[[Question, str | None], Marks] = text_marks

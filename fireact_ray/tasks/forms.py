@@ -23,6 +23,10 @@ _PAIRS = (
 )
 _END = " \t\r\n.,;:!"
 
+# The verdict has to stand by itself: "No, it would sink." is a no, "no information found" is none.
+_VERDICT = re.compile(rf"{OPENING}(yes|no|true|false)(?:[{CLOSING}]|\s*(?:$|[.,;:!()\-–—]))", re.IGNORECASE)
+_MEANS = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
+
 
 def bare(answer: str) -> str:
     """Without a label before it and pairs of marks around it; what stands inside is left as it is."""
@@ -30,6 +34,13 @@ def bare(answer: str) -> str:
     while (inner := _unwrapped(_LABEL.sub("", text, count=1) if _LABEL.match(text) else text)) != text:
         text = inner
     return text
+
+
+def verdict(answer: str) -> str | None:
+    """`yes` or `no`; None where it is neither. Quotes, brackets, bold and a label are form: `**Yes**`, `(no)`,
+    "Answer: yes"."""
+    found = _VERDICT.match(bare(answer))
+    return _MEANS[found.group(1).lower()] if found else None
 
 
 def _unwrapped(text: str) -> str:

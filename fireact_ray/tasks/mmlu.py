@@ -24,6 +24,7 @@ from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
 from fireact_ray.tasks.forms import CLOSING, OPENING, bare
 from fireact_ray.tasks.loading import build, data_path, listing, question_id, read_csv_rows
+from fireact_ray.tasks.marks import Marks, choice_marks
 
 NAME = "mmlu"
 LETTERS = ("A", "B", "C", "D")
@@ -54,6 +55,10 @@ def score(question: Question, answer: str | None) -> Score:
     text. F1 equals EM."""
     mark = float(answer is not None and question.answers[0] in _letters_meant(question, answer.strip()))
     return Score(mark, mark)
+
+
+def marks(question: Question, answer: str | None) -> Marks:
+    return choice_marks(score(question, answer).exact_match)
 
 
 def _subjects(folder: str, split: str) -> list[str]:
@@ -112,4 +117,4 @@ def _plain(text: str) -> str:
     return " ".join(text.split()).rstrip(".")
 
 
-MMLU = Task(NAME, load, score)
+MMLU = Task(NAME, load, score, marks=marks)

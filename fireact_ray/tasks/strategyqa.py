@@ -10,18 +10,13 @@ An answer may also be a text that is a verdict ("yes", "True").
 
 from __future__ import annotations
 
-import re
-
 from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
-from fireact_ray.tasks.forms import CLOSING, OPENING, bare
+from fireact_ray.tasks.forms import verdict
 from fireact_ray.tasks.loading import build, data_file, question_id, read_json_rows, text_of
+from fireact_ray.tasks.marks import Marks, verdict_marks
 
 NAME = "strategyqa"
-
-# The verdict has to stand by itself: "No, it would sink." is a no, "no information found" is none.
-_VERDICT = re.compile(rf"{OPENING}(yes|no|true|false)(?:[{CLOSING}]|\s*(?:$|[.,;:!()\-–—]))", re.IGNORECASE)
-_MEANS = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
 
 
 def load(path: str | None, split: str) -> list[Question]:
@@ -34,14 +29,12 @@ def load(path: str | None, split: str) -> list[Question]:
 
 def score(question: Question, answer: str | None) -> Score:
     """1 for the right verdict, however it is put (yes, True, "No, because ..."); F1 equals exact match."""
-    mark = float(answer is not None and _verdict(answer) in question.answers)
+    mark = float(answer is not None and verdict(answer) in question.answers)
     return Score(mark, mark)
 
 
-def _verdict(answer: str) -> str | None:
-    """Quotes, brackets, bold and a label are form: `**Yes**`, `(no)`, "Answer: yes"."""
-    found = _VERDICT.match(bare(answer))
-    return _MEANS[found.group(1).lower()] if found else None
+def marks(question: Question, answer: str | None) -> Marks:
+    return verdict_marks(score(question, answer).exact_match)
 
 
 def _question(row: object) -> Question | None:
@@ -49,7 +42,7 @@ def _question(row: object) -> Question | None:
     if not isinstance(row, dict) or text is None:
         return None
     given = row.get("answer")
-    means = _verdict(str(given)) if isinstance(given, bool | str) else None
+    means = verdict(str(given)) if isinstance(given, bool | str) else None
     if means is None and given is not None:
         return None
     return Question(
@@ -60,4 +53,4 @@ def _question(row: object) -> Question | None:
     )
 
 
-STRATEGYQA = Task(NAME, load, score)
+STRATEGYQA = Task(NAME, load, score, marks=marks)

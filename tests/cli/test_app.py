@@ -310,4 +310,4 @@ def test_status_shows_how_a_run_gets_on_and_doctor_that_it_adds_up(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "generate: 1 of 4 rows, 1 in this session, 1 of them accepted; no sign of life for" in done.stdout
     proof = fireact("doctor", run).stdout.splitlines()[-1]
-    assert proof == "all adds up: 0 planned + 1 others = 1 done + 0 stopped + 0 failed + 0 skipped + 0 pending"
+    assert proof == "all adds up: 0 planned + 1 others = 1 finished + 0 stopped + 0 failed + 0 skipped + 0 pending"

@@ -65,7 +65,7 @@ def priced(run: Folder, tmp_path) -> None:
     run.write("recipe.yaml", to_yaml(load_recipe("demo", [model, prices, "generate.budget.max_cost_usd=1"])))
 
 
-def test_rows_are_done_or_stopped_by_reason_or_failed_by_kind_or_pending(run):
+def test_rows_are_finished_or_stopped_by_reason_or_failed_by_kind_or_pending(run):
     found = audit(run)
     assert (found.planned, found.done, found.pending) == (6, 1, 2)
     assert found.stopped == {"max_steps": 1}
@@ -77,7 +77,7 @@ def test_the_audit_as_text_name_every_reason_and_kind(run):
     lines = [line.split() for line in audit_text(audit(run)).splitlines()]
     for line in (
         ["planned", "6"],
-        ["done", "1"],
+        ["finished", "1"],
         ["-", "correct", "1"],
         ["stopped", "1"],
         ["-", "max_steps", "1"],

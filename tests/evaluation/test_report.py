@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,8 @@ from fireact_ray.core.types import (
     Trajectory,
     Usage,
 )
-from fireact_ray.evaluation.report import Report, comparison_markdown, comparison_table
+from fireact_ray.evaluation.report import Report
+from fireact_ray.evaluation.tables import comparison_markdown, comparison_table, report_page
 
 SEARCH = Step("t", Action("search", "q"), Observation("text"), "", Usage(100, 10), 0.5, 0.25)
 FINISH = Step("t", Action("finish", "Tarn"), None, "", Usage(150, 20), 0.75)
@@ -52,7 +54,7 @@ def test_questions_without_a_known_answer_are_counted_and_not_scored():
     assert (report.n_planned, report.n_unscored, report.metrics.n) == (5, 1, 4)
     unscored = Report.from_trajectories("base", [row("e", score=None, answers=())])
     assert unscored.to_dict()["em"] is None
-    assert "| all       |" in unscored.to_markdown()
+    assert "| all       |" in report_page(unscored)
 
 
 def test_costs_are_per_planned_question():
@@ -81,6 +83,33 @@ def test_kinds_have_their_own_marks():
         "1hop": (2, 50.0),
         "2hop": (2, 0.0),
     }
+
+
+def test_other_marks_are_computed_from_the_answers_of_the_rows():
+    marks = Report.from_trajectories("base", ROWS).to_dict()["marks"]
+    assert {name: (mark["n"], mark["percent"]) for name, mark in marks.items()} == {
+        "precision": (4, 50.0),  # both that finished answer "Tarn", whatever was stored
+        "recall": (4, 50.0),
+        "cover_em": (4, 50.0),
+    }
+    asked = [row("y", answers=("yes",), score=WRONG), *ROWS]
+    yes_no = Report.from_trajectories("base", asked).metrics.others["yes_no_accuracy"]
+    assert (yes_no.n, yes_no.measure.percent) == (1, 0.0)
+    assert "0.0 [0.0, 79.3] of 1" in report_page(Report.from_trajectories("base", asked))
+
+
+def test_several_tasks_have_their_own_marks_and_name_their_kinds():
+    ours = row("a", kind="1hop")
+    verdict = Question("strategyqa", "s", "Is it?", ("no",))
+    other = replace(row("s", score=Score(0.0, 0.0)), question=verdict)
+    report = Report.from_trajectories("base", [ours, other])
+    assert {task: metrics.em.percent for task, metrics in report.metrics_by_task.items()} == {
+        "jsonl": 100.0,
+        "strategyqa": 0.0,
+    }
+    assert list(report.metrics_by_kind) == ["jsonl/1hop"]
+    assert report.metrics_by_task["strategyqa"].others["yes_no_accuracy"].n == 1
+    assert Report.from_trajectories("base", ROWS).metrics_by_task == {}
 
 
 def test_lost_and_repeated_rows_are_refused():
@@ -112,14 +141,22 @@ def test_a_report_is_json_with_keys_in_one_order_and_digits_in_any():
         "tokens_per_question",
         "cost_usd",
         "by_kind",
+        "marks",
+        "by_task",
+        "per_trial",
     ]
 
 
 def test_the_page_of_a_report_says_what_became_of_its_rows():
-    page = Report.from_trajectories("base", ROWS).to_markdown()
-    assert page.startswith("# base\n\n4 planned: 2 finished, 1 max_steps, 1 ModelUnavailable. 0 without a known")
+    page = report_page(Report.from_trajectories("base", ROWS))
+    assert page.startswith(
+        "# base\n\n4 planned: 2 finished, 1 stopped (1 max_steps), 1 failed (1 ModelUnavailable). 0 without a known"
+    )
     assert "| 1hop      |" in page
-    assert "| mean         |     1.00 |  1.50 |       1.12 |             195 | 0.0600 |" in page
+    assert "| steps             |     1.50 |     0.58 |     1.00 |     1.50 |     2.00 |     6.00 |    4 |" in page
+    assert "| cost $            | 0.015000 | 0.012910 | 0.000000 | 0.015000 | 0.030000 | 0.060000 |    4 |" in page
+    assert "| cached tokens     |        - |        - |        - |        - |        - |        - |    0 |" in page
+    assert "steps: 1 in 2 rows, 2 in 2 rows" in page
 
 
 def test_systems_stand_side_by_side_and_are_compared_question_by_question():

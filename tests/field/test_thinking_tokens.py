@@ -66,3 +66,21 @@ def usage(**told) -> Usage:
 )
 def test_tokens_of_thinking_are_counted_once(told, counted):
     assert usage(**told) == counted
+
+
+@pytest.mark.parametrize(
+    ("told", "cached"),
+    [
+        ({"prompt_tokens_details": {"cached_tokens": 64}}, 64),  # OpenAI
+        ({"prompt_tokens_details": {"cached_tokens": 0}}, 0),
+        ({"prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36}, 64),  # DeepSeek
+        ({"cache_read_input_tokens": 64, "cache_creation_input_tokens": 0}, 64),  # Anthropic
+        ({"input_tokens_details": {"cached_tokens": 64}}, 64),
+        ({"prompt_tokens_details": None}, None),
+        ({"prompt_tokens_details": {"cached_tokens": "64"}}, None),
+        ({"prompt_tokens_details": {"cached_tokens": -1}}, None),
+        ({}, None),
+    ],
+)
+def test_tokens_that_came_from_the_providers_cache_are_known_where_it_says_so(told, cached):
+    assert usage(prompt_tokens=100, completion_tokens=5, **told) == Usage(100, 5, cached)

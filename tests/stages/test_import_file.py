@@ -52,3 +52,15 @@ def test_an_import_says_what_it_did_not_read(recipe, tmp_path, caplog):
     caplog.set_level("INFO")
     import_file(recipe, tmp_path / "x.jsonl")
     assert "import: 1 row holds `history`, which is not read" in caplog.messages
+
+
+def test_an_import_keeps_the_task_of_each_row_and_says_of_how_many_it_is_not_known(recipe, tmp_path, caplog):
+    output = "Thought: So.\nAction: finish[B]"
+    choices = "Which floats?\nA. lead\nB. cork\nC. iron\nD. gold"
+    rows = [{"instruction": text, "input": "", "output": output} for text in (choices, "Which vitamin is it?")]
+    (tmp_path / "multitask.json").write_text(json.dumps(rows))
+    caplog.set_level("INFO")
+    folder = import_file(recipe, tmp_path / "multitask.json")
+    assert sorted(row.question.task for row in read_trajectories(folder)) == ["almanac", "mmlu"]
+    assert "import: tasks: almanac 1, mmlu 1" in caplog.messages
+    assert "1 rows, of which neither they nor their file say the task, are kept as 'almanac'" in caplog.text

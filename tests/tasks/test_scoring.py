@@ -19,6 +19,8 @@ from fireact_ray.tasks.scoring import best_score, exact_match, f1, normalise
         ("", ""),
         ("Élan vital", "élan vital"),
         ("50 %", "50"),
+        ("“The” Elbe", "“ ” elbe"),  # beyond ASCII, words are parted by more than spaces
+        ("the\x00Elbe", "\x00elbe"),
     ],
 )
 def test_answers_are_normalised_as_squad_does(text, expected):

@@ -89,6 +89,8 @@ _OF_REASONING_MODELS = {"temperature", "stop", "max_tokens"}
 
 _MOST_TOKENS = 2**31  # of one reply: a larger count is a mistake
 _COUNTS = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
+_PROMPT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
+_CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
 
 
 def read_completion(reply: HttpReply, model: str, host: str) -> Completion:
@@ -265,7 +267,15 @@ def read_usage(usage: Any) -> Usage:
         replied += thought
     if total is not None and total > prompt + (completion or 0):
         replied = total - prompt
-    return Usage(prompt, replied)
+    return Usage(prompt, replied, _cached(usage))
+
+
+def _cached(usage: dict[str, Any]) -> int | None:
+    """Tokens of the prompt that came from the provider's cache, under the names of OpenAI, DeepSeek and Anthropic."""
+    for place in (*(usage.get(name) for name in _PROMPT_DETAILS), usage):
+        if isinstance(place, dict) and (found := _count(place, *_CACHED)) is not None:
+            return found
+    return None
 
 
 def _count(usage: dict[str, Any], *names: str) -> int | None:

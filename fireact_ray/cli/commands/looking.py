@@ -28,7 +28,7 @@ def status(
     path: Annotated[Path, typer.Argument(help="A run folder.")],
     watch: Annotated[bool, typer.Option("--watch", help="Look again every 2 s until the run ends.")] = False,
 ) -> None:
-    """What a run has planned, done, stopped, failed and spent, while it goes on and afterwards."""
+    """What a run has planned, finished, stopped, failed and spent, while it goes on and afterwards."""
     from fireact_ray.cli.status import show_status, watch_status
     from fireact_ray.core.storage.folder import Folder
 
@@ -48,6 +48,6 @@ def doctor(path: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
         raise DataError("\n".join(found.problems))
     stopped, failed = sum(found.stopped.values()), sum(found.failed.values())
     print(
-        f"all adds up: {found.planned} planned + {found.unplanned} others = "
-        f"{found.done} done + {stopped} stopped + {failed} failed + {found.skipped} skipped + {found.pending} pending"
+        f"all adds up: {found.planned} planned + {found.unplanned} others = {found.done} finished + {stopped} stopped "
+        f"+ {failed} failed + {found.skipped} skipped + {found.pending} pending"
     )

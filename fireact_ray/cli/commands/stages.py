@@ -66,7 +66,7 @@ def train(
 def evaluate(recipe: RecipeArgument, retry_failed: RetryFailedOption = False, overrides: SetOption = None) -> None:
     """Measure base, fine-tuned and other agents on held-out questions."""
     from fireact_ray.core.storage.folder import Folder
-    from fireact_ray.evaluation.report import comparison_markdown
+    from fireact_ray.evaluation.tables import comparison_markdown
     from fireact_ray.recipe.trials import trials_of
     from fireact_ray.stages.evaluate import evaluate as stage
 
@@ -81,7 +81,7 @@ def evaluate(recipe: RecipeArgument, retry_failed: RetryFailedOption = False, ov
 
 def run(recipe: RecipeArgument, max_cost_usd: MaxCostOption = None, overrides: SetOption = None) -> None:
     """Generate, convert, train, evaluate."""
-    from fireact_ray.evaluation.report import comparison_markdown
+    from fireact_ray.evaluation.tables import comparison_markdown
     from fireact_ray.stages.pipeline import pipeline
 
     resolved = load(recipe, overrides, max_cost_usd)

@@ -30,7 +30,7 @@ _STEP = pa.struct(
         ("action", pa.struct([("tool", pa.string()), ("argument", pa.string())])),
         ("observation", pa.struct([("text", pa.string()), ("status", pa.string())])),
         ("completion", pa.string()),
-        ("usage", pa.struct([("prompt_tokens", pa.int64()), ("completion_tokens", pa.int64())])),
+        ("usage", pa.struct([(name, pa.int64()) for name in ("prompt_tokens", "completion_tokens", "cached_tokens")])),
         ("model_latency_s", pa.float64()),
         ("tool_latency_s", pa.float64()),
         ("reasoning", pa.string()),
@@ -132,10 +132,10 @@ def _step(row: dict[str, Any]) -> Step:
         action and Action(action["tool"], action["argument"]),
         observation and Observation(observation["text"], ObservationStatus(observation["status"])),
         row["completion"],
-        Usage(usage["prompt_tokens"], usage["completion_tokens"]),
+        Usage(usage["prompt_tokens"], usage["completion_tokens"], usage.get("cached_tokens")),
         row["model_latency_s"],
         row["tool_latency_s"],
-        row.get("reasoning") or "",  # parts of earlier versions have neither
+        row.get("reasoning") or "",  # parts of earlier versions have neither, nor cached tokens
         tuple(row.get("repairs") or ()),
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 Z_95 = 1.959963984540054  # the normal distribution's 97.5% quantile
 
 _CELLS = 4_000_000  # resampled values held at a time, 32 MB
+_RESAMPLED = 5_000  # values up to which resampling is worth its time
 
 
 class Interval(NamedTuple):
@@ -47,6 +48,16 @@ def bootstrap_interval(values: Sequence[float], seed: int = 0, n_resamples: int 
     ]
     low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
     return Interval(float(low), float(high))
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """The interval of the mean of `values`, which must not be empty: `bootstrap_interval` of up to 5,000, and of more
+    the normal one, mean ± z·sd/sqrt(n), from which it does not differ by then."""
+    if len(values) <= _RESAMPLED:
+        return bootstrap_interval(values)
+    data = np.asarray(values, dtype=np.float64)
+    half = Z_95 * float(data.std(ddof=1)) / math.sqrt(len(data))
+    return Interval(float(data.mean()) - half, float(data.mean()) + half)
 
 
 def t_95(degrees: int) -> float:

@@ -11,6 +11,7 @@ The format of each row is told by its keys; a key with null is absent:
                         "tool_calls": [{"function": {"name": "search", "arguments": "{\\"query\\": ...}"}}]},
                   {"role": "tool", "content": "..."}]}                                                with tools
     {"conversations": [{"from": "human", "value": "Who ...?"}, {"from": "gpt", "value": "Thought: ..."}]}  ShareGPT
+    {"traj": "Below is ...", "gt": "torpedoes", "reward": false, ...}                  FireAct's trajs/*.json
     {"trajectory_id": "...", "steps": [...], ...}                                      our own: `rows` reads it whole
 
 `chat` reads a row's messages, `calls` and `final` what an assistant's message says in them.
@@ -18,12 +19,14 @@ The format of each row is told by its keys; a key with null is absent:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.json_text import NotJson
 from fireact_ray.core.reasoning import split_reasoning
+from fireact_ray.data.formats import trajs
 from fireact_ray.data.formats.chat import HIDDEN, read_chat
 from fireact_ray.data.formats.choices import are_choices, before_label
 from fireact_ray.data.formats.fields import LABELS, check_row, unread
@@ -31,6 +34,7 @@ from fireact_ray.data.formats.files import numbered_rows
 from fireact_ray.data.formats.messages import Conversation, Message
 from fireact_ray.data.formats.transcript import NoTranscript, exchanges
 from fireact_ray.tasks.loading import quoted
+from fireact_ray.tasks.naming import task_said
 
 CHOICES = "answer choices before the first label of `output`, which are read as the end of its question"
 _ALPACA = {"instruction", "input", "output", *LABELS}
@@ -42,8 +46,24 @@ def read_rows(path: str) -> list[tuple[int, Any]]:
     Raises InputError for a file that cannot be read, or of which no row is in any of the formats.
     """
     rows = numbered_rows(path)
-    _check_format(path, rows)
+    if not any(is_known(row) for _, row in rows):
+        raise no_known_row(path, rows[0][1] if rows else None)
     return rows
+
+
+def is_known(row: Any) -> bool:
+    """Whether it is in one of the formats."""
+    return is_stored(row) or _format(row) is not None
+
+
+def no_known_row(path: str, first: Any) -> InputError:
+    """Of a file of which no row is in any of the formats. `first`: its first row, None where it has none."""
+    found = "no row" if first is None else f"no JSON: {first}," if isinstance(first, NotJson) else quoted(first)
+    return InputError(
+        f"{path}: expected rows with 'messages' (OpenAI chat), 'conversations' (ShareGPT), 'instruction' and "
+        f"'output' (Alpaca), 'traj' (FireAct's trajs) or 'trajectory_id' and 'steps' (our own), found {found} in the "
+        "first one. Convert the file, or give another."
+    )
 
 
 def is_stored(row: Any) -> bool:
@@ -64,21 +84,9 @@ def read_conversation(row: Any) -> Conversation:
     if read is None:
         raise NoTranscript("unparsable", "expected 'messages', 'conversations', or 'instruction' and 'output'")
     try:
-        return read(row)
+        return _with_task(read(row), row)
     except RecursionError:
         raise NoTranscript("unparsable", "lists or objects are nested too deeply") from None
-
-
-def _check_format(path: str, rows: Sequence[tuple[int, Any]]) -> None:
-    """Raises InputError where no row is in any of the formats."""
-    if not any(is_stored(row) or _format(row) is not None for _, row in rows):
-        first = rows[0][1] if rows else None
-        found = "no row" if not rows else f"no JSON: {first}," if isinstance(first, NotJson) else quoted(first)
-        raise InputError(
-            f"{path}: expected rows with 'messages' (OpenAI chat), 'conversations' (ShareGPT), 'instruction' and "
-            f"'output' (Alpaca) or 'trajectory_id' and 'steps' (our own), found {found} in the first one. "
-            "Convert the file, or give another."
-        )
 
 
 def _format(row: Any) -> Callable[[Any], Conversation] | None:
@@ -89,7 +97,18 @@ def _format(row: Any) -> Callable[[Any], Conversation] | None:
             return lambda found: read_chat(found, key)
     if row.get("instruction") is not None and row.get("output") is not None:
         return _read_alpaca
+    if row.get(trajs.KEY) is not None:
+        return lambda found: trajs.read_traj(found, _read_alpaca)
     return None
+
+
+def _with_task(found: Conversation, row: dict[str, Any]) -> Conversation:
+    """With the task that the row says, which is then no key that is not read."""
+    said = task_said(row)
+    if said is None:
+        return found
+    task, key = said
+    return replace(found, task=task, notes=tuple(note for note in found.notes if note not in unread({key: task}, ())))
 
 
 def _read_alpaca(row: dict[str, Any]) -> Conversation:

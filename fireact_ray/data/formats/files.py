@@ -41,20 +41,25 @@ class _Halves:
 
 
 def numbered_rows(path: str) -> list[tuple[int, Any]]:
+    """All that `stream_rows` gives."""
+    return list(stream_rows(path))
+
+
+def stream_rows(path: str) -> Rows:
     """Rows of any content, a NotJson for one that cannot be read. Numbers count from 1; in JSON lines they are lines'.
 
-    `path`: a file, or a folder of files of one kind, whose rows are counted on from file to file. Raises InputError for
-    what cannot be read.
+    `path`: a file, or a folder of files of one kind, whose rows are counted on from file to file. JSON lines, Parquet
+    and Arrow are read a part at a time; a JSON list or object is held whole. Raises InputError for what cannot be read.
     """
     halves = _Halves()
-    rows: list[tuple[int, Any]] = []
+    before = last = 0
     for file in row_files(path):
-        before = rows[-1][0] if rows else 0
-        found = _rows(file, halves)
-        rows.extend(found if not before else ((before + number, row) for number, row in found))
+        for number, row in _rows(file, halves):
+            last = before + number
+            yield last, row
+        before = last
     if halves.n:
         logger.warning("%s: %d texts hold half a character (a lone surrogate), read as U+FFFD", path, halves.n)
-    return rows
 
 
 def _rows(place: str, halves: _Halves) -> Rows:

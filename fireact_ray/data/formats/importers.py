@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import dropwhile, pairwise
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from typing import Any
 from fireact_ray.core.calls import TOOLS, Names
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.paths import last_name
 from fireact_ray.core.storage.rows import from_row
 from fireact_ray.core.types import Question, Score, Step, StopReason, Trajectory
 from fireact_ray.data.formats.conversations import is_stored, read_conversation, read_rows
-from fireact_ray.data.formats.messages import Message
+from fireact_ray.data.formats.messages import Conversation, Message
 from fireact_ray.data.formats.transcript import Exchange, NoTranscript, read_steps
 from fireact_ray.tasks.loading import question_id
+from fireact_ray.tasks.naming import task_named, task_shown
 
 MODEL = "imported"  # such files do not say which model wrote them
 ONLY_HIDDEN = "a reply without a thought but for hidden reasoning, which is never trained (`no_thought`)"
@@ -40,12 +42,14 @@ class Imported:
     """What became of the rows of one file: rows_in = trajectories + rejections.
 
     `notes`: of so many trajectories the row holds this, which is not read or is read as something else.
+    `n_assumed`: rows whose task neither they nor their file say or show, so that it is that of the recipe.
     """
 
     rows_in: int
     trajectories: tuple[Trajectory, ...]
     rejections: tuple[Rejection, ...]
     notes: Mapping[str, int] = field(default_factory=dict)
+    n_assumed: int = 0
 
     def __post_init__(self) -> None:
         out = len(self.trajectories) + len(self.rejections)
@@ -64,28 +68,34 @@ class Imported:
 
 
 def import_trajectories(path: str | Path, task: str = "hotpotqa", names: Names = TOOLS) -> Imported:
-    """Read recorded trajectories as answers to questions of `task`. `names`: what the tools are called in them.
+    """Read recorded trajectories as answers to questions of `task`, or of the task that a row says or shows, or the
+    file's name says (`tasks/naming.py`). `names`: what the tools are called in them.
 
     A row's reward becomes its score (1 or 0, for exact match and F1 alike; None where none was recorded), and
-    only a rewarded answer is known to be one of the question's. Rows of our own are taken whole, task included.
+    only a rewarded answer is known to be one of the question's; FireAct's trajs record answers and scores themselves.
+    Rows of our own are taken whole, task included. A row has the same key whatever its task is found to be.
     Raises InputError for a file in none of the formats.
     """
     rows = read_rows(str(path))
     trajectories, rejections, notes = list[Trajectory](), [], Counter[str]()
+    of_file = task_named(last_name(str(path)))
+    n_assumed = 0
     for number, row in rows:
         try:
             if is_stored(row):
                 trajectories.append(stored(row))
                 continue
             conversation = read_conversation(row)
-            trajectory = read_trajectory(task, conversation.turns, names)
+            trajectory = recorded(task, conversation, names)
         except NoTranscript as found:
             rejections.append(Rejection(number, found.kind, found.detail))
             continue
-        trajectories.append(trajectory)
+        told = conversation.task or task_shown(trajectory.question.text, trajectory.answer) or of_file
+        n_assumed += not told
+        trajectories.append(_of_task(trajectory, told or task))
         notes.update(conversation.notes)
         notes[ONLY_HIDDEN] += any(step.reasoning and not step.thought for step in trajectory.steps)
-    return Imported(len(rows), tuple(trajectories), tuple(rejections), +notes)
+    return Imported(len(rows), tuple(trajectories), tuple(rejections), +notes, n_assumed)
 
 
 def stored(row: dict[str, Any]) -> Trajectory:
@@ -100,6 +110,21 @@ def read_trajectory(task: str, turns: Sequence[Message], names: Names = TOOLS) -
     """The trajectory of a row's turns. Raises NoTranscript where it holds no complete one."""
     question, record = _exchanges(turns)
     return _trajectory(task, question, *read_steps(record, names))
+
+
+def recorded(task: str, conversation: Conversation, names: Names = TOOLS) -> Trajectory:
+    """The same of a whole row, with the answers and the score that it records. Raises NoTranscript."""
+    trajectory = read_trajectory(task, conversation.turns, names)
+    question = trajectory.question
+    return replace(
+        trajectory,
+        question=replace(question, answers=conversation.golds or question.answers),
+        score=conversation.recorded or trajectory.score,
+    )
+
+
+def _of_task(trajectory: Trajectory, task: str) -> Trajectory:
+    return replace(trajectory, question=replace(trajectory.question, task=task))
 
 
 def _exchanges(turns: Sequence[Message]) -> tuple[str, list[Exchange]]:

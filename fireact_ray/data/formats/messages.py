@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fireact_ray.core.grammar import ACTION
-from fireact_ray.core.types import Action
+from fireact_ray.core.types import Action, Score
 
 Role = Literal["system", "user", "assistant", "observation"]
 
@@ -42,7 +42,14 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """A row's turns. `notes`: what the row holds that is not read, or read as something else: each ends the sentence
-    "the row holds ..."."""
+    "the row holds ...".
+
+    What a row says beside them: `task`, empty where it says none; `golds`, the accepted answers, and `recorded`, the
+    score, of formats that record them.
+    """
 
     turns: tuple[Message, ...]
     notes: tuple[str, ...] = ()
+    task: str = ""
+    golds: tuple[str, ...] = ()
+    recorded: Score | None = None

@@ -1,9 +1,14 @@
+from dataclasses import replace
+
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fakes import finished_trajectory as trajectory
 
 from fireact_ray.core.errors import DataError
+from fireact_ray.core.storage.compaction import compactions_of
 from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA, to_row
 from fireact_ray.core.storage.trajectories import (
     ROWS_PER_GROUP,
     finished_keys,
@@ -11,6 +16,8 @@ from fireact_ray.core.storage.trajectories import (
     set_aside_broken,
     write_trajectories,
 )
+from fireact_ray.core.types import Usage
+from fireact_ray.evaluation.episodes import episode_of, stored_episodes
 
 
 def test_trajectories_read_back_as_they_were_written_in_the_order_of_their_keys(tmp_path):
@@ -65,3 +72,34 @@ def test_a_part_with_another_checksum_than_its_name_says_is_set_aside(tmp_path):
     assert set_aside_broken(folder) == ["part-w2-00000000.parquet"]
     assert finished_keys(folder) == {"a"}
     assert set_aside_broken(folder) == []
+
+
+def test_cached_tokens_are_kept_where_they_are_known_and_null_where_they_are_not(tmp_path):
+    folder, known = Folder(str(tmp_path)), trajectory("a")
+    steps = tuple(
+        replace(step, usage=Usage(10, 5, cached)) for step, cached in zip(known.steps, (7, None), strict=False)
+    )
+    known = replace(known, steps=(*steps, *known.steps[2:]))
+    write_trajectories(folder, [known, trajectory("b")], "w")
+    assert read_trajectories(folder) == [known, trajectory("b")]
+    assert (known.usage.cached_tokens, trajectory("b").usage.cached_tokens) == (7, None)
+    assert "cached_tokens" not in str(trajectory("b").to_dict())  # what rows of providers that do not tell hold
+
+
+def test_parts_of_versions_that_knew_no_cached_tokens_are_read_scored_and_compacted(tmp_path):
+    folder = Folder(str(tmp_path))
+    usage = pa.struct([("prompt_tokens", pa.int64()), ("completion_tokens", pa.int64())])
+    step = TRAJECTORY_SCHEMA.field("steps").type.value_type
+    before = pa.struct([pa.field(f.name, usage) if f.name == "usage" else f for f in step])
+    schema = pa.schema([pa.field("steps", pa.list_(before)) if f.name == "steps" else f for f in TRAJECTORY_SCHEMA])
+    table = pa.Table.from_pylist([to_row(trajectory("a"))], schema=schema)
+    name = folder.write_part("part-old", [table], schema)
+    assert read_trajectories(folder) == [trajectory("a")]
+    assert list(stored_episodes(folder, name)) == [episode_of(trajectory("a"))]
+    write_trajectories(folder, [trajectory("b")], "w")
+    (merge,) = compactions_of(folder)
+    merged = merge.run()
+    for old in folder.names(".parquet"):
+        if old != merged:
+            folder.delete(old)
+    assert read_trajectories(folder) == [trajectory("a"), trajectory("b")]

@@ -1,6 +1,6 @@
 import pytest
 
-from fireact_ray.core.utils.statistics import bootstrap_interval, t_95, wilson_interval
+from fireact_ray.core.utils.statistics import bootstrap_interval, mean_interval, t_95, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,11 @@ def test_equal_values_leave_no_doubt():
 )
 def test_students_t_has_its_tabulated_quantiles(degrees, quantile):
     assert t_95(degrees) == pytest.approx(quantile, abs=4e-3)
+
+
+def test_the_interval_of_a_mean_is_resampled_of_few_values_and_normal_of_many():
+    few, many = [0.0, 1.0] * 50, [0.0, 1.0] * 2501
+    assert mean_interval(few) == bootstrap_interval(few)
+    half = 1.959964 * 0.5 * (1 + 1 / 5001) ** 0.5 / 5002**0.5
+    assert mean_interval(many) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-7)
+    assert mean_interval(many) == pytest.approx(bootstrap_interval(many), abs=0.0005)

@@ -1,0 +1,1 @@
+"""Recorded trajectories of anybody in, their scores computed anew out."""

@@ -1,0 +1,76 @@
+"""A path in, the recordings out that are meant: a file, or a run folder's generation and each of its evaluations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.paths import last_name
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.source import kind_of, names_in, opened, within
+
+_PARQUET = b"PAR1"
+_OURS = {"trajectory_id", "steps", "answers"}
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Rows that are scored together. `parts`: our own Parquet parts, as (folder, name); without any, `path` is a file
+    or folder of rows of others."""
+
+    name: str
+    path: str
+    parts: tuple[tuple[Folder, str], ...] = ()
+
+
+def recordings(path: str) -> list[Recording]:
+    """Raises InputError where nothing is there."""
+    found = kind_of(path)
+    if found is None:
+        raise InputError(
+            f"{path}: no such file or folder. Give recorded trajectories: a run folder, or a file of them."
+        )
+    name = last_name(path)
+    if found == "file":
+        return [Recording(PurePosixPath(name).stem, path, _parts_of_file(path))]
+    own = _run(path, name)
+    return own or [Recording(name, path, _parts(Folder(path)))]
+
+
+def _run(path: str, name: str) -> list[Recording]:
+    """Of a run folder: what its teacher wrote, and each system that was evaluated in it."""
+    run, names = Folder(path), names_in(path)
+    own = [Recording(name, path, _parts(run / "trajectories"))] if "trajectories/" in names else []
+    if "evaluations/" not in names:
+        return own
+    systems = [found.rstrip("/") for found in names_in(within(path, "evaluations")) if found.endswith("/")]
+    for system in systems:
+        parts = _parts(run / "evaluations" / system / "trajectories")
+        if parts:
+            own.append(Recording(f"{name}/{system}", within(path, f"evaluations/{system}"), parts))
+    return own
+
+
+def _parts(folder: Folder) -> tuple[tuple[Folder, str], ...]:
+    """Its Parquet parts, where they are ours."""
+    names = folder.names(".parquet")
+    return tuple((folder, name) for name in names) if names and _is_ours(folder, names[0]) else ()
+
+
+def _parts_of_file(path: str) -> tuple[tuple[Folder, str], ...]:
+    with opened(path) as stream:
+        if not stream.peek(len(_PARQUET)).startswith(_PARQUET):
+            return ()
+    before, _, name = path.rpartition("/")
+    folder = Folder(before or ("/" if path.startswith("/") else "."))
+    return ((folder, name),) if _is_ours(folder, name) else ()
+
+
+def _is_ours(folder: Folder, name: str) -> bool:
+    try:
+        return set(folder.read_schema(name).names) >= _OURS
+    except (pa.ArrowException, OSError):
+        return True  # a damaged part, of which reading it says more

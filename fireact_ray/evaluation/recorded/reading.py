@@ -1,0 +1,117 @@
+"""A recording in, its episodes out one by one, in bounded memory; rows that are no episode are counted by reason.
+
+A row that ends without an answer is an episode that did not finish (`rejected`); what cannot be told apart at all is
+unread. A row's own accepted answers are read under names that mean nothing else (`gold`, `golden_answers`,
+`ground_truth`, FireAct's `gt` ...); `answer` may well be what was answered, so it is not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fireact_ray.core.calls import TOOLS, Names
+from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.paths import last_name
+from fireact_ray.core.types import Question, StopReason
+from fireact_ray.data.formats.conversations import is_known, is_stored, no_known_row, read_conversation
+from fireact_ray.data.formats.files import stream_rows
+from fireact_ray.data.formats.importers import MODEL, recorded, stored
+from fireact_ray.data.formats.messages import Conversation
+from fireact_ray.data.formats.transcript import NoTranscript
+from fireact_ray.evaluation.episodes import Episode, episode_of, stored_episodes
+from fireact_ray.evaluation.recorded.places import Recording
+from fireact_ray.tasks.golds import ALIASES, MORE_NAMES, NAMES, Unreadable, accepted
+from fireact_ray.tasks.naming import task_named, task_shown
+
+UNSAID = "jsonl"  # a task whose answers are free texts: what rows that say no task are marked as
+_UNFINISHED = "no_finish"
+_GOLD_NAMES = {*NAMES, *MORE_NAMES, *ALIASES} - {"answer", "answers"}
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads one recording. `unread`: rows that are no episode, by reason; `repeated`: rows whose key came before."""
+
+    recording: Recording
+    names: Names = field(default_factory=lambda: TOOLS)
+    unread: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
+
+    def episodes(self) -> Iterator[Episode]:
+        """Each key once. Raises InputError for what cannot be read, DataError for a damaged part."""
+        seen: set[int] = set()
+        for episode in self._stored() if self.recording.parts else self._foreign():
+            key = hash(episode.key)  # 8 bytes of a key, whatever its length
+            if key in seen:
+                self.repeated += 1
+                continue
+            seen.add(key)
+            yield episode
+
+    def _stored(self) -> Iterator[Episode]:
+        for folder, name in self.recording.parts:
+            for episode in stored_episodes(folder, name):
+                yield episode if episode.model != MODEL else _imported(episode)
+
+    def _foreign(self) -> Iterator[Episode]:
+        of_file = task_named(last_name(self.recording.path))
+        first: Any = None
+        known = False
+        for number, row in stream_rows(self.recording.path):
+            first = row if first is None else first
+            known = known or is_known(row)
+            try:
+                found = self._episode(number, row, of_file)
+            except NoTranscript as error:
+                self.unread[error.kind] += 1
+                continue
+            yield found
+        if not known:
+            raise no_known_row(self.recording.path, first)
+
+    def _episode(self, number: int, row: Any, of_file: str | None) -> Episode:
+        if is_stored(row):
+            return episode_of(stored(row))
+        conversation = read_conversation(row)
+        golds = conversation.golds or _golds(row)
+        try:
+            trajectory = recorded(UNSAID, conversation, self.names)
+        except NoTranscript as error:
+            if error.kind != _UNFINISHED:
+                raise
+            return _unfinished(number, conversation, golds, of_file)
+        question = trajectory.question
+        task = conversation.task or task_shown(question.text, trajectory.answer) or of_file or UNSAID
+        episode = episode_of(trajectory)
+        return episode._replace(
+            key=f"{number}",  # a row is an episode, even where another says the same
+            question=Question(task, question.id, question.text, golds, question.kind),
+            f1_recorded=conversation.recorded is not None,
+        )
+
+
+def _imported(episode: Episode) -> Episode:
+    """Of a rewarded row, the answer itself was taken for an accepted one, which says no more than the reward."""
+    question = episode.question
+    is_own = question.answers == (episode.answer,)
+    return episode._replace(question=replace(question, answers=()) if is_own else question, f1_recorded=False)
+
+
+def _unfinished(number: int, conversation: Conversation, golds: tuple[str, ...], of_file: str | None) -> Episode:
+    text = next((turn.text for turn in conversation.turns if turn.role == "user"), "")
+    if not text:
+        raise NoTranscript("no_question", "the question is empty")
+    replies = [turn for turn in conversation.turns if turn.role == "assistant"]
+    question = Question(conversation.task or of_file or UNSAID, content_hash([UNSAID, text]), text, golds)
+    return Episode(str(number), question, "", MODEL, StopReason.REJECTED, None, None, n_steps=len(replies))
+
+
+def _golds(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Raises NoTranscript."""
+    try:
+        return accepted({name: row[name] for name in row.keys() & _GOLD_NAMES})
+    except Unreadable as error:
+        raise NoTranscript("unreadable_gold", str(error)) from None

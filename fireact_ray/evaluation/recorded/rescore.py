@@ -1,0 +1,145 @@
+"""Episodes in, a report over scores computed anew out, and what of a file is in no score or in another than it said.
+
+An answer is compared with the accepted answers of the questions that were given, or else with the row's own. Where a
+row has none but says how it was judged, that stands; where it says nothing either, it is not scored. A row without an
+answer is wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fireact_ray.core.errors import DataError, InputError
+from fireact_ray.core.types import Score
+from fireact_ray.evaluation.episodes import Episode
+from fireact_ray.evaluation.recorded.questions import Questions
+from fireact_ray.evaluation.recorded.reading import Reader
+from fireact_ray.evaluation.report import Report
+from fireact_ray.evaluation.tally import Tally, marks_of
+
+_SAME = 1e-9  # what two ways to compute an F1 may differ by
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """How rows were scored: `anew`, from accepted answers; `as_recorded`, by the verdict that the row holds;
+    `unmatched` ask none of the questions that were given. `differing`: rows scored anew whose recorded mark was
+    another, by mark."""
+
+    anew: int = 0
+    as_recorded: int = 0
+    unmatched: int = 0
+    differing: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """`unread`: rows that are no episode, by reason, which are in no number of the report."""
+
+    path: str
+    report: Report
+    verdicts: Verdicts
+    unread: Mapping[str, int]
+    repeated: int
+
+    @property
+    def said(self) -> list[str]:
+        """What a reader of the table has to know, as sentences."""
+        verdicts, said = self.verdicts, []
+        if verdicts.as_recorded:
+            said.append(f"{verdicts.as_recorded} rows name no accepted answer and count as recorded")
+        if verdicts.unmatched:
+            said.append(f"{verdicts.unmatched} rows ask none of the questions of --against and are not scored")
+        for mark, n in sorted(verdicts.differing.items()):
+            said.append(f"{n} of {verdicts.anew} rows scored anew were recorded with another {mark}")
+        if verdicts.anew and not verdicts.differing:
+            said.append(f"{verdicts.anew} rows scored anew, each as it was recorded")
+        said += [f"{n} rows not read: {reason}" for reason, n in sorted(self.unread.items())]
+        if self.repeated:
+            said.append(f"{self.repeated} rows repeat the key of another row and count once")
+        return said
+
+    def to_dict(self) -> dict[str, Any]:
+        verdicts = self.verdicts
+        return {
+            "path": self.path,
+            **self.report.to_dict(),
+            "rows": {
+                "scored_anew": verdicts.anew,
+                "as_recorded": verdicts.as_recorded,
+                "not_among_the_questions": verdicts.unmatched,
+                "recorded_otherwise": dict(sorted(verdicts.differing.items())),
+                "unread": dict(sorted(self.unread.items())),
+                "repeated": self.repeated,
+            },
+        }
+
+
+def rescore(
+    name: str, reader: Reader, questions: Questions | None, n_planned: int | None = None, paired: bool = False
+) -> Rescored:
+    """`questions`: what answers are compared with; None takes the rows' own. `n_planned`: rows there should be; those
+    that are missing are wrong. `paired`: keep a score per question, for comparisons.
+
+    Raises InputError where no row is an episode or fewer are planned than are there.
+    """
+    tally = Tally(defaultdict(list) if paired else None)
+    verdicts = Verdicts()
+    without_answer: Counter[tuple[str, str]] = Counter()  # by task and kind: unfinished rows of unknown answers
+    for found in reader.episodes():
+        episode = found if questions is None else _asked(found, questions)
+        if episode is None:
+            verdicts.unmatched += 1
+            tally.add(found, None, None)
+        elif not episode.question.answers and episode.score is None and episode.answer is None:
+            without_answer[episode.question.task, episode.question.kind] += 1
+            tally.add(episode, None, None)
+        else:
+            _score(episode, tally, verdicts)
+    if verdicts.as_recorded:  # of a file that judges its rows, an unfinished one is wrong
+        for (task, kind), n in without_answer.items():
+            tally.mark_wrong(task, kind, n)
+    _add_missing(name, tally, reader, n_planned)
+    return Rescored(reader.recording.path, Report.of(name, tally), verdicts, dict(reader.unread), reader.repeated)
+
+
+def _score(episode: Episode, tally: Tally, verdicts: Verdicts) -> None:
+    marks = marks_of(episode)
+    if marks is None:
+        verdicts.as_recorded += episode.score is not None
+        tally.add(episode, episode.score, None)
+        return
+    verdicts.anew += 1
+    if episode.score is not None:
+        verdicts.differing.update(_differing(episode, episode.score, marks.score))
+    tally.add(episode, marks.score, marks)
+
+
+def _asked(episode: Episode, questions: Questions) -> Episode | None:
+    """With the question as its task holds it; None where it is none of these."""
+    question = questions.find(episode.question.text)
+    return None if question is None else episode._replace(question=question)
+
+
+def _differing(episode: Episode, recorded: Score, anew: Score) -> list[str]:
+    found = []
+    if recorded.exact_match != anew.exact_match:
+        found.append("exact match")
+    if episode.f1_recorded and not math.isclose(recorded.f1, anew.f1, abs_tol=_SAME):
+        found.append("F1")
+    return found
+
+
+def _add_missing(name: str, tally: Tally, reader: Reader, n_planned: int | None) -> None:
+    if not tally.n:
+        reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(reader.unread.items())) or "it holds none"
+        raise DataError(f"{name}: no row is a trajectory ({reasons}). `fireact lint` says why of each row.")
+    if n_planned is None:
+        return
+    if n_planned < tally.n:
+        raise InputError(f"--planned {n_planned}: {name} holds {tally.n} rows. Give at least as many, or leave it out.")
+    tally.add_missing(n_planned - tally.n)

@@ -1,0 +1,57 @@
+"""Paths in, their reports out, with a table over them: what `fireact score` does."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from fireact_ray.core.errors import InputError
+from fireact_ray.evaluation.recorded.places import Recording, recordings
+from fireact_ray.evaluation.recorded.questions import read_questions
+from fireact_ray.evaluation.recorded.reading import Reader
+from fireact_ray.evaluation.recorded.rescore import Rescored, rescore
+from fireact_ray.evaluation.tables import comparison_markdown, comparison_table, outcomes, report_page
+
+VERSION = 1
+
+
+def score_paths(paths: Sequence[str], against: Sequence[str], split: str, n_planned: int | None) -> list[Rescored]:
+    """One report per recording, as `rescore` makes it. Raises InputError, and DataError where no row is readable."""
+    found = _named_apart(list(itertools.chain.from_iterable(map(recordings, paths))))
+    if not found:
+        raise InputError(
+            f"{' '.join(paths)}: no trajectories in it. Give a run folder that has some, or a file of rows."
+        )
+    questions = read_questions(against, split) if against else None
+    several = len(found) > 1
+    return [rescore(one.name, Reader(one), questions, n_planned, paired=several) for one in found]
+
+
+def scores_text(found: Sequence[Rescored]) -> str:
+    """One recording on a page; several side by side. Then what is to be known of each."""
+    if len(found) == 1:
+        return f"{report_page(found[0].report)}\n{_said(found[0])}"
+    table = comparison_markdown([one.report for one in found])
+    return "\n".join([table, *(f"{one.report.name}: {outcomes(one.report)}.\n{_said(one)}" for one in found)])
+
+
+def scores_dict(found: Sequence[Rescored]) -> dict[str, Any]:
+    """Plain JSON types: every report whole, and the comparison with the first."""
+    return {
+        "version": VERSION,
+        "recordings": [one.to_dict() for one in found],
+        "comparison": comparison_table([one.report for one in found]),
+    }
+
+
+def _said(one: Rescored) -> str:
+    return "".join(f"- {sentence}.\n" for sentence in one.said)
+
+
+def _named_apart(found: Sequence[Recording]) -> list[Recording]:
+    """By their paths where names occur twice."""
+    names = Counter(one.name for one in found)
+    return [one if names[one.name] == 1 else replace(one, name=one.path) for one in found]
