@@ -32,6 +32,7 @@ QUANTITIES = {
 _WHOLE = {"searches", "steps"}  # few values, each its own bin
 _BINS = 20
 _UNKNOWN = math.nan
+_NEITHER = (_UNKNOWN, _UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,8 @@ class CostColumns:
         cost, cached, searches, steps = (_UNKNOWN if one is None else float(one) for one in told)
         tokens: tuple[float, float] = (episode.prompt_tokens, episode.completion_tokens)
         seconds = (episode.model_s, episode.tool_s)
-        if steps != 0 and not any(tokens):
-            tokens = (_UNKNOWN, _UNKNOWN)
-        if steps != 0 and not any(seconds):
-            seconds = (_UNKNOWN, _UNKNOWN)
+        if steps != 0:  # of a row without any, nothing is all that it took
+            tokens, seconds = (both if any(both) else _NEITHER for both in (tokens, seconds))
         self._values.extend((cost, *tokens, cached, searches, steps, *seconds))
 
     def distributions(self) -> Mapping[str, Distribution | None]:

@@ -8,6 +8,7 @@ from fireact_ray.tasks.bamboogle import BAMBOOGLE
 from fireact_ray.tasks.base import Task
 from fireact_ray.tasks.hotpotqa import HOTPOTQA
 from fireact_ray.tasks.jsonl import JSONL
+from fireact_ray.tasks.judging import JUDGE
 from fireact_ray.tasks.mmlu import MMLU
 from fireact_ray.tasks.strategyqa import STRATEGYQA
 
@@ -16,6 +17,7 @@ TASKS: dict[str, Task] = {
     "bamboogle": BAMBOOGLE,
     "hotpotqa": HOTPOTQA,
     "jsonl": JSONL,
+    "judge": JUDGE,
     "mmlu": MMLU,
     "strategyqa": STRATEGYQA,
 }

@@ -35,7 +35,7 @@ def test_all_problems_are_reported_at_once_each_with_key_value_and_what_is_allow
     problems = str(caught.value).splitlines()
     assert len(problems) == 6
     assert problems[0] == (
-        "r.yaml: task.name: unknown task; known: almanac, bamboogle, hotpotqa, jsonl, mmlu, strategyqa; "
+        "r.yaml: task.name: unknown task; known: almanac, bamboogle, hotpotqa, jsonl, judge, mmlu, strategyqa; "
         "found 'hotpot'. Did you mean 'hotpotqa'?"
     )
     assert "r.yaml: search.backend.corups: unknown key. Did you mean 'corpus'? Known: corpus, kind." in problems

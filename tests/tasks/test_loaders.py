@@ -248,7 +248,8 @@ def test_an_unknown_task_is_refused_with_the_nearest_name():
     with pytest.raises(InputError) as error:
         get_task("hotpot")
     assert str(error.value) == (
-        "Unknown task 'hotpot'. Did you mean 'hotpotqa'? Known: almanac, bamboogle, hotpotqa, jsonl, mmlu, strategyqa."
+        "Unknown task 'hotpot'. Did you mean 'hotpotqa'? "
+        "Known: almanac, bamboogle, hotpotqa, jsonl, judge, mmlu, strategyqa."
     )
 
 

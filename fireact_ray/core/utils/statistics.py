@@ -34,7 +34,7 @@ def wilson_interval(successes: float, n: int) -> Interval:
     return Interval(max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
 
 
-def bootstrap_interval(values: Sequence[float], seed: int = 0, n_resamples: int = 10_000) -> Interval:
+def bootstrap_interval(values: Sequence[float] | np.ndarray, seed: int = 0, n_resamples: int = 10_000) -> Interval:
     """The percentile bootstrap interval (Efron, 1979) of the mean of `values`, which must not be empty.
 
     The same values, seed and numpy version give the same interval.
@@ -50,7 +50,7 @@ def bootstrap_interval(values: Sequence[float], seed: int = 0, n_resamples: int 
     return Interval(float(low), float(high))
 
 
-def mean_interval(values: Sequence[float]) -> Interval:
+def mean_interval(values: Sequence[float] | np.ndarray) -> Interval:
     """The interval of the mean of `values`, which must not be empty: `bootstrap_interval` of up to 5,000, and of more
     the normal one, mean ± z·sd/sqrt(n), from which it does not differ by then."""
     if len(values) <= _RESAMPLED:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.types import Score
 from fireact_ray.evaluation.episodes import Episode
+from fireact_ray.evaluation.recorded.judged import Judged
 from fireact_ray.evaluation.recorded.questions import Questions
 from fireact_ray.evaluation.recorded.reading import Reader
 from fireact_ray.evaluation.report import Report
@@ -45,6 +46,10 @@ class Rescored:
     verdicts: Verdicts
     unread: Mapping[str, int]
     repeated: int
+    judged: Judged | None = None
+
+    def with_judge(self, judged: Judged | None) -> Rescored:
+        return replace(self, judged=judged)
 
     @property
     def said(self) -> list[str]:
@@ -61,6 +66,8 @@ class Rescored:
         said += [f"{n} rows not read: {reason}" for reason, n in sorted(self.unread.items())]
         if self.repeated:
             said.append(f"{self.repeated} rows repeat the key of another row and count once")
+        if self.judged is not None:
+            said.append(self.judged.sentence)
         return said
 
     def to_dict(self) -> dict[str, Any]:
@@ -76,6 +83,7 @@ class Rescored:
                 "unread": dict(sorted(self.unread.items())),
                 "repeated": self.repeated,
             },
+            "judge": self.judged.to_dict() if self.judged else None,
         }
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.evaluation.recorded.places import Recording, recordings
-from fireact_ray.evaluation.recorded.questions import read_questions
+from fireact_ray.evaluation.recorded.questions import Questions, read_questions
 from fireact_ray.evaluation.recorded.reading import Reader
 from fireact_ray.evaluation.recorded.rescore import Rescored, rescore
 from fireact_ray.evaluation.tables import comparison_markdown, comparison_table, outcomes, report_page
@@ -18,7 +18,13 @@ from fireact_ray.evaluation.tables import comparison_markdown, comparison_table,
 VERSION = 1
 
 
-def score_paths(paths: Sequence[str], against: Sequence[str], split: str, n_planned: int | None) -> list[Rescored]:
+# Rescored recordings and their readers, with what answers are compared with -> the same with a judge's verdicts.
+Judge = Callable[[Sequence[tuple[Rescored, Reader]], Questions | None], Iterable[Rescored]]
+
+
+def score_paths(
+    paths: Sequence[str], against: Sequence[str], split: str, n_planned: int | None, judge: Judge | None = None
+) -> list[Rescored]:
     """One report per recording, as `rescore` makes it. Raises InputError, and DataError where no row is readable."""
     found = _named_apart(list(itertools.chain.from_iterable(map(recordings, paths))))
     if not found:
@@ -27,7 +33,9 @@ def score_paths(paths: Sequence[str], against: Sequence[str], split: str, n_plan
         )
     questions = read_questions(against, split) if against else None
     several = len(found) > 1
-    return [rescore(one.name, Reader(one), questions, n_planned, paired=several) for one in found]
+    readers = [Reader(one) for one in found]
+    scored = [rescore(one.recording.name, one, questions, n_planned, paired=several) for one in readers]
+    return scored if judge is None else list(judge(list(zip(scored, readers, strict=True)), questions))
 
 
 def scores_text(found: Sequence[Rescored]) -> str:

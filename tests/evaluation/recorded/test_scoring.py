@@ -266,3 +266,14 @@ def test_the_command_prints_a_page_and_writes_all_numbers(tmp_path, capsys):
         "repeated": 0,
     }
     assert written["per_trial"]["prompt_tokens"] is None
+
+
+def test_the_command_shows_no_control_characters_of_a_file(tmp_path, capsys):
+    from fireact_ray.cli.commands.score import score
+
+    questions = [{"question": "Who?", "answer": "Bo", "kind": "\x1b[31mred\x07"}]
+    path = file(tmp_path, questions, "q.jsonl")
+    score([file(tmp_path, [alpaca("Who?", "Bo", True)])], against=[f"jsonl={path}"])
+    printed = capsys.readouterr().out
+    assert "\ufffd[31mred\ufffd" in printed
+    assert "\x1b" not in printed

@@ -1,0 +1,99 @@
+"""A judge of recorded answers, asked over HTTP with the journal of a run: what was judged once is not paid again."""
+
+import json
+import threading
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from fireact_ray.evaluation.recorded.scoring import score_paths
+from fireact_ray.stages.judge import judge
+
+from .conftest import small_recipe
+
+pytestmark = pytest.mark.ray
+
+
+class Model:
+    """Says yes where the last accepted word stands in the answer, and nothing usable of "odd" ones."""
+
+    model_name = "judge-model"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        model = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                reply = json.dumps(model.reply(body["messages"][-1]["content"])).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(reply)))
+                self.end_headers()
+                self.wfile.write(reply)
+
+            def log_message(self, *_: object) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def reply(self, text: str) -> dict:
+        self.asked.append(text)
+        _, accepted, answered = (line.partition(": ")[2] for line in text.splitlines())
+        said = "maybe" if "odd" in answered else "yes" if accepted.split()[-1] in answered else "No."
+        message = {"role": "assistant", "content": f"Answer: {said}"}
+        usage = {"prompt_tokens": 50, "completion_tokens": 3}
+        return {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def model():
+    running = Model()
+    yield running
+    running.close()
+
+
+def row(question: str, answer: str | None, gold: str) -> dict:
+    said = "Thought: So." if answer is None else f"Thought: So.\nAction: finish[{answer}]"
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": said}]
+    return {"messages": turns, "gold": gold}
+
+
+ROWS = [
+    row("Who made it?", "Ada Moe", "Ada Moe"),  # right by both
+    row("Who made it?", "A. Moe", "Ada Moe"),  # by the judge alone
+    row("Who made it?", "A. Moe", "Ada Moe"),  # the same once more: asked once
+    row("Which?", "Bo", "Ada Moe"),
+    row("Which?", "odd Ada Moe", "Ada Moe"),  # no verdict
+    row("Which?", None, "Ada Moe"),  # no answer: not asked
+]
+
+
+def test_every_answer_is_judged_once_and_the_agreement_with_exact_match_is_told(tmp_path, model):
+    recipe = small_recipe(tmp_path / "runs", model)
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+    (found,) = score_paths([str(tmp_path / "x.jsonl")], [], "dev", None, partial(judge, recipe))
+    assert len(model.asked) == 4
+    assert "Asked: Who made it?\nAccepted: Ada Moe\nAnswered: A. Moe" in model.asked
+    said = found.to_dict()["judge"]
+    assert {name: said[name] for name in ("both_right", "only_judge", "only_exact_match", "both_wrong")} == {
+        "both_right": 1,
+        "only_judge": 2,
+        "only_exact_match": 0,
+        "both_wrong": 3,
+    }
+    assert (said["no_verdict"], said["right"]["percent"], said["agreement_percent"]) == (1, 50.0, 100 * 4 / 6)
+    assert found.report.metrics.em.percent == 100 / 6
+
+    more = [*ROWS, row("What else?", "Zem", "Zem")]
+    (tmp_path / "y.jsonl").write_text("\n".join(map(json.dumps, more)))
+    (again,) = score_paths([str(tmp_path / "y.jsonl")], [], "dev", None, partial(judge, recipe))
+    assert len(model.asked) == 5  # of another file, only what is new
+    assert (again.judged.both_right, again.judged.only_judge) == (2, 2)
