@@ -70,14 +70,13 @@ class CostColumns:
 
     def add(self, episode: Episode) -> None:
         """The quantities, in their order."""
-        cost, cached = episode.cost_usd, episode.cached_tokens
+        told = (episode.cost_usd, episode.cached_tokens, episode.n_searches, episode.n_steps)
+        cost, cached, searches, steps = (_UNKNOWN if one is None else float(one) for one in told)
         tokens: tuple[float, float] = (episode.prompt_tokens, episode.completion_tokens)
         seconds = (episode.model_s, episode.tool_s)
-        if episode.n_steps:  # of a row without any, nothing is all that it took
+        if steps != 0:  # of a row without any, nothing is all that it took
             tokens, seconds = (both if any(both) else _NEITHER for both in (tokens, seconds))
-        known = (_UNKNOWN if cost is None else cost, *tokens, _UNKNOWN if cached is None else cached)
-        told = (episode.n_searches, episode.n_steps) if episode.tells_steps else _NEITHER
-        self._values.extend((*known, *told, *seconds))
+        self._values.extend((cost, *tokens, cached, searches, steps, *seconds))
 
     def distributions(self) -> Mapping[str, Distribution | None]:
         """By quantity; None where no row's is known."""

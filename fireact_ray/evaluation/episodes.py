@@ -12,20 +12,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.types import STEPS_UNTOLD, Question, Score, StopReason, Trajectory
+from fireact_ray.core.types import Question, Score, StopReason, Trajectory
 
 _OF_STEPS = (("model_latency_s",), ("tool_latency_s",), ("usage", "cached_tokens"))  # numbers that are summed over them
 _COLUMNS = [
     *("trajectory_id", "task", "question_id", "question", "kind", "answers", "method", "model", "stop_reason", "error"),
     *("answer", "exact_match", "f1", "n_steps", "n_searches", "prompt_tokens", "completion_tokens", "cost_usd"),
     *(f"steps.list.element.{'.'.join(path)}" for path in _OF_STEPS),
-    "steps.list.element.repairs",
 ]
 
 
 class Episode(NamedTuple):
     """`score` is what was stored; without `f1_recorded` its F1 is only the exact match once more. Tokens and seconds
-    are 0 where nobody counted or timed them; `cached_tokens` is None where no reply told."""
+    are 0 where nobody counted or timed them; `cached_tokens` is None where no reply told, steps and searches where a
+    served agent did not."""
 
     key: str
     question: Question
@@ -35,8 +35,8 @@ class Episode(NamedTuple):
     answer: str | None
     score: Score | None
     error: str | None = None
-    n_steps: int = 0
-    n_searches: int = 0
+    n_steps: int | None = 0
+    n_searches: int | None = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     model_s: float = 0.0
@@ -44,7 +44,6 @@ class Episode(NamedTuple):
     cost_usd: float | None = None
     cached_tokens: int | None = None
     f1_recorded: bool = True
-    tells_steps: bool = True  # False: a served agent told its answer only; its steps and searches are unknown
 
 
 def episode_of(trajectory: Trajectory) -> Episode:
@@ -58,15 +57,14 @@ def episode_of(trajectory: Trajectory) -> Episode:
         answer=trajectory.answer,
         score=trajectory.score,
         error=trajectory.error,
-        n_steps=len(trajectory.steps),
-        n_searches=trajectory.n_searches,
+        n_steps=len(trajectory.steps) if trajectory.tells_steps else None,
+        n_searches=trajectory.n_searches if trajectory.tells_steps else None,
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
         model_s=sum(step.model_latency_s for step in trajectory.steps),
         tool_s=sum(step.tool_latency_s for step in trajectory.steps),
         cost_usd=trajectory.cost_usd,
         cached_tokens=usage.cached_tokens,
-        tells_steps=trajectory.tells_steps,
     )
 
 
@@ -74,11 +72,9 @@ def stored_episodes(folder: Folder, name: str) -> Iterator[Episode]:
     """Of one Parquet part of ours, a few thousand rows at a time. Raises DataError where it cannot be read."""
     for batch in folder.read_batches(name, _COLUMNS):
         sums = zip(*(_sums(batch["steps"], path) for path in _OF_STEPS), strict=True)
-        columns = (batch[column].to_pylist() for column in _COLUMNS[: -len(_OF_STEPS) - 1])
-        untold = _untold(batch["steps"])
-        for index, (row, of_steps) in enumerate(zip(zip(*columns, strict=True), sums, strict=True)):
-            episode = _episode(row, *of_steps)
-            yield episode._replace(tells_steps=False) if index in untold else episode
+        columns = (batch[column].to_pylist() for column in _COLUMNS[: -len(_OF_STEPS)])
+        for row, of_steps in zip(zip(*columns, strict=True), sums, strict=True):
+            yield _episode(row, *of_steps)
 
 
 def _episode(row: tuple[Any, ...], model_s: float | None, tool_s: float | None, cached: float | None) -> Episode:
@@ -118,13 +114,3 @@ def _sums(steps: pa.ListArray, path: tuple[str, ...]) -> list[float | None]:
     for row, total in zip(table["row"].to_pylist(), table["value_sum"].to_pylist(), strict=True):
         sums[row] = total
     return sums
-
-
-def _untold(steps: pa.ListArray) -> set[int]:
-    """The rows in which a step says that it stands for steps that were not told."""
-    values = pc.list_flatten(steps)
-    if values.type.get_field_index("repairs") < 0:  # parts of earlier versions
-        return set()
-    repairs = pc.struct_field(values, "repairs")
-    steps_of = pc.list_parent_indices(repairs).filter(pc.equal(pc.list_flatten(repairs), STEPS_UNTOLD))
-    return set(pc.list_parent_indices(steps).take(steps_of).to_pylist())

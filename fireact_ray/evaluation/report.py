@@ -77,8 +77,8 @@ class Report:
             metrics=tally.metrics(),
             metrics_by_kind=tally.metrics_by_kind(),
             metrics_by_task=tally.metrics_by_task(),
-            searches_per_question=_mean(per_trial["searches"]),
-            steps_per_question=_mean(per_trial["steps"]),
+            searches_per_question=_mean(per_trial["searches"], len(tally.seconds)),
+            steps_per_question=_mean(per_trial["steps"], len(tally.seconds)),
             # Rows that nobody timed or counted hold zeros, and a mean of nothing but those is unknown.
             seconds_per_question=mean(tally.seconds) or None,
             tokens_per_question=mean(tally.tokens) or None,
@@ -120,8 +120,9 @@ def _unique(name: str, trajectories: Iterable[Trajectory]) -> list[Trajectory]:
     return rows
 
 
-def _mean(known: Distribution | None) -> float | None:
-    return known.mean if known else None
+def _mean(known: Distribution | None, n_rows: int) -> float | None:
+    """None where it is unknown of any row: those of which it is known may be none but the failed ones."""
+    return known.mean if known and known.n == n_rows else None
 
 
 def _bill(cost: Distribution | None, n_rows: int) -> float | None:

@@ -23,6 +23,7 @@ from fireact_ray.core.storage.trajectories import read_trajectories, write_traje
 from fireact_ray.core.types import Question, Trajectory
 from fireact_ray.evaluation.report import Report
 from fireact_ray.evaluation.robustness import NORMAL, Conditioned, degradation_of
+from fireact_ray.evaluation.seeds import over_seeds, seeds_table
 from fireact_ray.evaluation.tables import comparison_markdown, report_page
 from fireact_ray.recipe.inputs import run_inputs
 from fireact_ray.recipe.recorded import recorded_rows
@@ -60,6 +61,7 @@ def evaluate(recipe: Recipe) -> list[Report]:
             by_label[trial.label] = _keep(recipe, trial.entry, recorded[trial.label], folder / trial.label)
     reports = [by_label[trial.label] for trial in trials if trial.condition is None]
     folder.write("report.md", comparison_markdown(reports))
+    _write_seeds(folder, trials, by_label)
     _write_robustness(folder, trials, by_label)
     for report in reports:
         if report.name == "finetuned" and not isinstance(recipe.student, HostedStudentConfig):
@@ -127,6 +129,19 @@ def _write_robustness(folder: Folder, trials: list[Trial], by_label: Mapping[str
     folder.write_json("robustness.json", table.to_dict())
     folder.write("robustness.md", table.to_markdown())
     logger.info("evaluate: what conditions cost -> %s/robustness.md", folder.uri)
+
+
+def _write_seeds(folder: Folder, trials: list[Trial], by_label: Mapping[str, Report]) -> None:
+    """All systems in the normal condition, where one was evaluated under several seeds."""
+    normal = groupby((trial for trial in trials if trial.condition is None), key=lambda trial: trial.entry.name)
+    systems = {name: [by_label[trial.label] for trial in seeds] for name, seeds in normal}
+    scored = {name: reports for name, reports in systems.items() if all(report.scores for report in reports)}
+    if max(map(len, scored.values()), default=1) == 1:
+        return
+    found = [over_seeds(reports, name) for name, reports in scored.items()]
+    folder.write_json("seeds.json", {"version": 1, "systems": [one.to_dict() for one in found]})
+    folder.write("seeds.md", seeds_table(found))
+    logger.info("evaluate: mean and spread over seeds -> %s/seeds.md", folder.uri)
 
 
 def conditioned(trials: list[Trial], by_label: Mapping[str, Report]) -> dict[str, list[Conditioned]]:

@@ -85,6 +85,9 @@ async def test_steps_and_tokens_of_another_server_are_unknown(usage):
     stored, report = to_row(row), Report.from_trajectories("served", [row])
     assert (stored["n_steps"], stored["n_searches"], row.usage) == (None, None, Usage())
     assert (report.searches_per_question, report.steps_per_question, report.tokens_per_question) == (None, None, None)
+    costs = report.to_dict()["per_trial"]
+    assert [costs[name] for name in ("searches", "steps", "prompt_tokens", "completion_tokens")] == [None] * 4
+    assert costs["model_seconds"]["n"] == 1
 
 
 @pytest.mark.parametrize(("prompt", "completion", "cost_usd"), [(0, 0, None), (1000, 500, 0.004)])
