@@ -57,4 +57,6 @@ def test_picked_trajectories_are_read_in_the_order_of_their_parts(tmp_path):
     write_trajectories(folder, [good("a", "Three?")], "w2")
     stored = [key for table in folder.read_tables(["trajectory_id"]) for key in table["trajectory_id"].to_pylist()]
     picked = pa.array([key != "d" for key in stored]).to_numpy(zero_copy_only=False)
-    assert [row.trajectory_id for row in read_picked(folder, picked)] == [key for key in stored if key != "d"]
+    assert [row.trajectory_id for row in read_picked(folder.row_groups(), picked)] == [
+        key for key in stored if key != "d"
+    ]

@@ -18,6 +18,7 @@ from fireact_ray.agent.tools.corpora.passage import LeftOut, Passage
 from fireact_ray.agent.tools.corpora.reading import NoCorpus, found_in
 from fireact_ray.agent.tools.corpora.seen import Seen, key_of
 from fireact_ray.core.errors import DataError, InputError
+from fireact_ray.core.json_text import parse
 from fireact_ray.core.paths import absolute, last_name
 from fireact_ray.core.storage.part_file import part_file, part_of, write_whole
 from fireact_ray.core.storage.source import size_of
@@ -98,7 +99,7 @@ def counts_text(source: SourceCounts) -> str:
 def _made_before(sources: list[SourceCounts], out: Path) -> Corpus:
     about: Any = None
     if about_file(out).is_file():
-        about = json.loads(about_file(out).read_text(encoding="utf-8"))
+        about = parse(about_file(out).read_bytes())
         wanted = [(one.name, one.bytes) for one in sources]
         made_of = [(one["name"], one["bytes"]) for one in about["sources"]]
         if wanted == made_of and about["bytes"] == out.stat().st_size:
