@@ -86,5 +86,5 @@ def _rows_of(file: pq.ParquetFile, columns: list[str]) -> Iterator[tuple[Found, 
         for batch in file.iter_batches(_TABLE_ROWS, columns=columns):
             for row in batch.to_pylist():
                 yield tuple(passages_of(row))
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:  # bytes that are no text are found out when they are used
         raise DataError(f"broken Parquet ({error})") from None
