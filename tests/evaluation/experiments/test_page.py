@@ -57,6 +57,15 @@ def test_ids_of_figures_do_not_meet():
     assert len(ids) == len(set(ids))
 
 
+def test_what_a_figure_refers_to_is_its_own():
+    page = page_of("t", [answer(), answer("cost")])
+    ids = {attrs["id"] for _, attrs in Tags(page).tags if "id" in attrs}
+    for number, svg in enumerate(re.findall(r"<svg.*?</svg>", page, re.DOTALL)):
+        used = set(re.findall(r'(?:url\(|href=")#([\w-]+)', svg))
+        assert used and used <= ids
+        assert all(name.startswith(f"f{number}-") for name in used)
+
+
 def test_texts_are_data():
     page = page_of(HOSTILE, [answer(question=HOSTILE, missing=[Missing(HOSTILE, "y")])])
     assert "<script" not in page and "<img" not in page
