@@ -23,7 +23,9 @@ test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not ray and not e2e" --durations=10
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "ray or e2e" --durations=15
 
+# What `make test` does in small counts: properties of many more examples, and faults of every kind.
 chaos: $(READY)
+	FIREACT_HYPOTHESIS=full $(BIN)/python -m pytest --numprocesses 2 -m "not ray and not torch and not e2e"
 	FIREACT_CHAOS=full $(BIN)/python -m pytest tests/chaos -rP --durations=0
 
 test-fast: $(READY)

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("patient", deadline=None)  # how long an example takes says nothing about it
+settings.register_profile("patient", deadline=None, max_examples=50)  # how long one takes says nothing about it
 settings.register_profile("fast", deadline=None, max_examples=10)
+settings.register_profile("full", deadline=None, max_examples=300)
 settings.load_profile(os.environ.get("FIREACT_HYPOTHESIS", "patient"))
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -31,12 +32,19 @@ _MARKED_FILE = re.compile(r"^pytestmark = .*", re.MULTILINE)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not import a file all of whose tests are deselected: loading torch takes longer than the fast tests do."""
-    left_out = re.findall(r"not (\w+)", config.option.markexpr)
-    if not left_out or collection_path.suffix != ".py":
+    """Do not import a file all of whose tests are deselected: that takes longer than the fast tests do.
+
+    `-m` is read where it is "not a and not b", of the marks of a whole file, or "a or b".
+    """
+    expression = config.option.markexpr
+    if not expression or collection_path.suffix != ".py" or collection_path.name == "conftest.py":
         return None
-    marked = _MARKED_FILE.search(collection_path.read_text(encoding="utf-8"))
-    return True if marked and any(f"mark.{name}" in marked.group() for name in left_out) else None
+    code = collection_path.read_text(encoding="utf-8")
+    if "not " in expression:
+        marked = _MARKED_FILE.search(code)
+        left_out = re.findall(r"not (\w+)", expression)
+        return True if marked and any(f"mark.{name}" in marked.group() for name in left_out) else None
+    return None if any(f"mark.{name}" in code for name in re.split(r" or ", expression)) else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
