@@ -1,4 +1,4 @@
-"""How far a system falls when its search is struck: reports by condition in, a degradation table out.
+"""How much a system loses when its search is faulty: reports by condition in, a degradation table out.
 
 Each condition is compared with the normal one on the same questions, so the questions' own difficulty is no part of the
 drop (see paired.compare_paired). Of several seeds each question counts once, by its mean.
@@ -23,7 +23,7 @@ NORMAL = "normal"
 
 @dataclass(frozen=True, slots=True)
 class Conditioned:
-    """The reports of one system in one condition, one for each seed. `probability`: of a search to be struck, 0 in the
+    """The reports of one system in one condition, one for each seed. `probability`: of a fault per search, 0 in the
     normal condition, whose kind is its name."""
 
     condition: str
@@ -33,7 +33,7 @@ class Conditioned:
 
 
 @dataclass(frozen=True, slots=True)
-class Struck:
+class DegradationRow:
     """One row: `em` over `n` questions is None where none has a known answer, `versus_normal` in the normal row."""
 
     system: str
@@ -68,13 +68,13 @@ class Struck:
 class Degradation:
     """The rows system by system, of each the normal condition first."""
 
-    rows: tuple[Struck, ...]
+    rows: tuple[DegradationRow, ...]
 
     def to_dict(self) -> dict[str, Any]:
         return {"version": ROBUSTNESS_VERSION, "rows": [row.to_dict() for row in self.rows]}
 
     def to_markdown(self) -> str:
-        header = ["system", "condition", "struck", "EM % [95%]", "drop, points [95%]", "p", "n"]
+        header = ["system", "condition", "fault rate", "EM % [95%]", "drop, points [95%]", "p", "n"]
         return markdown_table(header, [_cells(row) for row in self.rows])
 
 
@@ -84,16 +84,16 @@ def degradation_of(systems: Mapping[str, Sequence[Conditioned]]) -> Degradation:
     return Degradation(tuple(row for system, conditions in systems.items() for row in _rows(system, conditions)))
 
 
-def _rows(system: str, conditions: Sequence[Conditioned]) -> list[Struck]:
+def _rows(system: str, conditions: Sequence[Conditioned]) -> list[DegradationRow]:
     if not conditions or conditions[0].condition != NORMAL:
         raise DataError(f"'{system}' has no report of the normal condition to compare with. Evaluate it again.")
-    rows: list[Struck] = []
+    rows: list[DegradationRow] = []
     normal = _by_question(conditions[0].reports)
     for one in conditions:
         exact = _by_question(one.reports)
         compared = compare_paired(normal, exact) if exact and one is not conditions[0] else None
         em = _measure(one.reports, exact)
-        rows.append(Struck(system, one.condition, one.kind, one.probability, len(exact), em, compared))
+        rows.append(DegradationRow(system, one.condition, one.kind, one.probability, len(exact), em, compared))
     return rows
 
 
@@ -117,7 +117,7 @@ def _measure(reports: Sequence[Report], exact: Mapping[str, float]) -> Measure |
     return Measure(100 * mean(values), 100 * low, 100 * high)
 
 
-def _cells(row: Struck) -> list[str]:
+def _cells(row: DegradationRow) -> list[str]:
     lost = row.drop()
     points = f"{lost['points']:.1f} [{lost['low']:.1f}, {lost['high']:.1f}]" if lost else UNKNOWN
     p_value = f"{lost['p_value']:.3g}" if lost else UNKNOWN

@@ -72,14 +72,6 @@ class OverSeeds:
     scores: Mapping[str, Score]
     pooled: Interval
 
-    @property
-    def mean_em(self) -> float:
-        return self.em.mean
-
-    @property
-    def sd_em(self) -> float | None:
-        return self.em.sd
-
     def versus(self, first: OverSeeds) -> Paired:
         """Exact match by question against another system's. Raises DataError where the questions were others."""
         mine, others = ({question: s.exact_match for question, s in one.scores.items()} for one in (self, first))

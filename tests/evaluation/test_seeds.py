@@ -16,7 +16,7 @@ def seeds(name: str, *rights: set[int]):
 def test_the_spread_over_seeds_is_that_of_their_means():
     found = seeds("tuned", set(range(5)), set(range(6)), set(range(7)))
     assert found.em.values == (50.0, 60.0, 70.0)
-    assert (found.mean_em, found.sd_em) == (60.0, 10.0)
+    assert (found.em.mean, found.em.sd) == (60.0, 10.0)
     assert (found.em.low, found.em.high) == (50.0, 70.0)
     assert found.em.interval.low == pytest.approx(60 - 4.3027 * 10 / 3**0.5, abs=0.001)
     assert str(found.em) == "60.0 ± 10.0 (50.0 to 70.0)"
@@ -40,7 +40,7 @@ def test_systems_are_compared_by_question_over_all_seeds():
 
 def test_a_single_seed_has_no_spread():
     found = seeds("base", {0, 1})
-    assert (found.mean_em, found.sd_em, found.em.interval) == (20.0, None, None)
+    assert (found.em.mean, found.em.sd, found.em.interval) == (20.0, None, None)
     assert json.loads(json.dumps(found.to_dict()))["em"] == {
         "values": [20.0],
         "mean": 20.0,

@@ -53,4 +53,4 @@ def _figure(groups: Sequence[Group]) -> Figure:
     series = tuple(
         Series(name, tuple(sorted(points, key=lambda point: float(point.x)))) for name, points in lines.items()
     )
-    return Figure("curve", "Exact match under faults", "share of searches struck", "exact match, %", series)
+    return Figure("curve", "Exact match under faults", "fault rate", "exact match, %", series)
