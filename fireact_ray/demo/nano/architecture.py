@@ -32,20 +32,20 @@ _COPYING_HEADS = (0, 1)
 _QUIET_MLP, _QUIET_ATTENTION = 0.15, 0.3  # first attempts without this damping started at a loss of 7.0
 
 
-def nano_config(vocabulary: int, eos_id: int, pad_id: int) -> LlamaConfig:
+def nano_config(vocabulary: int, eos_id: int, pad_id: int, width: int = 192, layers: int = 6) -> LlamaConfig:
     return LlamaConfig(
         vocab_size=vocabulary,
-        hidden_size=128,
-        num_hidden_layers=4,
+        hidden_size=width,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=4,
-        head_dim=48,  # wider than 128 / 4: a match of tokens needs dimensions that RoPE leaves alone
-        intermediate_size=384,
+        head_dim=48,  # at least: a match of tokens needs dimensions that RoPE leaves alone
+        intermediate_size=width * 8 // 3,
         max_position_embeddings=2048,
         tie_word_embeddings=True,
         attention_bias=True,
         rope_parameters={"rope_type": "default", "rope_theta": _ROPE_THETA},
-        initializer_range=0.5 * 128**-0.5,
+        initializer_range=0.5 * width**-0.5,
         bos_token_id=eos_id,
         eos_token_id=eos_id,
         pad_token_id=pad_id,

@@ -4,9 +4,11 @@
     reading      sentences, then questions about them, answered with or without the way there
     copying      lists repeated, tables looked up, names put into brackets
     numbers      which of two is smaller, sums of two and three
-    similarity     are two names, or two facts, the same?
+    similarity   are two names, or two facts, the same?
     planning     a question taken apart into the facts that it asks for
-    log          an assistant's look-ups, in labels and words of its own: see lookups.py
+    replacing    a phrase made shorter by what is known of it
+    noticing     does a sentence say what is wanted?
+    log          a clerk's look-ups, in labels and words of their own: see lookups.py
 
 What a model cannot know is not asked of it: `given` pieces weigh little, and the first mention of anything
 invented nothing.
@@ -24,6 +26,8 @@ from fireact_ray.demo.nano.parts import (
     Document,
     Piece,
     a_sentence,
+    beside,
+    choose,
     draw_chain,
     draw_pair,
     draw_same,
@@ -63,7 +67,7 @@ def reading(scene: Scene, rng: random.Random) -> Document:
     for subject in rng.sample(scene.entities(), min(2, len(scene.entities()))):
         sentences.append(a_sentence(scene, rng, subject))
     rng.shuffle(sentences)
-    ask_label, reply_label = rng.choice((("Q:", "A:"), ("Question:", "Answer:"), ("Ask:", "Reply:")))
+    ask_label, reply_label = rng.choice((("Q:", "A:"), ("Asked:", "Told:"), ("Ask:", "Reply:")))
     pieces = [Piece(rng.choice(("Text: ", "", "Passage: ")) + " ".join(sentences) + "\n", given=True)]
     for ask in asked:
         pieces.append(Piece(f"{ask_label} {ask.question}\n", given=True))
@@ -114,8 +118,9 @@ def _which_of_two(scene: Scene, rng: random.Random, form: int) -> Document:
     x, y = (scene.new(rng.choice(("person", "film", "book", "city"))) for _ in range(2))
     wants_less = rng.random() < 0.5
     word = rng.choice(_LESS if wants_less else _MORE)
-    chosen = x if (a < b) == wants_less else y
-    return [Piece(f"{x} {a}, {y} {b}, {word}? ", given=True), Piece(f"{order(a, b, form)} So {chosen}. ")]
+    chosen, number = (x, a) if (a < b) == wants_less else (y, b)
+    which = choose("smaller" if wants_less else "larger", number, chosen, form)
+    return [Piece(f"{x} {a}, {y} {b}, {word}? ", given=True), Piece(f"{order(a, b, form)} {which} ")]
 
 
 def similarity(scene: Scene, rng: random.Random) -> Document:
@@ -151,6 +156,50 @@ def planning(scene: Scene, rng: random.Random) -> Document:
     return pieces
 
 
+def replacing(scene: Scene, rng: random.Random) -> Document:
+    """ "the birthplace of the director of Red Orrin; the director of Red Orrin is Mo Ki: the birthplace of Mo Ki"."""
+    given, gives, after = rng.choice((("; ", ": ", "\n"), (". ", " Then ", ".\n"), (" | ", " => ", "\n")))
+    pieces = []
+    for _ in range(rng.randint(3, 6)):
+        ask = draw_chain(scene, rng, rng.choice((2, 2, 3)))
+        for i, (relation, subject) in enumerate(ask.hops[:-1]):
+            rest = [step for step, _ in ask.hops[i:]]
+            known = fact(scene, relation, subject).rstrip(".")
+            pieces.append(Piece(f"{_phrase(rest, subject)}{given}{known}{gives}", given=True))
+            pieces.append(Piece(f"{_phrase(rest[1:], scene.value(relation, subject))}{after}"))
+    return pieces
+
+
+def _phrase(relations: list[str], entity: str) -> str:
+    for relation in relations:
+        entity = RELATIONS[relation].phrase.format(e=entity)
+    return entity
+
+
+_NOTICED = (  # {p}: what is wanted, {v}: its value; where a sentence says it, where it does not
+    ("yes, {v}", "no"),
+    ("says {p}: {v}", "does not say {p}"),
+    ("found {v}", "nothing found"),
+    ("{v}", "open"),
+)
+
+
+def noticing(scene: Scene, rng: random.Random) -> Document:
+    said, not_said = rng.choice(_NOTICED)
+    wanted = rng.choice(("Wanted: {p}. ", "{p}? ", "Is {p} told? "))
+    pieces = []
+    for _ in range(rng.randint(3, 7)):
+        relation = rng.choice(list(RELATIONS.values()))
+        subject = scene.new(relation.subject)
+        phrase = relation.phrase.format(e=subject)
+        told = rng.random() < 0.5
+        sentence = scene.sentence(relation.name, subject) if told else beside(scene, rng, relation.name, subject)
+        pieces.append(Piece(f"{upper(wanted.format(p=phrase))}{sentence}", given=True))
+        value = scene.value(relation.name, subject) if told else ""
+        pieces.append(Piece(f" {upper((said if told else not_said).format(p=phrase, v=value))}.\n"))
+    return pieces
+
+
 KINDS: dict[str, tuple[float, Callable[[Scene, random.Random], Document]]] = {
     "article": (0.03, article),
     "reading": (0.09, reading),
@@ -158,4 +207,6 @@ KINDS: dict[str, tuple[float, Callable[[Scene, random.Random], Document]]] = {
     "numbers": (0.26, numbers),
     "similarity": (0.07, similarity),
     "planning": (0.07, planning),
+    "replacing": (0.06, replacing),
+    "noticing": (0.06, noticing),
 }

@@ -32,24 +32,46 @@ class Style:
     add: int
 
 
+DIALECTS = (
+    Style(
+        *("Task", "Note", "Call", "Result", "query", "done", ("<", ">")),
+        *(False, False, 1, "Look up {}.", 1, "So it is {}.", 0, 0, 0),
+    ),
+    Style(
+        *("Request", "Plan", "Do", "Output", "lookup", "say", ("(", ")")),
+        *(False, True, 4, "Unknown: {}.", 3, "That makes {}.", 2, 1, 3),
+    ),
+    Style(
+        *("Q", "Idea", "Tool", "Return", "get", "end", (": ", "")),
+        *(True, False, 2, "I want {}.", 2, "Answer: {}.", 6, 2, 2),
+    ),
+)
+
+
+def draw_dialect(rng: random.Random) -> Style:
+    """What most logs are written in."""
+    return rng.choice(DIALECTS)
+
+
 def draw_style(rng: random.Random) -> Style:
+    """A style of its own: what it is, a reader has to find out from the document."""
     labels = tuple(
         rng.choice(words.split())
         for words in (
-            "Note Plan Idea Reason Comment Thought Thought",
-            "Do Step Call Tool Command Action Action",
-            "Result Seen Output Reply Return Observation Observation",
+            "Note Plan Idea Reason Comment Thought",
+            "Do Step Call Tool Command Action",
+            "Result Seen Output Reply Return Observation",
         )
     )
     if labels == _OWN_LABELS:
         return draw_style(rng)
     return Style(
-        ask=rng.choice(("Q", "Task", "Request", "Question", "Question")),
+        ask=rng.choice(("Q", "Task", "Request", "Question", "Ask")),
         note=labels[0] if rng.random() < 0.92 else "",
         act=labels[1],
         seen=labels[2],
-        find=rng.choice(("lookup", "query", "find", "ask", "get", "search", "search")),
-        finish=rng.choice(("done", "answer", "return", "say", "end", "finish", "finish")),
+        find=rng.choice(("lookup", "query", "find", "ask", "get", "search")),
+        finish=rng.choice(("done", "answer", "return", "say", "end", "finish")),
         brackets=rng.choice((("[", "]"), ("[", "]"), ("(", ")"), ("<", ">"), (": ", ""))),
         ends_turns=rng.random() < 0.6,
         restates=rng.random() < 0.4,

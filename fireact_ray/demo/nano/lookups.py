@@ -1,4 +1,4 @@
-"""Logs of an assistant that looks things up, each document in labels, brackets and words of its own.
+"""Logs of a clerk who looks things up, in labels, brackets and words that are not the agent's.
 
     Task: In which city was the director of Red Orrin born?
     Note: First the director, then the birthplace. Find the director of Red Orrin.
@@ -6,8 +6,8 @@
     Result: Red Orrin was directed by Ila Dun.
     Note: The director of Red Orrin is Ila Dun. Left: birthplace. ...
 
-A model that has read thousands of them can follow the few examples of a prompt, and takes to one agent's
-format after few trajectories. The format of the project's own grammar is left out.
+Most are written in one of three dialects, so that a model learns the work without learning to work in any format that
+a prompt may show: that is what fine-tuning is for. The format of the project's own grammar is left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import random
 
 from fireact_ray.demo.nano import parts
-from fireact_ray.demo.nano.lookup_style import Style, draw_style
+from fireact_ray.demo.nano.lookup_style import Style, draw_dialect, draw_style
 from fireact_ray.demo.nano.parts import Ask, Document, Piece, fact, upper
 from fireact_ray.demo.nano.scenes import Scene
 from fireact_ray.tasks.almanac.questions import COMPARISONS, SAME, chain_question
@@ -26,10 +26,24 @@ _MISS = 0.12  # chance that a look-up finds something else first
 
 
 def log(scene: Scene, rng: random.Random) -> Document:
-    style = draw_style(rng)
+    """Up to three questions in one of a few dialects."""
+    style = draw_dialect(rng)
     pieces: Document = []
     for _ in range(rng.choice((1, 1, 2, 3))):
         pieces += rng.choices(_WRITERS, _WEIGHTS)[0](scene, rng, style)
+    return pieces
+
+
+def strange_log(scene: Scene, rng: random.Random) -> Document:
+    """Questions that one look-up answers, and sums, in labels and words of this document's own."""
+    style = draw_style(rng)
+    pieces: Document = []
+    for _ in range(rng.randint(3, 6)):
+        if rng.random() < 0.15:
+            pieces += _add(scene, rng, style)
+        else:
+            ask = parts.draw_chain(scene, rng, 1)
+            pieces += _follow_from(_Log(scene, rng, style, ask.question), ask)
     return pieces
 
 
@@ -78,15 +92,9 @@ class _Log:
         return " ".join(self.known if self.style.restates else self.known[-1:])
 
     def _miss(self, relation: str, subject: str) -> str:
-        others = [r.name for r in RELATIONS.values() if r.subject == self.scene.kind(subject) and r.name != relation]
-        kind = self.rng.random()
-        if kind < 0.1:
+        if self.rng.random() < 0.1:
             return self.rng.choice(("None", "No result.", "Nothing found."))
-        if kind < 0.4 and others:
-            return self.scene.sentence(self.rng.choice(others), subject)
-        if kind < 0.7:
-            return self.scene.sentence(relation, self.scene.new(self.scene.kind(subject)))
-        return self.scene.aside(subject)
+        return parts.beside(self.scene, self.rng, relation, subject)
 
 
 def _follow(scene: Scene, rng: random.Random, style: Style) -> Document:
@@ -145,9 +153,9 @@ def _compare(scene: Scene, rng: random.Random, style: Style) -> Document:
     wanted = f"Wanted is the {'larger' if larger else 'smaller'} {RELATIONS[relation].short}."
     _look_up_both(log, relation, a, b, wanted)
     x, y = (int(scene.value(relation, subject)) for subject in (a, b))
-    answer = a if (x > y) == larger else b
-    wanted = f"{max(x, y) if larger else min(x, y)} is wanted. " if rng.random() < 0.6 else ""
-    return log.end(f"{parts.order(x, y, style.order)} {wanted}{style.done.format(answer)}", answer)
+    answer, number = (a, x) if (x > y) == larger else (b, y)
+    chosen = parts.choose("larger" if larger else "smaller", number, answer, style.order)
+    return log.end(f"{parts.order(x, y, style.order)} {chosen} {style.done.format(answer)}", answer)
 
 
 def _same(scene: Scene, rng: random.Random, style: Style) -> Document:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from fireact_ray.demo.nano.scenes import Scene
 from fireact_ray.tasks.almanac.questions import COMPARISONS, SAME, chain_question, chains
 from fireact_ray.tasks.almanac.relations import RELATIONS
+from fireact_ray.tasks.almanac.traps import ALIASES
 
 
 class Piece(NamedTuple):
@@ -74,6 +75,21 @@ def a_sentence(scene: Scene, rng: random.Random, subject: str) -> str:
     return scene.sentence(rng.choice(relations), subject) if rng.random() < 0.6 else scene.aside(subject)
 
 
+def beside(scene: Scene, rng: random.Random, relation: str, subject: str) -> str:
+    """A sentence near the point: it shares the subject or the relation, and does not state the fact."""
+    kind = scene.kind(subject)
+    others = [r.name for r in RELATIONS.values() if r.subject == kind and r.name != relation]
+    decoys = [decoy for alias in ALIASES.values() if alias.subject == kind for decoy in alias.decoys]
+    chance = rng.random()
+    if chance < 0.3 and others:
+        return scene.sentence(rng.choice(others), subject)
+    if chance < 0.55:
+        return scene.sentence(relation, scene.new(kind))
+    if chance < 0.75 and decoys:
+        return rng.choice(decoys).format(f=scene.nickname("festival"), o=subject)
+    return scene.aside(subject)
+
+
 def fact(scene: Scene, relation: str, subject: str) -> str:
     return RELATIONS[relation].fact.format(e=subject, v=scene.value(relation, subject))
 
@@ -88,6 +104,11 @@ ORDERS = (  # {a}, {b}: as given; {s}, {l}: the smaller and the larger one
     "Of {a} and {b}, {s} is the smaller and {l} the larger.",
     "{a} is {less} than {b}.",
 )
+CHOICES = (  # {w}: smaller or larger; {v}: that number, {e}: whose it is
+    "The {w} is {v}, that of {e}.",
+    "{v} is the {w}: {e}.",
+    "Taking the {w}, {v}, gives {e}.",
+)
 JUDGEMENTS = (  # where both are the same, where they differ
     ("{x} and {y} are the same.", "{x} and {y} are different."),
     ("Both are {x}.", "{x} is not {y}."),
@@ -99,6 +120,11 @@ SUMS = ("{a}+{b}={c}", "{a}+{b}={c}", "{a} + {b} = {c}", "{a}+{b} is {c}")
 def order(a: int, b: int, form: int) -> str:
     """Which of two different numbers is smaller, in a form of ORDERS."""
     return ORDERS[form].format(a=a, b=b, s=min(a, b), l=max(a, b), less="less" if a < b else "more")
+
+
+def choose(which: str, value: int, entity: str, form: int) -> str:
+    """Which of two entities has the smaller (or the larger) number; `form` is one of ORDERS, each with its CHOICE."""
+    return CHOICES[form % len(CHOICES)].format(w=which, v=value, e=entity)
 
 
 def judge(x: str, y: str, form: int) -> str:

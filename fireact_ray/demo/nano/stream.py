@@ -1,4 +1,4 @@
-"""Documents without end, packed into batches of token ids and loss weights."""
+"""Documents without end, cut into rows of token ids and loss weights."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ import random
 import re
 from collections.abc import Iterator
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from fireact_ray.demo.nano import basetext, lookups
 from fireact_ray.demo.nano.parts import Document
 from fireact_ray.demo.nano.scenes import FreshWords, Scene
 
-_LOG_WEIGHT = 0.40
-_GIVEN = 0.1  # weight of text that a reader is told; it teaches the language, but mostly cannot be foreseen
+_LOG_WEIGHT, _STRANGE_WEIGHT = 0.25, 0.06
+_USUAL, _GIVEN = (
+    100,
+    10,
+)  # percent; given: text that a reader is told; it teaches the language, but mostly cannot be foreseen
+IdArray, WeightArray = NDArray[np.int16], NDArray[np.uint8]
 _INVENTED = re.compile(r"[A-Z][a-z]+|\d{3,}")  # shorter numbers are mostly sums, which can be foreseen
 
 
-def documents(seed: int) -> Iterator[tuple[Document, frozenset[str]]]:
+def documents(seed: int | str) -> Iterator[tuple[Document, frozenset[str]]]:
     """Documents, each with the invented words that it may use."""
     rng, pool = random.Random(seed), FreshWords()
-    kinds = [*basetext.KINDS.values(), (_LOG_WEIGHT, lookups.log)]
+    kinds = [*basetext.KINDS.values(), (_LOG_WEIGHT, lookups.log), (_STRANGE_WEIGHT, lookups.strange_log)]
     weights, writers = zip(*kinds, strict=True)
     while True:
         scene = Scene(rng, pool)
@@ -30,48 +34,44 @@ def documents(seed: int) -> Iterator[tuple[Document, frozenset[str]]]:
         yield document, frozenset(scene.words)
 
 
-def texts(seed: int) -> Iterator[str]:
+def texts(seed: int | str) -> Iterator[str]:
     """The same documents as plain text."""
     return ("".join(piece.text for piece in document) for document, _ in documents(seed))
 
 
-class Packer:
-    """Cuts the stream of documents, joined by end tokens, into rows."""
+class Encoder:
+    """Documents to token ids and the weights of predicting them, as percent."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._backend = tokenizer.backend_tokenizer
         self._end: int = tokenizer.eos_token_id
-        self._documents = documents(seed)
-        self._ids: list[int] = []
-        self._weights: list[float] = []
 
-    def batch(self, rows: int, length: int) -> tuple[Tensor, Tensor]:
-        """Ids (rows, length) and the weights of predicting them, same shape."""
-        size = rows * length
-        while len(self._ids) < size:
-            ids, weights = self.encode(*next(self._documents))
-            self._ids += ids
-            self._weights += weights
-        ids, weights = self._ids[:size], self._weights[:size]
-        del self._ids[:size], self._weights[:size]
-        return torch.tensor(ids).view(rows, length), torch.tensor(weights).view(rows, length)
-
-    def encode(self, document: Document, words: frozenset[str]) -> tuple[list[int], list[float]]:
+    def rows(self, seed: int | str, n: int, length: int) -> tuple[IdArray, WeightArray]:
+        """Documents behind one another, cut into rows, both (n, length)."""
+        stream, size = documents(seed), n * length
         ids: list[int] = []
-        weights: list[float] = []
+        weights: list[int] = []
+        while len(ids) < size:
+            more_ids, more_weights = self.encode(*next(stream))
+            ids += more_ids
+            weights += more_weights
+        shape = (n, length)
+        return np.array(ids[:size], np.int16).reshape(shape), np.array(weights[:size], np.uint8).reshape(shape)
+
+    def encode(self, document: Document, words: frozenset[str]) -> tuple[list[int], list[int]]:
+        ids: list[int] = []
+        weights: list[int] = []
         seen: set[str] = set()
         for piece in document:
             encoded = self._backend.encode(piece.text, add_special_tokens=False)
             spans = _first_mentions(piece.text, words, seen)
-            usual = _GIVEN if piece.given else 1.0
+            usual = _GIVEN if piece.given else _USUAL
             ids += encoded.ids
-            weights += [
-                0.0 if any(start < b and a < end for a, b in spans) else usual for start, end in encoded.offsets
-            ]
+            weights += [0 if any(start < b and a < end for a, b in spans) else usual for start, end in encoded.offsets]
             if piece.ends_turn:
                 ids.append(self._end)
-                weights.append(1.0)
-        return [*ids, self._end], [*weights, 1.0]
+                weights.append(_USUAL)
+        return [*ids, self._end], [*weights, _USUAL]
 
 
 def _first_mentions(text: str, words: frozenset[str], seen: set[str]) -> list[tuple[int, int]]:

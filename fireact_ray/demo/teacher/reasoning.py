@@ -87,8 +87,9 @@ def conclude(rng: random.Random, meaning: Chain | Comparison | Same, done: Progr
     else:
         a_is_less = (int(a) < int(b)) != slips
         small, large = (a, b) if a_is_less else (b, a)
-        verdict = f"{small} is less than {large} and the {wording.which(meaning.larger)} one counts"
         answer = meaning.pair[a_is_less == meaning.larger]
+        counts = f"The {wording.which(meaning.larger)} one is {large if meaning.larger else small}, of {answer}"
+        verdict = f"{small} is less than {large}. {counts}"
     return Conclusion(f"{known} {verdict}, so the answer is {answer}.", answer)
 
 
