@@ -51,12 +51,13 @@ def set_kernels(model: Any, kernels: str) -> None:
     if kernels == "torch":
         return
     _demand_known(model, parts)
+    rotation = _rotating(type(parts["Attention"][0]).forward)
     for norm in parts["RMSNorm"]:
         norm.forward = MethodType(_norm, norm)
     for mlp in parts["MLP"]:
         mlp.forward = MethodType(_mlp, mlp)
     for attention in parts["Attention"]:
-        attention.forward = MethodType(_rotating(type(attention).forward), attention)
+        attention.forward = MethodType(rotation, attention)
 
 
 def _parts(model: Any) -> dict[str, list[Any]]:

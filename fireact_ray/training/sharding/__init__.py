@@ -17,8 +17,8 @@ from fireact_ray.training.sharding.base import Here, Sharded
 def open_sharded(config: TrainConfig, here: Here, precision: Precision) -> Sharded:
     """The base model of a training, loaded, made ready to be trained and spread as `config.sharding` says.
 
-    Raises InputError as `find_base` and `demand_kernels` do and where one worker alone is to share, TrainingError for a target module that
-    does not exist.
+    Raises InputError as `find_base` and `demand_kernels` do and where one worker alone is to share, TrainingError as
+    `prepare` does, such as for a target module that does not exist.
     """
     demand_kernels(config, here.device)
     if config.sharding != "ddp" and here.world_size == 1:
