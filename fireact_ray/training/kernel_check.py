@@ -83,7 +83,8 @@ def compare_kernels(sharded: Sharded, batch: Batch, config: TrainConfig, here: H
     worst = torch.stack([(fused_loss - loss).abs() / loss.abs(), furthest]).nan_to_num(nan=torch.inf)
     if here.world_size > 1:
         dist.all_reduce(worst, dist.ReduceOp.MAX)
-    return Difference(*worst.tolist(), bf16)
+    loss_apart, gradients_apart = worst.tolist()
+    return Difference(loss_apart, gradients_apart, bf16)
 
 
 def _pass(sharded: Sharded, batch: Batch, config: TrainConfig, bf16: bool) -> tuple[Tensor, list[Tensor]]:

@@ -83,11 +83,11 @@ def _demand_known(model: Any, parts: dict[str, list[Any]]) -> None:
 
 
 def _norm(module: Any, hidden_states: Tensor) -> Tensor:
-    return _liger().liger_rms_norm(hidden_states, module.weight, module.variance_epsilon)  # type: ignore[no-any-return]
+    return _liger().liger_rms_norm(hidden_states, module.weight, module.variance_epsilon)
 
 
 def _mlp(module: Any, x: Tensor) -> Tensor:
-    return module.down_proj(_liger().liger_swiglu(module.gate_proj(x), module.up_proj(x)))  # type: ignore[no-any-return]
+    return module.down_proj(_liger().liger_swiglu(module.gate_proj(x), module.up_proj(x)))
 
 
 def _rotating(forward: FunctionType) -> FunctionType:
