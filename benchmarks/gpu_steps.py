@@ -22,7 +22,7 @@ from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row, Sizes
 from fireact_ray.training.forecast.activations import Load
 from fireact_ray.training.forecast.memory import Layout, plan_memory
-from fireact_ray.training.kernel_check import compare_kernels
+from fireact_ray.training.kernel_check import compare_kernels, few_rows
 from fireact_ray.training.kernels import demand_kernels, set_kernels
 from fireact_ray.training.layers import set_layers
 from fireact_ray.training.model import prepare
@@ -113,8 +113,8 @@ class Steps:
     def _differ(self, setting: Setting, rows: tuple[Row, ...]) -> dict[str, Any]:
         config, here = self._config(setting), Here(0, 1, self._bench.device)
         prepared = replace(self._prepared, varlen=not setting.masked)
-        few = collate([[row] for row in rows[:4]], varlen=prepared.varlen).to(here.device)
-        found = compare_kernels(Ddp(prepared, config, here), few, config, here, bf16=self._bf16)
+        few = collate([[row] for row in few_rows(rows, setting.micro_batch_tokens)], varlen=prepared.varlen)
+        found = compare_kernels(Ddp(prepared, config, here), few.to(here.device), config, here, bf16=self._bf16)
         return {"loss": found.loss, "gradients": found.gradients, "allowed": found.is_allowed}
 
     def _planned_gib(self, setting: Setting, batch: Batch) -> float:

@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor
 from fireact_ray.core.errors import TrainingError
 from fireact_ray.training.batching import Batch, collate
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.data import NumberedRows
+from fireact_ray.training.data import NumberedRows, Row
 from fireact_ray.training.kernels import set_kernels
 from fireact_ray.training.sharding.base import Here, Sharded
 
@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 
 _ROWS = 4
 # Allowed, as shares: of the loss; of a tensor's gradient. Sums in another order, and bf16 has three digits, which each
-# layer rounds to. A wrong kernel is off by the whole.
-_ALLOWED = {False: (1e-4, 1e-3), True: (1e-2, 1e-1)}  # fp32, bf16
+# layer rounds to: gradients of a random 7B over 32 layers differ by 0.06 (in full) and 0.11 to 0.13 (LoRA) on an H200,
+# where the same kernels in fp32 differ by 1e-6. A wrong kernel is off by the whole.
+_ALLOWED = {False: (1e-4, 1e-3), True: (1e-2, 0.25)}  # fp32, bf16
 _LOOKED_AT = 1 << 16  # numbers of each gradient, evenly spread: a copy of all would be a second model
 _SMALL = 0.01  # of the whole gradient's norm: a tensor with less is measured by that, as some are zero but for rounding
 
@@ -57,7 +58,7 @@ def verify_kernels(sharded: Sharded, rows: NumberedRows, config: TrainConfig, he
 
     Raises TrainingError, on all workers, where they differ by more than the precision explains.
     """
-    few = [rows[i] for i in range(min(_ROWS, len(rows)))]
+    few = few_rows(rows, config.micro_batch_tokens)
     batch = collate([[row] for row in few], varlen=sharded.prepared.varlen)
     found = compare_kernels(sharded, batch.to(here.device), config, here, bf16=bf16)
     if not found.is_allowed:
@@ -65,6 +66,17 @@ def verify_kernels(sharded: Sharded, rows: NumberedRows, config: TrainConfig, he
             f"train.kernels {config.kernels} does not compute what torch does on this GPU: {found}. Set it to torch."
         )
     log.info("kernels %s against torch: %s", config.kernels, found)
+
+
+def few_rows(rows: NumberedRows, most_tokens: int) -> list[Row]:
+    """No more than a forward pass of the training holds."""
+    few, tokens = [rows[0]], len(rows[0].input_ids)
+    for i in range(1, min(_ROWS, len(rows))):
+        tokens += len(rows[i].input_ids)
+        if tokens > most_tokens:
+            break
+        few.append(rows[i])
+    return few
 
 
 def compare_kernels(sharded: Sharded, batch: Batch, config: TrainConfig, here: Here, *, bf16: bool) -> Difference:

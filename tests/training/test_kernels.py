@@ -18,7 +18,7 @@ from fireact_ray.training import kernels as kernels_of
 from fireact_ray.training.batching import collate
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row
-from fireact_ray.training.kernel_check import Difference, compare_kernels, verify_kernels
+from fireact_ray.training.kernel_check import Difference, compare_kernels, few_rows, verify_kernels
 from fireact_ray.training.kernels import demand_kernels, has_kernels, set_kernels
 from fireact_ray.training.model import prepare
 from fireact_ray.training.sharding.base import Here
@@ -154,3 +154,10 @@ def test_a_model_that_the_kernels_are_not_known_for_is_refused(config, reason: s
         config = GPT2Config(n_embd=8, n_head=2, n_layer=1, vocab_size=8)
     with pytest.raises(TrainingError, match=f"^train.kernels is liger, but {reason}"):
         set_kernels(AutoModelForCausalLM.from_config(config), "liger")
+
+
+def test_no_more_rows_are_compared_than_a_forward_pass_holds() -> None:
+    rows = [Row(str(i), np.arange(n), np.ones(n, np.uint8)) for i, n in enumerate((6, 5, 9, 2, 2))]
+    assert [len(row.input_ids) for row in few_rows(rows, 11)] == [6, 5]
+    assert [len(row.input_ids) for row in few_rows(rows, 3)] == [6]
+    assert [len(row.input_ids) for row in few_rows(rows, 1000)] == [6, 5, 9, 2]
