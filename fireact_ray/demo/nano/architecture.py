@@ -32,7 +32,7 @@ _COPYING_HEADS = (0, 1)
 _QUIET_MLP, _QUIET_ATTENTION = 0.15, 0.3  # first attempts without this damping started at a loss of 7.0
 
 
-def nano_config(vocabulary: int, eos_id: int, pad_id: int, width: int = 192, layers: int = 6) -> LlamaConfig:
+def nano_config(vocabulary: int, eos_id: int, pad_id: int, width: int = 128, layers: int = 6) -> LlamaConfig:
     return LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=width,
