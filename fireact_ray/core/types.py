@@ -1,6 +1,6 @@
 """The nouns of the project, in the order in which data passes through them.
 
-Question -> Step* -> Trajectory -> Turn* (an Example) -> rows.EXAMPLE_SCHEMA; Score marks a Trajectory.
+Question -> Step* -> Trajectory -> Turn* (an Example) -> rows.EXAMPLE_SCHEMA; Score is of a Trajectory.
 All are frozen; `to_dict`/`from_dict` round-trip through plain JSON types and carry a schema version where stored.
 """
 
@@ -170,7 +170,7 @@ def error_class(error: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Marks of one answer, each in [0, 1]."""
+    """Of one answer, each in [0, 1]."""
 
     exact_match: float
     f1: float

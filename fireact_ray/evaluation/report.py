@@ -17,9 +17,9 @@ from fireact_ray.core.types import Score, Trajectory
 from fireact_ray.evaluation.costs import Distribution
 from fireact_ray.evaluation.episodes import episode_of
 from fireact_ray.evaluation.metrics import Metrics, mean
-from fireact_ray.evaluation.tally import Tally, marks_of, stored_score
+from fireact_ray.evaluation.tally import Tally, metrics_of, stored_score
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2  # 1 said `marks` where it now says `metrics`
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Report:
         tally = Tally(defaultdict(list))
         for row in _unique(name, trajectories):
             episode = episode_of(row)
-            tally.add(episode, stored_score(episode), marks_of(episode))
+            tally.add(episode, stored_score(episode), metrics_of(episode))
         return cls.of(name, tally, n_planned)
 
     @classmethod
@@ -105,7 +105,7 @@ class Report:
             "tokens_per_question": self.tokens_per_question,
             "cost_usd": self.cost_usd,
             "by_kind": {kind: metrics.to_dict() for kind, metrics in self.metrics_by_kind.items()},
-            "marks": self.metrics.marks_dict() if self.metrics else {},
+            "metrics": self.metrics.others_dict() if self.metrics else {},
             "by_task": {task: metrics.to_dict() for task, metrics in self.metrics_by_task.items()},
             "per_trial": {name: one.to_dict() if one else None for name, one in self.per_trial.items()},
         }

@@ -27,7 +27,7 @@ def report_page(report: Report) -> str:
     parts = [
         f"# {report.name}\n",
         f"{outcomes(report)}. {report.n_unscored} without a known answer, not scored.\n",
-        marks_table(report),
+        metrics_table(report),
         trials_table(report.per_trial),
         *(histogram_line(name, report.per_trial[name]) for name in _COUNTED),
     ]
@@ -44,8 +44,8 @@ def outcomes(report: Report) -> str:
     return f"{report.n_planned} planned: {', '.join(parts)}"
 
 
-def marks_table(report: Report) -> str:
-    """All questions, then by task and by kind; of the other marks, those that some row has."""
+def metrics_table(report: Report) -> str:
+    """All questions, then by task and by kind; of the other metrics, those that some row has."""
     lines = {"all": report.metrics, **report.metrics_by_task, **report.metrics_by_kind}
     others = [name for name in OTHERS if any(metrics and name in metrics.others for metrics in lines.values())]
     rows = [

@@ -27,9 +27,10 @@ from fireact_ray.evaluation.seeds import over_seeds, seeds_table
 from fireact_ray.evaluation.tables import comparison_markdown, report_page
 from fireact_ray.recipe.inputs import run_inputs
 from fireact_ray.recipe.recorded import recorded_rows
-from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.recipe.student import student_dir
+from fireact_ray.recipe.students import HostedStudentConfig
 from fireact_ray.recipe.system_agents import System, opened_systems
 from fireact_ray.recipe.systems import RunSystem
 from fireact_ray.recipe.trials import Trial, trials_of

@@ -17,7 +17,7 @@ from fireact_ray.core.errors import FireActError, InputError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import run_lease
 from fireact_ray.evaluation.experiments.page import page_of
-from fireact_ray.evaluation.experiments.results import Missing, read_result
+from fireact_ray.evaluation.experiments.results import Missing, grouped, read_result
 from fireact_ray.evaluation.experiments.shown import Answer
 from fireact_ray.evaluation.experiments.tables import sections_of
 from fireact_ray.evaluation.experiments.writing import answers_json, answers_markdown
@@ -144,7 +144,8 @@ def share(task: Task, home: Folder) -> None:
 
 
 def answer_of(part: Part, failures: dict[str, str], recipes: Sequence[Recipe]) -> tuple[Answer, list[Missing]]:
-    """From the rows that are written; cells that failed, or whose rows cannot be read, are missing, and why is said."""
+    """From the rows that are written. Cells that failed, whose rows cannot be read, or whose seeds were asked other
+    questions are missing, and why is said."""
     results, missing = [], []
     for cell in part.cells:
         task = part.graph.tasks[part.graph.by_cell[cell.name]]
@@ -155,7 +156,9 @@ def answer_of(part: Part, failures: dict[str, str], recipes: Sequence[Recipe]) -
             results += [read_result(asked) for asked in asked_of(cell, task.recipe)]
         except FireActError as error:
             missing.append(Missing(cell.name, str(error)))
-    sections = sections_of(part.config.tables, results, missing, paper_numbers())
+    groups, unlike = grouped(results)
+    missing += unlike
+    sections = sections_of(part.config.tables, groups, missing, paper_numbers())
     facts = facts_of(recipes, len(part.cells), len(missing))
     return Answer(part.config.name, part.config.question, facts, sections), missing
 

@@ -14,8 +14,9 @@ import ray
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.artifacts import MANIFEST
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import local_student
+from fireact_ray.recipe.students import HostedStudentConfig
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.train_hosted import hosted_section
 from fireact_ray.training.base import read_config

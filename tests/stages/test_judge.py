@@ -1,11 +1,10 @@
 """A judge of recorded answers, asked over HTTP with the journal of a run: what was judged once is not paid again."""
 
 import json
-import threading
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from chat_server import chat_server
 
 from fireact_ray.evaluation.recorded.scoring import score_paths
 from fireact_ray.stages.judge import judge
@@ -21,43 +20,24 @@ class Model:
     model_name = "judge-model"
 
     def __init__(self) -> None:
+        self.base_url = ""
         self.asked: list[str] = []
-        model = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                reply = json.dumps(model.reply(body["messages"][-1]["content"])).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(reply)))
-                self.end_headers()
-                self.wfile.write(reply)
-
-            def log_message(self, *_: object) -> None: ...
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def reply(self, text: str) -> dict:
+    def reply(self, body: bytes) -> tuple[int, bytes]:
+        text = json.loads(body)["messages"][-1]["content"]
         self.asked.append(text)
         _, accepted, answered = (line.partition(": ")[2] for line in text.splitlines())
         said = "maybe" if "odd" in answered else "yes" if accepted.split()[-1] in answered else "No."
         message = {"role": "assistant", "content": f"Answer: {said}"}
         usage = {"prompt_tokens": 50, "completion_tokens": 3}
-        return {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        return 200, json.dumps({"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}).encode()
 
 
 @pytest.fixture
 def model():
-    running = Model()
-    yield running
-    running.close()
+    made = Model()
+    with chat_server(made.reply) as made.base_url:
+        yield made
 
 
 def row(question: str, answer: str | None, gold: str) -> dict:

@@ -10,7 +10,7 @@ import typer
 
 from fireact_ray.cli.options import MaxCostOption, RecipeArgument, SetOption, done, load
 from fireact_ray.recipe.loader import to_yaml
-from fireact_ray.recipe.schema import HostedStudentConfig
+from fireact_ray.recipe.students import HostedStudentConfig
 
 logger = logging.getLogger(__name__)
 

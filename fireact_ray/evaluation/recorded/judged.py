@@ -1,4 +1,4 @@
-"""What a model says of the answers beside exact match, and how far the two agree. It is never the only mark.
+"""What a model says of the answers beside exact match, and how far the two agree. It is never the only metric.
 
 Every answer with an accepted one to compare it with is judged, right ones by exact match too, so that the agreement is
 known. Rows without an answer are wrong without being asked about; an answer that got no verdict counts as wrong, and is
@@ -14,10 +14,10 @@ from typing import Any
 from fireact_ray.core.types import Question
 from fireact_ray.core.utils.statistics import wilson_interval
 from fireact_ray.evaluation.episodes import Episode
-from fireact_ray.evaluation.metrics import Mark, Measure
+from fireact_ray.evaluation.metrics import Measure, Metric
 from fireact_ray.evaluation.recorded.questions import Questions
 from fireact_ray.evaluation.recorded.reading import Reader
-from fireact_ray.evaluation.tally import marks_of
+from fireact_ray.evaluation.tally import metrics_of
 from fireact_ray.tasks.judging import judging
 
 
@@ -37,10 +37,10 @@ class Judged:
         return self.both_right + self.only_judge + self.only_exact + self.both_wrong
 
     @property
-    def right(self) -> Mark:
+    def right(self) -> Metric:
         n_right = self.both_right + self.only_judge
         low, high = wilson_interval(n_right, self.n)
-        return Mark(self.n, Measure(100 * n_right / self.n, 100 * low, 100 * high))
+        return Metric(self.n, Measure(100 * n_right / self.n, 100 * low, 100 * high))
 
     @property
     def agreement(self) -> float:
@@ -85,8 +85,8 @@ def judged(model: str, reader: Reader, questions: Questions | None, verdicts: Ma
     for episode in _with_answers(reader, questions):
         verdict = False if episode.answer is None else verdicts.get(_asked(episode).id)
         no_verdict += verdict is None
-        marks = marks_of(episode)
-        counts[bool(verdict), marks is not None and marks.exact_match == 1.0] += 1
+        metrics = metrics_of(episode)
+        counts[bool(verdict), metrics is not None and metrics.exact_match == 1.0] += 1
     if not sum(counts.values()):
         return None
     return Judged(model, counts[True, True], counts[True, False], counts[False, True], counts[False, False], no_verdict)

@@ -20,7 +20,7 @@ from fireact_ray.evaluation.recorded.judged import Judged
 from fireact_ray.evaluation.recorded.questions import Questions
 from fireact_ray.evaluation.recorded.reading import Reader
 from fireact_ray.evaluation.report import Report
-from fireact_ray.evaluation.tally import Tally, marks_of
+from fireact_ray.evaluation.tally import Tally, metrics_of
 
 _SAME = 1e-9  # what two ways to compute an F1 may differ by
 
@@ -28,8 +28,8 @@ _SAME = 1e-9  # what two ways to compute an F1 may differ by
 @dataclass(slots=True)
 class Verdicts:
     """How rows were scored: `anew`, from accepted answers; `as_recorded`, by the verdict that the row holds;
-    `unmatched` ask none of the questions that were given. `differing`: rows scored anew whose recorded mark was
-    another, by mark."""
+    `unmatched` ask none of the questions that were given. `differing`: rows scored anew whose recorded metric was
+    another, by metric."""
 
     anew: int = 0
     as_recorded: int = 0
@@ -59,8 +59,8 @@ class Rescored:
             said.append(f"{verdicts.as_recorded} rows name no accepted answer and count as recorded")
         if verdicts.unmatched:
             said.append(f"{verdicts.unmatched} rows ask none of the questions of --against and are not scored")
-        for mark, n in sorted(verdicts.differing.items()):
-            said.append(f"{n} of {verdicts.anew} rows scored anew were recorded with another {mark}")
+        for metric, n in sorted(verdicts.differing.items()):
+            said.append(f"{n} of {verdicts.anew} rows scored anew were recorded with another {metric}")
         if verdicts.anew and not verdicts.differing:
             said.append(f"{verdicts.anew} rows scored anew, each as it was recorded")
         said += [f"{n} rows not read: {reason}" for reason, n in sorted(self.unread.items())]
@@ -110,21 +110,21 @@ def rescore(
             _score(episode, tally, verdicts)
     if verdicts.as_recorded:  # of a file that judges its rows, an unfinished one is wrong
         for (task, kind), n in without_answer.items():
-            tally.mark_wrong(task, kind, n)
+            tally.count_wrong(task, kind, n)
     _add_missing(name, tally, reader, n_planned)
     return Rescored(reader.recording.path, Report.of(name, tally), verdicts, dict(reader.unread), reader.repeated)
 
 
 def _score(episode: Episode, tally: Tally, verdicts: Verdicts) -> None:
-    marks = marks_of(episode)
-    if marks is None:
+    metrics = metrics_of(episode)
+    if metrics is None:
         verdicts.as_recorded += episode.score is not None
         tally.add(episode, episode.score, None)
         return
     verdicts.anew += 1
     if episode.score is not None:
-        verdicts.differing.update(_differing(episode, episode.score, marks.score))
-    tally.add(episode, marks.score, marks)
+        verdicts.differing.update(_differing(episode, episode.score, metrics.score))
+    tally.add(episode, metrics.score, metrics)
 
 
 def _asked(episode: Episode, questions: Questions) -> Episode | None:

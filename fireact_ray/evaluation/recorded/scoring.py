@@ -15,7 +15,7 @@ from fireact_ray.evaluation.recorded.reading import Reader
 from fireact_ray.evaluation.recorded.rescore import Rescored, rescore
 from fireact_ray.evaluation.tables import comparison_markdown, comparison_table, outcomes, report_page
 
-VERSION = 1
+VERSION = 2  # of its reports
 
 
 # Rescored recordings and their readers, with what answers are compared with -> the same with a judge's verdicts.

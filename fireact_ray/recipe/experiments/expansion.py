@@ -12,7 +12,8 @@ from typing import Any
 from fireact_ray.core.errors import RecipeError
 from fireact_ray.recipe.experiments.config import ExperimentConfig, Fragment
 from fireact_ray.recipe.experiments.fragments import at, changed, laid_over
-from fireact_ray.recipe.schema import Recipe, StudentConfig
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.students import StudentConfig
 
 _GENERATIONS, _STUDENT_OF = "generations", "student_of"
 RECIPE, TEST = "recipe", "test"  # axes beside those of the definition
