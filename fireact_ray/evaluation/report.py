@@ -87,6 +87,10 @@ class Report:
             scores=tally.scores(),
         )
 
+    def mean_per_trial(self, quantity: str) -> float | None:
+        """Of a quantity of `costs`; None where it is unknown of any row."""
+        return _mean(self.per_trial[quantity], self.n_planned)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, keys always in this order."""
         return {

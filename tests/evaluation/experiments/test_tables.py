@@ -174,9 +174,9 @@ def test_a_condition_is_compared_with_the_same_systems_normal_one():
 
 def test_a_cost_that_nobody_knows_is_unknown_and_never_zero():
     rows, _, section = table("costs", [result("base", "10", cost=0.5), result("finetuned", "1-", searches=3)])
-    assert rows["base"][1:] == ["0.5000", "1.5", "1.00", "2.00", "280"]
+    assert rows["base"][1:] == ["0.5000", "1.5", "1.2", "0.2", "-", "1.00", "2.00", "280"]  # no row tells its overhead
     assert rows["finetuned"][1] == "-"
-    assert rows["paper: GPT-3.5 by ReAct"] == ["-", "0.0026", "9.0", "-", "-", "-"]
+    assert rows["paper: GPT-3.5 by ReAct"] == ["-", "0.0026", "9.0", *["-"] * 6]
     assert [(point.x, point.y) for point in section.figures[0].series[1].points] == [(3.0, 50.0), (4.0, 50.0)]
 
 
