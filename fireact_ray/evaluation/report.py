@@ -16,6 +16,7 @@ from fireact_ray.core.errors import DataError
 from fireact_ray.core.types import Score, Trajectory
 from fireact_ray.evaluation.costs import Distribution
 from fireact_ray.evaluation.episodes import episode_of
+from fireact_ray.evaluation.judged import Judged
 from fireact_ray.evaluation.metrics import Metrics, mean
 from fireact_ray.evaluation.tally import Tally, metrics_of, stored_score
 
@@ -46,6 +47,7 @@ class Report:
     cost_usd: float | None
     per_trial: Mapping[str, Distribution | None]  # by quantity of `costs`
     scores: Mapping[str, Score] = field(repr=False)  # by question id, for paired tests; not in to_dict
+    judged: Judged | None = None  # where a model was asked, too
 
     def __post_init__(self) -> None:
         accounted = self.n_finished + sum(self.stopped.values()) + sum(self.failed.values())
@@ -112,6 +114,7 @@ class Report:
             "metrics": self.metrics.others_dict() if self.metrics else {},
             "by_task": {task: metrics.to_dict() for task, metrics in self.metrics_by_task.items()},
             "per_trial": {name: one.to_dict() if one else None for name, one in self.per_trial.items()},
+            **({"judge": self.judged.to_dict()} if self.judged else {}),
         }
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.types import Score
 from fireact_ray.evaluation.episodes import Episode
-from fireact_ray.evaluation.recorded.judged import Judged
+from fireact_ray.evaluation.judged import Judged
 from fireact_ray.evaluation.recorded.questions import Questions
 from fireact_ray.evaluation.recorded.reading import Reader
 from fireact_ray.evaluation.report import Report
@@ -46,10 +46,9 @@ class Rescored:
     verdicts: Verdicts
     unread: Mapping[str, int]
     repeated: int
-    judged: Judged | None = None
 
     def with_judge(self, judged: Judged | None) -> Rescored:
-        return replace(self, judged=judged)
+        return replace(self, report=replace(self.report, judged=judged))
 
     @property
     def said(self) -> list[str]:
@@ -66,8 +65,6 @@ class Rescored:
         said += [f"{n} rows not read: {reason}" for reason, n in sorted(self.unread.items())]
         if self.repeated:
             said.append(f"{self.repeated} rows repeat the key of another row and count once")
-        if self.judged is not None:
-            said.append(self.judged.sentence)
         return said
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,7 +80,7 @@ class Rescored:
                 "unread": dict(sorted(self.unread.items())),
                 "repeated": self.repeated,
             },
-            "judge": self.judged.to_dict() if self.judged else None,
+            "judge": self.report.judged.to_dict() if self.report.judged else None,
         }
 
 
@@ -113,6 +110,14 @@ def rescore(
             tally.count_wrong(task, kind, n)
     _add_missing(name, tally, reader, n_planned)
     return Rescored(reader.recording.path, Report.of(name, tally), verdicts, dict(reader.unread), reader.repeated)
+
+
+def answered(reader: Reader, questions: Questions | None) -> Iterator[Episode]:
+    """The rows of which an accepted answer is known, read anew."""
+    for found in Reader(reader.recording, reader.names).episodes():
+        episode = found if questions is None else _asked(found, questions)
+        if episode is not None and episode.question.answers:
+            yield episode
 
 
 def _score(episode: Episode, tally: Tally, verdicts: Verdicts) -> None:
