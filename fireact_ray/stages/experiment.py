@@ -26,7 +26,7 @@ from fireact_ray.recipe.experiments.config import ExperimentConfig
 from fireact_ray.recipe.experiments.expansion import Cell, expand
 from fireact_ray.recipe.experiments.facts import facts_of
 from fireact_ray.recipe.experiments.graph import EXPERIMENTS, Graph, Kind, Task, graph_of
-from fireact_ray.recipe.experiments.loading import load_experiment, paper_numbers
+from fireact_ray.recipe.experiments.loading import load_experiment, paper_numbers, unread_changes
 from fireact_ray.recipe.experiments.running import run_tasks
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.stages.convert import convert
@@ -73,6 +73,8 @@ def open_experiment(source: str, recipes: Sequence[Recipe], overrides: Sequence[
     """Raises InputError or RecipeError before anything is run."""
     whole = load_experiment(source, recipes[0], overrides)
     home = home_of(recipes[0])
+    for sentence in unread_changes(whole, recipes):
+        logger.warning("experiment: %s", sentence)
     configs = [load_experiment(name, recipes[0]) for name in whole.parts] or [whole]
     parts = []
     for config in configs:
