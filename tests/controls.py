@@ -1,4 +1,4 @@
-"""Data from which nothing should be learnt, made of data from which something is: controls for claims about training."""
+"""Data from which nothing should be learnt, made of data from which something is: controls for claims on training."""
 
 from __future__ import annotations
 

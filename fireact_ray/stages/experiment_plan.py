@@ -87,12 +87,15 @@ def plan_text(plan: Plan, gpu: str | None = None) -> str:
 def expect(task: Task, known: Recorded, gpu: str | None = None) -> Expected:
     """What is left of a task."""
     try:
-        return {
-            Kind.GENERATE: _generation,
-            Kind.CONVERT: lambda _: Expected("", _NOTHING, _NOTHING, _NOTHING),
-            Kind.TRAIN: lambda recipe: _training(recipe, known, gpu),
-            Kind.EVALUATE: lambda recipe: _evaluation(recipe, lambda trial: known.pace(task, trial)),
-        }[task.kind](task.recipe)
+        match task.kind:
+            case Kind.GENERATE:
+                return _generation(task.recipe)
+            case Kind.CONVERT:
+                return Expected("", _NOTHING, _NOTHING, _NOTHING)
+            case Kind.TRAIN:
+                return _training(task.recipe, known, gpu)
+            case Kind.EVALUATE:
+                return _evaluation(task.recipe, lambda trial: known.pace(task, trial))
     except FireActError as error:
         return Expected(f"not planned: {error}", Amount(None), Amount(None), Amount(None))
 

@@ -46,7 +46,7 @@ def expected_trials(
             continue
         known = pace(trial)
         at_once = recipe.evaluate.concurrency * (1 if _is_local(recipe, trial.entry) else OPEN_PER_SLOT)
-        found.append(ExpectedTrial(trial, left, known, known and known.seconds_for(left, at_once)))
+        found.append(ExpectedTrial(trial, left, known, known.seconds_for(left, at_once) if known else None))
     return found
 
 
