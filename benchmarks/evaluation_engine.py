@@ -4,10 +4,11 @@
     python -m benchmarks.evaluation_engine --model runs/nano/model --vllm /path/to/venv/bin/python
     python -m benchmarks.evaluation_engine --small                            # the bundled base, seconds
 
-All answer by the same agent (ReAct, the bundled search, greedy, the recipe's limits) on the same threads, each in a
-process of its own. Timed is from the first question to the last answer; loading and a warm-up question are not.
+All answer by the same agent (ReAct, the bundled search, greedy, the recipe's limits) on the same number of threads, each
+in processes of its own. Timed is from the first question to the last answer; loading and a warm-up question are not.
 
-    ours            TorchEngine, 64 rollouts at once, as `fireact evaluate` runs it
+    ours            TorchEngine, 64 rollouts at once
+    ours-workers    the same in as many processes of one thread each, each with its share: `evaluate.workers`
     one-by-one      FireAct's way: question by question, `generate()` on one prompt, encoded anew in each step
     transformers    its continuous batching, 64 rollouts at once
     vllm            vLLM on the CPU, 64 rollouts at once (an environment of its own, --vllm)
@@ -30,20 +31,21 @@ from typing import Any
 
 from benchmarks.header import print_header, print_table
 
-CONTESTANTS = ("ours", "one-by-one", "transformers", "vllm")
+OURS, WORKERS, ONE_BY_ONE, VLLM = "ours", "ours-workers", "one-by-one", "vllm"
+CONTESTANTS = (OURS, WORKERS, ONE_BY_ONE, "transformers", VLLM)
 _AT_ONCE = 64
 
 
 def main() -> None:
     args = _arguments()
     if args.run:
-        print("RESULT " + json.dumps(asyncio.run(_timed(args))))
+        asyncio.run(_answer_when_told(args))
         return
     if args.small:
         args.questions, args.one_by_one = 8, 2
     print_header(f"{args.questions} questions, {args.threads} threads, model {args.model or 'nano (the bundled base)'}")
-    found = {name: _in_new_process(name, args) for name in args.only if name != "vllm" or args.vllm}
-    ours = found.get("ours")
+    found = {name: _contest(name, args) for name in args.only if name != VLLM or args.vllm}
+    ours = found.get(OURS)
     print_table(
         ["", "questions", "EM %", "steps", "new tokens", "seconds", "questions/s", "same", "ours is faster by"],
         [_row(name, one, ours) for name, one in found.items()],
@@ -54,7 +56,9 @@ def _row(name: str, one: dict[str, Any], ours: dict[str, Any] | None) -> list[st
     pace = one["questions"] / one["seconds"]
     same, ratio = "-", "-"
     if ours is not None and one is not ours:
-        same = f"{sum(a == b for a, b in zip(one['answers'], ours['answers'], strict=False))} of {one['questions']}"
+        same = (
+            f"{sum(ours['answers'].get(key) == answer for key, answer in one['answers'].items())} of {one['questions']}"
+        )
         ratio = f"{ours['questions'] / ours['seconds'] / pace:.2f} x"
     return [
         name,
@@ -69,23 +73,42 @@ def _row(name: str, one: dict[str, Any], ours: dict[str, Any] | None) -> list[st
     ]
 
 
-def _in_new_process(name: str, args: argparse.Namespace) -> dict[str, Any]:
-    n = min(args.questions, args.one_by_one) if name == "one-by-one" else args.questions
+def _contest(name: str, args: argparse.Namespace) -> dict[str, Any]:
+    """In its processes, which begin together once all are ready; it ends when the last one does."""
+    n = min(args.questions, args.one_by_one) if name == ONE_BY_ONE else args.questions
+    n_processes = args.threads if name == WORKERS else 1
+    threads = str(args.threads // n_processes)
     command = [sys.executable, "-m", "benchmarks.evaluation_engine", "--run", name, "--questions", str(n)]
-    command += ["--threads", str(args.threads), "--recipe", args.recipe, "--split", args.split]
+    command += ["--threads", threads, "--recipe", args.recipe, "--split", args.split]
     command += ["--model", args.model] if args.model else []
     command += ["--vllm", args.vllm] if args.vllm else []
-    environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    results = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    if done.returncode or not results:
-        sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
-    result: dict[str, Any] = json.loads(results[-1].removeprefix("RESULT "))
-    return result
+    environment, pipe = {**os.environ, "OMP_NUM_THREADS": threads}, subprocess.PIPE
+    shares = [["--share", str(each), str(n_processes)] for each in range(n_processes)]
+    running = [
+        subprocess.Popen([*command, *share], stdin=pipe, stdout=pipe, text=True, env=environment) for share in shares
+    ]
+    for process in running:
+        _said(process, name, "READY")
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    results = [json.loads(_said(process, name, "RESULT ")) for process in running]
+    whole = {key: sum(one[key] for one in results) for key in ("questions", "correct", "steps", "new_tokens")}
+    answers = {question: answer for one in results for question, answer in one["answers"].items()}
+    return {**whole, "seconds": max(one["seconds"] for one in results), "answers": answers}
 
 
-async def _timed(args: argparse.Namespace) -> dict[str, Any]:
-    """Of one contestant."""
+def _said(process: subprocess.Popen[str], name: str, begins: str) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:  # libraries may say something, too
+        if line.startswith(begins):
+            return line.removeprefix(begins)
+    sys.exit(f"{name} failed: its process ended with {process.wait()}")
+
+
+async def _answer_when_told(args: argparse.Namespace) -> None:
+    """One contestant, or its share."""
     import torch
 
     from fireact_ray.agent.models.local import LocalChat
@@ -105,20 +128,23 @@ async def _timed(args: argparse.Namespace) -> dict[str, Any]:
     backend = open_backend(recipe.search)
     few_shot = not Folder(folder).exists(MODEL_CARD)
     agent = student_agent(recipe, LocalChat(args.run, engine, renderer), backend, few_shot=few_shot)
-    questions = load_questions(recipe.task.name, recipe.task.path, args.split, args.questions)
-    slots = asyncio.Semaphore(1 if args.run == "one-by-one" else _AT_ONCE)
+    share, n_shares = args.share
+    questions = load_questions(recipe.task.name, recipe.task.path, args.split, args.questions)[share::n_shares]
+    slots = asyncio.Semaphore(1 if args.run == ONE_BY_ONE else _AT_ONCE)
 
     async def answer(question: Any) -> Any:
         async with slots:
             return await agent.run(question)
 
     await answer(load_questions(recipe.task.name, recipe.task.path, "train", 1)[0])
+    print("READY", flush=True)
+    sys.stdin.readline()
     started = time.perf_counter()
     rows = await asyncio.gather(*map(answer, questions))
     seconds = time.perf_counter() - started
     await agent.close()
     await backend.close()
-    return {"questions": len(questions), "seconds": seconds, **_counts(rows)}
+    print("RESULT " + json.dumps({"questions": len(questions), "seconds": seconds, **_counts(rows)}), flush=True)
 
 
 def _counts(rows: Sequence[Any]) -> dict[str, Any]:
@@ -126,7 +152,7 @@ def _counts(rows: Sequence[Any]) -> dict[str, Any]:
         "correct": sum(row.score.exact_match for row in rows if row.score),
         "steps": sum(len(row.steps) for row in rows),
         "new_tokens": sum(row.usage.completion_tokens for row in rows),
-        "answers": [row.answer for row in rows],
+        "answers": {row.question.id: row.answer for row in rows},
     }
 
 
@@ -138,11 +164,11 @@ def _engine(args: argparse.Namespace, folder: str, end_id: int, max_context: int
     from fireact_ray.rendering.tokenizer import HubTokenizer
     from fireact_ray.training.artifacts import load_trained
 
-    if args.run == "vllm":
+    if args.run == VLLM:
         return VllmProcess(args.vllm, folder, end_id, max_context, _AT_ONCE, args.threads)
     tokenizer = HubTokenizer.load(folder)
     model = load_trained(folder, merge=True, dtype=torch.float32, device=torch.device("cpu")).model.eval()
-    if args.run == "one-by-one":
+    if args.run == ONE_BY_ONE:
         return OneByOne(model, tokenizer.decode, end_id, max_context)
     if args.run == "transformers":
         return ContinuousBatching(model, end_id, max_context, _AT_ONCE)
@@ -167,7 +193,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--vllm", metavar="PYTHON", help="the interpreter of an environment that has vLLM")
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
     parser.add_argument("--small", action="store_true", help="8 questions, 2 of them one by one")
-    parser.add_argument("--run", choices=CONTESTANTS, help=argparse.SUPPRESS)  # in the process that is timed
+    parser.add_argument("--run", choices=CONTESTANTS, help=argparse.SUPPRESS)  # in a process that is timed
+    parser.add_argument("--share", type=int, nargs=2, default=(0, 1), help=argparse.SUPPRESS)  # which of how many
     return parser.parse_args()
 
 

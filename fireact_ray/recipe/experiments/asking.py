@@ -12,7 +12,7 @@ from fireact_ray.recipe.experiments.expansion import Cell
 from fireact_ray.recipe.experiments.graph import FINETUNED
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.students import StudentConfig
-from fireact_ray.recipe.systems import Entry, ModelSystem, TeacherSystem
+from fireact_ray.recipe.systems import EndpointSystem, Entry, ModelSystem, RunSystem, TeacherSystem
 from fireact_ray.recipe.teacher import teacher_name
 from fireact_ray.recipe.trials import trials_of
 
@@ -53,5 +53,9 @@ def _model(entry: Entry, recipe: Recipe) -> str:
     if isinstance(entry, TeacherSystem):
         return teacher_name(entry.model or recipe.teacher.model)
     if isinstance(entry, ModelSystem):
-        return PurePosixPath(entry.path).name
+        return PurePosixPath(entry.path.removesuffix("/model")).name
+    if isinstance(entry, EndpointSystem):
+        return entry.model
+    if isinstance(entry, RunSystem):
+        return entry.name  # whose rows these are, they say themselves
     return recipe.student.base_model if isinstance(recipe.student, StudentConfig) else recipe.student.name
