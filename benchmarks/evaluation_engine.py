@@ -4,8 +4,8 @@
     python -m benchmarks.evaluation_engine --model runs/nano/model --vllm /path/to/venv/bin/python
     python -m benchmarks.evaluation_engine --small                            # the bundled base, seconds
 
-All answer by the same agent (ReAct, the bundled search, greedy, the recipe's limits) on the same number of threads, each
-in processes of its own. Timed is from the first question to the last answer; loading and a warm-up question are not.
+All answer by the same agent (ReAct, the bundled search, greedy, the recipe's limits) on as many threads, each in
+processes of its own. Timed is from the first question to the last answer; loading and a warm-up question are not.
 
     ours            TorchEngine, 64 rollouts at once
     ours-workers    the same in as many processes of one thread each, each with its share: `evaluate.workers`
@@ -56,9 +56,8 @@ def _row(name: str, one: dict[str, Any], ours: dict[str, Any] | None) -> list[st
     pace = one["questions"] / one["seconds"]
     same, ratio = "-", "-"
     if ours is not None and one is not ours:
-        same = (
-            f"{sum(ours['answers'].get(key) == answer for key, answer in one['answers'].items())} of {one['questions']}"
-        )
+        n_same = sum(ours["answers"].get(key) == answer for key, answer in one["answers"].items())
+        same = f"{n_same} of {one['questions']}"
         ratio = f"{ours['questions'] / ours['seconds'] / pace:.2f} x"
     return [
         name,
