@@ -104,6 +104,7 @@ class Agent:
             stop_reason=stopped.reason,
             error=stopped.error,
             cost_usd=self._cost_usd(steps),
+            overhead_s=stopped.overhead_s,
         )
         if self.score is None or not question.answers:
             return trajectory

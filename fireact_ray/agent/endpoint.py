@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from fireact_ray.agent.agent import Agent
 from fireact_ray.agent.methods.served import told_steps
 from fireact_ray.agent.models.base import Completion
-from fireact_ray.agent.rollout import Stopped, in_time, stopped_by
+from fireact_ray.agent.rollout import Overhead, Stopped, in_time, stopped_by
 from fireact_ray.core.errors import ModelDenied, ModelError
 from fireact_ray.core.types import STEPS_UNTOLD, Outcome, Question, Step, StopReason, Trajectory, Usage
 
@@ -26,21 +26,24 @@ class EndpointAgent(Agent):
     async def stream(self, question: Question, attempt: int = 0) -> AsyncIterator[Step | Trajectory]:
         """The steps, once the reply is there, then the Trajectory. Raises ModelDenied and BudgetExhausted only."""
         steps: list[Step] = []
-        asked = time.monotonic()
+        overhead = Overhead()
         try:
-            turns = self.method.turns(question, ())
-            completion = await in_time(self.model.complete(turns, self.sampling), self.limits.timeout_s)
+            with overhead.measured():
+                asked = time.monotonic()
+                turns = self.method.turns(question, ())
+                completion = await in_time(self.model.complete(turns, self.sampling), self.limits.timeout_s)
+                took_s = time.monotonic() - asked if completion.latency_s is None else completion.latency_s
         except ModelDenied:
             raise
         except (TimeoutError, ModelError) as error:
             stopped = stopped_by(error, self.limits)
         else:
-            took_s = time.monotonic() - asked if completion.latency_s is None else completion.latency_s
             steps, stopped = self._unfolded(completion)
             steps[-1] = replace(steps[-1], usage=completion.usage, model_latency_s=took_s)
+            overhead.leave_out(took_s)
         for step in steps:
             yield step
-        yield self._trajectory(question, attempt, steps, stopped)
+        yield self._trajectory(question, attempt, steps, replace(stopped, overhead_s=overhead.seconds))
 
     def _unfolded(self, completion: Completion) -> tuple[list[Step], Stopped]:
         """At least one step."""

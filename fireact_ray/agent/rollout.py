@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from fireact_ray.core.types import Action, Observation, ObservationStatus, Quest
 from fireact_ray.core.utils.deadline import bounding
 
 Reply = TypeVar("Reply")
+_ROUNDING_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,38 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """How a rollout ended."""
+    """How a rollout ended. `overhead_s`: as of a Trajectory."""
 
     reason: StopReason
     error: str | None = None
+    overhead_s: float | None = None
+
+
+class Overhead:
+    """The seconds of a rollout, and what of them its calls took. Who consumes its steps may take his time: that is not
+    in it."""
+
+    def __init__(self) -> None:
+        self._all = self._calls = 0.0
+        self._is_known = True
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._all += time.monotonic() - began
+
+    def leave_out(self, seconds: float) -> None:
+        """Of the calls of what was just measured."""
+        self._calls += seconds
+        # Calls that say to have taken longer than there was time were answered from a journal.
+        self._is_known = self._is_known and self._calls <= self._all + _ROUNDING_S
+
+    @property
+    def seconds(self) -> float | None:
+        return max(0.0, self._all - self._calls) if self._is_known else None
 
 
 async def rollout(
@@ -54,31 +84,33 @@ async def rollout(
 ) -> AsyncIterator[Step | Stopped]:
     """Yield each Step as it is complete, then one Stopped."""
     steps: list[Step] = []
-    deadline = asyncio.get_running_loop().time() + limits.timeout_s
+    overhead = Overhead()
     sampling = replace(sampling, stop=method.stop)
+    deadline = asyncio.get_running_loop().time() + limits.timeout_s
     while len(steps) < limits.max_steps:
         try:
             async with asyncio.timeout_at(deadline) as timeout:
-                with bounding(timeout):
+                with overhead.measured(), bounding(timeout):
                     step = await _step(question, steps, method, model, tools, sampling)
                 deadline = timeout.when() or deadline  # later where the step had to wait for a quota
         except ModelDenied:
             raise
         except (TimeoutError, ModelError) as error:
-            yield stopped_by(error, limits)
+            yield replace(stopped_by(error, limits), overhead_s=overhead.seconds)
             return
         steps.append(step)
+        overhead.leave_out(step.model_latency_s + step.tool_latency_s)
         yield step
         if step.observation is None:
-            yield Stopped(StopReason.FINISHED)
+            yield Stopped(StopReason.FINISHED, None, overhead.seconds)
             return
         if sum(s.action is None for s in steps) > limits.max_invalid:
-            yield Stopped(StopReason.PARSE_ERROR, "too many replies without a usable action")
+            yield Stopped(StopReason.PARSE_ERROR, "too many replies without a usable action", overhead.seconds)
             return
         if sum(_tool_failed(s) for s in steps) > limits.max_tool_errors:
-            yield Stopped(StopReason.TOOL_ERROR, "too many failed tool calls")
+            yield Stopped(StopReason.TOOL_ERROR, "too many failed tool calls", overhead.seconds)
             return
-    yield Stopped(StopReason.MAX_STEPS)
+    yield Stopped(StopReason.MAX_STEPS, None, overhead.seconds)
 
 
 def stopped_by(error: TimeoutError | ModelError, limits: Limits) -> Stopped:

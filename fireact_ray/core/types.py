@@ -1,6 +1,6 @@
 """The nouns of the project, in the order in which data passes through them.
 
-Question -> Step* -> Trajectory -> Turn* (an Example) -> rows.EXAMPLE_SCHEMA; Score marks a Trajectory.
+Question -> Step* -> Trajectory -> Turn* (an Example) -> rows.EXAMPLE_SCHEMA; Score is of a Trajectory.
 All are frozen; `to_dict`/`from_dict` round-trip through plain JSON types and carry a schema version where stored.
 """
 
@@ -170,7 +170,7 @@ def error_class(error: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Marks of one answer, each in [0, 1]."""
+    """Of one answer, each in [0, 1]."""
 
     exact_match: float
     f1: float
@@ -178,7 +178,11 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """One rollout of an agent on one question. A bad episode is a Trajectory too: see `stop_reason` and `error`."""
+    """One rollout of an agent on one question. A bad episode is a Trajectory too: see `stop_reason` and `error`.
+
+    `overhead_s`: seconds beside those of its recorded model and tool calls: queues, retries, calls that failed, our own
+    work. None where nobody measured it, as in earlier versions, and where calls were answered from a journal.
+    """
 
     trajectory_id: str
     question: Question
@@ -190,6 +194,7 @@ class Trajectory:
     score: Score | None = None  # None where the question has no known answer
     error: str | None = None  # "<ErrorClass>: <message>", only for stop reasons that are errors
     cost_usd: float | None = None  # None where the price is unknown, never 0
+    overhead_s: float | None = field(default=None, compare=False)
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -217,12 +222,14 @@ class Trajectory:
         return sum(step.model_latency_s + step.tool_latency_s for step in self.steps)
 
     def to_dict(self) -> dict[str, Any]:
-        return {
+        """Without `overhead_s` where it is not known."""
+        found = {
             **_shallow_dict(self),
             "question": self.question.to_dict(),
             "steps": [step.to_dict() for step in self.steps],
             "score": dataclasses.asdict(self.score) if self.score else None,
         }
+        return {name: value for name, value in found.items() if name != "overhead_s" or value is not None}
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Trajectory:

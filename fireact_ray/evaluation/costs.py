@@ -28,6 +28,7 @@ QUANTITIES = {
     "steps": "steps",
     "model_seconds": "model seconds",
     "tool_seconds": "tool seconds",
+    "overhead_seconds": "overhead seconds",
 }
 _WHOLE = {"searches", "steps"}  # few values, each its own bin
 _BINS = 20
@@ -70,13 +71,13 @@ class CostColumns:
 
     def add(self, episode: Episode) -> None:
         """The quantities, in their order."""
-        told = (episode.cost_usd, episode.cached_tokens, episode.n_searches, episode.n_steps)
-        cost, cached, searches, steps = (_UNKNOWN if one is None else float(one) for one in told)
+        told = (episode.cost_usd, episode.cached_tokens, episode.n_searches, episode.n_steps, episode.overhead_s)
+        cost, cached, searches, steps, overhead = (_UNKNOWN if one is None else float(one) for one in told)
         tokens: tuple[float, float] = (episode.prompt_tokens, episode.completion_tokens)
         seconds = (episode.model_s, episode.tool_s)
         if steps != 0:  # of a row without any, nothing is all that it took
             tokens, seconds = (both if any(both) else _NEITHER for both in (tokens, seconds))
-        self._values.extend((cost, *tokens, cached, searches, steps, *seconds))
+        self._values.extend((cost, *tokens, cached, searches, steps, *seconds, overhead))
 
     def distributions(self) -> Mapping[str, Distribution | None]:
         """By quantity; None where no row's is known."""

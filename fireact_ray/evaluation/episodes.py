@@ -15,17 +15,18 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Question, Score, StopReason, Trajectory
 
 _OF_STEPS = (("model_latency_s",), ("tool_latency_s",), ("usage", "cached_tokens"))  # numbers that are summed over them
-_COLUMNS = [
+_FLAT = (
     *("trajectory_id", "task", "question_id", "question", "kind", "answers", "method", "model", "stop_reason", "error"),
     *("answer", "exact_match", "f1", "n_steps", "n_searches", "prompt_tokens", "completion_tokens", "cost_usd"),
-    *(f"steps.list.element.{'.'.join(path)}" for path in _OF_STEPS),
-]
+    "overhead_s",
+)
+_COLUMNS = [*_FLAT, *(f"steps.list.element.{'.'.join(path)}" for path in _OF_STEPS)]
 
 
 class Episode(NamedTuple):
     """`score` is what was stored; without `f1_recorded` its F1 is only the exact match once more. Tokens and seconds
     are 0 where nobody counted or timed them; `cached_tokens` is None where no reply told, steps and searches where a
-    served agent did not."""
+    served agent did not, `overhead_s` where nobody measured it."""
 
     key: str
     question: Question
@@ -43,6 +44,7 @@ class Episode(NamedTuple):
     tool_s: float = 0.0
     cost_usd: float | None = None
     cached_tokens: int | None = None
+    overhead_s: float | None = None
     f1_recorded: bool = True
 
 
@@ -65,6 +67,7 @@ def episode_of(trajectory: Trajectory) -> Episode:
         tool_s=sum(step.tool_latency_s for step in trajectory.steps),
         cost_usd=trajectory.cost_usd,
         cached_tokens=usage.cached_tokens,
+        overhead_s=trajectory.overhead_s,
     )
 
 
@@ -72,14 +75,14 @@ def stored_episodes(folder: Folder, name: str) -> Iterator[Episode]:
     """Of one Parquet part of ours, a few thousand rows at a time. Raises DataError where it cannot be read."""
     for batch in folder.read_batches(name, _COLUMNS):
         sums = zip(*(_sums(batch["steps"], path) for path in _OF_STEPS), strict=True)
-        columns = (batch[column].to_pylist() for column in _COLUMNS[: -len(_OF_STEPS)])
+        columns = (_column(batch, name) for name in _FLAT)
         for row, of_steps in zip(zip(*columns, strict=True), sums, strict=True):
             yield _episode(row, *of_steps)
 
 
 def _episode(row: tuple[Any, ...], model_s: float | None, tool_s: float | None, cached: float | None) -> Episode:
     key, task, question_id, text, kind, answers, method, model, reason, error = row[:10]
-    answer, exact, f1, n_steps, n_searches, prompt_tokens, completion_tokens, cost_usd = row[10:]
+    answer, exact, f1, n_steps, n_searches, prompt_tokens, completion_tokens, cost_usd, overhead_s = row[10:]
     return Episode(
         key,
         Question(task, question_id, text, tuple(answers), kind),
@@ -97,7 +100,13 @@ def _episode(row: tuple[Any, ...], model_s: float | None, tool_s: float | None, 
         tool_s or 0.0,
         cost_usd,
         None if cached is None else int(cached),
+        overhead_s,
     )
+
+
+def _column(batch: pa.RecordBatch, name: str) -> list[Any]:
+    """None for each row of a part of an earlier version that has no such column."""
+    return batch[name].to_pylist() if name in batch.schema.names else [None] * len(batch)
 
 
 def _sums(steps: pa.ListArray, path: tuple[str, ...]) -> list[float | None]:

@@ -1,4 +1,4 @@
-"""Marks in, percentages with their 95% intervals out."""
+"""Metrics of answers in, percentages with their 95% intervals out."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 
 from fireact_ray.core.types import Score
 from fireact_ray.core.utils.statistics import Interval, mean_interval, wilson_interval
-from fireact_ray.tasks.marks import Marks
+from fireact_ray.tasks.answer_metrics import AnswerMetrics
 
-# What a report shows beside exact match and F1, by the field of Marks that it is the mean of.
+# What a report shows beside exact match and F1, by the field of AnswerMetrics that it is the mean of.
 OTHERS = {
     "precision": "precision",
     "recall": "recall",
@@ -45,7 +45,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Metric:
     """A measure of the `n` rows whose question is of its sort."""
 
     n: int
@@ -57,30 +57,30 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Of `n` scored rows. Intervals of exact match and other all-or-nothing marks are Wilson's, those of F1, precision
-    and recall the bootstrap's. `others`: the marks of OTHERS that some row has."""
+    """Of `n` scored rows. Intervals of exact match and other all-or-nothing metrics are Wilson's, those of F1,
+    precision and recall the bootstrap's. `others`: the metrics of OTHERS that some row has."""
 
     n: int
     em: Measure
     f1: Measure
-    others: Mapping[str, Mark]
+    others: Mapping[str, Metric]
 
     def to_dict(self) -> dict[str, Any]:
-        return {"n": self.n, "em": self.em.to_dict(), "f1": self.f1.to_dict(), "marks": self.marks_dict()}
+        return {"n": self.n, "em": self.em.to_dict(), "f1": self.f1.to_dict(), "metrics": self.others_dict()}
 
-    def marks_dict(self) -> dict[str, Any]:
-        return {name: mark.to_dict() for name, mark in self.others.items()}
+    def others_dict(self) -> dict[str, Any]:
+        return {name: metric.to_dict() for name, metric in self.others.items()}
 
 
-class MarkColumns:
-    """The marks of many rows, in their order: 8 bytes for each, NaN where a row has none."""
+class MetricColumns:
+    """The metrics of many rows, in their order: 8 bytes for each, NaN where a row has none."""
 
     def __init__(self) -> None:
         self._values = array("d")
 
-    def add(self, score: Score, marks: Marks | None) -> None:
-        """`marks`: None where no accepted answer is known to compute them from."""
-        others = _NO_OTHERS if marks is None else [_NONE if x is None else x for x in _others(marks)]
+    def add(self, score: Score, metrics: AnswerMetrics | None) -> None:
+        """`metrics`: None where no accepted answer is known to compute them from."""
+        others = _NO_OTHERS if metrics is None else [_NONE if x is None else x for x in _others(metrics)]
         self._values.extend((score.exact_match, score.f1, *others))
 
     def metrics(self, of: np.ndarray | None = None) -> Metrics | None:
@@ -90,7 +90,7 @@ class MarkColumns:
         if not len(rows):
             return None
         columns = {name: column[~np.isnan(column)] for name, column in zip(OTHERS, rows.T[2:], strict=True)}
-        others = {name: Mark(len(values), _measure(name, values)) for name, values in columns.items() if len(values)}
+        others = {name: Metric(len(values), _measure(name, values)) for name, values in columns.items() if len(values)}
         return Metrics(len(rows), _proportion(rows[:, 0]), _mean(rows[:, 1]), others)
 
 

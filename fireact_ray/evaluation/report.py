@@ -16,10 +16,11 @@ from fireact_ray.core.errors import DataError
 from fireact_ray.core.types import Score, Trajectory
 from fireact_ray.evaluation.costs import Distribution
 from fireact_ray.evaluation.episodes import episode_of
+from fireact_ray.evaluation.judged import Judged
 from fireact_ray.evaluation.metrics import Metrics, mean
-from fireact_ray.evaluation.tally import Tally, marks_of, stored_score
+from fireact_ray.evaluation.tally import Tally, metrics_of, stored_score
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2  # 1 said `marks` where it now says `metrics`
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Report:
     cost_usd: float | None
     per_trial: Mapping[str, Distribution | None]  # by quantity of `costs`
     scores: Mapping[str, Score] = field(repr=False)  # by question id, for paired tests; not in to_dict
+    judged: Judged | None = None  # where a model was asked, too
 
     def __post_init__(self) -> None:
         accounted = self.n_finished + sum(self.stopped.values()) + sum(self.failed.values())
@@ -58,7 +60,7 @@ class Report:
         tally = Tally(defaultdict(list))
         for row in _unique(name, trajectories):
             episode = episode_of(row)
-            tally.add(episode, stored_score(episode), marks_of(episode))
+            tally.add(episode, stored_score(episode), metrics_of(episode))
         return cls.of(name, tally, n_planned)
 
     @classmethod
@@ -87,6 +89,10 @@ class Report:
             scores=tally.scores(),
         )
 
+    def mean_per_trial(self, quantity: str) -> float | None:
+        """Of a quantity of `costs`; None where it is unknown of any row."""
+        return _mean(self.per_trial[quantity], self.n_planned)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, keys always in this order."""
         return {
@@ -105,9 +111,10 @@ class Report:
             "tokens_per_question": self.tokens_per_question,
             "cost_usd": self.cost_usd,
             "by_kind": {kind: metrics.to_dict() for kind, metrics in self.metrics_by_kind.items()},
-            "marks": self.metrics.marks_dict() if self.metrics else {},
+            "metrics": self.metrics.others_dict() if self.metrics else {},
             "by_task": {task: metrics.to_dict() for task, metrics in self.metrics_by_task.items()},
             "per_trial": {name: one.to_dict() if one else None for name, one in self.per_trial.items()},
+            **({"judge": self.judged.to_dict()} if self.judged else {}),
         }
 
 

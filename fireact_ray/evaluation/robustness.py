@@ -16,6 +16,7 @@ from fireact_ray.core.utils.statistics import bootstrap_interval
 from fireact_ray.evaluation.metrics import Measure, mean
 from fireact_ray.evaluation.paired import Paired, compare_paired
 from fireact_ray.evaluation.report import Report
+from fireact_ray.evaluation.seeds import scores_over_seeds
 
 ROBUSTNESS_VERSION = 1
 NORMAL = "normal"
@@ -88,22 +89,18 @@ def _rows(system: str, conditions: Sequence[Conditioned]) -> list[DegradationRow
     if not conditions or conditions[0].condition != NORMAL:
         raise DataError(f"'{system}' has no report of the normal condition to compare with. Evaluate it again.")
     rows: list[DegradationRow] = []
-    normal = _by_question(conditions[0].reports)
+    normal = _exact(conditions[0].reports)
     for one in conditions:
-        exact = _by_question(one.reports)
+        exact = _exact(one.reports)
         compared = compare_paired(normal, exact) if exact and one is not conditions[0] else None
         em = _measure(one.reports, exact)
         rows.append(DegradationRow(system, one.condition, one.kind, one.probability, len(exact), em, compared))
     return rows
 
 
-def _by_question(reports: Sequence[Report]) -> dict[str, float]:
-    """Exact match, the mean over the reports."""
-    first = reports[0]
-    for report in reports:
-        if report.scores.keys() != first.scores.keys():
-            raise DataError(f"'{report.name}' and '{first.name}' answered other questions. Evaluate both again.")
-    return {key: mean([report.scores[key].exact_match for report in reports]) for key in first.scores}
+def _exact(reports: Sequence[Report]) -> dict[str, float]:
+    """Exact match by question, the mean over the reports."""
+    return {question: score.exact_match for question, score in scores_over_seeds(reports).items()}
 
 
 def _measure(reports: Sequence[Report], exact: Mapping[str, float]) -> Measure | None:

@@ -89,13 +89,9 @@ class OverSeeds:
         }
 
 
-def over_seeds(reports: Sequence[Report], name: str | None = None) -> OverSeeds:
-    """Of the same system on the same questions, a report per seed. Raises DataError where they are not that."""
-    first = reports[0] if reports else None
-    if first is None or any(not report.scores or report.metrics is None for report in reports):
-        raise DataError(
-            "Several seeds: there is no report, or one without a scored question. Evaluate each seed first."
-        )
+def scores_over_seeds(reports: Sequence[Report]) -> dict[str, Score]:
+    """By question, the mean over the reports of several seeds. Raises DataError where they scored other questions."""
+    first = reports[0]
     for report in reports:
         if report.scores.keys() != first.scores.keys():
             raise DataError(
@@ -103,8 +99,18 @@ def over_seeds(reports: Sequence[Report], name: str | None = None) -> OverSeeds:
                 f"{len(report.scores)}, {len(first.scores.keys() & report.scores.keys())} of them the same. "
                 "Evaluate every seed on the same questions."
             )
+    return {question: mean_score([report.scores[question] for report in reports]) for question in first.scores}
+
+
+def over_seeds(reports: Sequence[Report], name: str | None = None) -> OverSeeds:
+    """Of the same system on the same questions, a report per seed. Raises DataError where they are not that."""
+    first = reports[0] if reports else None
+    if first is None or any(not report.scores or report.metrics is None for report in reports):
+        raise DataError(
+            "Several seeds: there is no report, or one without a scored question. Evaluate each seed first."
+        )
     metrics = [report.metrics for report in reports if report.metrics]
-    scores = {key: mean_score([report.scores[key] for report in reports]) for key in first.scores}
+    scores = scores_over_seeds(reports)
     low, high = mean_interval([score.exact_match for score in scores.values()])
     return OverSeeds(
         name=name or first.name,

@@ -27,7 +27,8 @@ def report_page(report: Report) -> str:
     parts = [
         f"# {report.name}\n",
         f"{outcomes(report)}. {report.n_unscored} without a known answer, not scored.\n",
-        marks_table(report),
+        metrics_table(report),
+        judge_line(report),
         trials_table(report.per_trial),
         *(histogram_line(name, report.per_trial[name]) for name in _COUNTED),
     ]
@@ -44,8 +45,13 @@ def outcomes(report: Report) -> str:
     return f"{report.n_planned} planned: {', '.join(parts)}"
 
 
-def marks_table(report: Report) -> str:
-    """All questions, then by task and by kind; of the other marks, those that some row has."""
+def judge_line(report: Report) -> str:
+    """Nothing where no judge was asked."""
+    return f"{report.judged.sentence}.\n" if report.judged else ""
+
+
+def metrics_table(report: Report) -> str:
+    """All questions, then by task and by kind; of the other metrics, those that some row has."""
     lines = {"all": report.metrics, **report.metrics_by_task, **report.metrics_by_kind}
     others = [name for name in OTHERS if any(metrics and name in metrics.others for metrics in lines.values())]
     rows = [
@@ -82,6 +88,7 @@ def comparison_table(reports: Sequence[Report]) -> list[dict[str, Any]]:
             "seconds_per_question": report.seconds_per_question,
             "n": report.n_planned,
             "versus_first": difference_dict(versus(reports[0], report)),
+            **({"judge": report.judged.right.to_dict()} if report.judged else {}),
         }
         for report in reports
     ]
@@ -90,11 +97,13 @@ def comparison_table(reports: Sequence[Report]) -> list[dict[str, Any]]:
 def comparison_markdown(reports: Sequence[Report]) -> str:
     """The same table to read."""
     compared = [f"EM vs {reports[0].name}", "p"] if len(reports) > 1 else []
-    header = ["system", *EM_AND_F1, "searches", "s/question", "n", *compared]
+    judge = ["judge % [95%]"] if any(report.judged for report in reports) else []
+    header = ["system", *EM_AND_F1, *judge, "searches", "s/question", "n", *compared]
     rows = [
         [
             report.name,
             *em_and_f1(report.metrics),
+            *[shown(report.judged and report.judged.right.measure)][: len(judge)],
             shown(report.searches_per_question, ".2f"),
             shown(report.seconds_per_question, ".2f"),
             str(report.n_planned),

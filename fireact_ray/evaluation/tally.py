@@ -16,9 +16,9 @@ import numpy as np
 from fireact_ray.core.types import Outcome, Score, error_class
 from fireact_ray.evaluation.costs import CostColumns
 from fireact_ray.evaluation.episodes import Episode
-from fireact_ray.evaluation.metrics import MarkColumns, Metrics, mean_score
+from fireact_ray.evaluation.metrics import MetricColumns, Metrics, mean_score
 from fireact_ray.tasks import TASKS
-from fireact_ray.tasks.marks import Marks
+from fireact_ray.tasks.answer_metrics import AnswerMetrics
 
 WRONG = Score(0.0, 0.0)
 _NO_GROUP = -1
@@ -38,12 +38,12 @@ class Tally:
     costs: CostColumns = field(default_factory=CostColumns)
     seconds: array[float] = field(default_factory=lambda: array("d"))
     tokens: array[float] = field(default_factory=lambda: array("d"))
-    marks: MarkColumns = field(default_factory=MarkColumns)
+    columns: MetricColumns = field(default_factory=MetricColumns)
     groups: dict[tuple[str, str], int] = field(default_factory=dict)  # numbers by task and kind
     group: array[int] = field(default_factory=lambda: array("l"))  # of each scored row
 
-    def add(self, episode: Episode, score: Score | None, marks: Marks | None) -> None:
-        """`score`: what counts, None where no answer is known. `marks`: None where they cannot be computed."""
+    def add(self, episode: Episode, score: Score | None, metrics: AnswerMetrics | None) -> None:
+        """`score`: what counts, None where no answer is known. `metrics`: None where they cannot be computed."""
         self.n += 1
         self._count_outcome(episode)
         self.costs.add(episode)
@@ -53,7 +53,7 @@ class Tally:
             self.n_unscored += 1
             return
         question = episode.question
-        self._mark((question.task, question.kind), score, marks)
+        self._count((question.task, question.kind), score, metrics)
         if self.by_question is not None:
             self.by_question[question.id].append(score)
 
@@ -64,16 +64,16 @@ class Tally:
         self.n += n
         self.failed[MISSING] += n
         for _ in range(n):
-            self._mark(None, WRONG, None)
+            self._count(None, WRONG, None)
 
-    def mark_wrong(self, task: str, kind: str, n: int) -> None:
+    def count_wrong(self, task: str, kind: str, n: int) -> None:
         """So many of the unscored rows score 0 after all."""
         self.n_unscored -= n
         for _ in range(n):
-            self._mark((task, kind), WRONG, None)
+            self._count((task, kind), WRONG, None)
 
     def metrics(self) -> Metrics | None:
-        return self.marks.metrics()
+        return self.columns.metrics()
 
     def metrics_by_kind(self) -> dict[str, Metrics]:
         """Empty where no question has a kind. Of several tasks, the task stands before the kind."""
@@ -97,11 +97,11 @@ class Tally:
     def _of(self, named: Mapping[str, list[int]]) -> dict[str, Metrics]:
         """Of the rows whose group is among the numbers, by name."""
         group = np.asarray(self.group)
-        found = {name: self.marks.metrics(np.isin(group, numbers)) for name, numbers in sorted(named.items())}
+        found = {name: self.columns.metrics(np.isin(group, numbers)) for name, numbers in sorted(named.items())}
         return {name: metrics for name, metrics in found.items() if metrics}
 
-    def _mark(self, of: tuple[str, str] | None, score: Score, marks: Marks | None) -> None:
-        self.marks.add(score, marks)
+    def _count(self, of: tuple[str, str] | None, score: Score, metrics: AnswerMetrics | None) -> None:
+        self.columns.add(score, metrics)
         self.group.append(_NO_GROUP if of is None else self.groups.setdefault(of, len(self.groups)))
 
     def scores(self) -> dict[str, Score]:
@@ -125,9 +125,9 @@ def stored_score(episode: Episode) -> Score | None:
     return episode.score
 
 
-def marks_of(episode: Episode) -> Marks | None:
-    """As the task of its question marks it; None where no accepted answer, or no task of that name, is known."""
+def metrics_of(episode: Episode) -> AnswerMetrics | None:
+    """As the task of its question computes them; None where no accepted answer, or no task of that name, is known."""
     task = TASKS.get(episode.question.task)
     if task is None or not episode.question.answers:
         return None
-    return task.marks(episode.question, episode.answer)
+    return task.metrics(episode.question, episode.answer)

@@ -9,9 +9,10 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.types import Question, Step, Trajectory
 from fireact_ray.recipe.hosted import hosted_agents
-from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.recipe.student import StudentAgents, student_dir
+from fireact_ray.recipe.students import HostedStudentConfig
 from fireact_ray.recipe.teacher import TeacherAgents, running_teacher
 
 SYSTEMS = ("finetuned", "base", "teacher")

@@ -15,7 +15,8 @@ from fireact_ray.core.storage.artifacts import MANIFEST
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.recipe.api import ApiConfig
 from fireact_ray.recipe.models import OpenAIModelConfig
-from fireact_ray.recipe.schema import HostedStudentConfig, Recipe, TeacherConfig
+from fireact_ray.recipe.schema import Recipe, TeacherConfig
+from fireact_ray.recipe.students import HostedStudentConfig
 from fireact_ray.recipe.teacher import TeacherAgents, instead
 from fireact_ray.training.hosted.client import FineTuningApi
 from fireact_ray.training.hosted.forecast import Estimate, closing_notice, demand_open, estimate, forecast_text

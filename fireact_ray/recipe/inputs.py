@@ -11,8 +11,9 @@ from typing import Any
 
 from fireact_ray.core.paths import named
 from fireact_ray.recipe.hosted import as_teacher, hosted_model
-from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import named_base
+from fireact_ray.recipe.students import HostedStudentConfig
 
 _ACCESS = (
     *("base_url", "api_key_env", "api_key_file", "timeout_s", "max_attempts"),

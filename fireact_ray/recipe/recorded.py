@@ -1,4 +1,4 @@
-"""The rows of an earlier run as a system: marked anew on the questions of this evaluation."""
+"""The rows of an earlier run as a system: scored anew on the questions of this evaluation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def recorded_rows(entry: RunSystem, questions: Sequence[Question]) -> list[Traje
             found[row.question.id, row.question.text].append(row)
     rows = [found.get((question.id, question.text), []) for question in questions]
     _demand_one_each(entry, questions, rows)
-    return [_marked(row, question) for question, (row,) in zip(questions, rows, strict=True)]
+    return [_scored(row, question) for question, (row,) in zip(questions, rows, strict=True)]
 
 
 def _demand_one_each(entry: RunSystem, questions: Sequence[Question], rows: list[list[Trajectory]]) -> None:
@@ -53,7 +53,7 @@ def _demand_one_each(entry: RunSystem, questions: Sequence[Question], rows: list
         )
 
 
-def _marked(row: Trajectory, question: Question) -> Trajectory:
+def _scored(row: Trajectory, question: Question) -> Trajectory:
     """By the accepted answers of today's question."""
     score = TASKS[question.task].score(question, row.answer) if question.answers else None
     return replace(row, question=question, score=score)

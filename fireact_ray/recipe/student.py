@@ -20,8 +20,9 @@ from fireact_ray.core.paths import NANO, NANO_DIR, named
 from fireact_ray.core.storage.artifacts import MODEL_CARD, read_model_card
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.recipe.models import limits_of, sampling_of
-from fireact_ray.recipe.schema import Recipe, StudentConfig
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.search import search_tools
+from fireact_ray.recipe.students import StudentConfig
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer

@@ -18,7 +18,7 @@ from fireact_ray.recipe.endpoint import EndpointAgents, at_endpoint
 from fireact_ray.recipe.hosted import hosted_agents, hosted_model
 from fireact_ray.recipe.inputs import endpoint_inputs, model_inputs, student_inputs, teacher_inputs
 from fireact_ray.recipe.models import ScriptedModelConfig
-from fireact_ray.recipe.schema import HostedStudentConfig, Recipe, StudentConfig
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import (
     StudentAgents,
     base_model_dir,
@@ -27,6 +27,7 @@ from fireact_ray.recipe.student import (
     student_dir,
     student_name,
 )
+from fireact_ray.recipe.students import HostedStudentConfig, StudentConfig
 from fireact_ray.recipe.systems import EndpointSystem, Entry, ModelSystem, StudentSystem, TeacherSystem
 from fireact_ray.recipe.teacher import TeacherAgents, instead, running_teacher
 from fireact_ray.recipe.trials import Trial, sampling_of_entry

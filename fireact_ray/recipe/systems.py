@@ -186,7 +186,8 @@ def _distinct(found: Iterable[object], what: str, move: str) -> None:
 
 class EvaluateConfig(Section):
     """`conditions`: beside the normal one. `seeds`: of the systems that sample (temperature above 0), one evaluation
-    each; the others are evaluated once. `max_retries`: as in generate."""
+    each; the others are evaluated once. `judge`: the recipe's teacher is asked, too, whether each answer is right (paid
+    calls, in the run folder <name>-judge). `max_retries`: as in generate."""
 
     split: str = "test"
     n_questions: PositiveInt | None = None
@@ -195,6 +196,7 @@ class EvaluateConfig(Section):
     )
     conditions: Conditions = ()
     seeds: tuple[int, ...] = ()
+    judge: bool = False
     max_retries: NonNegativeInt | None = 3
     workers: PositiveInt = 1
     concurrency: PositiveInt = 64
@@ -212,6 +214,6 @@ class EvaluateConfig(Section):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A run without conditions and seeds is stored as ever."""
+        """A run without conditions, seeds and a judge is stored as ever."""
         shown: dict[str, Any] = handler(self)
-        return {key: value for key, value in shown.items() if key not in ("conditions", "seeds") or value}
+        return {key: value for key, value in shown.items() if key not in ("conditions", "seeds", "judge") or value}

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from fireact_ray.core.storage.artifacts import MANIFEST
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA
+from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA, as_stored_now
 from fireact_ray.core.types import FAILURES
 from fireact_ray.rollouts.plan import PLAN
 
@@ -73,7 +73,7 @@ def _rest(folder: Folder, part: str, keys: pa.Array) -> Iterator[pa.Table]:
     """The part's rows without these, a row group at a time."""
     for group in folder.row_groups():
         if group.part == part:
-            table = group.read().cast(TRAJECTORY_SCHEMA)
+            table = as_stored_now(group.read())
             yield table.filter(pc.invert(_gone(table, keys)))
 
 

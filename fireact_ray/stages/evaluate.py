@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -21,20 +23,23 @@ from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.storage.lease import leased
 from fireact_ray.core.storage.trajectories import read_trajectories, write_trajectories
 from fireact_ray.core.types import Question, Trajectory
+from fireact_ray.evaluation.episodes import Episode, episode_of
 from fireact_ray.evaluation.report import Report
 from fireact_ray.evaluation.robustness import NORMAL, Conditioned, degradation_of
 from fireact_ray.evaluation.seeds import over_seeds, seeds_table
 from fireact_ray.evaluation.tables import comparison_markdown, report_page
 from fireact_ray.recipe.inputs import run_inputs
 from fireact_ray.recipe.recorded import recorded_rows
-from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.recipe.student import student_dir
+from fireact_ray.recipe.students import HostedStudentConfig
 from fireact_ray.recipe.system_agents import System, opened_systems
 from fireact_ray.recipe.systems import RunSystem
 from fireact_ray.recipe.trials import Trial, trials_of
 from fireact_ray.rollouts.plan import Policy, plan_lines
 from fireact_ray.rollouts.pool import OPEN_PER_SLOT
+from fireact_ray.stages.judge import judge_rows
 from fireact_ray.stages.rollout_workers import run_rollouts
 from fireact_ray.stages.trajectory_folder import begin, report_failures
 from fireact_ray.tasks import load_questions
@@ -63,6 +68,10 @@ def evaluate(recipe: Recipe) -> list[Report]:
     folder.write("report.md", comparison_markdown(reports))
     _write_seeds(folder, trials, by_label)
     _write_robustness(folder, trials, by_label)
+    if config.judge:
+        by_label = _judged(recipe, by_label, questions, folder)
+        reports = [by_label[trial.label] for trial in trials if trial.condition is None]
+        folder.write("report.md", comparison_markdown(reports))
     for report in reports:
         if report.name == "finetuned" and not isinstance(recipe.student, HostedStudentConfig):
             write_readme(Path(student_dir(recipe, report.name)), report.to_dict())
@@ -116,9 +125,30 @@ def _keep(recipe: Recipe, entry: RunSystem, rows: list[Trajectory], folder: Fold
 
 def _reported(label: str, rows: list[Trajectory], folder: Folder) -> Report:
     report = Report.from_trajectories(label, rows, len(rows))
+    _write(report, folder)
+    return report
+
+
+def _write(report: Report, folder: Folder) -> None:
     folder.write_json("report.json", report.to_dict())
     folder.write("report.md", report_page(report))
-    return report
+
+
+def _judged(
+    recipe: Recipe, by_label: Mapping[str, Report], questions: list[Question], evaluations: Folder
+) -> dict[str, Report]:
+    """The same reports, written once more with what the judge says: those without it stay where it fails."""
+    ids = {question.id for question in questions}
+
+    def answered(label: str) -> list[Episode]:
+        rows = read_trajectories(evaluations / label / "trajectories")
+        return [episode_of(row) for row in rows if row.question.id in ids and row.question.answers]
+
+    found = judge_rows(recipe, [partial(answered, label) for label in by_label])
+    reports = {label: replace(report, judged=one) for (label, report), one in zip(by_label.items(), found, strict=True)}
+    for label, report in reports.items():
+        _write(report, evaluations / label)
+    return reports
 
 
 def _write_robustness(folder: Folder, trials: list[Trial], by_label: Mapping[str, Report]) -> None:

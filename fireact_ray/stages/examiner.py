@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ray.exceptions import RayError
 
 from fireact_ray.core.errors import FireActError
-from fireact_ray.training.progress.entries import AgentMarks
+from fireact_ray.training.progress.entries import AgentMetrics
 
 _ENDING_S = 5.0
 
@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 class Examiner:
-    """`examine`: the marks of the checkpoint after a step; called in a thread of its own, one call at a time. `tell`
+    """`examine`: the metrics of the checkpoint after a step; called in a thread of its own, one call at a time. `tell`
     is called there with them."""
 
     def __init__(
-        self, examine: Callable[[int], AgentMarks], every_steps: int, tell: Callable[[AgentMarks], None]
+        self, examine: Callable[[int], AgentMetrics], every_steps: int, tell: Callable[[AgentMetrics], None]
     ) -> None:
         self._examine, self._every, self._tell = examine, every_steps, tell
         self._changed = threading.Condition()

@@ -17,7 +17,7 @@ from fireact_ray.core.errors import FireActError, InputError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import run_lease
 from fireact_ray.evaluation.experiments.page import page_of
-from fireact_ray.evaluation.experiments.results import Missing, read_result
+from fireact_ray.evaluation.experiments.results import Missing, grouped, read_result
 from fireact_ray.evaluation.experiments.shown import Answer
 from fireact_ray.evaluation.experiments.tables import sections_of
 from fireact_ray.evaluation.experiments.writing import answers_json, answers_markdown
@@ -26,7 +26,7 @@ from fireact_ray.recipe.experiments.config import ExperimentConfig
 from fireact_ray.recipe.experiments.expansion import Cell, expand
 from fireact_ray.recipe.experiments.facts import facts_of
 from fireact_ray.recipe.experiments.graph import EXPERIMENTS, Graph, Kind, Task, graph_of
-from fireact_ray.recipe.experiments.loading import load_experiment, paper_numbers
+from fireact_ray.recipe.experiments.loading import load_experiment, paper_numbers, unread_changes
 from fireact_ray.recipe.experiments.running import run_tasks
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.stages.convert import convert
@@ -73,6 +73,8 @@ def open_experiment(source: str, recipes: Sequence[Recipe], overrides: Sequence[
     """Raises InputError or RecipeError before anything is run."""
     whole = load_experiment(source, recipes[0], overrides)
     home = home_of(recipes[0])
+    for sentence in unread_changes(whole, recipes):
+        logger.warning("experiment: %s", sentence)
     configs = [load_experiment(name, recipes[0]) for name in whole.parts] or [whole]
     parts = []
     for config in configs:
@@ -144,7 +146,8 @@ def share(task: Task, home: Folder) -> None:
 
 
 def answer_of(part: Part, failures: dict[str, str], recipes: Sequence[Recipe]) -> tuple[Answer, list[Missing]]:
-    """From the rows that are written; cells that failed, or whose rows cannot be read, are missing, and why is said."""
+    """From the rows that are written. Cells that failed, whose rows cannot be read, or whose seeds were asked other
+    questions are missing, and why is said."""
     results, missing = [], []
     for cell in part.cells:
         task = part.graph.tasks[part.graph.by_cell[cell.name]]
@@ -155,7 +158,9 @@ def answer_of(part: Part, failures: dict[str, str], recipes: Sequence[Recipe]) -
             results += [read_result(asked) for asked in asked_of(cell, task.recipe)]
         except FireActError as error:
             missing.append(Missing(cell.name, str(error)))
-    sections = sections_of(part.config.tables, results, missing, paper_numbers())
+    groups, unlike = grouped(results)
+    missing += unlike
+    sections = sections_of(part.config.tables, groups, missing, paper_numbers())
     facts = facts_of(recipes, len(part.cells), len(missing))
     return Answer(part.config.name, part.config.question, facts, sections), missing
 

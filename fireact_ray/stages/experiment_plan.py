@@ -1,7 +1,8 @@
 """Plan of an experiment: its cells, and the calls, dollars and hours of their tasks, before any of it is done.
 
 Only forecasts that exist: of a generation, `fireact plan` without a pilot (measured where its folder holds rows, else
-a bound); of a training, its rows and steps; of an evaluation, its rows. What nobody can tell is unknown, never 0.
+a bound); of a training, its steps at the pace of a recorded one, else the hours of a GPU that is named; of an
+evaluation, its rows at the pace of recorded rows of the same system. What nobody can tell is unknown, never 0.
 """
 
 from __future__ import annotations
@@ -12,21 +13,24 @@ from dataclasses import dataclass
 
 from fireact_ray.agent.placeholders import OfflineBackend
 from fireact_ray.core.errors import FireActError
-from fireact_ray.core.storage.artifacts import MODEL_CARD
+from fireact_ray.core.storage.artifacts import MANIFEST, MODEL_CARD, read_dataset_manifest
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Question
 from fireact_ray.core.utils.markdown import markdown_table
 from fireact_ray.core.utils.text import UNKNOWN, count_text, duration_text, usd_text
+from fireact_ray.evaluation.pace import Pace
 from fireact_ray.recipe.experiments.graph import Kind, Task
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.systems import EndpointSystem, TeacherSystem
 from fireact_ray.recipe.teacher import TeacherAgents, teacher_price
-from fireact_ray.recipe.trials import trials_of
+from fireact_ray.recipe.trials import Trial
 from fireact_ray.rollouts.forecast.amounts import Amounts, Range
 from fireact_ray.rollouts.forecast.estimate import ceiling
 from fireact_ray.stages.experiment import Part, Plan
+from fireact_ray.stages.experiment_pace import Recorded
 from fireact_ray.stages.forecast import forecast_costs
-from fireact_ray.tasks import load_questions
+from fireact_ray.stages.plan_evaluation import expected_trials, questions_of
+from fireact_ray.stages.plan_training import plan_training
 
 _HEADER = ("task", "for", "rows", "teacher calls", "$", "time")
 
@@ -57,12 +61,13 @@ class Expected:
 _NOTHING = Amount(0.0)
 
 
-def plan_text(plan: Plan) -> str:
-    """All cells, then all tasks, each once, and their sum."""
+def plan_text(plan: Plan, gpu: str | None = None) -> str:
+    """All cells, then all tasks, each once, and their sum. `gpu`: what students are trained on."""
     tasks: dict[str, Task] = {}
     for part in plan.parts:
         tasks |= {task_id: task for task_id, task in part.graph.tasks.items() if task_id not in tasks}
-    expected = {task_id: expect(task) for task_id, task in tasks.items()}
+    known = Recorded(plan)
+    expected = {task_id: expect(task, known, gpu) for task_id, task in tasks.items()}
     rows = [_row(task, expected[task_id]) for task_id, task in tasks.items()]
     calls, usd, seconds = _NOTHING, _NOTHING, _NOTHING
     for each in expected.values():
@@ -72,20 +77,25 @@ def plan_text(plan: Plan) -> str:
     cells = "\n".join(_cells(part) for part in plan.parts)
     return (
         f"{n_cells} cells, {len(tasks)} tasks\n{cells}\n\n{markdown_table(_HEADER, [*rows, whole])}"
-        "<= is a bound, by the recipe's limits; calls of local models cost none. Times are the provider's and the "
-        "search's alone.\n"
+        "<= is a bound, by the recipe's limits; calls of local models cost none. Times, one "
+        "task after the other: of a generation the provider's and the search's alone; of a training at the pace of one "
+        "that this run has recorded, or on the GPU of --gpu; of an evaluation at that of recorded rows of the same "
+        "system.\n"
     )
 
 
-def expect(task: Task) -> Expected:
+def expect(task: Task, known: Recorded, gpu: str | None = None) -> Expected:
     """What is left of a task."""
     try:
-        return {
-            Kind.GENERATE: _generation,
-            Kind.CONVERT: lambda _: Expected("", _NOTHING, _NOTHING, _NOTHING),
-            Kind.TRAIN: _training,
-            Kind.EVALUATE: _evaluation,
-        }[task.kind](task.recipe)
+        match task.kind:
+            case Kind.GENERATE:
+                return _generation(task.recipe)
+            case Kind.CONVERT:
+                return Expected("", _NOTHING, _NOTHING, _NOTHING)
+            case Kind.TRAIN:
+                return _training(task.recipe, known, gpu)
+            case Kind.EVALUATE:
+                return _evaluation(task.recipe, lambda trial: known.pace(task, trial))
     except FireActError as error:
         return Expected(f"not planned: {error}", Amount(None), Amount(None), Amount(None))
 
@@ -102,29 +112,47 @@ def _generation(recipe: Recipe) -> Expected:
     return Expected(rows, _amount(left.calls), _amount(left.cost_usd), _amount(seconds))
 
 
-def _training(recipe: Recipe) -> Expected:
+def _training(recipe: Recipe, known: Recorded, gpu: str | None) -> Expected:
     if (Folder(recipe.run_dir) / "model").exists(MODEL_CARD):
         return Expected("done", _NOTHING, _NOTHING, _NOTHING)
-    n, train = recipe.convert.n, recipe.train
-    if n is None:
-        return Expected(f"all rows x {train.epochs} epochs", _NOTHING, _NOTHING, Amount(None))
-    steps = train.epochs * math.ceil(n / train.global_batch_size)
-    return Expected(f"{n} rows, {steps} steps", _NOTHING, _NOTHING, Amount(None))
+    train, planned = recipe.train, None
+    if gpu is not None and train.use_gpu:
+        hours = plan_training(recipe, gpu).hours
+        planned = None if hours is None else 3600 * hours
+    if (n := _rows(recipe)) is None:
+        return Expected(f"all rows x {train.epochs} epochs", _NOTHING, _NOTHING, Amount(planned))
+    steps = train.epochs * math.ceil(round((1 - train.held_out) * n) / train.global_batch_size)
+    if planned is None and (measured := known.steps(recipe)) is not None:
+        planned = steps * measured.seconds
+    return Expected(f"{n} rows, {steps} steps", _NOTHING, _NOTHING, Amount(planned))
 
 
-def _evaluation(recipe: Recipe) -> Expected:
-    """The calls and the price of prompted API models are bounds; local models cost none."""
-    config = recipe.evaluate
-    questions = load_questions(recipe.task.name, recipe.task.path, config.split, config.n_questions)
-    trials = trials_of(recipe)
-    calls, usd = _NOTHING, _NOTHING
-    for trial in trials:
+def _rows(recipe: Recipe) -> int | None:
+    """That it will learn from: those of its dataset, where there is one, else what convert is to choose."""
+    dataset = Folder(recipe.run_dir) / "dataset"
+    if not dataset.exists(MANIFEST):
+        return recipe.convert.n
+    rows = read_dataset_manifest(dataset).get("rows")
+    return rows if isinstance(rows, int) else recipe.convert.n
+
+
+def _evaluation(recipe: Recipe, pace: Callable[[Trial], Pace | None]) -> Expected:
+    """The calls and the price of prompted API models are bounds; local models cost none. With a judge, both are
+    unknown until there are answers."""
+    questions = questions_of(recipe)
+    left = expected_trials(recipe, questions, pace)
+    calls, usd = (Amount(None), Amount(None)) if recipe.evaluate.judge else (_NOTHING, _NOTHING)
+    for one in left:
+        trial, n = one.trial, one.n
         if isinstance(trial.entry, TeacherSystem):
             each = _bound(recipe, trial.entry, questions)
-            calls, usd = calls + _times(each.calls, len(questions)), usd + _times(each.cost_usd, len(questions))
+            calls, usd = calls + _times(each.calls, n), usd + _times(each.cost_usd, n)
         elif isinstance(trial.entry, EndpointSystem):
-            calls, usd = calls + Amount(float(len(questions)), False), Amount(None)
-    return Expected(f"{len(trials) * len(questions)} rows", calls, usd, Amount(None))
+            calls, usd = calls + Amount(float(n), False), Amount(None) if n else usd
+    seconds = sum((Amount(one.seconds) for one in left), _NOTHING)
+    n_left, n_all = sum(one.n for one in left), len(left) * len(questions)
+    what = f"{n_left} rows" if n_left == n_all else f"{n_left} rows, {n_all - n_left} done"
+    return Expected(what, calls, usd, seconds)
 
 
 def _bound(recipe: Recipe, entry: TeacherSystem, questions: Sequence[Question]) -> Amounts[Range | None]:

@@ -6,23 +6,27 @@ Of the base model only its config is read; of the run folder only the dataset's 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import median
 
 import ray
 
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.storage.artifacts import MANIFEST
+from fireact_ray.core.paths import last_name
+from fireact_ray.core.storage.artifacts import MANIFEST, read_model_card
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import local_student
+from fireact_ray.recipe.students import HostedStudentConfig
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.train_hosted import hosted_section
 from fireact_ray.training.base import read_config
 from fireact_ray.training.forecast.fitting import Training, fits
 from fireact_ray.training.forecast.gpus import Gpu, find_gpu
 from fireact_ray.training.forecast.model_shape import ModelShape
-from fireact_ray.training.forecast.text import refusal, training_text
+from fireact_ray.training.forecast.text import planned_hours, refusal, training_text
+from fireact_ray.training.progress.entries import read_log
 
 _ACCELERATOR = "accelerator_type:"  # as Ray names a node's GPU among its resources
 _TRAINED = 0.5  # of a conversation's tokens, until there is a dataset: the rest is prompt and observations
@@ -36,6 +40,13 @@ class TrainingForecast:
     tokens: int | None
     on_gpu: bool
     gpu: Gpu | None
+
+    @property
+    def hours(self) -> float | None:
+        """On the GPU that was named; None without one, and until there is a dataset."""
+        if self.gpu is None or self.tokens is None:
+            return None
+        return planned_hours(self.training, self.tokens, self.gpu)
 
     @property
     def text(self) -> str:
@@ -82,6 +93,37 @@ def _of_cluster(recipe: Recipe) -> Gpu | None:
         return None
     with ray_session(recipe.ray):
         return gpu_of(ray.cluster_resources())
+
+
+@dataclass(frozen=True)
+class MeasuredSteps:
+    """`seconds`: of one optimizer step of a recorded training, in `run`."""
+
+    seconds: float
+    run: Folder
+
+
+def measured_steps(recipe: Recipe, runs: Iterable[Folder]) -> MeasuredSteps | None:
+    """Of the first of these run folders that holds a finished training of the same base, tuning and batch; by its log.
+    None where there is none."""
+    train = recipe.train
+    wanted = {"tuning": train.tuning, "global_batch_size": train.global_batch_size, "sharding": train.sharding}
+    for run in runs:
+        config = read_model_card(run / "model").get("config", {})
+        if last_name(str(config.get("base_model"))) != last_name(local_student(recipe).base_model):
+            continue
+        if any(config.get(name) != value for name, value in wanted.items()):
+            continue
+        if run.is_local and (seconds := _step_s(run)) is not None:
+            return MeasuredSteps(seconds, run)
+    return None
+
+
+def _step_s(run: Folder) -> float | None:
+    """The median of what its entries say of the time that was left."""
+    entries = read_log((run / "checkpoints").local_path / "log.jsonl")
+    left = [entry["eta_s"] / (entry["of"] - entry["step"]) for entry in entries if entry["step"] < entry["of"]]
+    return median(left) if left else None
 
 
 def training_section(recipe: Recipe, gpu: str | None) -> str:

@@ -17,7 +17,7 @@ from ray.train.v2._internal.constants import WORKER_GROUP_START_TIMEOUT_S_ENV_VA
 
 from fireact_ray.core.errors import FireActError, TrainingError, WriteFailed
 from fireact_ray.core.utils.waiting import said_while_waiting
-from fireact_ray.recipe.schema import TrainSection
+from fireact_ray.recipe.training import TrainSection
 from fireact_ray.stages.actors.noticeboard import read_by
 from fireact_ray.stages.actors.resources import pending
 from fireact_ray.stages.ray_session import own_error

@@ -16,9 +16,10 @@ from fireact_ray.core.secrets import read_api_key
 from fireact_ray.core.utils.interrupts import interrupts_heeded, interrupts_wait
 from fireact_ray.core.utils.waiting import said_while_waiting
 from fireact_ray.recipe.hosted import hosted_agents, open_api
-from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.recipe.student import local_student, open_renderer, student_dir
+from fireact_ray.recipe.students import HostedStudentConfig
 from fireact_ray.recipe.teacher import TeacherAgents
 from fireact_ray.stages.actors.resources import pending
 from fireact_ray.stages.actors.search import search_pool

@@ -9,9 +9,9 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from fireact_ray.core.errors import FireActError
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.recipe.experiments.graph import Task
 from fireact_ray.recipe.loader import to_yaml
 from fireact_ray.recipe.schema import Recipe
@@ -40,7 +40,7 @@ class TaskProcesses:
 
     def run(self, task: Task) -> None:
         """Raises FireActError with the last line that the command said, where it failed."""
-        folder = Path(task.recipe.run_dir)
+        folder = Folder(task.recipe.run_dir).local_path
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / f"{task.kind}.log"
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as recipe, log.open("wb") as said:

@@ -19,7 +19,7 @@ from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.storage.lease import leased
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import local_student, named_base
-from fireact_ray.stages.agent_marks import agent_asked
+from fireact_ray.stages.agent_metrics import agent_asked
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.ray_training import Told, fit
 from fireact_ray.stages.reported import begin_session, drop_old, has_any
@@ -74,7 +74,7 @@ def _train(recipe: Recipe) -> Folder:
             logger.info("train: goes on from %s", began_from)
         with (
             said_of(recipe.name, checkpoints, sender) as said,
-            agent_asked(recipe, checkpoints, dataset.uri, said.marks) as checkpoint,
+            agent_asked(recipe, checkpoints, dataset.uri, said.metrics) as checkpoint,
         ):
             fit(recipe.train, config, dataset.uri, model.local_path, began_from, Told(said.entry, checkpoint))
     if not model.exists(MODEL_CARD):

@@ -39,7 +39,8 @@ from fireact_ray.recipe.hosted import (
     model_card,
     open_api,
 )
-from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.students import HostedStudentConfig
 from fireact_ray.stages.export_file import read_selected
 from fireact_ray.training.hosted.client import FineTuningApi
 from fireact_ray.training.hosted.forecast import closing_notice, demand_affordable, demand_open

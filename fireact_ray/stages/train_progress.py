@@ -10,7 +10,7 @@ from pathlib import Path
 from fireact_ray.core.utils.progress import Steps
 from fireact_ray.core.utils.text import duration_text
 from fireact_ray.training.config import TrainConfig
-from fireact_ray.training.progress.entries import AgentMarks, TrainEntry
+from fireact_ray.training.progress.entries import AgentMetrics, TrainEntry
 from fireact_ray.training.progress.session import begin_log, written_log
 from fireact_ray.training.trackers import Tracked, open_trackers
 from fireact_ray.training.trackers.base import IDS
@@ -42,33 +42,33 @@ def said_of(name: str, checkpoints: Path, sender: Sender) -> Iterator[Said]:
 
 
 class Said:
-    """What is called with each entry, and with marks of the agent; in whatever thread these become known."""
+    """What is called with each entry, and with metrics of the agent; in whatever thread these become known."""
 
-    def __init__(self, write: Callable[[TrainEntry | AgentMarks], None], steps: Steps, sender: Sender) -> None:
+    def __init__(self, write: Callable[[TrainEntry | AgentMetrics], None], steps: Steps, sender: Sender) -> None:
         self._write, self._steps, self._sender = write, steps, sender
-        self._marks: AgentMarks | None = None
+        self._metrics: AgentMetrics | None = None
         self._one_at_a_time = threading.Lock()
 
     def entry(self, entry: TrainEntry) -> None:
         with self._one_at_a_time:
             self._write(entry)
-            self._steps.set(entry["step"], entry["of"], note_of(entry, self._marks))
+            self._steps.set(entry["step"], entry["of"], note_of(entry, self._metrics))
             self._sender.put(entry)
 
-    def marks(self, marks: AgentMarks) -> None:
+    def metrics(self, metrics: AgentMetrics) -> None:
         with self._one_at_a_time:
-            self._marks = marks
-            self._write(marks)
-            self._sender.put_marks(marks)
+            self._metrics = metrics
+            self._write(metrics)
+            self._sender.put_metrics(metrics)
 
 
-def note_of(entry: TrainEntry, marks: AgentMarks | None = None) -> str:
-    """An entry in a line, behind its step; with the newest marks."""
+def note_of(entry: TrainEntry, metrics: AgentMetrics | None = None) -> str:
+    """An entry in a line, behind its step; with the newest metrics."""
     parts = [f"loss {entry['loss']:.3f}"]
     if "held_out_loss" in entry:
         parts.append(f"held out {entry['held_out_loss']:.3f}")
-    if marks is not None:
-        parts.append(f"EM {marks['agent_em']:.0%} after step {marks['agent_step']}")
+    if metrics is not None:
+        parts.append(f"EM {metrics['agent_em']:.0%} after step {metrics['agent_step']}")
     parts.append(f"{entry['tokens_per_s']:,.0f} tokens/s")
     if "mfu" in entry:
         parts.append(f"MFU {entry['mfu']:.0%}")

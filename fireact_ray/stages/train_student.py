@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.recipe.schema import HostedStudentConfig, Recipe
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.students import HostedStudentConfig
 from fireact_ray.stages.train_hosted import train_hosted
 
 

@@ -1,4 +1,4 @@
-"""HotpotQA (Yang et al., 2018): multi-hop questions, marked by exact match and F1.
+"""HotpotQA (Yang et al., 2018): multi-hop questions, scored by exact match and F1.
 
 One row of the official release (hotpot_dev_distractor_v1.json and its sisters), a JSON list:
 

@@ -1,4 +1,4 @@
-"""One's own questions, one JSON object per line, marked by exact match and F1.
+"""One's own questions, one JSON object per line, scored by exact match and F1.
 
     {"question": "Which harbour is older, Skarvik or Tornby?", "answer": "Skarvik", "id": "q-17"}
     {"question": "Who built the light of Tornby?", "answers": ["Ada Moe", "A. Moe"], "kind": "1hop"}

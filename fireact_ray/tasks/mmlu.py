@@ -1,4 +1,4 @@
-"""MMLU (Hendrycks et al., 2021): four-choice questions in 57 subjects, marked by accuracy.
+"""MMLU (Hendrycks et al., 2021): four-choice questions in 57 subjects, scored by accuracy.
 
 One row of {subject}_{dev,val,test}.csv, which have no header (question, A, B, C, D, letter):
 
@@ -21,11 +21,11 @@ from pathlib import PurePosixPath
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.source import kind_of, names_in, within
 from fireact_ray.core.types import Question, Score
+from fireact_ray.tasks.answer_metrics import AnswerMetrics, choice_metrics
 from fireact_ray.tasks.base import Task
 from fireact_ray.tasks.fetching.sources import how_to_get
 from fireact_ray.tasks.forms import CLOSING, OPENING, bare
 from fireact_ray.tasks.loading import build, data_path, listing, question_id, read_csv_rows
-from fireact_ray.tasks.marks import Marks, choice_marks
 
 NAME = "mmlu"
 LETTERS = ("A", "B", "C", "D")
@@ -54,12 +54,12 @@ def load(path: str | None, split: str) -> list[Question]:
 def score(question: Question, answer: str | None) -> Score:
     """1 where the answer names the right choice: "B", "(B)", "**B**", "Answer: B", "B. $3k" or the choice's
     text. F1 equals EM."""
-    mark = float(answer is not None and question.answers[0] in _letters_meant(question, answer.strip()))
-    return Score(mark, mark)
+    right = float(answer is not None and question.answers[0] in _letters_meant(question, answer.strip()))
+    return Score(right, right)
 
 
-def marks(question: Question, answer: str | None) -> Marks:
-    return choice_marks(score(question, answer).exact_match)
+def metrics(question: Question, answer: str | None) -> AnswerMetrics:
+    return choice_metrics(score(question, answer).exact_match)
 
 
 def _subjects(folder: str, split: str) -> list[str]:
@@ -118,4 +118,4 @@ def _plain(text: str) -> str:
     return " ".join(text.split()).rstrip(".")
 
 
-MMLU = Task(NAME, load, score, marks=marks)
+MMLU = Task(NAME, load, score, metrics=metrics)

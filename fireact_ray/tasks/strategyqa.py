@@ -1,4 +1,4 @@
-"""StrategyQA (Geva et al., 2021): yes/no questions whose steps are implicit; marked by accuracy.
+"""StrategyQA (Geva et al., 2021): yes/no questions whose steps are implicit; scored by accuracy.
 
 One row of its JSON list (the release's test file has no "answer"):
 
@@ -11,10 +11,10 @@ An answer may also be a text that is a verdict ("yes", "True").
 from __future__ import annotations
 
 from fireact_ray.core.types import Question, Score
+from fireact_ray.tasks.answer_metrics import AnswerMetrics, verdict_metrics
 from fireact_ray.tasks.base import Task
 from fireact_ray.tasks.forms import verdict
 from fireact_ray.tasks.loading import build, data_file, question_id, read_json_rows, text_of
-from fireact_ray.tasks.marks import Marks, verdict_marks
 
 NAME = "strategyqa"
 
@@ -29,12 +29,12 @@ def load(path: str | None, split: str) -> list[Question]:
 
 def score(question: Question, answer: str | None) -> Score:
     """1 for the right verdict, however it is put (yes, True, "No, because ..."); F1 equals exact match."""
-    mark = float(answer is not None and verdict(answer) in question.answers)
-    return Score(mark, mark)
+    right = float(answer is not None and verdict(answer) in question.answers)
+    return Score(right, right)
 
 
-def marks(question: Question, answer: str | None) -> Marks:
-    return verdict_marks(score(question, answer).exact_match)
+def metrics(question: Question, answer: str | None) -> AnswerMetrics:
+    return verdict_metrics(score(question, answer).exact_match)
 
 
 def _question(row: object) -> Question | None:
@@ -53,4 +53,4 @@ def _question(row: object) -> Question | None:
     )
 
 
-STRATEGYQA = Task(NAME, load, score, marks=marks)
+STRATEGYQA = Task(NAME, load, score, metrics=metrics)

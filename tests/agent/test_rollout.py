@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 from fakes import FINISH, SEARCH, DictBackend, ScriptedModel, agent, question
 
@@ -72,6 +73,31 @@ async def test_a_model_error_becomes_a_typed_trajectory_that_keeps_its_steps():
     trajectory = await agent(SEARCH, ModelUnavailable("m: HTTP 500")).run(question())
     assert trajectory.stop_reason is StopReason.MODEL_ERROR
     assert (trajectory.error, len(trajectory.steps)) == ("ModelUnavailable: m: HTTP 500", 1)
+
+
+class Timed(ScriptedModel):
+    """Says of every reply that it took so many seconds when it was paid for."""
+
+    def __init__(self, *replies: str, took_s: float) -> None:
+        super().__init__(*replies)
+        self.took_s = took_s
+
+    async def complete(self, turns, sampling) -> Completion:
+        return replace(await super().complete(turns, sampling), latency_s=self.took_s)
+
+
+async def test_overhead_is_what_is_left_beside_the_calls_also_of_a_rollout_that_fails():
+    slow_queue = replace(agent(), model=Timed(SEARCH, FINISH, took_s=0.0))
+    trajectory = await slow_queue.run(question())
+    assert 0.0 < trajectory.overhead_s < 60.0
+    assert trajectory.wall_time_s < trajectory.overhead_s  # the calls took nothing
+    failed = await agent(ModelUnavailable("m: HTTP 500")).run(question())
+    assert failed.overhead_s > 0.0
+
+
+async def test_the_overhead_of_calls_that_a_journal_answered_is_unknown_and_no_less_than_nothing():
+    resumed = replace(agent(), model=Timed(SEARCH, FINISH, took_s=30.0))
+    assert (await resumed.run(question())).overhead_s is None
 
 
 async def test_a_denied_key_is_no_trajectory_but_stops_the_run():

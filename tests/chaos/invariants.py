@@ -79,6 +79,7 @@ def timeless(rows: Iterable[Trajectory]) -> list[dict]:
     plain = [row.to_dict() for row in sorted(rows, key=lambda row: row.question.id)]
     for row in plain:
         del row["trajectory_id"]
+        row.pop("overhead_s", None)
         for step in row["steps"]:
             step["model_latency_s"] = step["tool_latency_s"] = 0.0
     return plain

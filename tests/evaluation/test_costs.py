@@ -42,7 +42,8 @@ def test_what_nobody_measured_is_null_and_never_zero():
 
 def test_rows_that_somebody_measured_are_not_diluted_by_the_others():
     found = distributions(
-        episode(prompt_tokens=100, completion_tokens=10, model_s=2.0, cost_usd=0.5, cached_tokens=40), episode()
+        episode(prompt_tokens=100, completion_tokens=10, model_s=2.0, cost_usd=0.5, cached_tokens=40, overhead_s=0.25),
+        episode(),
     )
     assert {name: (one.n, one.mean) for name, one in found.items() if name not in ("searches", "steps")} == {
         "cost_usd": (1, 0.5),
@@ -51,6 +52,7 @@ def test_rows_that_somebody_measured_are_not_diluted_by_the_others():
         "cached_tokens": (1, 40.0),
         "model_seconds": (1, 2.0),
         "tool_seconds": (1, 0.0),
+        "overhead_seconds": (1, 0.25),
     }
 
 

@@ -85,9 +85,9 @@ def test_kinds_have_their_own_marks():
     }
 
 
-def test_other_marks_are_computed_from_the_answers_of_the_rows():
-    marks = Report.from_trajectories("base", ROWS).to_dict()["marks"]
-    assert {name: (mark["n"], mark["percent"]) for name, mark in marks.items()} == {
+def test_other_metrics_are_computed_from_the_answers_of_the_rows():
+    metrics = Report.from_trajectories("base", ROWS).to_dict()["metrics"]
+    assert {name: (metric["n"], metric["percent"]) for name, metric in metrics.items()} == {
         "precision": (4, 50.0),  # both that finished answer "Tarn", whatever was stored
         "recall": (4, 50.0),
         "cover_em": (4, 50.0),
@@ -141,7 +141,7 @@ def test_a_report_is_json_with_keys_in_one_order_and_digits_in_any():
         "tokens_per_question",
         "cost_usd",
         "by_kind",
-        "marks",
+        "metrics",
         "by_task",
         "per_trial",
     ]

@@ -73,5 +73,5 @@ def test_conditions_met_by_other_questions_are_not_compared():
         degradation_of({"s": [normal("xx"), none_half("x")]})
     with pytest.raises(DataError, match="no report of the normal condition"):
         degradation_of({"s": [none_half("x")]})
-    with pytest.raises(DataError, match="answered other questions"):
+    with pytest.raises(DataError, match="Evaluate every seed on the same questions"):
         degradation_of({"s": [normal("xx", "x"), none_half("x")]})

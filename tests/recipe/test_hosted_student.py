@@ -10,8 +10,8 @@ from fireact_ray.core.errors import InputError, RecipeError
 from fireact_ray.recipe.hosted import as_teacher, checked_text, hosted_home, hosted_model, job_settings
 from fireact_ray.recipe.inputs import student_inputs
 from fireact_ray.recipe.loader import load_recipe, parse_recipe, to_yaml
-from fireact_ray.recipe.schema import HostedStudentConfig, StudentConfig
 from fireact_ray.recipe.student import local_student
+from fireact_ray.recipe.students import HostedStudentConfig, StudentConfig
 from fireact_ray.training.hosted.job import JobSettings
 
 HOSTED = """

@@ -1,4 +1,4 @@
-"""An earlier run as a system: its rows, marked anew, on exactly the questions of this evaluation."""
+"""An earlier run as a system: its rows, scored anew, on exactly the questions of this evaluation."""
 
 from dataclasses import replace
 

@@ -8,8 +8,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.core.grammar import episode
 from fireact_ray.core.types import Action, Observation, Step, Turn
-from fireact_ray.recipe.schema import StudentConfig
 from fireact_ray.recipe.student import open_student
+from fireact_ray.recipe.students import StudentConfig
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Rendered, Renderer
 

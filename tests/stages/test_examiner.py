@@ -7,7 +7,7 @@ import pytest
 
 from fireact_ray.core.errors import DataError
 from fireact_ray.stages.examiner import Examiner
-from fireact_ray.training.progress.entries import AgentMarks
+from fireact_ray.training.progress.entries import AgentMetrics
 
 
 class Examination:
@@ -18,13 +18,13 @@ class Examination:
         self.begun, self.may_end = threading.Semaphore(0), threading.Semaphore(0)
         self._fails = fails
 
-    def __call__(self, step: int) -> AgentMarks:
+    def __call__(self, step: int) -> AgentMetrics:
         self.asked.append(step)
         self.begun.release()
         assert self.may_end.acquire(timeout=10)
         if self._fails:
             raise DataError("no whole checkpoint")
-        return AgentMarks(agent_step=step, agent_em=0.25, agent_questions=8)
+        return AgentMetrics(agent_step=step, agent_em=0.25, agent_questions=8)
 
 
 @pytest.fixture

@@ -1,10 +1,18 @@
 """What an experiment will take, told without a call, a model or a Ray."""
 
-import pytest
+import json
+from pathlib import Path
 
+import pytest
+from fakes import finished_trajectory
+
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.stages.experiment import open_experiment
 from fireact_ray.stages.experiment_plan import plan_text
+from fireact_ray.stages.plan_evaluation import evaluation_section
+from fireact_ray.tasks import load_questions
 
 pytestmark = pytest.mark.slow  # the bundled index is built once
 
@@ -42,3 +50,43 @@ def test_a_part_that_cannot_be_planned_says_why(tmp_path):
     rows = planned(tmp_path, "cost", "task={name: jsonl, path: /gone.jsonl}")
     assert "gone.jsonl" in of(rows, "evaluate")[0][1]
     assert rows["together"][2:] == ["unknown", "unknown", "unknown"]
+
+
+def recorded(run: Path, system: str, n: int, overhead_s: float | None) -> None:
+    """Rows whose calls took 0.85 s, of other questions than those that are planned."""
+    rows = [finished_trajectory(f"{system}{key}", overhead_s=overhead_s) for key in range(n)]
+    write_trajectories(Folder(str(run / "evaluations" / system / "trajectories")), rows, "w")
+
+
+def test_trainings_and_evaluations_take_what_they_took_before_and_what_nobody_recorded_is_unknown(tmp_path):
+    run = tmp_path / "demo"
+    recorded(run, "base", 4, overhead_s=3.15)
+    recorded(run, "finetuned", 2, overhead_s=None)  # rows of an earlier version
+    overrides = ("evaluate.concurrency=2", "train.workers=1")
+    rows = planned(tmp_path, "data-scaling", *overrides, of_experiment=["axes.convert.n=[32]"])
+    assert of(rows, "evaluate")[0][-1] == "10 s"  # 5 questions, 2 at once, 4 s each
+    assert of(rows, "train")[0][1:] == ["32 rows, 6 steps", "0", "0.0000", "unknown"]
+    assert of(rows, "evaluate")[1][-1] == rows["together"][-1] == "unknown"
+
+    config = {"base_model": "nano", "tuning": "full", "global_batch_size": 16, "sharding": "ddp"}
+    (run / "model").mkdir()
+    (run / "model" / "fireact.json").write_text(json.dumps({"config": config, "steps": 20}))
+    (run / "checkpoints").mkdir()
+    entries = [{"step": step, "of": 20, "eta_s": 2.0 * (20 - step)} for step in (10, 20)]
+    (run / "checkpoints" / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    recorded(run, "finetuned", 3, overhead_s=0.15)
+    rows = planned(tmp_path, "data-scaling", *overrides, of_experiment=["axes.convert.n=[32]"])
+    assert of(rows, "train")[0][-1] == "12 s"
+    assert of(rows, "evaluate")[1][-1] == "2 s"  # the rows of the earlier version count for nothing
+    lora = planned(tmp_path, "data-scaling", *overrides, "train.tuning=lora", of_experiment=["axes.convert.n=[32]"])
+    assert of(lora, "train")[0][-1] == "unknown"
+
+
+def test_what_is_written_of_an_evaluation_is_not_planned_again(tmp_path):
+    recipe = load_recipe("demo", [f"output_dir={tmp_path}", "evaluate={split: test, n_questions: 3, systems: [base]}"])
+    questions = load_questions("almanac", None, "test", 3)
+    rows = [finished_trajectory("a", question=questions[1], overhead_s=1.15)]
+    write_trajectories(Folder(recipe.run_dir) / "evaluations" / "base" / "trajectories", rows, "w")
+    assert evaluation_section(recipe).splitlines()[1:] == ["- base: 2 questions, 2 s, measured on 1 rows"]
+    other = recipe.model_copy(update={"name": "other"})
+    assert evaluation_section(other).splitlines()[1:] == ["- base: 3 questions, time unknown"]

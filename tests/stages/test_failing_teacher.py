@@ -1,11 +1,10 @@
 """A teacher that fails every call, or one row's: what a run files as done, what stays pending, and what is paid."""
 
 import json
-import threading
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from chat_server import chat_server
 
 from fireact_ray.core.errors import DataError, SameFailure
 from fireact_ray.core.storage.folder import Folder
@@ -39,23 +38,7 @@ class Front:
         self.model_name = teacher.model_name
         self.refuses = lambda text: True
         self.n_refused = self.n_answered = 0
-        front = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status, reply = front.reply(body)
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(reply)))
-                self.end_headers()
-                self.wfile.write(reply)
-
-            def log_message(self, *_: object) -> None: ...
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self.base_url = ""
 
     def reply(self, body: bytes) -> tuple[int, bytes]:
         if self.refuses(body.decode()):
@@ -66,16 +49,12 @@ class Front:
         with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as answer:
             return 200, answer.read()
 
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
 
 @pytest.fixture
 def front(teacher):
     made = Front(teacher)
-    yield made
-    made.close()
+    with chat_server(made.reply) as made.base_url:
+        yield made
 
 
 def rows_of(recipe):

@@ -17,8 +17,9 @@ from fireact_ray.core.types import Turn
 from fireact_ray.data.dataset.tokenize_rows import tokenize
 from fireact_ray.data.examples import conversation
 from fireact_ray.demo.teacher.server import ScriptedTeacher
-from fireact_ray.recipe.schema import Recipe, StudentConfig
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import open_student
+from fireact_ray.recipe.students import StudentConfig
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.stages.convert import convert

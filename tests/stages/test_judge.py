@@ -1,14 +1,19 @@
 """A judge of recorded answers, asked over HTTP with the journal of a run: what was judged once is not paid again."""
 
 import json
-import threading
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from chat_server import chat_server
+from fakes import finished_trajectory
 
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import write_trajectories
+from fireact_ray.core.types import Action, Step
 from fireact_ray.evaluation.recorded.scoring import score_paths
+from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.judge import judge
+from fireact_ray.tasks import load_questions
 
 from .conftest import small_recipe
 
@@ -21,43 +26,24 @@ class Model:
     model_name = "judge-model"
 
     def __init__(self) -> None:
+        self.base_url = ""
         self.asked: list[str] = []
-        model = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                reply = json.dumps(model.reply(body["messages"][-1]["content"])).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(reply)))
-                self.end_headers()
-                self.wfile.write(reply)
-
-            def log_message(self, *_: object) -> None: ...
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def reply(self, text: str) -> dict:
+    def reply(self, body: bytes) -> tuple[int, bytes]:
+        text = json.loads(body)["messages"][-1]["content"]
         self.asked.append(text)
         _, accepted, answered = (line.partition(": ")[2] for line in text.splitlines())
         said = "maybe" if "odd" in answered else "yes" if accepted.split()[-1] in answered else "No."
         message = {"role": "assistant", "content": f"Answer: {said}"}
         usage = {"prompt_tokens": 50, "completion_tokens": 3}
-        return {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        return 200, json.dumps({"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}).encode()
 
 
 @pytest.fixture
 def model():
-    running = Model()
-    yield running
-    running.close()
+    made = Model()
+    with chat_server(made.reply) as made.base_url:
+        yield made
 
 
 def row(question: str, answer: str | None, gold: str) -> dict:
@@ -96,4 +82,31 @@ def test_every_answer_is_judged_once_and_the_agreement_with_exact_match_is_told(
     (tmp_path / "y.jsonl").write_text("\n".join(map(json.dumps, more)))
     (again,) = score_paths([str(tmp_path / "y.jsonl")], [], "dev", None, partial(judge, recipe))
     assert len(model.asked) == 5  # of another file, only what is new
-    assert (again.judged.both_right, again.judged.only_judge) == (2, 2)
+    assert (again.report.judged.both_right, again.report.judged.only_judge) == (2, 2)
+
+
+def test_an_evaluation_asks_the_judge_by_a_line_of_its_recipe_and_shows_its_cost_apart(tmp_path, model):
+    lines = [{"question": "Who made it?", "answer": "Ada Moe"}, {"question": "Which?", "answer": "Zem"}]
+    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    questions = load_questions("jsonl", str(tmp_path / "q.jsonl"), "test")
+    for name, answers in (("long", ("A. Moe", "Zem")), ("wrong", ("Bo", "Zem"))):
+        rows = [
+            finished_trajectory(f"{name}{n}", question=question, steps=(Step("t", Action("finish", answer), None),))
+            for n, (question, answer) in enumerate(zip(questions, answers, strict=True))
+        ]
+        write_trajectories(Folder(str(tmp_path / name / "trajectories")), rows, "w")
+    systems = ", ".join(f"{{kind: run, name: {name}, path: '{tmp_path}/{name}'}}" for name in ("long", "wrong"))
+    recipe = small_recipe(
+        *(tmp_path / "runs", model, f"task={{name: jsonl, path: '{tmp_path}/q.jsonl'}}"),
+        f"evaluate={{split: test, judge: true, systems: [{systems}]}}",
+    )
+    long, wrong = evaluate(recipe)
+    assert len(model.asked) == 3  # "Zem" was answered by both
+    assert (long.judged.right.measure.percent, wrong.judged.right.measure.percent) == (100.0, 50.0)
+    assert (long.metrics.em.percent, long.judged.only_judge, long.judged.n_asked) == (50.0, 1, 2)
+    evaluations = Folder(recipe.run_dir) / "evaluations"
+    written = evaluations.read_json("long/report.json")
+    assert (written["judge"]["n_asked"], written["judge"]["cost_usd"], written["cost_usd"]) == (2, None, None)
+    assert "judge % [95%]" in evaluations.read("report.md").decode()
+    evaluate(recipe)
+    assert len(model.asked) == 3  # by the journal of the run r-judge

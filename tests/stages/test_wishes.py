@@ -8,7 +8,7 @@ import pytest
 from commands import until
 from ray.train.v2._internal.execution import context
 
-from fireact_ray.recipe.schema import TrainSection
+from fireact_ray.recipe.training import TrainSection
 from fireact_ray.stages import wishes as room
 from fireact_ray.stages.ray_training import scaling_of
 from fireact_ray.stages.wishes import HeedSigterm, Wishes, sigterm_heeded

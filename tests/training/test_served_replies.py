@@ -15,8 +15,8 @@ from fireact_ray.agent.models.base import Sampling
 from fireact_ray.cli.merge import merge as command
 from fireact_ray.core.errors import DataError, InputError, TrainingError
 from fireact_ray.core.paths import NANO, NANO_DIR
-from fireact_ray.recipe.schema import StudentConfig
 from fireact_ray.recipe.student import open_student
+from fireact_ray.recipe.students import StudentConfig
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.training import merge

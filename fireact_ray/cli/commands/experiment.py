@@ -15,6 +15,9 @@ def experiment(
         list[str], typer.Option("--recipe", metavar="RECIPE", help="What to run it with; several are compared.")
     ],
     plan: Annotated[bool, typer.Option("--plan", help="Say its cells, calls, $ and hours, and do nothing.")] = False,
+    gpu: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --plan: hours of trainings on it, such as H100.")
+    ] = None,
     max_cost_usd: MaxCostOption = None,
     overrides: SetOption = None,
 ) -> None:
@@ -32,7 +35,7 @@ def experiment(
     if plan:
         from fireact_ray.stages.experiment_plan import plan_text
 
-        print(plan_text(opened))
+        print(plan_text(opened, gpu))
         return
     outcome = stage(recipes, opened)
     print(answers_markdown(outcome.name, outcome.answers))

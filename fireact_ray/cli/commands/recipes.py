@@ -10,7 +10,7 @@ import typer
 
 from fireact_ray.cli.options import MaxCostOption, RecipeArgument, SetOption, done, load
 from fireact_ray.recipe.loader import to_yaml
-from fireact_ray.recipe.schema import HostedStudentConfig
+from fireact_ray.recipe.students import HostedStudentConfig
 
 logger = logging.getLogger(__name__)
 
@@ -40,17 +40,18 @@ def plan(
     max_cost_usd: MaxCostOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """What generating will take (calls, tokens, $, hours), from a measured pilot, before it is paid for; and what
-    memory training will take."""
+    """What generating will take (calls, tokens, $, hours), from a measured pilot, before it is paid for; what memory
+    training will take; and how long evaluating will, by rows that are recorded."""
     from fireact_ray.rollouts.forecast.text import forecast_text
     from fireact_ray.stages.forecast import forecast_costs
+    from fireact_ray.stages.plan_evaluation import evaluation_section
     from fireact_ray.stages.plan_training import training_section
 
     loaded = load(recipe, overrides, max_cost_usd)
     about_training = training_section(loaded, gpu)  # before the pilot is paid for
     forecast = forecast_costs(loaded, pilot)
     print(forecast_text(forecast.estimate, forecast.fits, may_shrink=forecast.may_shrink))
-    print(f"\n{about_training}")
+    print(f"\n{about_training}\n\n{evaluation_section(loaded)}")
     settings = [f"--set={override}" for override in overrides or []]
     settings += [] if max_cost_usd is None else [f"--max-cost-usd={max_cost_usd:g}"]
     if forecast.estimate.n_pending:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA, row_keys
+from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA, as_stored_now, row_keys
 from fireact_ray.core.storage.trajectories import ROWS_PER_GROUP
 
 MAX_PART_BYTES = 128_000_000
@@ -41,7 +41,7 @@ class Compaction:
         return self.folder.write_part(f"part-{self.first or 'first'}", groups, TRAJECTORY_SCHEMA)
 
     def _rows_of(self, part: str) -> pa.Table:
-        table = self.folder.read_table(part).cast(TRAJECTORY_SCHEMA)
+        table = as_stored_now(self.folder.read_table(part))
         if self.first is not None:
             table = table.filter(pc.greater_equal(table["trajectory_id"], self.first))
         if self.last is not None:

@@ -60,10 +60,13 @@ TRAJECTORY_SCHEMA = pa.schema(
         ("completion_tokens", pa.int64()),
         ("cost_usd", pa.float64()),
         ("wall_time_s", pa.float64()),
+        ("overhead_s", pa.float64()),
         ("schema_version", pa.int32()),
         ("steps", pa.list_(_STEP)),
     ]
 )
+
+_LATER = ("overhead_s",)  # columns that parts of earlier versions do not have
 
 EXAMPLE_SCHEMA = pa.schema(
     [
@@ -98,6 +101,7 @@ def to_row(trajectory: Trajectory) -> dict[str, Any]:
         "completion_tokens": usage.completion_tokens,
         "cost_usd": trajectory.cost_usd,
         "wall_time_s": trajectory.wall_time_s,
+        "overhead_s": trajectory.overhead_s,
         "schema_version": trajectory.schema_version,
         "steps": [step.to_dict() for step in trajectory.steps],
     }
@@ -105,6 +109,15 @@ def to_row(trajectory: Trajectory) -> dict[str, Any]:
 
 def to_table(trajectories: Iterable[Trajectory]) -> pa.Table:
     return pa.Table.from_pylist([to_row(trajectory) for trajectory in trajectories], schema=TRAJECTORY_SCHEMA)
+
+
+def as_stored_now(table: pa.Table) -> pa.Table:
+    """A part, also of an earlier version, by TRAJECTORY_SCHEMA: columns that came later are null. Raises KeyError or
+    ValueError where it is none of ours."""
+    for name in _LATER:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(len(table), TRAJECTORY_SCHEMA.field(name).type))
+    return table.select(TRAJECTORY_SCHEMA.names).cast(TRAJECTORY_SCHEMA)
 
 
 def from_row(row: dict[str, Any]) -> Trajectory:
@@ -121,6 +134,7 @@ def from_row(row: dict[str, Any]) -> Trajectory:
         score=None if row["exact_match"] is None else Score(row["exact_match"], row["f1"]),
         error=row["error"],
         cost_usd=row["cost_usd"],
+        overhead_s=row.get("overhead_s"),  # parts of earlier versions have none
         schema_version=row["schema_version"],
     )
 

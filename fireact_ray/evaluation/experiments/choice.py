@@ -8,6 +8,7 @@ from fireact_ray.core.utils.statistics import bootstrap_interval
 from fireact_ray.evaluation.experiments.paper import Paper, rows_of, with_paper
 from fireact_ray.evaluation.experiments.results import Group, label
 from fireact_ray.evaluation.experiments.shown import Row, Section, Table, Value
+from fireact_ray.evaluation.metrics import mean
 
 
 def choice(groups: Sequence[Group], paper: Paper) -> Section:
@@ -22,16 +23,15 @@ def choice(groups: Sequence[Group], paper: Paper) -> Section:
 def _by_cell(groups: Sequence[Group]) -> list[list[Group]]:
     cells: dict[tuple[object, ...], list[Group]] = {}
     for group in groups:
-        if not group.asked.trained:
-            key = (tuple(group.axes.items()), group.asked.condition, tuple(group.marks("exact_match")))
+        if not group.asked.trained and group.scores:
+            key = (tuple(group.axes.items()), group.asked.condition, tuple(group.scores))
             cells.setdefault(key, []).append(group)
     return [members for members in cells.values() if len({group.asked.method for group in members}) > 1]
 
 
 def _rows(members: Sequence[Group], groups: Sequence[Group]) -> list[tuple[Row, str]]:
-    marks = [list(group.marks("exact_match").values()) for group in members]
     rows = tuple(place for group in members for place in group.rows)
-    by_question = list(zip(*marks, strict=True))
+    by_question = list(zip(*(group.by_question().values() for group in members), strict=True))
     chosen = {
         "a method at random": [sum(each) / len(each) for each in by_question],
         "the best method for each question": [max(each) for each in by_question],
@@ -40,6 +40,6 @@ def _rows(members: Sequence[Group], groups: Sequence[Group]) -> list[tuple[Row, 
     return [*ours, *((Row(name, (_mean(values, rows),)), "") for name, values in chosen.items())]
 
 
-def _mean(marks: Sequence[float], rows: tuple[str, ...]) -> Value:
-    low, high = bootstrap_interval(marks)
-    return Value(100 * sum(marks) / len(marks), "points", 100 * low, 100 * high, rows)
+def _mean(values: Sequence[float], rows: tuple[str, ...]) -> Value:
+    low, high = bootstrap_interval(values)
+    return Value(100 * mean(values), "points", 100 * low, 100 * high, rows)

@@ -14,14 +14,23 @@ _UNITS: dict[str, Unit] = {
     "em": "points",
     "usd": "usd",
     "seconds": "seconds",
+    "model_s": "seconds",
+    "tool_s": "seconds",
+    "overhead_s": "seconds",
     "searches": "mean",
     "steps": "mean",
     "tokens": "count",
 }
-_COLUMNS = ("EM % [95 %]", "$", "seconds", "searches", "steps", "tokens")
+_COLUMNS = (
+    *("EM % [95 %]", "$", "seconds of calls", "of the model", "of tools", "overhead beside them"),
+    *("searches", "steps", "tokens"),
+)
 _OF: dict[str, Callable[[Report], float | None]] = {
     "usd": lambda report: None if report.cost_usd is None else report.cost_usd / report.n_planned,
     "seconds": lambda report: report.seconds_per_question,
+    "model_s": lambda report: report.mean_per_trial("model_seconds"),
+    "tool_s": lambda report: report.mean_per_trial("tool_seconds"),
+    "overhead_s": lambda report: report.mean_per_trial("overhead_seconds"),
     "searches": lambda report: report.searches_per_question,
     "steps": lambda report: report.steps_per_question,
     "tokens": lambda report: report.tokens_per_question,
@@ -35,7 +44,10 @@ def costs(groups: Sequence[Group], paper: Paper) -> Section:
         "One trial",
         ("system", *_COLUMNS),
         with_paper(rows, _UNITS, rows_of(paper, "cost")),
-        ("Seconds are those of one trial's own calls and searches, among others that run beside it.",),
+        (
+            "Seconds are those of one trial's own calls and searches, among others that run beside it. Overhead is "
+            "what it waited beside them: for a slot or the quota, between tries, for failed calls.",
+        ),
     )
     return Section((table,), (_steps(groups),))
 

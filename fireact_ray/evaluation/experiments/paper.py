@@ -33,8 +33,10 @@ def with_paper(
 
 
 def is_same_model(ours: str, papers: str) -> bool:
-    """`meta-llama/Llama-2-7b-hf` is the paper's Llama-2-7B."""
-    return _plain(papers) in _plain(ours)
+    """`meta-llama/Llama-2-7b-hf` is the paper's Llama-2-7B; gpt-4o and gpt-4.1 are not its GPT-4."""
+    parts = map(re.escape, re.findall(r"[a-z]+|[0-9]+", papers.casefold()))
+    name = r"[^a-z0-9]*".join(parts)
+    return re.search(rf"(?<![a-z0-9]){name}(?![a-z0-9]|\.[0-9])", ours.casefold()) is not None
 
 
 def rows_of(paper: Paper, name: str) -> list[Mapping[str, Any]]:
@@ -46,7 +48,3 @@ def _row(entry: Mapping[str, Any], columns: Mapping[str, Unit]) -> Row:
     values = tuple(Value(entry.get(key), unit) for key, unit in columns.items())
     about = f" {entry['about']}" if "about" in entry else ""
     return Row(f"paper: {entry['model']}{about}", values, "paper")
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.casefold())

@@ -11,21 +11,25 @@ from typing import Literal
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.trajectories import read_trajectories
+from fireact_ray.core.types import Score
 from fireact_ray.core.utils.statistics import bootstrap_interval
 from fireact_ray.evaluation.experiments.shown import Unit, Value
+from fireact_ray.evaluation.metrics import mean
 from fireact_ray.evaluation.report import Report
+from fireact_ray.evaluation.seeds import scores_over_seeds
 from fireact_ray.rollouts.plan import PLAN
 
 NORMAL = "normal"
 SEED = "seed"
-Mark = Literal["exact_match", "f1"]
+MetricName = Literal["exact_match", "f1"]
 
 
 @dataclass(frozen=True)
 class Asked:
     """What a cell evaluates: a system under a condition, and where its rows lie. `axes`: the cell's place in the grid;
     `strength`: the share of searches that the condition strikes; `trained`: whether the system learnt from
-    trajectories; `model`: whose weights, `task`: whose questions."""
+    trajectories; `model`: whose weights, `task`: whose questions; `steps`: of the optimizer, that its student took,
+    None where that is not known."""
 
     cell: str
     axes: Mapping[str, str]
@@ -37,6 +41,7 @@ class Asked:
     task: str
     method: str
     folder: Folder  # of the evaluation
+    steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,10 +85,17 @@ def _planned(folder: Folder) -> set[str]:
 
 @dataclass(frozen=True)
 class Group:
-    """Results that differ in their seed alone. A question's mark is its mean over the seeds."""
+    """Results that differ in their seed alone. `scores`: by question, the mean over the seeds."""
 
     axes: Mapping[str, str]  # without the seed
     results: tuple[Result, ...]
+    scores: Mapping[str, Score]
+
+    @classmethod
+    def of(cls, results: Sequence[Result]) -> Group:
+        """Raises DataError where seeds scored other questions."""
+        axes = {axis: case for axis, case in results[0].asked.axes.items() if axis != SEED}
+        return cls(axes, tuple(results), scores_over_seeds([result.report for result in results]))
 
     @property
     def asked(self) -> Asked:
@@ -98,27 +110,27 @@ class Group:
         return tuple(result.rows for result in self.results)
 
     @property
+    def steps(self) -> list[int]:
+        """Of the optimizer, by seed, where they are known."""
+        return [result.asked.steps for result in self.results if result.asked.steps is not None]
+
+    @property
     def n_questions(self) -> int:
-        return len(self.marks("exact_match"))
+        return len(self.scores)
 
-    def marks(self, mark: Mark) -> dict[str, float]:
-        """By question."""
-        found: dict[str, list[float]] = {}
-        for report in self.reports:
-            for question, score in report.scores.items():
-                found.setdefault(question, []).append(getattr(score, mark))
-        return {question: sum(values) / len(values) for question, values in sorted(found.items())}
+    def by_question(self, metric: MetricName = "exact_match") -> dict[str, float]:
+        return {question: getattr(score, metric) for question, score in self.scores.items()}
 
-    def measured(self, mark: Mark = "exact_match") -> Value:
+    def measured(self, metric: MetricName = "exact_match") -> Value:
         """In percent. The interval is Wilson's (of an exact match, one seed) or the bootstrap's over questions."""
         metrics = self.reports[0].metrics
         if len(self.results) == 1 and metrics is not None:
-            one = metrics.em if mark == "exact_match" else metrics.f1
+            one = metrics.em if metric == "exact_match" else metrics.f1
             return Value(one.percent, "points", one.low, one.high, self.rows)
-        if not (marks := list(self.marks(mark).values())):
+        if not (values := list(self.by_question(metric).values())):
             return Value(None, rows=self.rows)
-        low, high = bootstrap_interval(marks)
-        return Value(100 * sum(marks) / len(marks), "points", 100 * low, 100 * high, self.rows)
+        low, high = bootstrap_interval(values)
+        return Value(100 * mean(values), "points", 100 * low, 100 * high, self.rows)
 
     def mean(self, read: Callable[[Report], float | None], unit: Unit = "mean") -> Value:
         """Over the seeds; unknown where that of any is."""
@@ -132,17 +144,20 @@ class Group:
         return Value(stdev(means) if len(means) > 1 else None, "points", rows=self.rows)
 
 
-def grouped(results: Sequence[Result]) -> list[Group]:
-    """In the order of their first results."""
+def grouped(results: Sequence[Result]) -> tuple[list[Group], list[Missing]]:
+    """In the order of their first results; and those whose seeds cannot be one group, with why."""
     found: dict[tuple[object, ...], list[Result]] = {}
     for result in results:
         axes = {axis: case for axis, case in result.asked.axes.items() if axis != SEED}
         key = (tuple(axes.items()), result.asked.system, result.asked.condition)
         found.setdefault(key, []).append(result)
-    return [
-        Group({axis: case for axis, case in members[0].asked.axes.items() if axis != SEED}, tuple(members))
-        for members in found.values()
-    ]
+    groups, missing = [], []
+    for members in found.values():
+        try:
+            groups.append(Group.of(members))
+        except DataError as error:
+            missing.append(Missing(", ".join(dict.fromkeys(one.asked.cell for one in members)), str(error)))
+    return groups, missing
 
 
 def label(group: Group, among: Sequence[Group]) -> str:

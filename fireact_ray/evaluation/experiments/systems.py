@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fireact_ray.evaluation.experiments.paper import Paper, rows_of, with_paper
-from fireact_ray.evaluation.experiments.results import Group, label
+from fireact_ray.evaluation.experiments.results import NORMAL, Group, label
 from fireact_ray.evaluation.experiments.shown import Figure, Row, Section, Series, Table, Unit, Value
 from fireact_ray.evaluation.metrics import Metrics
 from fireact_ray.evaluation.paired import compare_paired
@@ -51,7 +51,7 @@ def matrix(groups: Sequence[Group], paper: Paper) -> Section:
     asked = list(dict.fromkeys(group.axes.get(TEST, group.asked.task) for group in groups))
     by_place: dict[tuple[str, str], dict[str, Group]] = {}
     for group in groups:
-        rest = ", ".join(case for axis, case in group.axes.items() if axis != TEST)
+        rest = ", ".join([*(case for axis, case in group.axes.items() if axis != TEST), *_condition(group)])
         place = (rest, group.asked.system)
         by_place.setdefault(place, {})[group.axes.get(TEST, group.asked.task)] = group
     ours = [
@@ -71,6 +71,10 @@ def matrix(groups: Sequence[Group], paper: Paper) -> Section:
     padded = [(Row(row.label, _padded(row.values, len(columns))), model) for row, model in ours]
     rows = with_paper(padded, dict.fromkeys(columns, "points"), entries)
     return Section((Table("Exact match, learnt by asked, %", ("learnt", *columns), rows),))
+
+
+def _condition(group: Group) -> list[str]:
+    return [] if group.asked.condition == NORMAL else [group.asked.condition]
 
 
 def _padded(values: Sequence[Value], n: int) -> tuple[Value, ...]:
@@ -94,7 +98,7 @@ def _scores(group: Group, groups: Sequence[Group]) -> Row:
 def against(first: Group, group: Group) -> tuple[Value, Value]:
     """Exact match of `group` minus that of `first` on the same questions, and its p-value; unknown where the questions
     differ."""
-    ours, theirs = group.marks("exact_match"), first.marks("exact_match")
+    ours, theirs = group.by_question(), first.by_question()
     if group is first or ours.keys() != theirs.keys() or not ours:
         return Value(None, "change"), Value(None, "p")
     found = compare_paired(theirs, ours)

@@ -7,28 +7,28 @@ from dataclasses import replace
 
 from fireact_ray.evaluation.experiments import choice, costs, gains, noise, scaling, systems
 from fireact_ray.evaluation.experiments.paper import NOTE, Paper
-from fireact_ray.evaluation.experiments.results import Missing, Result, grouped
+from fireact_ray.evaluation.experiments.results import Group, Missing
 from fireact_ray.evaluation.experiments.shown import Row, Section, Table, Value
 
-TABLES: dict[str, Callable[[Sequence[Result], Paper], Section]] = {
-    "systems": lambda results, paper: systems.systems(grouped(results), paper),
-    "kinds": lambda results, paper: systems.kinds(grouped(results)),
-    "gains": lambda results, paper: gains.gains(grouped(results), paper),
-    "scaling": lambda results, paper: scaling.scaling(grouped(results)),
-    "noise": lambda results, paper: noise.noise(grouped(results), paper),
-    "costs": lambda results, paper: costs.costs(grouped(results), paper),
-    "matrix": lambda results, paper: systems.matrix(grouped(results), paper),
-    "choice": lambda results, paper: choice.choice(grouped(results), paper),
+TABLES: dict[str, Callable[[Sequence[Group], Paper], Section]] = {
+    "systems": systems.systems,
+    "kinds": lambda groups, _: systems.kinds(groups),
+    "gains": gains.gains,
+    "scaling": lambda groups, _: scaling.scaling(groups),
+    "noise": noise.noise,
+    "costs": costs.costs,
+    "matrix": systems.matrix,
+    "choice": choice.choice,
 }
 
 
 def sections_of(
-    names: Sequence[str], results: Sequence[Result], missing: Sequence[Missing], paper: Mapping[str, object]
+    names: Sequence[str], groups: Sequence[Group], missing: Sequence[Missing], paper: Mapping[str, object]
 ) -> tuple[Section, ...]:
     """One for each name. What is missing stands in the first table of each, and why."""
-    if not results:
+    if not groups:
         return (Section((_with_missing(Table("No cell has a result yet", ("cell",), ()), missing),)),)
-    made = (TABLES[name](results, paper) for name in names)
+    made = (TABLES[name](groups, paper) for name in names)
     return tuple(_completed(section, missing) for section in made)
 
 

@@ -26,7 +26,7 @@ from fireact_ray.evaluation.recorded.places import Recording
 from fireact_ray.tasks.golds import ALIASES, MORE_NAMES, NAMES, Unreadable, accepted
 from fireact_ray.tasks.naming import task_named, task_shown
 
-UNSAID = "jsonl"  # a task whose answers are free texts: what rows that say no task are marked as
+UNSAID = "jsonl"  # a task whose answers are free texts: what rows that say no task are scored as
 _UNFINISHED = "no_finish"
 _GOLD_NAMES = {*NAMES, *MORE_NAMES, *ALIASES} - {"answer", "answers"}
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.types import Score
 from fireact_ray.evaluation.episodes import Episode
-from fireact_ray.evaluation.recorded.judged import Judged
+from fireact_ray.evaluation.judged import Judged
 from fireact_ray.evaluation.recorded.questions import Questions
 from fireact_ray.evaluation.recorded.reading import Reader
 from fireact_ray.evaluation.report import Report
-from fireact_ray.evaluation.tally import Tally, marks_of
+from fireact_ray.evaluation.tally import Tally, metrics_of
 
 _SAME = 1e-9  # what two ways to compute an F1 may differ by
 
@@ -28,8 +28,8 @@ _SAME = 1e-9  # what two ways to compute an F1 may differ by
 @dataclass(slots=True)
 class Verdicts:
     """How rows were scored: `anew`, from accepted answers; `as_recorded`, by the verdict that the row holds;
-    `unmatched` ask none of the questions that were given. `differing`: rows scored anew whose recorded mark was
-    another, by mark."""
+    `unmatched` ask none of the questions that were given. `differing`: rows scored anew whose recorded metric was
+    another, by metric."""
 
     anew: int = 0
     as_recorded: int = 0
@@ -46,10 +46,9 @@ class Rescored:
     verdicts: Verdicts
     unread: Mapping[str, int]
     repeated: int
-    judged: Judged | None = None
 
     def with_judge(self, judged: Judged | None) -> Rescored:
-        return replace(self, judged=judged)
+        return replace(self, report=replace(self.report, judged=judged))
 
     @property
     def said(self) -> list[str]:
@@ -59,15 +58,13 @@ class Rescored:
             said.append(f"{verdicts.as_recorded} rows name no accepted answer and count as recorded")
         if verdicts.unmatched:
             said.append(f"{verdicts.unmatched} rows ask none of the questions of --against and are not scored")
-        for mark, n in sorted(verdicts.differing.items()):
-            said.append(f"{n} of {verdicts.anew} rows scored anew were recorded with another {mark}")
+        for metric, n in sorted(verdicts.differing.items()):
+            said.append(f"{n} of {verdicts.anew} rows scored anew were recorded with another {metric}")
         if verdicts.anew and not verdicts.differing:
             said.append(f"{verdicts.anew} rows scored anew, each as it was recorded")
         said += [f"{n} rows not read: {reason}" for reason, n in sorted(self.unread.items())]
         if self.repeated:
             said.append(f"{self.repeated} rows repeat the key of another row and count once")
-        if self.judged is not None:
-            said.append(self.judged.sentence)
         return said
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,7 +80,7 @@ class Rescored:
                 "unread": dict(sorted(self.unread.items())),
                 "repeated": self.repeated,
             },
-            "judge": self.judged.to_dict() if self.judged else None,
+            "judge": self.report.judged.to_dict() if self.report.judged else None,
         }
 
 
@@ -110,21 +107,29 @@ def rescore(
             _score(episode, tally, verdicts)
     if verdicts.as_recorded:  # of a file that judges its rows, an unfinished one is wrong
         for (task, kind), n in without_answer.items():
-            tally.mark_wrong(task, kind, n)
+            tally.count_wrong(task, kind, n)
     _add_missing(name, tally, reader, n_planned)
     return Rescored(reader.recording.path, Report.of(name, tally), verdicts, dict(reader.unread), reader.repeated)
 
 
+def answered(reader: Reader, questions: Questions | None) -> Iterator[Episode]:
+    """The rows of which an accepted answer is known, read anew."""
+    for found in Reader(reader.recording, reader.names).episodes():
+        episode = found if questions is None else _asked(found, questions)
+        if episode is not None and episode.question.answers:
+            yield episode
+
+
 def _score(episode: Episode, tally: Tally, verdicts: Verdicts) -> None:
-    marks = marks_of(episode)
-    if marks is None:
+    metrics = metrics_of(episode)
+    if metrics is None:
         verdicts.as_recorded += episode.score is not None
         tally.add(episode, episode.score, None)
         return
     verdicts.anew += 1
     if episode.score is not None:
-        verdicts.differing.update(_differing(episode, episode.score, marks.score))
-    tally.add(episode, marks.score, marks)
+        verdicts.differing.update(_differing(episode, episode.score, metrics.score))
+    tally.add(episode, metrics.score, metrics)
 
 
 def _asked(episode: Episode, questions: Questions) -> Episode | None:

@@ -13,9 +13,9 @@ from fireact_ray.evaluation.recorded.places import Recording, recordings
 from fireact_ray.evaluation.recorded.questions import Questions, read_questions
 from fireact_ray.evaluation.recorded.reading import Reader
 from fireact_ray.evaluation.recorded.rescore import Rescored, rescore
-from fireact_ray.evaluation.tables import comparison_markdown, comparison_table, outcomes, report_page
+from fireact_ray.evaluation.tables import comparison_markdown, comparison_table, judge_line, outcomes, report_page
 
-VERSION = 1
+VERSION = 2  # of its reports
 
 
 # Rescored recordings and their readers, with what answers are compared with -> the same with a judge's verdicts.
@@ -43,7 +43,8 @@ def scores_text(found: Sequence[Rescored]) -> str:
     if len(found) == 1:
         return f"{report_page(found[0].report)}\n{_said(found[0])}"
     table = comparison_markdown([one.report for one in found])
-    return "\n".join([table, *(f"{one.report.name}: {outcomes(one.report)}.\n{_said(one)}" for one in found)])
+    parts = (f"{one.report.name}: {outcomes(one.report)}.\n{judge_line(one.report)}{_said(one)}" for one in found)
+    return "\n".join([table, *parts])
 
 
 def scores_dict(found: Sequence[Rescored]) -> dict[str, Any]:

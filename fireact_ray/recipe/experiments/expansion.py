@@ -12,10 +12,12 @@ from typing import Any
 from fireact_ray.core.errors import RecipeError
 from fireact_ray.recipe.experiments.config import ExperimentConfig, Fragment
 from fireact_ray.recipe.experiments.fragments import at, changed, laid_over
-from fireact_ray.recipe.schema import Recipe, StudentConfig
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.students import StudentConfig
 
 _GENERATIONS, _STUDENT_OF = "generations", "student_of"
 RECIPE, TEST = "recipe", "test"  # axes beside those of the definition
+OWN = "own"  # in `evaluate_on`: the recipe's own task, whatever it is
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ def _cells(experiment: ExperimentConfig, recipe: Recipe, *, several: bool) -> It
     for axes, fragment in _points(experiment):
         fragment = laid_over(experiment.all_cells, fragment)
         for on, of_evaluation in (experiment.evaluate_on or {"": {}}).items():
-            places = {**of_recipe, **axes, **({TEST: on} if on else {})}
+            test = recipe.task.name if on == OWN else on
+            places = {**of_recipe, **axes, **({TEST: test} if test else {})}
             yield _cell(experiment.name, recipe, places, fragment, of_evaluation)
 
 

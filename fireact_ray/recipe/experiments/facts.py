@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fireact_ray.recipe.schema import Recipe, StudentConfig
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.students import StudentConfig
 from fireact_ray.recipe.teacher import teacher_name
 
 

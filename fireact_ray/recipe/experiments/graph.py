@@ -21,8 +21,9 @@ from fireact_ray.core.paths import last_name
 from fireact_ray.core.settings import NAMES
 from fireact_ray.recipe.experiments.expansion import Cell, StudentOf
 from fireact_ray.recipe.inputs import generate_inputs
-from fireact_ray.recipe.schema import Recipe, StudentConfig
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import local_student
+from fireact_ray.recipe.students import StudentConfig
 from fireact_ray.recipe.systems import Entry, ModelSystem, StudentSystem
 from fireact_ray.training.config import TrainConfig, TrainSettings
 

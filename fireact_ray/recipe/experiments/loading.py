@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,27 @@ def load_experiment(source: str, recipe: Recipe, overrides: Sequence[str] = ()) 
         raise RecipeError("\n".join(problems)) from None
 
 
+def unread_changes(experiment: ExperimentConfig, recipes: Sequence[Recipe]) -> list[str]:
+    """What stands in the recipes' `experiments` and changes nothing, as sentences."""
+    known = {*shipped_experiments(), experiment.name, *experiment.parts}
+    said = [
+        f"recipe {recipe.name}: `experiments` names {name}, which is no known experiment.{_hint(name, known)}"
+        for recipe in recipes
+        for name in recipe.experiments
+        if name not in known
+    ]
+    said += [
+        f"recipe {recipe.name}: its `experiments` are not read, those of {recipes[0].name}, the first recipe, are"
+        for recipe in recipes[1:]
+        if recipe.experiments and recipe.experiments != recipes[0].experiments
+    ]
+    return said
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    return f" Did you mean '{near}'?" if (near := nearest(name, known)) else ""
+
+
 def _by_setting(axes: Any) -> Any:
     """Overrides say `axes.convert.n=[1, 2]`, definitions `axes: {convert.n: [1, 2]}`."""
     if not isinstance(axes, dict):
@@ -85,9 +106,8 @@ def _read(source: str) -> tuple[str, str]:
         return f"{source}.yaml", (resources.files(_HOME) / f"{source}.yaml").read_text(encoding="utf-8")
     path = Path(source)
     if not path.is_file():
-        hint = f" Did you mean '{near}'?" if (near := nearest(source, shipped)) else ""
         raise InputError(
-            f"Experiment '{source}': no such file, and no shipped experiment of that name.{hint} "
+            f"Experiment '{source}': no such file, and no shipped experiment of that name.{_hint(source, shipped)} "
             f"Shipped: {', '.join(shipped)}."
         )
     try:

@@ -71,10 +71,14 @@ class _Board:
 
 
 def _try(run: Run, task: Task) -> str | None:
+    """Why it failed. An error of the program is one, too, as it is where tasks run in processes of their own."""
     try:
         run(task)
     except FireActError as error:
         return f"{task.kind} failed: {error}"
+    except Exception as error:
+        logger.exception("experiment: %s", task.id)
+        return f"{task.kind} failed by an error of the program: {type(error).__name__}: {error}"
     return None
 
 

@@ -48,6 +48,13 @@ def training_text(training: Training, tokens: int | None, *, on_gpu: bool, gpu: 
     return "\n".join([*lines, _hours(training, tokens, named)])
 
 
+def planned_hours(training: Training, tokens: int, gpu: Gpu) -> float:
+    """`tokens`: of the dataset. At an assumed share of the GPU's peak."""
+    shape, config, length = training.shape, training.config, training.max_length
+    each = flops_per_token(shape, config, length, training.trained_share) + flops_again(shape, config, length)
+    return training_hours(each * tokens * config.epochs, gpu, config, training.workers)
+
+
 def refusal(training: Training, gpu: Gpu) -> str:
     """What is needed, what is there, and the smallest change that helps."""
     need = memory_on(training, gpu).worker
@@ -96,9 +103,7 @@ def _count(n: int) -> str:
 def _hours(training: Training, tokens: int | None, gpu: Gpu) -> str:
     if tokens is None:
         return "hours: unknown until there is a dataset"
-    shape, config, length = training.shape, training.config, training.max_length
-    each = flops_per_token(shape, config, length, training.trained_share) + flops_again(shape, config, length)
-    hours = training_hours(each * tokens * training.config.epochs, gpu, training.config, training.workers)
+    hours = planned_hours(training, tokens, gpu)
     took = f"{duration_text(3600 * hours)} on {training.workers} x {gpu.name}"
     work = f"{training.config.epochs} x {tokens:,} tokens"
     return f"hours, planned: {took} for {work}, at an assumed {UTILISATION:.0%} of the peak, padding not counted"

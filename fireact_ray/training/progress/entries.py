@@ -1,6 +1,6 @@
 """What a training says every few steps: one entry, by the same names wherever it is shown; and what its agent scored.
 
-log.jsonl holds an entry or marks per line, each written whole before the next. A training that goes on from a
+log.jsonl holds an entry or metrics per line, each written whole before the next. A training that goes on from a
 checkpoint takes the steps behind it again, and says so again: of a step that stands there twice, the last one counts.
 """
 
@@ -41,7 +41,7 @@ class TrainEntry(TypedDict):
     held_out_loss: NotRequired[float]
 
 
-class AgentMarks(TypedDict):
+class AgentMetrics(TypedDict):
     """Of the agent that the checkpoint after `agent_step` steps is; known later than entries of that step."""
 
     agent_step: int
@@ -53,12 +53,6 @@ def read_log(file: Path) -> list[TrainEntry]:
     """In the order of their steps, each step once. None where there is no file; lines that are cut off are counted."""
     entries: dict[int, TrainEntry] = {line["step"]: line for line in _lines(file) if "step" in line}
     return [entries[step] for step in sorted(entries)]
-
-
-def read_marks(file: Path) -> list[AgentMarks]:
-    """In the order of their steps. None where there is no file; lines that are cut off are counted."""
-    marks: dict[int, AgentMarks] = {line["agent_step"]: line for line in _lines(file) if "agent_step" in line}
-    return [marks[step] for step in sorted(marks)]
 
 
 def _lines(file: Path) -> list[Any]:
@@ -82,7 +76,7 @@ class LogFile:
         if torn:
             self._stream.write("\n")
 
-    def write(self, line: TrainEntry | AgentMarks) -> None:
+    def write(self, line: TrainEntry | AgentMetrics) -> None:
         self._stream.write(json.dumps(line) + "\n")
         self._stream.flush()
 

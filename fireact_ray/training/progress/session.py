@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fireact_ray.training.model_card import LOSS_CURVE
 from fireact_ray.training.progress.curve import draw_losses
-from fireact_ray.training.progress.entries import AgentMarks, LogFile, TrainEntry, read_log
+from fireact_ray.training.progress.entries import AgentMetrics, LogFile, TrainEntry, read_log
 
 LOG, LOG_BEFORE = "log.jsonl", "log-before.jsonl"
 
@@ -26,7 +26,7 @@ def begin_log(checkpoints: Path, *, goes_on: bool) -> list[TrainEntry]:
 
 
 @contextmanager
-def written_log(checkpoints: Path, title: str) -> Iterator[Callable[[TrainEntry | AgentMarks], None]]:
+def written_log(checkpoints: Path, title: str) -> Iterator[Callable[[TrainEntry | AgentMetrics], None]]:
     """Gives what is to be called with each line. However the training ends, the curve of all its sessions is drawn."""
     with closing(LogFile(checkpoints / LOG)) as log:
         try:

@@ -44,10 +44,10 @@ class Sender:
             self._waiting.put((entry["step"], numbers(entry)))
             self._told_to = entry["step"]
 
-    def put_marks(self, marks: Mapping[str, Any]) -> None:
+    def put_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Told at the step of the newest entry, since trackers do not go back."""
         if self._trackers:
-            self._waiting.put((self._told_to, numbers(marks)))
+            self._waiting.put((self._told_to, numbers(metrics)))
 
     def close(self, outcome: Outcome) -> None:
         """Waits until all is told and the trackers' runs are closed, but not for ever."""

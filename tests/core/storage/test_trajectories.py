@@ -16,7 +16,7 @@ from fireact_ray.core.storage.trajectories import (
     set_aside_broken,
     write_trajectories,
 )
-from fireact_ray.core.types import Usage
+from fireact_ray.core.types import Trajectory, Usage
 from fireact_ray.evaluation.episodes import episode_of, stored_episodes
 
 
@@ -103,3 +103,17 @@ def test_parts_of_versions_that_knew_no_cached_tokens_are_read_scored_and_compac
         if old != merged:
             folder.delete(old)
     assert read_trajectories(folder) == [trajectory("a"), trajectory("b")]
+
+
+def test_overhead_is_kept_and_parts_of_versions_without_it_are_read_scored_and_compacted(tmp_path):
+    folder, timed = Folder(str(tmp_path)), replace(trajectory("b"), overhead_s=1.5)
+    schema = pa.schema([field for field in TRAJECTORY_SCHEMA if field.name != "overhead_s"])
+    folder.write_part("part-old", [pa.Table.from_pylist([to_row(trajectory("a"))], schema=schema)], schema)
+    write_trajectories(folder, [timed], "w")
+    assert [row.overhead_s for row in read_trajectories(folder)] == [None, 1.5]
+    assert [one.overhead_s for name in folder.names(".parquet") for one in stored_episodes(folder, name)] == [None, 1.5]
+    (merge,) = compactions_of(folder)
+    merged = merge.run()
+    assert [one.overhead_s for one in stored_episodes(folder, merged)] == [None, 1.5]
+    assert "overhead_s" not in trajectory("a").to_dict()
+    assert Trajectory.from_dict(timed.to_dict()).overhead_s == 1.5

@@ -3,7 +3,7 @@ import re
 from html.parser import HTMLParser
 
 from fireact_ray.evaluation.experiments.page import page_of
-from fireact_ray.evaluation.experiments.results import Missing
+from fireact_ray.evaluation.experiments.results import Missing, grouped
 from fireact_ray.evaluation.experiments.shown import Answer
 from fireact_ray.evaluation.experiments.tables import sections_of
 from fireact_ray.evaluation.experiments.writing import answers_json, answers_markdown
@@ -19,7 +19,7 @@ def answer(name="data-scaling", question="How?", missing=()):
         result("finetuned", "1100", axes={"n": "100"}),
         result("finetuned", "1110", axes={"n": "500"}),
     ]
-    sections = sections_of(["scaling", "systems", "costs"], results, missing, {})
+    sections = sections_of(["scaling", "systems", "costs"], grouped(results)[0], missing, {})
     return Answer(name, question, (("recipe", "demo"),), sections)
 
 

@@ -3,7 +3,13 @@ import pytest
 from fireact_ray.core.errors import RecipeError
 from fireact_ray.recipe.experiments.config import ExperimentConfig
 from fireact_ray.recipe.experiments.expansion import StudentOf, expand
-from fireact_ray.recipe.experiments.loading import load_experiment, paper_numbers, shipped_experiments, split_overrides
+from fireact_ray.recipe.experiments.loading import (
+    load_experiment,
+    paper_numbers,
+    shipped_experiments,
+    split_overrides,
+    unread_changes,
+)
 from fireact_ray.recipe.loader import load_recipe, parse_recipe
 
 
@@ -46,6 +52,26 @@ def test_another_task_is_asked_and_not_learnt():
     assert (there.recipe.task.name, there.recipe.evaluate.split) == ("almanac", "test")
     assert (there.evaluated.task.name, there.evaluated.evaluate.split) == ("jsonl", "dev")
     assert here.axes == {"test": "here"}
+
+
+def test_the_recipes_own_task_is_called_by_its_name_whatever_it_is():
+    own, there = expand(of(evaluate_on={"own": {}, "there": {"evaluate": {"split": "dev"}}}), [demo()])
+    assert (own.name, own.axes, own.evaluated.task.name) == ("almanac", {"test": "almanac"}, "almanac")
+    assert there.axes == {"test": "there"}
+
+
+def test_what_an_experiment_of_parts_would_not_heed_is_refused():
+    with pytest.raises(RecipeError, match=r"axes: this experiment is its parts \(prompting.* by its own name"):
+        load_experiment("paper", demo(), ["axes.seed=[0, 1]"])
+
+
+def test_changes_of_a_recipe_that_nothing_reads_are_said():
+    first, other = demo(), demo("name=other", "experiments={data-scalin: {}}")
+    whole = load_experiment("cost", first)
+    assert unread_changes(whole, [first]) == []
+    typo, second = unread_changes(whole, [first, other])
+    assert typo.startswith("recipe other: `experiments` names data-scalin,") and "'data-scaling'?" in typo
+    assert second == "recipe other: its `experiments` are not read, those of demo, the first recipe, are"
 
 
 def test_a_fragment_of_another_kind_replaces_a_section_whole():
@@ -109,7 +135,7 @@ def test_a_recipe_and_overrides_change_an_experiment_and_null_takes_out():
     recipe = parse_recipe(
         "r", "name: r\nexperiments: {generalisation: {evaluate_on: {bamboogle: null, dev: {evaluate: {split: dev}}}}}"
     )
-    assert list(load_experiment("generalisation", recipe).evaluate_on) == ["hotpotqa", "dev"]
+    assert list(load_experiment("generalisation", recipe).evaluate_on) == ["own", "dev"]
     of_recipes, of_experiment = split_overrides(["train.epochs=2", "experiment.axes.convert.n=[5, 6]"])
     assert of_recipes == ["train.epochs=2"]
     assert load_experiment("data-scaling", recipe, of_experiment).axes == {"convert.n": [5, 6]}

@@ -55,12 +55,16 @@ def test_what_failed_in_another_experiment_is_not_tried_again(graph):
     assert failures[graph.by_cell["n-1"]] == "generate failed: no key"
 
 
-def test_an_error_of_the_program_is_no_failed_cell(graph):
+def test_an_error_of_the_program_fails_its_cells_alone_and_leaves_its_traceback_in_the_log(graph, caplog):
     def run(task):
-        raise KeyError(task.id)
+        if task.kind == "train":
+            raise KeyError("weights")
 
-    with pytest.raises(KeyError):
-        run_tasks(graph, run, {})
+    failures = run_tasks(graph, run, {})
+    reason = "train failed by an error of the program: KeyError: 'weights'"
+    assert {failures[graph.by_cell[cell]] for cell in ("n-1", "n-2")} == {reason}
+    assert graph.by_cell["base"] not in failures
+    assert "in run" in caplog.text  # where it was raised
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 8])

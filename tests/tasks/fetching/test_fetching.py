@@ -1,8 +1,10 @@
 """A source's files come to its folder: what is there stays, what is given is copied, archives are unpacked."""
 
+import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
 import zipfile
 
@@ -135,6 +137,31 @@ def test_an_archive_that_is_broken_or_another_one_is_refused(tmp_path, content):
     )
     with pytest.raises(DataError, match=r"data\.tar: broken archive|data\.tar holds no dev/\*\.csv"):
         fetch(source, tmp_path / "mmlu", [str(tmp_path / "data.tar")], QUICK)
+
+
+def test_a_damaged_file_of_an_archive_is_the_archives_fault_and_is_not_left_there(tmp_path):
+    whole = gzip.compress(tarred({"dev/law_dev.csv": os.urandom(4000)}))
+    (tmp_path / "data.tar").write_bytes(whole[:2000] + bytes([whole[2000] ^ 0xFF]) + whole[2001:])
+    source = Source(
+        "mmlu", "x", (released("data.tar", b"", unpack={"dev/*.csv": "dev"}),), "MIT", "h", "mmlu", ("dev",)
+    )
+    with pytest.raises(DataError, match=r"data\.tar: broken archive \(.*\)\. Remove it"):
+        fetch(source, tmp_path / "mmlu", [str(tmp_path / "data.tar")], QUICK)
+    assert not list((tmp_path / "mmlu").rglob("*.csv*"))
+
+
+def test_a_file_that_was_changed_is_not_overwritten_from_an_archive_though_it_has_its_size(tmp_path):
+    content = tarred({"dev/law_dev.csv": b"Q,a,b,c,d,A\n"})
+    archive, folder = tmp_path / "data.tar", tmp_path / "mmlu"
+    archive.write_bytes(content)
+    source = Source(
+        "mmlu", "x", (released("data.tar", content, unpack={"dev/*.csv": "dev"}),), "MIT", "h", "mmlu", ("dev",)
+    )
+    (folder / "dev").mkdir(parents=True)
+    (folder / "dev" / "law_dev.csv").write_bytes(b"Q,a,b,c,d,B\n")
+    with pytest.raises(InputError, match=r"law_dev\.csv is there already, and is another file"):
+        fetch(source, folder, [str(archive)], QUICK)
+    assert (folder / "dev" / "law_dev.csv").read_bytes() == b"Q,a,b,c,d,B\n"
 
 
 def test_without_a_published_checksum_the_first_download_is_the_measure(tmp_path):

@@ -22,28 +22,29 @@ from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.scratch import scratch_folder
 from fireact_ray.core.types import Question
 from fireact_ray.core.utils.interrupts import interrupts_wait
-from fireact_ray.recipe.schema import AgentEvaluation, Recipe
+from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.recipe.student import StudentAgents
+from fireact_ray.recipe.training import AgentEvaluation
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 from fireact_ray.stages.examiner import Examiner
 from fireact_ray.stages.reported import after_step
 from fireact_ray.tasks import load_questions
-from fireact_ray.training.progress.entries import AgentMarks
+from fireact_ray.training.progress.entries import AgentMetrics
 
 _SCRATCH = "fireact-agents-"
 _WHOLE_S = 60.0  # how long other workers may still write their parts
 _LOOK_S = 0.5
-_ENDING_S = 600.0  # how long a training that is over waits for the last marks
+_ENDING_S = 600.0  # how long a training that is over waits for the last metrics
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
 def agent_asked(
-    recipe: Recipe, checkpoints: Path, dataset: str, tell: Callable[[AgentMarks], None]
+    recipe: Recipe, checkpoints: Path, dataset: str, tell: Callable[[AgentMetrics], None]
 ) -> Iterator[Callable[[int], None]]:
-    """Gives what is to be called with the step of each checkpoint; `tell` is called with the marks of those that the
+    """Gives what is to be called with the step of each checkpoint; `tell` is called with the metrics of those that the
     recipe asks for. Raises InputError where there are no such questions.
     """
     asked = recipe.train.evaluate_agent
@@ -75,27 +76,27 @@ def _wait(examiner: Examiner, interrupted: Callable[[], bool]) -> None:
 
 
 class _Examination:
-    """Called with a step: gives the marks of its checkpoint, by a task. One call at a time."""
+    """Called with a step: gives the metrics of its checkpoint, by a task. One call at a time."""
 
     def __init__(self, asked: AgentEvaluation, *arguments: Any) -> None:
         takes = {"num_cpus": 1, "num_gpus": float(asked.use_gpu), "max_retries": 0}
-        self._task: Any = ray.remote(marks_of).options(**takes)
+        self._task: Any = ray.remote(metrics_of).options(**takes)
         self._arguments = asked.use_gpu, *arguments
         self._at_work: Any = None
 
-    def __call__(self, step: int) -> AgentMarks:
+    def __call__(self, step: int) -> AgentMetrics:
         self._at_work = self._task.remote(step, *self._arguments)
-        marks: AgentMarks = ray.get(self._at_work)
-        return marks
+        metrics: AgentMetrics = ray.get(self._at_work)
+        return metrics
 
     def cancel(self) -> None:
         if self._at_work is not None:
             ray.cancel(self._at_work, force=True)
 
 
-def marks_of(
+def metrics_of(
     step: int, on_gpu: bool, recipe: Recipe, questions: Sequence[Question], checkpoints: str, dataset: str
-) -> AgentMarks:
+) -> AgentMetrics:
     """Of the checkpoint after `step`. Raises DataError where it is gone, or never becomes whole."""
     from fireact_ray.training.checkpoint_model import write_checkpoint_model
 
@@ -104,7 +105,7 @@ def marks_of(
         model = write_checkpoint_model(_whole(Path(checkpoints), step), dataset, scratch / "model")
         agents = StudentAgents(recipe, str(model), few_shot=False, on_gpu=on_gpu)
         em = asyncio.run(_exact_match(agents, recipe, questions))
-    return AgentMarks(agent_step=step, agent_em=em, agent_questions=len(questions))
+    return AgentMetrics(agent_step=step, agent_em=em, agent_questions=len(questions))
 
 
 def _whole(checkpoints: Path, step: int) -> Path:

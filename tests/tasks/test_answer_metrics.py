@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fireact_ray.core.types import Question
 from fireact_ray.tasks import TASKS
-from fireact_ray.tasks.marks import Marks, text_marks
+from fireact_ray.tasks.answer_metrics import AnswerMetrics, text_metrics
 from fireact_ray.tasks.scoring import Overlap, best_score, normalise, overlap
 
 HOTPOTQA_DEV = Path(__file__).parents[3] / "shared/data/questions/hotpotqa_dev.json"
@@ -19,19 +19,19 @@ def question(*answers: str, task: str = "hotpotqa", text: str = "Which?") -> Que
     return Question(task, "q", text, answers)
 
 
-def marks(answer: str | None, *answers: str) -> Marks:
-    return text_marks(question(*answers), answer)
+def metrics(answer: str | None, *answers: str) -> AnswerMetrics:
+    return text_metrics(question(*answers), answer)
 
 
 def test_precision_and_recall_are_those_of_the_accepted_answer_with_the_best_f1():
-    found = marks("Otto Hahn of Frankfurt", "Hahn", "Otto Hahn")
+    found = metrics("Otto Hahn of Frankfurt", "Hahn", "Otto Hahn")
     assert (found.precision, found.recall) == (0.5, 1.0)
     assert found.f1 == pytest.approx(2 / 3)
     assert overlap("new york new york", "new york city") == pytest.approx(Overlap(4 / 7, 0.5, 2 / 3))
 
 
 def test_a_verdict_that_is_not_exact_has_neither_precision_nor_recall():
-    found = marks("yes it is", "yes")
+    found = metrics("yes it is", "yes")
     assert (found.exact_match, found.f1, found.precision, found.recall) == (0.0, 0.0, 0.0, 0.0)
 
 
@@ -49,35 +49,35 @@ def test_a_verdict_that_is_not_exact_has_neither_precision_nor_recall():
     ],
 )
 def test_an_answer_covers_an_accepted_one_word_for_word(answer, gold, covers):
-    assert marks(answer, gold).cover == covers
+    assert metrics(answer, gold).cover == covers
 
 
 def test_a_verdict_counts_however_it_is_put_and_only_where_one_is_asked_for():
-    assert marks("Yes, both are American.", "yes").yes_no == 1.0
-    assert marks("No", "yes").yes_no == 0.0
-    assert marks("true", "yes", "true").yes_no == 1.0
-    assert marks("perhaps", "no").yes_no == 0.0
-    assert marks(None, "no").yes_no == 0.0
-    assert marks("yes", "Otto Hahn").yes_no is None
+    assert metrics("Yes, both are American.", "yes").yes_no == 1.0
+    assert metrics("No", "yes").yes_no == 0.0
+    assert metrics("true", "yes", "true").yes_no == 1.0
+    assert metrics("perhaps", "no").yes_no == 0.0
+    assert metrics(None, "no").yes_no == 0.0
+    assert metrics("yes", "Otto Hahn").yes_no is None
 
 
 def test_no_answer_has_no_mark():
-    assert marks(None, "Elbe") == Marks(0.0, 0.0, 0.0, 0.0, 0.0)
+    assert metrics(None, "Elbe") == AnswerMetrics(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def test_tasks_that_are_marked_by_accuracy_have_that_alone():
     strategy, mmlu = TASKS["strategyqa"], TASKS["mmlu"]
-    assert strategy.marks(question("no", task="strategyqa"), "No, it sinks.") == Marks(1.0, 1.0, yes_no=1.0)
+    assert strategy.metrics(question("no", task="strategyqa"), "No, it sinks.") == AnswerMetrics(1.0, 1.0, yes_no=1.0)
     asked = question("B", "Ulm", task="mmlu", text="Which?\nA. Tarn\nB. Ulm\nC. Zem\nD. Sull")
-    assert mmlu.marks(asked, "Ulm") == Marks(1.0, 1.0, choice=1.0)
-    assert mmlu.marks(asked, None) == Marks(0.0, 0.0, choice=0.0)
+    assert mmlu.metrics(asked, "Ulm") == AnswerMetrics(1.0, 1.0, choice=1.0)
+    assert mmlu.metrics(asked, None) == AnswerMetrics(0.0, 0.0, choice=0.0)
 
 
 @pytest.mark.parametrize("task", ["almanac", "bamboogle", "hotpotqa", "jsonl", "strategyqa"])
 @pytest.mark.parametrize("answer", ["yes", "No.", "the Elbe", "", None])
 def test_the_score_that_is_stored_is_part_of_the_marks(task, answer):
     asked = question("yes", "Elbe", task=task)
-    assert TASKS[task].marks(asked, answer).score == TASKS[task].score(asked, answer)
+    assert TASKS[task].metrics(asked, answer).score == TASKS[task].score(asked, answer)
 
 
 # --- against a statement of the official rules that shares no code with ours ----------------------------
@@ -107,7 +107,7 @@ def official(answer: str, gold: str) -> tuple[float, float, float, float]:
 
 
 def assert_official(answer: str, gold: str) -> None:
-    found = marks(answer, gold)
+    found = metrics(answer, gold)
     exact, *others = official(answer, gold)
     assert found.exact_match == exact
     if not official_words(answer) and not official_words(gold):  # the corner that `scoring` names
@@ -140,12 +140,12 @@ def test_the_marks_are_the_official_ones_on_any_words(answer, gold):
 
 @given(st.text(max_size=20), st.text(max_size=20), st.text(max_size=20))
 def test_marks_keep_their_order_and_another_accepted_answer_never_costs_any(answer, gold, another):
-    found = marks(answer, gold)
+    found = metrics(answer, gold)
     assert 0.0 <= found.exact_match <= found.f1 <= 1.0
     assert found.exact_match <= found.cover
     assert min(found.precision, found.recall) <= found.f1 + 1e-12
     assert found.f1 <= max(found.precision, found.recall) + 1e-12
-    more = marks(answer, gold, another)
+    more = metrics(answer, gold, another)
     assert (more.exact_match, more.f1, more.cover) >= (found.exact_match, 0, 0)
     assert more.f1 >= found.f1
     assert best_score(answer, [another, gold]) == more.score

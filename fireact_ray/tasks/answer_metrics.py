@@ -1,4 +1,4 @@
-"""All marks of one answer: what a trajectory stores (exact match, F1) and what is computed from it when it is reported.
+"""All metrics of one answer: what a trajectory stores (exact match, F1), and what is computed when it is reported.
 
     exact_match    the normalised answer is an accepted one
     f1             of the words of both, with precision and recall of the accepted answer that has the best F1
@@ -21,7 +21,7 @@ VERDICTS = ("yes", "no")
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class AnswerMetrics:
     exact_match: float
     f1: float
     precision: float | None = None
@@ -36,24 +36,24 @@ class Marks:
         return Score(self.exact_match, self.f1)
 
 
-def text_marks(question: Question, answer: str | None) -> Marks:
+def text_metrics(question: Question, answer: str | None) -> AnswerMetrics:
     """Of a free text against the accepted answers of a question, of which there must be one."""
     golds = [normalise(gold) for gold in question.answers]
     asks_verdict = golds[0] in VERDICTS
     if answer is None:
-        return Marks(0.0, 0.0, 0.0, 0.0, 0.0, 0.0 if asks_verdict else None)
+        return AnswerMetrics(0.0, 0.0, 0.0, 0.0, 0.0, 0.0 if asks_verdict else None)
     text = normalise(answer)
     exact, best = best_overlap(text, golds)
     covers = exact or any(f" {gold} " in f" {text} " for gold in golds if gold)
     yes_no = float(verdict(answer) == golds[0]) if asks_verdict else None
-    return Marks(float(exact), best.f1, best.precision, best.recall, float(covers), yes_no)
+    return AnswerMetrics(float(exact), best.f1, best.precision, best.recall, float(covers), yes_no)
 
 
-def verdict_marks(mark: float) -> Marks:
-    """Of a task that is marked by whether the verdict is right."""
-    return Marks(mark, mark, yes_no=mark)
+def verdict_metrics(right: float) -> AnswerMetrics:
+    """Of a task that is scored by whether the verdict is right."""
+    return AnswerMetrics(right, right, yes_no=right)
 
 
-def choice_marks(mark: float) -> Marks:
-    """Of a task that is marked by whether the right choice is named."""
-    return Marks(mark, mark, choice=mark)
+def choice_metrics(right: float) -> AnswerMetrics:
+    """Of a task that is scored by whether the right choice is named."""
+    return AnswerMetrics(right, right, choice=right)
