@@ -26,15 +26,15 @@ ROWS, LENGTH = 1024, 1024  # of a shard
 _TOKENIZER_TEXTS = 8000
 
 
-def write_text(out: Path, n_shards: int, seed: int, workers: int) -> None:
-    """Shards 0 to `n_shards` - 1 of `seed`, those that are not there yet."""
+def write_text(out: Path, n_shards: int, seed: int, workers: int, rows: int = ROWS) -> None:
+    """Shards 0 to `n_shards` - 1 of `seed`, of `rows` rows each, those that are not there yet."""
     if not (out / "tokenizer.json").exists():
         texts = itertools.islice(stream.texts(f"{seed} tokenizer"), _TOKENIZER_TEXTS)
         train_tokenizer(texts).save_pretrained(out)
     missing = [n for n in range(n_shards) if not _shard(out, n).exists()]
     log.info("%d shards are there, %d are missing", n_shards - len(missing), len(missing))
     with ProcessPoolExecutor(workers) as pool:
-        for done in as_completed([pool.submit(_write_shard, out, n, seed) for n in missing]):
+        for done in as_completed([pool.submit(_write_shard, out, n, seed, rows) for n in missing]):
             log.info("wrote %s", done.result())
 
 
@@ -52,8 +52,8 @@ def open_tokenizer(out: Path) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def _write_shard(out: Path, n: int, seed: int) -> str:
-    ids, weights = stream.Encoder(open_tokenizer(out)).rows(f"{seed} {n}", ROWS, LENGTH)
+def _write_shard(out: Path, n: int, seed: int, rows: int) -> str:
+    ids, weights = stream.Encoder(open_tokenizer(out)).rows(f"{seed} {n}", rows, LENGTH)
     unfinished = out / f".shard-{n:04}.npz"
     np.savez(unfinished, ids=ids, weights=weights)
     return unfinished.replace(_shard(out, n)).name
