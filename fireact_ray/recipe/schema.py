@@ -34,6 +34,7 @@ from fireact_ray.recipe.models import (
     ScriptedModelConfig,
     TeacherModelConfig,
 )
+from fireact_ray.recipe.serving import ServeConfig
 from fireact_ray.recipe.systems import EvaluateConfig
 from fireact_ray.rollouts.plan import Policy
 from fireact_ray.tasks import TASKS
@@ -240,24 +241,6 @@ class TrainSection(TrainSettings):
             raise ValueError(
                 "zero3 cannot go on with another number of workers: set train.workers to one number, or sharding: fsdp2"
             )
-        return self
-
-
-class ServeConfig(Section):
-    """Clients send the key of `api_key_env` as a bearer token. Only loopback may be served without one."""
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    api_key_env: str | None = None
-    replicas: PositiveInt = 1
-    max_ongoing_requests: PositiveInt = 32
-    request_timeout_s: PositiveFloat = 120.0
-    use_gpu: bool = False
-
-    @model_validator(mode="after")
-    def _open_network_needs_a_key(self) -> ServeConfig:
-        if self.host not in ("127.0.0.1", "localhost", "::1") and self.api_key_env is None:
-            raise ValueError(f"host '{self.host}' is reachable by others: set serve.api_key_env, or host 127.0.0.1")
         return self
 
 

@@ -13,9 +13,10 @@ from fireact_ray.core.types import Question
 from fireact_ray.core.utils.itinerary import Itinerary
 from fireact_ray.evaluation.tables import comparison_markdown
 from fireact_ray.recipe.schema import Recipe
+from fireact_ray.stages.application import model_id
 from fireact_ray.stages.pipeline import pipeline
 from fireact_ray.stages.ray_session import ray_session
-from fireact_ray.stages.serve import model_name, serving
+from fireact_ray.stages.serve import serving
 from fireact_ray.stages.shared_folder import demand_mounted
 from fireact_ray.tasks import load_questions
 
@@ -41,7 +42,7 @@ def _ask_over_http(recipe: Recipe, url: str, question: Question, console: Consol
     console.print(f"\nPOST {url}/v1/chat/completions\nQuestion: {question.text}", markup=False)
     with openai.OpenAI(base_url=f"{url}/v1", api_key="none-needed") as client:
         reply = client.chat.completions.create(
-            model=model_name(recipe), messages=[{"role": "user", "content": question.text}], stream=True
+            model=model_id(recipe, "finetuned"), messages=[{"role": "user", "content": question.text}], stream=True
         )
         answer = ""
         for chunk in reply:

@@ -14,6 +14,7 @@ from fireact_ray.core.errors import FireActError
 from fireact_ray.core.utils.interrupts import interrupts_wait
 from fireact_ray.core.utils.waiting import said_while_waiting
 from fireact_ray.recipe.schema import RayConfig
+from fireact_ray.serving.edge import IMPORT_PATH, VARIABLE
 from fireact_ray.stages.actors.log_forwarding import warnings_shown
 from fireact_ray.stages.connecting import demand_cluster, unreachable
 from fireact_ray.stages.ray_messages import log_ray_messages
@@ -54,6 +55,7 @@ def _start(config: RayConfig) -> None:
         for name, seconds in PATIENCE.items():
             os.environ.setdefault(name, seconds)
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # nobody takes this machine away with notice
+        os.environ.setdefault(VARIABLE, IMPORT_PATH)  # of no meaning to anything but Serve's proxies
     else:
         demand_cluster(address)
     _init(address, config.num_cpus)
