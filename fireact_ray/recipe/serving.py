@@ -14,16 +14,17 @@ from pydantic import (
     model_validator,
 )
 
-from fireact_ray.core.settings import Section, not_empty
+from fireact_ray.core.settings import Place, Section, not_empty
 from fireact_ray.recipe.models import ScriptedModelConfig
 from fireact_ray.recipe.systems import EndpointSystem, RunSystem, SystemConfig, TeacherSystem
 
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 PROXY_GRACE_S = 10.0  # by which Serve's proxy is more patient than the agents behind it
 
 
 class PartConfig(Section):
-    """How many replicas a part of the server has: as many as `min_replicas`, and up to `max_replicas` where one of them
-    has more than `target_ongoing_requests` at work (questions of an agent, conversations of an engine, searches).
+    """How many replicas a part of the server has: `min_replicas`, and up to `max_replicas` where one of them has more
+    than `target_ongoing_requests` at work (questions of an agent, conversations of an engine, searches).
 
     null: `serve.replicas`, of the search `search.actors`; no more than the least. `max_replicas_per_node`: 1 keeps two
     of them off one machine, and leaves one pending where there are fewer machines.
@@ -41,13 +42,33 @@ class PartConfig(Section):
         return self
 
 
+class QuestionLimits(Section):
+    """Of one question, beside the agent's own limits. `max_tokens`: that the model writes for it, over all its steps.
+    `max_chars`: of the question with its history. null: no limit but the agent's."""
+
+    max_steps: PositiveInt | None = None
+    max_tokens: PositiveInt | None = None
+    max_cost_usd: PositiveFloat | None = None
+    max_chars: PositiveInt = 8_000
+
+
+class KeyLimits(Section):
+    """Of one key, at each agent replica; without keys all callers are one. null: none."""
+
+    requests_per_minute: PositiveFloat | None = None
+    concurrency: PositiveInt | None = None
+
+
 class ServeConfig(Section):
-    """Clients send the key of `api_key_env` as a bearer token. Only loopback may be served without one.
+    """Clients send a key as a bearer token: that of the variable `api_key_env`, or one of `keys_file`, which holds names
+    and hashes. Only loopback may be served without one.
 
     `systems`: as in evaluate; each is a model id. `max_ongoing_requests`: questions at work in one agent replica;
-    `max_queued_requests`: how many more wait at each of Serve's proxies before the next is told 429; null: four times
-    as many. `request_timeout_s`: of a question, from its first step to its answer; the student's own limit may be
-    shorter. `keep_traces`: what people ask and what the agent did is kept in the run's folder (served/), for `convert`.
+    `max_queued_requests`: how many more wait in it before the next is told 429; null: as many. `request_timeout_s`: of a
+    question, from its arrival to its answer; the student's own limit may be shorter. `allowed_hosts`: of the Host
+    header; empty: any, on loopback its names. `allowed_origins`: of pages elsewhere that may call. `faults`: clients may
+    order faults in their searches. `keep_traces`: what people ask and what the agent did is kept in the run's folder
+    (served/), for `convert`.
     """
 
     host: str = "127.0.0.1"
@@ -64,6 +85,12 @@ class ServeConfig(Section):
     engine: PartConfig = PartConfig()
     search: PartConfig = PartConfig()
     max_queued_requests: PositiveInt | None = None
+    keys_file: Place | None = None
+    per_question: QuestionLimits = QuestionLimits()
+    per_key: KeyLimits = KeyLimits()
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    faults: bool = False
     keep_traces: bool = False
 
     @property
@@ -73,12 +100,16 @@ class ServeConfig(Section):
 
     @property
     def max_queued(self) -> int:
-        return 4 * self.max_ongoing_requests if self.max_queued_requests is None else self.max_queued_requests
+        return self.max_queued_requests or self.max_ongoing_requests
 
     @model_validator(mode="after")
     def _open_network_needs_a_key(self) -> ServeConfig:
-        if self.host not in ("127.0.0.1", "localhost", "::1") and self.api_key_env is None:
-            raise ValueError(f"host '{self.host}' is reachable by others: set serve.api_key_env, or host 127.0.0.1")
+        if self.host not in LOOPBACK_HOSTS and self.api_key_env is None and self.keys_file is None:
+            raise ValueError(
+                f"host '{self.host}' is reachable by others: set serve.api_key_env or serve.keys_file, or host 127.0.0.1"
+            )
+        if self.api_key_env is not None and self.keys_file is not None:
+            raise ValueError("set api_key_env (one key) or keys_file (several, by name)")
         return self
 
     @model_validator(mode="after")
@@ -92,16 +123,16 @@ class ServeConfig(Section):
                     f"systems: '{entry.name}' is of kind {entry.kind}, which has no agent of ours to serve"
                 )
             if isinstance(entry, TeacherSystem) and isinstance(entry.model, ScriptedModelConfig):
-                raise ValueError(f"systems: '{entry.name}' is a scripted teacher, which ends with the command")
+                raise ValueError(f"systems: '{entry.name}' is a scripted teacher, which no server can outlive")
         return self
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A run that names none of the newer settings is stored as ever."""
         shown: dict[str, Any] = handler(self)
-        unused = {name for name in _NEWER if getattr(self, name) == getattr(_PLAIN, name)}
+        newer = list(shown)[list(shown).index("systems") :]
+        unused = {name for name in newer if getattr(self, name) == getattr(_PLAIN, name)}
         return {name: value for name, value in shown.items() if name not in unused}
 
 
-_NEWER = ("systems", "agent", "engine", "search", "max_queued_requests", "keep_traces")
 _PLAIN = ServeConfig()

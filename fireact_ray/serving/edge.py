@@ -12,112 +12,108 @@ Serve builds it in where RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH names `edge` 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-if TYPE_CHECKING:
-    from starlette.middleware import Middleware
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-VARIABLE = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
-IMPORT_PATH = "fireact_ray.serving.edge:edge"
+from fireact_ray.serving.errors import ApiError
+from fireact_ray.serving.sse import event
 
 MARK = "x-fireact-edge"  # a header of every reply that came by here
-
 MAX_BODY_BYTES = 1 << 20
 BODY_S = 15.0
-RETRY_AFTER_S = 2
-_TRIES = 3
-_SERVE_S_OWN = "/-/"  # its health and routes
-_STEERING = {b"x-request-timeout-seconds", b"x-request-disconnect-disabled", b"serve_multiplexed_model_id"}
+RETRY_AFTER_S = 2.0
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+_TRIES = 3
+_PAUSE_S = 0.2  # before the second try, and twice as long before the third
+_OF_SERVE = "/-/"  # its health and routes
+_STEERING = {"x_request_timeout_seconds", "x_request_disconnect_disabled", "serve_multiplexed_model_id"}
 
 logger = logging.getLogger(__name__)
 
 
 def edge() -> list[Middleware]:
     """As Serve's callback wants it."""
-    from starlette.middleware import Middleware
-
     return [Middleware(Edge)]
 
 
-class _TooMuch(Exception):
-    pass
-
-
 class _Gone(Exception):
-    pass
+    """The client went away."""
 
 
 class Edge:
     """ASGI middleware."""
 
-    def __init__(self, app: App, max_body_bytes: int = MAX_BODY_BYTES, body_s: float = BODY_S) -> None:
+    def __init__(self, app: ASGIApp, max_body_bytes: int = MAX_BODY_BYTES, body_s: float = BODY_S) -> None:
         self._app = app
         self._max_body_bytes, self._body_s = max_body_bytes, body_s
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(_SERVE_S_OWN):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(_OF_SERVE):
             await self._app(scope, receive, send)
             return
-        scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0].lower() not in _STEERING]}
+        scope = {**scope, "headers": [(name, value) for name, value in scope["headers"] if not _steers(name)]}
+        reply = _Reply(scope, receive, send)
         try:
             body = await self._body(scope, receive)
+            await self._answer(scope, body, receive, reply)
+        except ApiError as error:
+            await reply.refuse(error)
         except _Gone:
             return
-        except _TooMuch:
-            await _refuse(send, 413, f"The body may have at most {self._max_body_bytes} bytes.", close=True)
-            return
-        except TimeoutError:
-            await _refuse(send, 408, f"The body did not come within {self._body_s:g} s.", close=True)
-            return
-        await self._answer(scope, body, receive, send)
 
-    async def _answer(self, scope: MutableMapping[str, Any], body: bytes, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, body: bytes, receive: Receive, reply: _Reply) -> None:
+        """Raises ApiError where no replica says anything."""
         for attempt in range(_TRIES):
-            reply = _Reply(scope["path"], send)
             feed = _Feed(body, receive)
             await self._app(scope, feed.receive, reply.send)
-            if reply.started or feed.gone:
-                break
-            logger.warning("a replica ended before it answered; try %d of %d", attempt + 1, _TRIES)
-            await asyncio.sleep(0.2 * (attempt + 1))
-        if not feed.gone:
-            await reply.end()
+            if feed.gone:
+                return
+            if reply.started:
+                await reply.end()
+                return
+            logger.warning("a replica ended before it answered, try %d of %d", attempt + 1, _TRIES)
+            await asyncio.sleep(_PAUSE_S * (attempt + 1))
+        raise _lost()
 
-    async def _body(self, scope: MutableMapping[str, Any], receive: Receive) -> bytes:
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        """Raises ApiError (408, 413), and _Gone."""
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self._max_body_bytes:
-            raise _TooMuch
-        parts, size = [], 0
-        async with asyncio.timeout(self._body_s):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise _Gone
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                if size > self._max_body_bytes:
-                    raise _TooMuch
-                if not message.get("more_body", False):
-                    return b"".join(parts)
+        if declared.isdigit() and int(declared[:20]) > self._max_body_bytes:
+            raise self._too_large()
+        body, more = bytearray(), True
+        try:
+            async with asyncio.timeout(self._body_s):
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Gone
+                    body += message.get("body", b"")
+                    more = message.get("more_body", False)
+                    if len(body) > self._max_body_bytes:
+                        raise self._too_large()
+        except TimeoutError:
+            late = f"The body was not there within {self._body_s:g} s."
+            raise ApiError(408, late, headers={"connection": "close"}) from None
+        return bytes(body)
+
+    def _too_large(self) -> ApiError:
+        return ApiError(413, f"A body may have {self._max_body_bytes} bytes.", headers={"connection": "close"})
 
 
 class Door:
     """ASGI middleware of a replica: once `is_open` says no, it takes no more questions and lets those inside end."""
 
-    def __init__(self, app: App, is_open: Callable[[], bool]) -> None:
+    def __init__(self, app: ASGIApp, is_open: Callable[[], bool]) -> None:
         self._app, self._is_open = app, is_open
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and not self._is_open():
-            await _refuse(send, 503, "The server is ending: it takes no more questions.")
+            error = ApiError(503, "The server is ending: it takes no more questions.", retry_after_s=RETRY_AFTER_S)
+            await error.response()(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -142,88 +138,71 @@ class _Feed:
 class _Reply:
     """What goes to the client: a replica's reply as it is, a bare text of Serve's as an error object."""
 
-    def __init__(self, path: str, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.started = False
-        self._path, self._send = path, send
+        self._scope, self._receive, self._send = scope, receive, send
         self._bare: Message | None = None  # the start of a bare text, which is kept back
-        self._text: list[bytes] = []
         self._is_stream = self._is_whole = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            kind = dict(message.get("headers", ())).get(b"content-type", b"")
+            kind = dict(message["headers"]).get(b"content-type", b"")
             if message["status"] >= 400 and kind.startswith(b"text/plain"):
                 self._bare = message
                 return
             self._is_stream = kind.startswith(b"text/event-stream")
-            message = {**message, "headers": [*message.get("headers", ()), (MARK.encode(), b"1")]}
-        elif message["type"] == "http.response.body":
+            message = {**message, "headers": [*message["headers"], (MARK.encode(), b"1")]}
+        else:
             self._is_whole = not message.get("more_body", False)
             if self._bare is not None:
-                self._text.append(message.get("body", b""))
                 if self._is_whole:
-                    await self._send_error(self._bare, b"".join(self._text).decode("utf-8", "replace"))
+                    await self.refuse(_in_words(self._bare))
                 return
         await self._send(message)
 
     async def end(self) -> None:
-        """Where Serve stopped without a word, say so."""
-        if not self.started:
-            await _refuse(self._send, 503, "The replica that worked on it has ended; ask again.")
-        elif self._is_stream and not self._is_whole:
-            event = _cut_event(self._path, "The replica that worked on it has ended; ask again.")
-            await self._send({"type": "http.response.body", "body": event, "more_body": False})
+        """Where Serve stopped in the middle of a stream, say so."""
+        if self._is_stream and not self._is_whole:
+            await self._send({"type": "http.response.body", "body": _cut(self._scope["path"]), "more_body": False})
 
-    async def _send_error(self, start: Message, text: str) -> None:
-        status, message = _in_words(start["status"], text)
-        given = dict(start.get("headers", ())).get(b"retry-after")
-        await _refuse(self._send, status, message, retry_after=given.decode() if given else None)
+    async def refuse(self, error: ApiError) -> None:
+        response = error.response()
+        response.headers[MARK] = "1"
+        await response(self._scope, self._receive, self._send)
 
 
-def _in_words(status: int, text: str) -> tuple[int, str]:
-    """A status of Serve's and its text -> a status and a sentence for clients."""
-    if status == 404:  # the agent is at every path: Serve has none yet, or none any more
-        return 503, "The agent is not ready: it is starting or ending."
-    if status == 408:  # which means a slow client elsewhere; this one waited for us
-        return 504, "The question was not answered in time."
-    if status in (429, 503):
-        return status, "Too many questions wait here." if status == 429 else "The agent is not available."
-    return status, "The server failed on this request." if status >= 500 else text
+def _steers(name: bytes) -> bool:
+    return name.decode("latin-1").lower().replace("-", "_") in _STEERING
 
 
-_KINDS = {408: "invalid_request_error", 413: "invalid_request_error", 429: "rate_limit_error"}
-_CODES = {408: "slow_body", 413: "body_too_large", 429: "overloaded", 503: "unavailable", 504: "timeout"}
+def _lost() -> ApiError:
+    message = "The replica that worked on it has ended. Ask again."
+    return ApiError(503, message, code="replica_lost", retry_after_s=RETRY_AFTER_S)
 
 
-def _error(status: int, message: str) -> dict[str, Any]:
-    kind = _KINDS.get(status, "server_error" if status >= 500 else "invalid_request_error")
-    return {"message": message, "type": kind, "param": None, "code": _CODES.get(status)}
+def _in_words(bare: Message) -> ApiError:
+    """Of a reply of Serve's own."""
+    status = bare["status"]
+    after_s = float(dict(bare["headers"]).get(b"retry-after", RETRY_AFTER_S))
+    if status == 404:  # the agents are at every path: Serve has none yet, or none any more
+        return ApiError(503, "The server is starting or ending.", code="not_ready", retry_after_s=after_s)
+    if status == 408:  # which means a slow body elsewhere; this one waited for us, and would wait as long again
+        return ApiError(504, "The question was not answered in time.", code="timeout")
+    if status == 429:
+        message = "The server has as many questions as it can take. Come again a little later."
+        return ApiError(429, message, code="server_busy", retry_after_s=after_s)
+    if status == 503:
+        return ApiError(503, "The agent is not available right now.", code="unavailable", retry_after_s=after_s)
+    return ApiError(status, "The server failed at this request.", code="internal_error")
 
 
-async def _refuse(
-    send: Send, status: int, message: str, *, retry_after: str | None = None, close: bool = False
-) -> None:
-    body = json.dumps({"error": _error(status, message)}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (MARK.encode(), b"1"),
-    ]
-    if status in (429, 503):
-        headers.append((b"retry-after", (retry_after or str(RETRY_AFTER_S)).encode()))
-    if close:  # what is left of the body is not read
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-def _cut_event(path: str, message: str) -> bytes:
+def _cut(path: str) -> bytes:
     """The last event of a stream that was cut, behind an end of the one within which it was: as its path's protocol has
     it."""
-    error = _error(503, message)
+    error: dict[str, Any] = _lost().body()
     if path.endswith("/responses"):
-        data = json.dumps({"type": "error", "code": error["code"], "message": message, "param": None})
-        return f"\n\nevent: error\ndata: {data}\n\n".encode()
-    head = "" if path.endswith("/chat/completions") else "event: error\n"
-    return f"\n\n{head}data: {json.dumps({'error': error})}\n\n".encode()
+        last = event({"type": "error", **error["error"]}, "error")
+    else:
+        last = event(error)
+    return f"\n\n{last}".encode()

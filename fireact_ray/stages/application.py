@@ -11,7 +11,9 @@ Each deployment has its replicas and scales by its own work.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -20,7 +22,6 @@ from ray.serve import Application, Deployment
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, BackpressureConfig
 
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.secrets import read_api_key
 from fireact_ray.recipe.hosted import hosted_agents, open_api
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.recipe.models import ScriptedModelConfig
@@ -36,10 +37,12 @@ from fireact_ray.serving.edge import RETRY_AFTER_S
 from fireact_ray.stages.actors.engine_server import EngineServer
 from fireact_ray.stages.actors.search_server import SearchServer, by_searches
 from fireact_ray.stages.deployments import AgentServer, ServedSystem
+from fireact_ray.stages.serve_settings import keys_of, settings_of
 
 NAME = "fireact"  # of the application
 AGENT, ENGINE, SEARCH = "agent", "engine", "search"
 CPUS = {AGENT: 0.25, ENGINE: 0.5, SEARCH: 0.0}
+_ROOM = 64  # for what is no question, and for those that a replica itself refuses: it says more than Serve does
 _MANY = 100_000  # so that calls wait inside a replica: Serve's routers ask around for as long as one waits with them
 
 
@@ -63,8 +66,7 @@ def build(args: BuildArgs) -> Application:
 def application(recipe: Recipe) -> Application:
     """The graph of deployments. Raises InputError for what is missing here."""
     config = recipe.serve
-    if config.api_key_env:
-        read_api_key(config.api_key_env, None, "Serving")
+    keys_of(config)
     fingerprint = open_backend(recipe.search).fingerprint
     systems = served_systems(recipe)
     longest_s = config.proxy_timeout_s + PROXY_GRACE_S
@@ -78,11 +80,12 @@ def application(recipe: Recipe) -> Application:
     most = config.search.max_replicas or config.search.min_replicas or n_search
     search = _part(SearchServer, SEARCH, config.search, n_search, longest_s).bind(recipe.search, fingerprint, 1 / most)
     agent = _part(ray_serve.ingress()(AgentServer), AGENT, config.agent, config.replicas, longest_s).options(
-        max_ongoing_requests=config.max_ongoing_requests,
-        max_queued_requests=config.max_queued,
+        max_ongoing_requests=config.max_ongoing_requests + config.max_queued + _ROOM,
+        max_queued_requests=_ROOM,
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=RETRY_AFTER_S),
     )
-    return agent.bind(recipe, systems, fingerprint, search, engines)
+    settings = settings_of(config, {system.model_id: _made_at(system) for system in systems})
+    return agent.bind(recipe, systems, settings, fingerprint, search, engines)
 
 
 def served_systems(recipe: Recipe) -> list[ServedSystem]:
@@ -116,6 +119,12 @@ def _agents(recipe: Recipe, entry: Entry) -> StudentAgents | TeacherAgents:
     folder = student_dir(recipe, entry.kind)
     open_renderer(folder, student)  # what does not match is found here, not in a replica
     return StudentAgents(recipe, folder, entry.kind == "base", on_gpu, method=entry.method)
+
+
+def _made_at(system: ServedSystem) -> int:
+    """Seconds since the epoch: of the model's folder, where it is one of this machine."""
+    folder = Path(system.agents.model_dir) if isinstance(system.agents, StudentAgents) else None
+    return int(folder.stat().st_mtime if folder is not None and folder.is_dir() else time.time())
 
 
 def model_id(recipe: Recipe, system: str) -> str:

@@ -1,9 +1,10 @@
-"""The agent's deployment: its replicas hold the agents that were evaluated and their HTTP face, and neither a model nor
+"""The agents' deployment: its replicas hold the agents that were evaluated and their HTTP face, and neither a model nor
 a corpus. Models are the engine deployments' (actors/engine_server.py), searches the search deployment's
 (actors/search_server.py)."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Mapping, Sequence
@@ -14,25 +15,26 @@ from fastapi import FastAPI
 
 from fireact_ray.agent.agent import Agent
 from fireact_ray.agent.models.local import LocalChat
-from fireact_ray.agent.placeholders import UnopenedEngine
 from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import ToolDenied, ToolError
-from fireact_ray.core.secrets import read_api_key
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.types import Hit
+from fireact_ray.core.types import Hit, Trajectory
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import StudentAgents, local_student, open_renderer, student_agent, student_name
 from fireact_ray.recipe.teacher import TeacherAgents
 from fireact_ray.rollouts.traces import Traces
 from fireact_ray.serving.app import build_app
 from fireact_ray.serving.edge import Door
+from fireact_ray.serving.settings import Asking, Health, Hooks, ServingSettings
 from fireact_ray.stages.actors.conversations import EnginePool
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 from fireact_ray.stages.actors.search_ring import SearchRing
 from fireact_ray.stages.serve_metrics import ServeMetrics
-from fireact_ray.stages.served_agent import ServedAgent, Watch
+from fireact_ray.stages.serve_settings import keys_of
+from fireact_ray.stages.served_agent import ServedAgent
 
 TRACES = "served"  # below the run's folder: what convert.sources names
+_ANSWER_S = 5.0  # of a part that is asked whether it is there
 
 logger = logging.getLogger(__name__)
 
@@ -74,35 +76,43 @@ class AgentServer:
         self,
         recipe: Recipe,
         systems: Sequence[ServedSystem],
+        settings: ServingSettings,
         fingerprint: str,
         search: Any,
         engines: Mapping[str, Any],
     ) -> None:
         forward_warnings()
         config = recipe.serve
-        self._config = config
-        self._is_open = threading.Event()
-        self._is_open.set()
-        self._api_key = read_api_key(config.api_key_env, None, "Serving") if config.api_key_env else None
+        self._settings, self._keys = settings, keys_of(config)
+        self._parts = {"search": search.where, **{name: handle.at_work for name, handle in engines.items()}}
         self._backend = ServedBackend(SearchRing(search, fingerprint))
+        self._turns = asyncio.Semaphore(config.max_ongoing_requests)
         self._metrics = ServeMetrics()
         self._traces = Traces(Folder(recipe.run_dir) / TRACES, recipe.task.name) if config.keep_traces else None
         self._engines = {
             system.engine: EnginePool(engines[system.engine], local_student(system.agents.recipe).max_context)
             for system in systems
-            if system.engine is not None and isinstance(system.agents, StudentAgents)
+            if system.engine is not None
         }
         self._agents = {system.model_id: self._served(system) for system in systems}
+        self._is_open = threading.Event()
+        self._is_open.set()
 
     def _served(self, system: ServedSystem) -> ServedAgent:
-        watch = Watch(system.model_id, self._metrics, self._traces)
         pool = None if system.engine is None else self._engines[system.engine]
-        return ServedAgent.of(_agent_of(system.agents, self._backend), watch, pool, self._config.request_timeout_s)
+        return ServedAgent.of(_agent_of(system.agents, self._backend, pool), self._turns, pool)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Asked for by Ray Serve once the replica is constructed."""
-        ((model_id, agent),) = self._agents.items()
-        app = build_app(agent, model_id, self._api_key)
+        metrics = self._metrics
+        hooks = Hooks(
+            ready=self._ready,
+            on_start=metrics.start,
+            on_step=metrics.step,
+            on_end=self._ended,
+            on_access=metrics.access,
+        )
+        app = build_app(self._agents, self._settings, self._keys, hooks=hooks, search=self._backend)
         app.add_middleware(Door, is_open=self._is_open.is_set)
         return app
 
@@ -111,7 +121,7 @@ class AgentServer:
         self._is_open.clear()
 
     async def at_work(self) -> int:
-        """Questions that run in this replica."""
+        """Questions that run or wait in this replica."""
         return self._metrics.at_work
 
     async def __del__(self) -> None:
@@ -119,12 +129,29 @@ class AgentServer:
         if self._traces is not None:
             await self._traces.close()
 
+    def _ended(self, asking: Asking, trajectory: Trajectory | None) -> None:
+        self._metrics.end(asking, trajectory)
+        if self._traces is not None and trajectory is not None:
+            self._traces.put(trajectory)
 
-def _agent_of(agents: StudentAgents | TeacherAgents, backend: SearchBackend) -> Agent:
-    if isinstance(agents, TeacherAgents):
+    async def _ready(self) -> Health:
+        names = list(self._parts)
+        return Health(dict(zip(names, await asyncio.gather(*(self._problem(name) for name in names)), strict=True)))
+
+    async def _problem(self, part: str) -> str | None:
+        """None where a replica of it answers."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                await self._parts[part].remote()
+        except TimeoutError:
+            return "no replica answers"
+        return None
+
+
+def _agent_of(agents: StudentAgents | TeacherAgents, backend: SearchBackend, pool: EnginePool | None) -> Agent:
+    if pool is None or isinstance(agents, TeacherAgents):
         (agent,) = agents(backend).values()
         return agent
     student = local_student(agents.recipe)
-    engine = UnopenedEngine(student.max_context)  # each question brings a conversation
-    model = LocalChat(student_name(agents.model_dir), engine, open_renderer(agents.model_dir, student))
+    model = LocalChat(student_name(agents.model_dir), pool, open_renderer(agents.model_dir, student))
     return student_agent(agents.recipe, model, backend, few_shot=agents.few_shot, method=agents.method)

@@ -17,10 +17,12 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.core.utils.interrupts import interrupts_heeded, interrupts_wait
 from fireact_ray.core.utils.waiting import said_while_waiting
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.serving.edge import IMPORT_PATH, MARK, VARIABLE
+from fireact_ray.serving.edge import MARK
+from fireact_ray.serving.guard import HEALTH
 from fireact_ray.stages.application import CPUS, ENGINE, NAME, application, model_id
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.serve_progress import drain, explained, ready, said_as_replicas_come
+from fireact_ray.stages.starting import EDGE_PATH, EDGE_VARIABLE
 
 _POLL_S = 0.2
 
@@ -78,14 +80,14 @@ def _logs() -> str:
 def _demand_edge(host: str, port: int) -> None:
     """Say where Serve's proxies answer in their own words: those of a cluster begin with its nodes' environment."""
     connection = HTTPConnection(host, port, timeout=30)
-    connection.request("GET", "/health")
+    connection.request("GET", HEALTH)
     reply = connection.getresponse()
     connection.close()
     if reply.getheader(MARK) is None:
         logger.warning(
             "serve: Ray's proxies answer what reaches no agent in bare text. Start the cluster's nodes with %s=%s",
-            VARIABLE,
-            IMPORT_PATH,
+            EDGE_VARIABLE,
+            EDGE_PATH,
         )
 
 

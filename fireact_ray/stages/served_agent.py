@@ -1,67 +1,41 @@
-"""An agent as a replica serves it: each question is a conversation with one engine replica, is counted, may be kept."""
+"""An agent as a replica serves it: its questions take turns, each in a conversation with one engine replica."""
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
 from fireact_ray.agent.agent import Agent
-from fireact_ray.agent.models.local import LocalChat
 from fireact_ray.core.types import Question, Step, Trajectory
-from fireact_ray.rollouts.traces import Traces
 from fireact_ray.stages.actors.conversations import EnginePool
-from fireact_ray.stages.serve_metrics import ServeMetrics
-
-
-@dataclass(frozen=True)
-class Watch:
-    """What is told of the questions of one model id. `traces` None: nothing of them is kept."""
-
-    model_id: str
-    metrics: ServeMetrics
-    traces: Traces | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServedAgent(Agent):
-    """`engines` None: its model is a provider's, or what else needs no conversation."""
+    """`turns`: how many questions of a replica run at once; the others wait, and a question's time runs meanwhile.
+    `engines` None: its model is a provider's, or what else needs no conversation."""
 
-    watch: Watch
+    turns: asyncio.Semaphore
     engines: EnginePool | None = None
 
     @classmethod
-    def of(cls, agent: Agent, watch: Watch, engines: EnginePool | None, timeout_s: float) -> Self:
-        """`timeout_s`: of a question, where the agent's own limit is not shorter."""
+    def of(cls, agent: Agent, turns: asyncio.Semaphore, engines: EnginePool | None) -> Self:
         own = {field.name: getattr(agent, field.name) for field in fields(Agent)}
-        limits = replace(agent.limits, timeout_s=min(agent.limits.timeout_s, timeout_s))
-        return cls(**{**own, "limits": limits}, watch=watch, engines=engines)
+        return cls(**own, turns=turns, engines=engines)
 
     async def stream(self, question: Question, attempt: int = 0) -> AsyncIterator[Step | Trajectory]:
-        metrics, model_id = self.watch.metrics, self.watch.model_id
-        trajectory, began = None, time.monotonic()
-        metrics.began(model_id)
-        try:
-            async with self._in_conversation() as agent:
-                async for event in Agent.stream(agent, question, attempt):
-                    if isinstance(event, Trajectory):
-                        trajectory = event
-                    else:
-                        metrics.step(model_id, event)
-                        yield event
-        finally:
-            metrics.ended(model_id, trajectory, time.monotonic() - began)
+        trajectory: Trajectory | None = None
+        asked = asyncio.get_running_loop().time()
+        async with self.turns, nullcontext() if self.engines is None else self.engines.conversation():
+            waited = asyncio.get_running_loop().time() - asked
+            limits = replace(self.limits, timeout_s=max(0.0, self.limits.timeout_s - waited))
+            async for event in Agent.stream(replace(self, limits=limits), question, attempt):
+                if isinstance(event, Trajectory):
+                    trajectory = event
+                else:
+                    yield event
         if trajectory is not None:
-            if self.watch.traces is not None:
-                self.watch.traces.put(trajectory)
-            yield trajectory  # when the engine knows already that the conversation is over
-
-    @asynccontextmanager
-    async def _in_conversation(self) -> AsyncIterator[Agent]:
-        if self.engines is None or not isinstance(self.model, LocalChat):
-            yield self
-            return
-        async with self.engines.conversation() as engine:
-            yield replace(self, model=replace(self.model, engine=engine))
+            yield trajectory  # its turn is over, and the engine knows that the conversation is

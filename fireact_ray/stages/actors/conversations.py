@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,14 @@ _PAUSES_S = (0.1, 0.5, 2.0)  # before a step is asked again
 _GONE = (RpcUnavailable, RayActorError, DeploymentUnavailableError)
 
 
+_NOW: ContextVar[Conversation] = ContextVar("conversation")
+
+
 class EnginePool:
-    """All engine replicas of one model, as one agent replica sees them. `handle`: of the deployment."""
+    """All engine replicas of one model, as one agent replica sees them: an Engine inside `conversation`.
+
+    `handle`: of the deployment.
+    """
 
     def __init__(self, handle: Any, max_context: int) -> None:
         self.max_context = max_context
@@ -35,13 +42,19 @@ class EnginePool:
         self._lasting: set[asyncio.Task[None]] = set()  # Serve's calls, until the replica ends them
 
     @asynccontextmanager
-    async def conversation(self) -> AsyncIterator[Conversation]:
-        """Ends with the context; what it still waits for is called off."""
+    async def conversation(self) -> AsyncIterator[None]:
+        """What this task generates inside belongs to one conversation, which ends with the context."""
         conversation = Conversation(self)
+        _NOW.set(conversation)  # for this task, which asks one question
         try:
-            yield conversation
+            yield
         finally:
-            await conversation.close()
+            conversation.end()
+
+    async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
+        """Raises LookupError outside of a conversation; what the engine raises; and ModelUnavailable where replica after
+        replica is gone."""
+        return await _NOW.get().generate(prompt_ids, sampling)
 
     async def take_seat(self) -> Seat:
         """At the replica that Serve chooses: one with few conversations. Raises one of _GONE, or ModelUnavailable."""
@@ -83,15 +96,13 @@ class Seat:
 
 
 class Conversation:
-    """An Engine for the steps of one question, one after the other."""
+    """The steps of one question, one after the other."""
 
     def __init__(self, pool: EnginePool) -> None:
-        self.max_context = pool.max_context
         self._pool = pool
         self._seat: Seat | None = None
 
     async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
-        """Raises what the engine raises, and ModelUnavailable where replica after replica is gone."""
         asked = [list(prompt_ids), [sampling.temperature, sampling.max_new_tokens, list(sampling.stop), sampling.seed]]
         for pause_s in (*_PAUSES_S, None):
             try:
@@ -108,8 +119,8 @@ class Conversation:
                 await asyncio.sleep(pause_s)
         raise AssertionError("the last try returns or raises")
 
-    async def close(self) -> None:
-        """Nobody waits for the word of it: a replica that does not hear it closes the conversation by its time."""
+    def end(self) -> None:
+        """Nobody waits for the word of it: a replica that does not hear it ends the conversation by its time."""
         if self._seat is not None:
             self._seat.client.ask([self._seat.number]).add_done_callback(_heard)
             self._seat = None
