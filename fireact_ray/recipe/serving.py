@@ -60,15 +60,15 @@ class KeyLimits(Section):
 
 
 class ServeConfig(Section):
-    """Clients send a key as a bearer token: that of the variable `api_key_env`, or one of `keys_file`, which holds names
-    and hashes. Only loopback may be served without one.
+    """Clients send a key as a bearer token: that of the variable `api_key_env`, or one of `keys_file`, which holds
+    names and hashes. Only loopback may be served without one.
 
     `systems`: as in evaluate; each is a model id. `max_ongoing_requests`: questions at work in one agent replica;
-    `max_queued_requests`: how many more wait in it before the next is told 429; null: as many. `request_timeout_s`: of a
-    question, from its arrival to its answer; the student's own limit may be shorter. `allowed_hosts`: of the Host
-    header; empty: any, on loopback its names. `allowed_origins`: of pages elsewhere that may call. `faults`: clients may
-    order faults in their searches. `keep_traces`: what people ask and what the agent did is kept in the run's folder
-    (served/), for `convert`.
+    `max_queued_requests`: how many more wait in it before the next is told 429; null: as many. `request_timeout_s`: of
+    a question, from its arrival to its answer; the student's own limit may be shorter. `allowed_hosts`: of the Host
+    header; empty: any, on loopback its names. `allowed_origins`: of pages elsewhere that may call. `faults`: whether
+    clients may order faults in their searches. `keep_traces`: what people ask and what the agent did is kept in the
+    run's folder (served/), for `convert`.
     """
 
     host: str = "127.0.0.1"
@@ -106,7 +106,8 @@ class ServeConfig(Section):
     def _open_network_needs_a_key(self) -> ServeConfig:
         if self.host not in LOOPBACK_HOSTS and self.api_key_env is None and self.keys_file is None:
             raise ValueError(
-                f"host '{self.host}' is reachable by others: set serve.api_key_env or serve.keys_file, or host 127.0.0.1"
+                f"host '{self.host}' is reachable by others: set serve.api_key_env or serve.keys_file, or host "
+                "127.0.0.1"
             )
         if self.api_key_env is not None and self.keys_file is not None:
             raise ValueError("set api_key_env (one key) or keys_file (several, by name)")

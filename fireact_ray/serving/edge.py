@@ -143,6 +143,7 @@ class _Reply:
         self._scope, self._receive, self._send = scope, receive, send
         self._bare: Message | None = None  # the start of a bare text, which is kept back
         self._is_stream = self._is_whole = False
+        self._n_events = 0
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -155,6 +156,7 @@ class _Reply:
             message = {**message, "headers": [*message["headers"], (MARK.encode(), b"1")]}
         else:
             self._is_whole = not message.get("more_body", False)
+            self._n_events += message.get("body", b"").count(b"event: ")
             if self._bare is not None:
                 if self._is_whole:
                     await self.refuse(_in_words(self._bare))
@@ -164,7 +166,8 @@ class _Reply:
     async def end(self) -> None:
         """Where Serve stopped in the middle of a stream, say so."""
         if self._is_stream and not self._is_whole:
-            await self._send({"type": "http.response.body", "body": _cut(self._scope["path"]), "more_body": False})
+            last = _cut(self._scope["path"], self._n_events)
+            await self._send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def refuse(self, error: ApiError) -> None:
         response = error.response()
@@ -197,12 +200,12 @@ def _in_words(bare: Message) -> ApiError:
     return ApiError(status, "The server failed at this request.", code="internal_error")
 
 
-def _cut(path: str) -> bytes:
+def _cut(path: str, n_events: int) -> bytes:
     """The last event of a stream that was cut, behind an end of the one within which it was: as its path's protocol has
-    it."""
+    it. `n_events`: that came before."""
     error: dict[str, Any] = _lost().body()
     if path.endswith("/responses"):
-        last = event({"type": "error", **error["error"]}, "error")
+        said = event({**error["error"], "type": "error", "sequence_number": n_events}, "error")
     else:
-        last = event(error)
-    return f"\n\n{last}".encode()
+        said = event(error)
+    return f"\n\n{said}".encode()

@@ -2,6 +2,7 @@
 
     serve run fireact_ray.stages.application:build recipe=hotpotqa
     serve deploy serve.yaml                     # a file that `fireact serve hotpotqa --print-config` wrote
+    FIREACT_RECIPE=hotpotqa serve build fireact_ray.stages.application:app
 
     proxy -> agent -> engine    one deployment for each model
                    -> search
@@ -11,6 +12,7 @@ Each deployment has its replicas and scales by its own work.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,6 +43,7 @@ from fireact_ray.stages.serve_settings import keys_of, settings_of
 
 NAME = "fireact"  # of the application
 AGENT, ENGINE, SEARCH = "agent", "engine", "search"
+_RECIPE = "FIREACT_RECIPE"
 CPUS = {AGENT: 0.25, ENGINE: 0.5, SEARCH: 0.0}
 _ROOM = 64  # for what is no question, and for those that a replica itself refuses: it says more than Serve does
 _MANY = 100_000  # so that calls wait inside a replica: Serve's routers ask around for as long as one waits with them
@@ -63,15 +66,23 @@ def build(args: BuildArgs) -> Application:
     return application(load_recipe(args.recipe, args.overrides))
 
 
-def application(recipe: Recipe) -> Application:
-    """The graph of deployments. Raises InputError for what is missing here."""
+def __getattr__(name: str) -> Application:
+    """`app`, for `serve build`, which takes no arguments: of the recipe that the environment names."""
+    if name != "app" or _RECIPE not in os.environ:
+        raise AttributeError(f"there is no {name} here; `app` is built of the recipe that ${_RECIPE} names")
+    return build(BuildArgs(recipe=os.environ[_RECIPE]))
+
+
+def application(recipe: Recipe, engine_server: type[EngineServer] = EngineServer) -> Application:
+    """The graph of deployments. `engine_server`: what answers in the place of models. Raises InputError for what is
+    missing here."""
     config = recipe.serve
     keys_of(config)
     fingerprint = open_backend(recipe.search).fingerprint
     systems = served_systems(recipe)
     longest_s = config.proxy_timeout_s + PROXY_GRACE_S
     engines = {
-        system.engine: _part(EngineServer, system.engine, config.engine, config.replicas, longest_s)
+        system.engine: _part(engine_server, system.engine, config.engine, config.replicas, longest_s)
         .options(ray_actor_options={"num_cpus": CPUS[ENGINE], "num_gpus": float(config.use_gpu)})
         .bind(system.agents, longest_s)
         for system in first_of_each_engine(systems)

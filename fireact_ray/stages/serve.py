@@ -19,6 +19,7 @@ from fireact_ray.core.utils.waiting import said_while_waiting
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.serving.edge import MARK
 from fireact_ray.serving.guard import HEALTH
+from fireact_ray.stages.actors.engine_server import EngineServer
 from fireact_ray.stages.application import CPUS, ENGINE, NAME, application, model_id
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.serve_progress import drain, explained, ready, said_as_replicas_come
@@ -40,13 +41,13 @@ def serve(recipe: Recipe) -> None:
 
 
 @contextmanager
-def serving(recipe: Recipe) -> Iterator[str]:
+def serving(recipe: Recipe, engine_server: type[EngineServer] = EngineServer) -> Iterator[str]:
     """The running application's base URL; at the end what runs is answered, and it is shut down.
 
     Raises InputError for a missing model or key and for a port in use, before Ray Serve is started.
     """
     config = recipe.serve
-    app = application(recipe)
+    app = application(recipe, engine_server)
     port = _free_port(config.host, config.port)
     with ray_session(recipe.ray):
         logging.getLogger("ray.serve").setLevel(logging.WARNING)

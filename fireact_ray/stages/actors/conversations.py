@@ -52,8 +52,7 @@ class EnginePool:
             conversation.end()
 
     async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
-        """Raises LookupError outside of a conversation; what the engine raises; and ModelUnavailable where replica after
-        replica is gone."""
+        """Raises what the engine raises, and ModelUnavailable where replica after replica is gone."""
         return await _NOW.get().generate(prompt_ids, sampling)
 
     async def take_seat(self) -> Seat:
