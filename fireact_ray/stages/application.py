@@ -10,8 +10,7 @@
 Each deployment has its replicas and scales by its own work.
 """
 
-from __future__ import annotations
-
+# No postponed annotations here: Serve reads the type of `build`'s argument, and passes a plain dict where it is a name.
 import os
 import time
 from collections.abc import Callable, Sequence

@@ -86,6 +86,6 @@ def explained(error: RuntimeError) -> FireActError:
     found = _OURS.findall(str(error))
     if found:
         name, message = found[-1]
-        return getattr(errors, name, InputError)(message)  # type: ignore[no-any-return]
+        return getattr(errors, name, InputError)(message)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return InputError(f"Ray Serve could not start the application: {lines[-1] if lines else error}")

@@ -45,8 +45,10 @@ def server(tmp_path_factory, local_ray):
     serving = Command([sys.executable, "-m", "ray.serve.scripts", "run", str(file)], folder, {})
     url = f"http://127.0.0.1:{port}"
     try:
-        assert until(lambda: serving.ended or is_ready(url), 240), serving.said
-        assert not serving.ended, serving.said
+        assert until(lambda: serving.ended or "failed with exception" in serving.said or is_ready(url), 240), (
+            serving.said
+        )
+        assert is_ready(url), serving.said
         yield folder, url, serving
     finally:
         if not serving.ended:
