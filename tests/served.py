@@ -112,9 +112,9 @@ def sending(body: dict, left: asyncio.Event) -> Callable:
 
 
 @contextmanager
-def listening(app: object) -> Iterator[str]:
+def listening(app: object, lifespan: str = "off") -> Iterator[str]:
     """The application's base URL, on a real server in a thread of its own."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan=lifespan))
     ready = threading.Event()
     started = server.startup
 

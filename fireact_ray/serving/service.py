@@ -127,19 +127,19 @@ class Service:
         return event
 
     async def answer(self, ask: Ask, request: Request) -> Ended:
-        """The whole run. Raises ApiError; the run ends where its caller goes away."""
+        """The whole run; it ends where its caller goes away. Raises ApiError."""
+        return await until_gone(request, self.whole(ask))
 
-        async def whole() -> Ended:
-            async with aclosing(self.events(ask)) as happened:
-                async for event in happened:
-                    match event:
-                        case Failed(error):
-                            raise error
-                        case Ended():
-                            return event
-            raise AssertionError("a run ends with Ended or Failed")
-
-        return await until_gone(request, whole())
+    async def whole(self, ask: Ask) -> Ended:
+        """Raises ApiError."""
+        async with aclosing(self.events(ask)) as happened:
+            async for event in happened:
+                match event:
+                    case Failed(error):
+                        raise error
+                    case Ended():
+                        return event
+        raise AssertionError("a run ends with Ended or Failed")
 
 
 async def streamed(chunks: AsyncGenerator[str, None]) -> StreamingResponse:
