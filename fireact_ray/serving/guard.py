@@ -96,7 +96,7 @@ class Guard:
         size += len(scope.get("raw_path") or b"") + len(scope["query_string"])
         if size > self._settings.max_header_bytes:
             raise ApiError(431, f"URL and headers may have {self._settings.max_header_bytes} bytes together.")
-        if scope["path"] != HEALTH:  # whoever checks health does so by address
+        if _path(scope) != HEALTH:  # whoever checks health does so by address
             self._check_host(headers)
             self._check_origin(headers)
         if self._keys is None or _is_open(scope):
@@ -145,8 +145,14 @@ def _preflight() -> Response:
 
 def _is_open(scope: Scope) -> bool:
     """Health, and the page, which holds nothing of anybody and asks its reader for the key."""
-    path: str = scope["path"]
+    path = _path(scope)
     return path == HEALTH or (scope["method"] in ("GET", "HEAD") and (path == "/" or path.startswith(PAGE)))
+
+
+def _path(scope: Scope) -> str:
+    """As routes spell it, wherever the application is mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _is_preflight(scope: Scope, headers: Headers) -> bool:

@@ -24,6 +24,7 @@ class ServingSettings:
     all callers are one. `max_in_flight`: questions of this process, all keys together. `body_timeout_s`: until a
     request's body is there. `heartbeat_s`: a stream is never silent for longer. `allowed_hosts`: of the Host header,
     without port; "*" is any. `allowed_origins`: of pages elsewhere that may call; our own page always may.
+    `mcp`: whether /mcp is served, which needs the extra `mcp`.
     `created`: by model id, seconds since the epoch. `retry_after_s`: what an overloaded server asks clients to wait.
     """
 
@@ -44,6 +45,7 @@ class ServingSettings:
     heartbeat_s: float = 15.0
     allowed_hosts: tuple[str, ...] = LOOPBACK
     allowed_origins: tuple[str, ...] = ()
+    mcp: bool = False
     created: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     retry_after_s: float = 5.0
 
