@@ -67,7 +67,8 @@ class ServeConfig(Section):
     `max_queued_requests`: how many more wait in it before the next is told 429; null: as many. `request_timeout_s`: of
     a question, from its arrival to its answer; the student's own limit may be shorter. `allowed_hosts`: of the Host
     header; empty: any, on loopback its names. `allowed_origins`: of pages elsewhere that may call. `faults`: whether
-    clients may order faults in their searches. `keep_traces`: what people ask and what the agent did is kept in the
+    clients may order faults in their searches. `history`: whether earlier turns reach the agent. `mcp`: whether /mcp is
+    served, which needs the extra `mcp`. `keep_traces`: what people ask and what the agent did is kept in the
     run's folder (served/), for `convert`.
     """
 
@@ -91,6 +92,8 @@ class ServeConfig(Section):
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     faults: bool = False
+    history: bool = True
+    mcp: bool = False
     keep_traces: bool = False
 
     @property

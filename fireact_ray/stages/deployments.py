@@ -8,7 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from fastapi import FastAPI
@@ -25,7 +25,7 @@ from fireact_ray.recipe.teacher import TeacherAgents
 from fireact_ray.rollouts.traces import Traces
 from fireact_ray.serving.app import build_app
 from fireact_ray.serving.edge import Door
-from fireact_ray.serving.settings import Asking, Health, Hooks, ServingSettings
+from fireact_ray.serving.settings import Access, Asking, Health, Hooks, ServingSettings
 from fireact_ray.stages.actors.conversations import EnginePool
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 from fireact_ray.stages.actors.search_ring import SearchRing
@@ -37,6 +37,7 @@ TRACES = "served"  # below the run's folder: what convert.sources names
 _ANSWER_S = 5.0  # of a part that is asked whether it is there
 
 logger = logging.getLogger(__name__)
+access_log = logging.getLogger("ray.serve.fireact")  # goes to the replica's file, beside Serve's own lines
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class AgentServer:
             on_start=metrics.start,
             on_step=metrics.step,
             on_end=self._ended,
-            on_access=metrics.access,
+            on_access=self._accessed,
         )
         app = build_app(self._agents, self._settings, self._keys, hooks=hooks, search=self._backend)
         app.add_middleware(Door, is_open=self._is_open.is_set)
@@ -128,6 +129,10 @@ class AgentServer:
         """Called by Ray Serve, once nothing runs here any more."""
         if self._traces is not None:
             await self._traces.close()
+
+    def _accessed(self, access: Access) -> None:
+        self._metrics.access(access)
+        access_log.info("%s", " ".join(f"{name}={value}" for name, value in asdict(access).items() if value != ""))
 
     def _ended(self, asking: Asking, trajectory: Trajectory | None) -> None:
         self._metrics.end(asking, trajectory)

@@ -72,6 +72,9 @@ def _start(recipe: Recipe, app: Application, port: int) -> None:
             raise explained(error) from None
     logger.info("serve: Ray Serve, %s; logs on each node in %s", ready(), _logs())
     _demand_edge(config.host, port)
+    if not (recipe.ray.address or os.environ.get("RAY_ADDRESS")):
+        token = "and want no token" if os.environ.get("RAY_AUTH_MODE") == "disabled" else "and want its token"
+        logger.info("serve: the ports of Ray itself listen on all interfaces of this machine, %s", token)
 
 
 def _logs() -> str:

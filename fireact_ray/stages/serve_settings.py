@@ -31,6 +31,8 @@ def settings_of(config: ServeConfig, created: Mapping[str, int]) -> ServingSetti
         max_cost_usd=question.max_cost_usd,
         max_question_chars=question.max_chars,
         faults=config.faults,
+        history=config.history,
+        mcp=config.mcp,
         requests_per_minute=key.requests_per_minute,
         concurrency=key.concurrency,
         max_in_flight=config.max_ongoing_requests + config.max_queued,
