@@ -62,13 +62,14 @@ class RpcServer:
     async def _take_calls(
         self, reader: asyncio.StreamReader, outbox: Outbox, tasks: dict[int, asyncio.Task[Any]]
     ) -> None:
+        loop = asyncio.get_running_loop()
         while (line := await reader.readline()).endswith(b"\n"):
             for ticket, *item in parse(line):
                 if item:
                     tasks[ticket] = task = asyncio.create_task(self._answer(item[0]))
                     task.add_done_callback(_answering(outbox, ticket, tasks))
                 elif ticket in tasks:
-                    tasks[ticket].cancel()
+                    loop.call_soon(tasks[ticket].cancel)  # behind its beginning, where both came together
 
 
 def _answering(outbox: Outbox, ticket: int, tasks: dict[int, asyncio.Task[Any]]) -> Callable[[asyncio.Task[Any]], None]:

@@ -75,7 +75,10 @@ class EnginePool:
         address = Address(host, port, token)
         if address not in self._clients:
             self._clients[address] = RpcClient(_finder(address), _PATIENCE_S, calls_off=True)
-        return Seat(self._clients[address], number)
+        client = self._clients[address]
+        holding = client.ask([number])
+        holding.add_done_callback(_heard)
+        return Seat(client, holding)
 
     def forget(self, seat: Seat) -> None:
         """Its replica is gone: nobody else is to ask it."""
@@ -88,10 +91,11 @@ class EnginePool:
 
 @dataclass(frozen=True)
 class Seat:
-    """A conversation's place at one replica."""
+    """A conversation's place at one replica. `holding`: a call that lasts as long as the conversation: where it is
+    cancelled, or breaks off with this process, the replica knows that the conversation is over."""
 
     client: RpcClient
-    number: int
+    holding: asyncio.Future[None]
 
 
 class Conversation:
@@ -119,9 +123,8 @@ class Conversation:
         raise AssertionError("the last try returns or raises")
 
     def end(self) -> None:
-        """Nobody waits for the word of it: a replica that does not hear it ends the conversation by its time."""
         if self._seat is not None:
-            self._seat.client.ask([self._seat.number]).add_done_callback(_heard)
+            self._seat.holding.cancel()
             self._seat = None
 
 

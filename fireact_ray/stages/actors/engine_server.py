@@ -21,7 +21,7 @@ from fireact_ray.stages.actors.log_forwarding import forward_warnings
 
 
 class EngineServer:
-    """`longest_s`: after which a conversation counts as over, though nobody said so: its agent has died."""
+    """`longest_s`: after which a conversation counts as over, though nobody said so."""
 
     def __init__(self, agents: StudentAgents, longest_s: float) -> None:
         forward_warnings()
@@ -36,7 +36,7 @@ class EngineServer:
         return open_student(agents.model_dir, local_student(agents.recipe), on_gpu=agents.on_gpu).engine
 
     async def converse(self) -> AsyncIterator[list[Any]]:
-        """Yields where this replica listens, and the conversation's number; lasts until that is closed."""
+        """Yields where this replica listens, and the conversation's number; lasts until that is no longer held."""
         address = await self._server.address(ray.util.get_node_ip_address())
         self._n_opened += 1
         number = self._n_opened
@@ -46,19 +46,27 @@ class EngineServer:
             async with asyncio.timeout(self._longest_s):
                 await over.wait()
         except TimeoutError:
-            pass  # its agent is gone, and what it had asked for with it
+            pass  # its agent died before it held it
         finally:
+            over.set()
             del self._open[number]
 
     async def at_work(self) -> int:
         return len(self._open)
 
     async def _answer(self, item: list[Any]) -> list[Any] | None:
-        """[prompt ids, sampling] -> [ids, finish reason]; a conversation's number alone closes it."""
+        """[prompt ids, sampling] -> [ids, finish reason]. A conversation's number alone holds it open: it is over when
+        that call is called off, or its connection breaks."""
         if len(item) == 1:
-            if (over := self._open.get(item[0])) is not None:
-                over.set()
+            await self._hold(item[0])
             return None
         prompt_ids, (temperature, max_new_tokens, stop, seed) = item
         generation = await self._engine.generate(prompt_ids, Sampling(temperature, max_new_tokens, tuple(stop), seed))
         return [generation.ids, generation.finish_reason]
+
+    async def _hold(self, number: int) -> None:
+        if (over := self._open.get(number)) is not None:
+            try:
+                await over.wait()
+            finally:
+                over.set()
