@@ -1,5 +1,7 @@
 """A Serve config: as it is written for a recipe, as Serve's own tool builds it, and as it is checked."""
 
+import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -112,3 +114,12 @@ def test_the_search_scales_by_the_searches_that_are_at_work():
         {},
     )
     assert by_searches(SimpleNamespace(config=config, aggregated_metrics=None)) == (0, {})
+
+
+def test_the_dashboard_is_that_of_the_metrics_there_are():
+    from fireact_ray.stages import serve_dashboard, serve_metrics
+
+    file = json.loads((CLUSTER / "grafana.json").read_text())
+    assert file == serve_dashboard.dashboard()
+    asked = set(re.findall(r"ray_(fireact_\w+?)(?:_bucket)?\b", json.dumps(file)))
+    assert asked == set(re.findall(r"`(fireact_\w+)\{", serve_metrics.__doc__))
