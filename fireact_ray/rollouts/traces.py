@@ -28,7 +28,7 @@ class Traces:
     """`home`: what `convert.sources` names. `task`: whose questions they are from now on."""
 
     def __init__(self, home: Folder, task: str, max_waiting: int = MAX_WAITING) -> None:
-        self.dropped = 0
+        self.dropped = self._said = 0
         self._task_name, self._max_waiting = task, max_waiting
         self._writer = Writer(home / "trajectories", f"served-{uuid.uuid4().hex[:8]}")
         self._n_waiting = 0
@@ -45,20 +45,20 @@ class Traces:
             self._writing = asyncio.create_task(self._write_in_time())
 
     async def close(self) -> None:
-        """Write what waits."""
         if self._writing is not None:
             self._writing.cancel()
             await asyncio.wait([self._writing])
             self._writing = None
-        await self._write()
+        await self.write()
 
     async def _write_in_time(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             if self._writer.is_due:
-                await asyncio.shield(self._write())
+                await asyncio.shield(self.write())
 
-    async def _write(self) -> None:
+    async def write(self) -> None:
+        """What waits, now."""
         n_rows = self._n_waiting
         self._n_waiting = 0
         try:
@@ -68,7 +68,9 @@ class Traces:
 
     def _drop(self, n_rows: int, reason: str) -> None:
         self.dropped += n_rows
-        logger.warning("%d served questions are answered and not kept: %s", self.dropped, reason)
+        if self.dropped >= 2 * self._said:
+            self._said = self.dropped
+            logger.warning("%d served questions so far are answered and not kept: %s", self.dropped, reason)
 
 
 def _kept(trajectory: Trajectory, task: str) -> Trajectory:

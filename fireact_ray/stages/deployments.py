@@ -118,8 +118,10 @@ class AgentServer:
         return app
 
     async def close(self) -> None:
-        """Take no more questions: the server is about to end."""
+        """Take no more questions, and write what waits to be kept: the server is about to end."""
         self._is_open.clear()
+        if self._traces is not None:
+            await self._traces.write()
 
     async def at_work(self) -> int:
         """Questions that run or wait in this replica."""

@@ -1,4 +1,4 @@
-"""The whole server, as `serve run` starts it from a config file: two replicas of each part over the nano base.
+"""The whole server, as `serve run` starts it from a config file: one agent replica, two of engine and search, the nano.
 
 Replicas are killed, clients go away and too many come; what is asked is answered or refused in words.
 """
@@ -20,6 +20,7 @@ from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.serve_config import check_serve_config, to_serve_yaml
+from fireact_ray.stages.serve_progress import ready
 
 pytestmark = [pytest.mark.ray, pytest.mark.torch]
 
@@ -36,7 +37,7 @@ def server(tmp_path_factory, local_ray):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     overrides = [
-        *(f"output_dir={folder}", f"serve.systems={SYSTEMS}", f"serve.port={port}", "serve.replicas=2"),
+        *(f"output_dir={folder}", f"serve.systems={SYSTEMS}", f"serve.port={port}", "serve.engine={min_replicas: 2}"),
         *("serve.max_ongoing_requests=4", "serve.max_queued_requests=4", "serve.keep_traces=true", "search.actors=2"),
     ]
     file = folder / "serve.yaml"
@@ -54,6 +55,7 @@ def server(tmp_path_factory, local_ray):
         if not serving.ended:
             serving.interrupt()
             serving.wait(120)
+            assert until(lambda: not replicas(""), 120), "Serve goes on in the Ray that other tests use, too"
 
 
 def is_ready(url: str) -> bool:
@@ -106,44 +108,16 @@ async def test_each_system_is_a_model_id_and_systems_of_one_model_share_its_engi
         health = (await http.get("/healthz")).json()
     assert sorted(model["id"] for model in listed) == [AGAIN, BASE]
     assert health == {"status": "ok", "search": "ok", "engine": "ok"}
-    assert len(replicas("engine")) == len(replicas("agent")) == len(replicas("search")) == 2
+    assert [len(replicas(part)) for part in ("agent", "engine", "search")] == [1, 2, 2]
     for model in (BASE, AGAIN):
         (reply,) = await answers(server, QUESTIONS[:1], model=model)
         assert (reply.status_code, reply.json()["model"]) == (200, model), reply.text
 
 
-async def test_a_killed_engine_replica_costs_no_question_and_changes_no_answer(server):
-    before = [reply.json()["choices"] for reply in await answers(server, QUESTIONS)]
-    asked = asyncio.create_task(answers(server, QUESTIONS * 2))
-    await until_at_work("engine", 4)
-    os.kill(replicas("engine")[0], signal.SIGKILL)
-    after = await asked
-    assert [reply.status_code for reply in after] == [200] * 6, [reply.text for reply in after]
-    assert [reply.json()["choices"] for reply in after] == before * 2
-
-
-async def test_a_killed_agent_replica_costs_no_question_and_a_stream_of_it_ends_with_an_event(server):
-    asked = asyncio.create_task(answers(server, QUESTIONS))
-    streamed = asyncio.create_task(answers(server, QUESTIONS, stream=True))
-    await until_at_work("agent", 6)
-    os.kill(replicas("agent")[0], signal.SIGKILL)
-    assert [reply.status_code for reply in await asked] == [200] * 3
-    ends = [reply.text.rstrip().rsplit("data: ", 1)[1] for reply in await streamed]
-    cut = [json.loads(end)["error"]["code"] for end in ends if end != "[DONE]"]
-    assert set(cut) <= {"replica_lost"}
-
-
-async def test_a_killed_search_replica_costs_no_question(server):
-    asked = asyncio.create_task(answers(server, QUESTIONS * 2))
-    await until_at_work("engine", 4)
-    os.kill(replicas("search")[0], signal.SIGKILL)
-    assert {reply.json()["fireact"]["stop_reason"] for reply in await asked} <= {"finished", "max_steps", "parse_error"}
-
-
 async def test_too_many_questions_are_refused_in_words_and_say_when_to_come_again(server):
-    replies = await answers(server, QUESTIONS * 40)
+    replies = await answers(server, QUESTIONS * 8)
     refused = [reply for reply in replies if reply.status_code != 200]
-    assert 8 <= len(replies) - len(refused) <= 80
+    assert 8 <= len(replies) - len(refused) < len(replies)
     assert {reply.status_code for reply in refused} == {429}
     assert {reply.json()["error"]["code"] for reply in refused} == {"server_busy"}
     assert all(int(reply.headers["retry-after"]) > 0 for reply in refused)
@@ -160,14 +134,35 @@ async def test_what_a_client_asked_ends_when_it_goes_away(server):
     await until_at_work("engine", 0, 0)
 
 
-def test_what_was_served_is_kept_for_the_next_round(server):
-    """The last test: it ends the server."""
-    folder, url, serving = server
-    serving.interrupt()
-    serving.wait(120)
-    with pytest.raises(httpx.TransportError):
-        httpx.get(f"{url}/healthz")
-    assert until(lambda: not replicas(""), 60)
+async def test_killed_replicas_cost_no_question_change_no_answer_and_are_replaced(server):
+    before = [reply.json()["choices"] for reply in await answers(server, QUESTIONS)]
+    asked = asyncio.create_task(answers(server, QUESTIONS * 2))
+    await until_at_work("engine", 4)
+    for part in ("engine", "search"):
+        os.kill(replicas(part)[0], signal.SIGKILL)
+    after = await asked
+    assert [reply.status_code for reply in after] == [200] * 6, [reply.text for reply in after]
+    assert [reply.json()["choices"] for reply in after] == before * 2
+
+    asked = asyncio.create_task(answers(server, QUESTIONS))
+    streamed = asyncio.create_task(answers(server, QUESTIONS, stream=True))
+    await until_at_work("agent", 6)
+    os.kill(replicas("agent")[0], signal.SIGKILL)
+    ends = [reply.text.rstrip().rsplit("data: ", 1)[1] for reply in await streamed]
+    assert {json.loads(end)["error"]["code"] for end in ends if end != "[DONE]"} <= {"replica_lost"}
+    assert [reply.json()["choices"] for reply in await asked] == before
+    assert until(lambda: ready() == "agent 1 of 1, engine 2 of 2, search 2 of 2", 120), ready()
+    await until_at_work("engine", 0, 0)
+
+
+async def test_a_server_about_to_end_takes_no_question_and_has_kept_what_it_was_asked_for_the_next_round(server):
+    folder = server[0]
+    await answers(server, QUESTIONS)
+    from ray import serve
+
+    await serve.get_deployment_handle("agent", "fireact").broadcast("close").results_async(timeout_s=60)
+    (refused,) = await answers(server, QUESTIONS[:1])
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
     kept = read_trajectories(Folder(str(folder)) / "demo" / "served" / "trajectories")
     assert {row.question.text for row in kept} == set(QUESTIONS)
     assert {row.question.task for row in kept} == {"almanac"}
