@@ -14,6 +14,7 @@ import numpy as np
 from fireact_ray.core.types import Score
 from fireact_ray.core.utils.statistics import Interval, mean_interval, wilson_interval
 from fireact_ray.tasks.answer_metrics import AnswerMetrics
+from fireact_ray.tasks.guessing import Guesses
 
 # What a report shows beside exact match and F1, by the field of AnswerMetrics that it is the mean of.
 OTHERS = {
@@ -23,9 +24,11 @@ OTHERS = {
     "yes_no_accuracy": "yes_no",
     "choice_accuracy": "choice",
 }
+GUESSES = ("always_no", "coin")  # and what guesses would have: Guesses, by its fields
 _others = attrgetter(*OTHERS.values())
 _NONE = math.nan
 _NO_OTHERS = [_NONE] * len(OTHERS)
+_COLUMNS = (*OTHERS, *GUESSES)
 _ALL_OR_NOTHING = {"cover_em", "yes_no_accuracy", "choice_accuracy"}
 
 
@@ -58,15 +61,18 @@ class Metric:
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """Of `n` scored rows. Intervals of exact match and other all-or-nothing metrics are Wilson's, those of F1,
-    precision and recall the bootstrap's. `others`: the metrics of OTHERS that some row has."""
+    precision and recall the bootstrap's. `others`: the metrics of OTHERS that some row has. `guesses`: what a
+    guess would have at these rows, in percent, where there is something to guess; not a measure of any agent."""
 
     n: int
     em: Measure
     f1: Measure
     others: Mapping[str, Metric]
+    guesses: Mapping[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        return {"n": self.n, "em": self.em.to_dict(), "f1": self.f1.to_dict(), "metrics": self.others_dict()}
+        scores = {"n": self.n, "em": self.em.to_dict(), "f1": self.f1.to_dict(), "metrics": self.others_dict()}
+        return scores | ({"guesses": dict(self.guesses)} if self.guesses else {})
 
     def others_dict(self) -> dict[str, Any]:
         return {name: metric.to_dict() for name, metric in self.others.items()}
@@ -78,20 +84,24 @@ class MetricColumns:
     def __init__(self) -> None:
         self._values = array("d")
 
-    def add(self, score: Score, metrics: AnswerMetrics | None) -> None:
+    def add(self, score: Score, metrics: AnswerMetrics | None, guessed: Guesses) -> None:
         """`metrics`: None where no accepted answer is known to compute them from."""
         others = _NO_OTHERS if metrics is None else [_NONE if x is None else x for x in _others(metrics)]
-        self._values.extend((score.exact_match, score.f1, *others))
+        chances = (_NONE if chance is None else chance for chance in guessed)
+        self._values.extend((score.exact_match, score.f1, *others, *chances))
 
     def metrics(self, of: np.ndarray | None = None) -> Metrics | None:
         """`of`: (rows,) bool, which rows count; all where None. The result is None where there is no row."""
-        rows = np.asarray(self._values).reshape(-1, 2 + len(OTHERS))
+        rows = np.asarray(self._values).reshape(-1, 2 + len(_COLUMNS))
         rows = rows if of is None else rows[of]
         if not len(rows):
             return None
-        columns = {name: column[~np.isnan(column)] for name, column in zip(OTHERS, rows.T[2:], strict=True)}
-        others = {name: Metric(len(values), _measure(name, values)) for name, values in columns.items() if len(values)}
-        return Metrics(len(rows), _proportion(rows[:, 0]), _mean(rows[:, 1]), others)
+        columns = {name: column[~np.isnan(column)] for name, column in zip(_COLUMNS, rows.T[2:], strict=True)}
+        found = {name: values for name, values in columns.items() if len(values)}
+        others = {name: Metric(len(found[name]), _measure(name, found[name])) for name in OTHERS if name in found}
+        # Of all rows: one where there is nothing to guess is guessed wrong.
+        guessed = {name: 100 * math.fsum(found[name]) / len(rows) for name in GUESSES if name in found}
+        return Metrics(len(rows), _proportion(rows[:, 0]), _mean(rows[:, 1]), others, guessed)
 
 
 def mean_score(scores: Sequence[Score]) -> Score:

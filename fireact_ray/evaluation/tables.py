@@ -7,7 +7,7 @@ from typing import Any
 
 from fireact_ray.core.utils.markdown import UNKNOWN, markdown_table, shown
 from fireact_ray.evaluation.costs import QUANTITIES, Distribution
-from fireact_ray.evaluation.metrics import OTHERS, Metrics
+from fireact_ray.evaluation.metrics import GUESSES, OTHERS, Metrics
 from fireact_ray.evaluation.paired import Paired, compare_paired
 from fireact_ray.evaluation.report import Report
 
@@ -19,6 +19,7 @@ _NAMES = {
     "yes_no_accuracy": "yes/no %",
     "choice_accuracy": "choice %",
 }
+GUESS_NAMES = {"always_no": "always no %", "coin": "coin %"}
 _COUNTED = ("steps", "searches")  # shown value by value
 
 
@@ -54,11 +55,35 @@ def metrics_table(report: Report) -> str:
     """All questions, then by task and by kind; of the other metrics, those that some row has."""
     lines = {"all": report.metrics, **report.metrics_by_task, **report.metrics_by_kind}
     others = [name for name in OTHERS if any(metrics and name in metrics.others for metrics in lines.values())]
+    guessed = [name for name in GUESSES if any(metrics and name in metrics.guesses for metrics in lines.values())]
     rows = [
-        [name, *em_and_f1(metrics), *_other_cells(metrics, others), str(metrics.n if metrics else 0)]
+        [
+            name,
+            *em_and_f1(metrics),
+            *_other_cells(metrics, others),
+            *_guess_cells(metrics, guessed),
+            str(metrics.n if metrics else 0),
+        ]
         for name, metrics in lines.items()
     ]
-    return markdown_table(["questions", *EM_AND_F1, *(_NAMES[name] for name in others), "n"], rows)
+    names = [*(_NAMES[name] for name in others), *(GUESS_NAMES[name] for name in guessed)]
+    return markdown_table(["questions", *EM_AND_F1, *names, "n"], rows)
+
+
+def kinds_markdown(reports: Sequence[Report]) -> str:
+    """Exact match in percent by kind of question, of each system, and what guesses would have; empty without kinds."""
+    kinds = sorted({kind for report in reports for kind in report.metrics_by_kind})
+    if not kinds:
+        return ""
+    last = reports[-1].metrics_by_kind
+    guessed = [name for name in GUESSES if any(name in metrics.guesses for metrics in last.values())]
+    rows = []
+    for kind in kinds:
+        found = [report.metrics_by_kind.get(kind) for report in reports]
+        cells = [shown(metrics and metrics.em.percent, ".1f") for metrics in found]
+        rows.append([kind, *cells, *_guess_cells(found[-1], guessed), str(found[-1].n if found[-1] else 0)])
+    header = ["EM % by kind", *(report.name for report in reports), *(GUESS_NAMES[name] for name in guessed), "n"]
+    return markdown_table(header, rows)
 
 
 def trials_table(per_trial: Mapping[str, Distribution | None]) -> str:
@@ -112,6 +137,10 @@ def comparison_markdown(reports: Sequence[Report]) -> str:
         for report in reports
     ]
     return markdown_table(header, rows)
+
+
+def _guess_cells(metrics: Metrics | None, names: Sequence[str]) -> list[str]:
+    return [shown(metrics and metrics.guesses.get(name), ".1f") for name in names]
 
 
 def em_and_f1(metrics: Metrics | None) -> list[str]:

@@ -19,9 +19,11 @@ from fireact_ray.evaluation.episodes import Episode
 from fireact_ray.evaluation.metrics import MetricColumns, Metrics, mean_score
 from fireact_ray.tasks import TASKS
 from fireact_ray.tasks.answer_metrics import AnswerMetrics
+from fireact_ray.tasks.guessing import Guesses, guesses
 
 WRONG = Score(0.0, 0.0)
 _NO_GROUP = -1
+_NOTHING = Guesses()
 MISSING = "missing"  # rows that should be there and are not, among those that failed
 
 
@@ -53,7 +55,8 @@ class Tally:
             self.n_unscored += 1
             return
         question = episode.question
-        self._count((question.task, question.kind), score, metrics)
+        guessed = guesses(question) if question.answers else _NOTHING
+        self._count((question.task, question.kind), score, metrics, guessed)
         if self.by_question is not None:
             self.by_question[question.id].append(score)
 
@@ -64,13 +67,13 @@ class Tally:
         self.n += n
         self.failed[MISSING] += n
         for _ in range(n):
-            self._count(None, WRONG, None)
+            self._count(None, WRONG)
 
     def count_wrong(self, task: str, kind: str, n: int) -> None:
         """So many of the unscored rows score 0 after all."""
         self.n_unscored -= n
         for _ in range(n):
-            self._count((task, kind), WRONG, None)
+            self._count((task, kind), WRONG)
 
     def metrics(self) -> Metrics | None:
         return self.columns.metrics()
@@ -100,8 +103,14 @@ class Tally:
         found = {name: self.columns.metrics(np.isin(group, numbers)) for name, numbers in sorted(named.items())}
         return {name: metrics for name, metrics in found.items() if metrics}
 
-    def _count(self, of: tuple[str, str] | None, score: Score, metrics: AnswerMetrics | None) -> None:
-        self.columns.add(score, metrics)
+    def _count(
+        self,
+        of: tuple[str, str] | None,
+        score: Score,
+        metrics: AnswerMetrics | None = None,
+        guessed: Guesses = _NOTHING,
+    ) -> None:
+        self.columns.add(score, metrics, guessed)
         self.group.append(_NO_GROUP if of is None else self.groups.setdefault(of, len(self.groups)))
 
     def scores(self) -> dict[str, Score]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from fireact_ray.agent.quota.config import BudgetConfig, QuotaConfig
 from fireact_ray.agent.tools.config import SearchConfig
 from fireact_ray.core.settings import Name, Place, Section, StayingPlace, not_empty, one_of
 from fireact_ray.data.selection.config import ConvertConfig
 from fireact_ray.recipe.models import LimitsConfig, MethodName, SamplingConfig, ScriptedModelConfig, TeacherModelConfig
+from fireact_ray.recipe.serving import ServeConfig
 from fireact_ray.recipe.students import HostedStudentConfig, Student, StudentConfig
 from fireact_ray.recipe.systems import EvaluateConfig
 from fireact_ray.recipe.training import TrainSection
@@ -74,24 +75,6 @@ class GenerateConfig(Section):
     def policy(self) -> Policy:
         attempts = self.max_attempts_per_question or self.attempts
         return Policy(attempts, self.max_attempts_per_question is not None, self.escalate, self.target_accepted)
-
-
-class ServeConfig(Section):
-    """Clients send the key of `api_key_env` as a bearer token. Only loopback may be served without one."""
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    api_key_env: str | None = None
-    replicas: PositiveInt = 1
-    max_ongoing_requests: PositiveInt = 32
-    request_timeout_s: PositiveFloat = 120.0
-    use_gpu: bool = False
-
-    @model_validator(mode="after")
-    def _open_network_needs_a_key(self) -> ServeConfig:
-        if self.host not in ("127.0.0.1", "localhost", "::1") and self.api_key_env is None:
-            raise ValueError(f"host '{self.host}' is reachable by others: set serve.api_key_env, or host 127.0.0.1")
-        return self
 
 
 class RayConfig(Section):

@@ -1,59 +1,52 @@
-"""The two deployments: an engine that turns token ids into token ids, and the agent with its HTTP face."""
+"""The agents' deployment: its replicas hold the agents that were evaluated and their HTTP face, and neither a model nor
+a corpus. Models are the engine deployments' (actors/engine_server.py), searches the search deployment's
+(actors/search_server.py)."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from fastapi import FastAPI
-from ray.exceptions import RayActorError
-from ray.serve.exceptions import BackPressureError
 
 from fireact_ray.agent.agent import Agent
-from fireact_ray.agent.models.base import Sampling
-from fireact_ray.agent.models.engines.base import Generation
 from fireact_ray.agent.models.local import LocalChat
 from fireact_ray.agent.tools.base import SearchBackend
-from fireact_ray.core.errors import ModelUnavailable, ToolDenied, ToolError
-from fireact_ray.core.secrets import read_api_key
-from fireact_ray.core.types import Hit
+from fireact_ray.core.errors import ToolDenied, ToolError
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.types import Hit, Trajectory
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.recipe.student import local_student, open_renderer, open_student, student_agent
+from fireact_ray.recipe.student import StudentAgents, local_student, open_renderer, student_agent, student_name
 from fireact_ray.recipe.teacher import TeacherAgents
+from fireact_ray.rollouts.traces import Traces
 from fireact_ray.serving.app import build_app
+from fireact_ray.serving.edge import Door
+from fireact_ray.serving.settings import Access, Asking, Health, Hooks, ServingSettings
+from fireact_ray.stages.actors.conversations import EnginePool
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
+from fireact_ray.stages.actors.search_ring import SearchRing
+from fireact_ray.stages.serve_metrics import ServeMetrics
+from fireact_ray.stages.serve_settings import keys_of
+from fireact_ray.stages.served_agent import ServedAgent
+
+TRACES = "served"  # below the run's folder: what convert.sources names
+_ANSWER_S = 5.0  # of a part that is asked whether it is there
 
 logger = logging.getLogger(__name__)
+access_log = logging.getLogger("ray.serve.fireact")  # goes to the replica's file, beside Serve's own lines
 
 
-class EngineServer:
-    """One model replica. Requests of all agents meet here and are decoded as batches."""
+@dataclass(frozen=True)
+class ServedSystem:
+    """One model id. `engine`: the name of its engine deployment, None where a provider has the model."""
 
-    def __init__(self, recipe: Recipe, model_dir: str) -> None:
-        forward_warnings()
-        self._engine = open_student(model_dir, local_student(recipe), on_gpu=recipe.serve.use_gpu).engine
-
-    async def generate(self, prompt_ids: list[int], sampling: Sampling) -> Generation:
-        return await self._engine.generate(prompt_ids, sampling)
-
-
-class HandleEngine:
-    """The Engine protocol over the engine deployment's handle."""
-
-    def __init__(self, handle: Any, max_context: int) -> None:
-        self._handle = handle
-        self.max_context = max_context
-
-    async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
-        try:
-            generation: Generation = await self._handle.generate.remote(list(prompt_ids), sampling)
-        except (RayActorError, BackPressureError) as error:
-            raise ModelUnavailable(f"the engine is not available: {type(error).__name__}") from None
-        return generation
-
-    async def close(self) -> None:
-        """The deployment outlives its callers."""
+    model_id: str
+    agents: StudentAgents | TeacherAgents
+    engine: str | None
 
 
 class ServedBackend:
@@ -78,27 +71,94 @@ class ServedBackend:
 
 
 class AgentServer:
-    """Holds the Agent that was evaluated; its model is the engine deployment, its searches go to the actor pool."""
+    """`search`: the handle of the search deployment; `engines`: those of the engine deployments, by their names."""
 
-    def __init__(self, recipe: Recipe, model_dir: str, model_name: str, backend: SearchBackend, engine: Any) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        systems: Sequence[ServedSystem],
+        settings: ServingSettings,
+        fingerprint: str,
+        search: Any,
+        engines: Mapping[str, Any],
+    ) -> None:
         forward_warnings()
-        student = local_student(recipe)
-        model = LocalChat(model_name, HandleEngine(engine, student.max_context), open_renderer(model_dir, student))
-        self._answer_by(student_agent(recipe, model, ServedBackend(backend)), recipe, model_name)
+        config = recipe.serve
+        self._settings, self._keys = settings, keys_of(config)
+        self._parts = {"search": search.where, **{name: handle.at_work for name, handle in engines.items()}}
+        self._backend = ServedBackend(SearchRing(search, fingerprint))
+        self._turns = asyncio.Semaphore(config.max_ongoing_requests)
+        self._metrics = ServeMetrics()
+        self._traces = Traces(Folder(recipe.run_dir) / TRACES, recipe.task.name) if config.keep_traces else None
+        self._engines = {
+            system.engine: EnginePool(engines[system.engine], local_student(system.agents.recipe).max_context)
+            for system in systems
+            if system.engine is not None
+        }
+        self._agents = {system.model_id: self._served(system) for system in systems}
+        self._is_open = threading.Event()
+        self._is_open.set()
 
-    def _answer_by(self, agent: Agent, recipe: Recipe, model_name: str) -> None:
-        self._agent, self._model_name = agent, model_name
-        key_env = recipe.serve.api_key_env
-        self._api_key = read_api_key(key_env, None, "Serving") if key_env else None
+    def _served(self, system: ServedSystem) -> ServedAgent:
+        pool = None if system.engine is None else self._engines[system.engine]
+        return ServedAgent.of(_agent_of(system.agents, self._backend, pool), self._turns, pool)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Asked for by Ray Serve once the replica is constructed."""
-        return build_app(self._agent, self._model_name, self._api_key)
+        metrics = self._metrics
+        hooks = Hooks(
+            ready=self._ready,
+            on_start=metrics.start,
+            on_step=metrics.step,
+            on_end=self._ended,
+            on_access=self._accessed,
+        )
+        app = build_app(self._agents, self._settings, self._keys, hooks=hooks, search=self._backend)
+        app.add_middleware(Door, is_open=self._is_open.is_set)
+        return app
+
+    async def close(self) -> None:
+        """Take no more questions, and write what waits to be kept: the server is about to end."""
+        self._is_open.clear()
+        if self._traces is not None:
+            await self._traces.write()
+
+    async def at_work(self) -> int:
+        """Questions that run or wait in this replica."""
+        return self._metrics.at_work
+
+    async def __del__(self) -> None:
+        """Called by Ray Serve, once nothing runs here any more."""
+        if self._traces is not None:
+            await self._traces.close()
+
+    def _accessed(self, access: Access) -> None:
+        self._metrics.access(access)
+        access_log.info("%s", " ".join(f"{name}={value}" for name, value in asdict(access).items() if value != ""))
+
+    def _ended(self, asking: Asking, trajectory: Trajectory | None) -> None:
+        self._metrics.end(asking, trajectory)
+        if self._traces is not None and trajectory is not None:
+            self._traces.put(trajectory)
+
+    async def _ready(self) -> Health:
+        names = list(self._parts)
+        return Health(dict(zip(names, await asyncio.gather(*(self._problem(name) for name in names)), strict=True)))
+
+    async def _problem(self, part: str) -> str | None:
+        """None where a replica of it answers."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                await self._parts[part].remote()
+        except TimeoutError:
+            return "no replica answers"
+        return None
 
 
-class HostedAgentServer(AgentServer):
-    """The same over a provider's model: there is no engine here. Each replica has a quota of its own."""
-
-    def __init__(self, recipe: Recipe, agents: TeacherAgents, model_name: str, backend: SearchBackend) -> None:
-        forward_warnings()
-        self._answer_by(agents(ServedBackend(backend))["react"], recipe, model_name)
+def _agent_of(agents: StudentAgents | TeacherAgents, backend: SearchBackend, pool: EnginePool | None) -> Agent:
+    if pool is None or isinstance(agents, TeacherAgents):
+        (agent,) = agents(backend).values()
+        return agent
+    student = local_student(agents.recipe)
+    model = LocalChat(student_name(agents.model_dir), pool, open_renderer(agents.model_dir, student))
+    return student_agent(agents.recipe, model, backend, few_shot=agents.few_shot, method=agents.method)

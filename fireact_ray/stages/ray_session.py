@@ -17,7 +17,17 @@ from fireact_ray.recipe.schema import RayConfig
 from fireact_ray.stages.actors.log_forwarding import warnings_shown
 from fireact_ray.stages.connecting import demand_cluster, unreachable
 from fireact_ray.stages.ray_messages import log_ray_messages
-from fireact_ray.stages.starting import PATIENCE, STARTS, children, demand_room, explained, is_late, kill
+from fireact_ray.stages.starting import (
+    EDGE_PATH,
+    EDGE_VARIABLE,
+    PATIENCE,
+    STARTS,
+    children,
+    demand_room,
+    explained,
+    is_late,
+    kill,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +64,7 @@ def _start(config: RayConfig) -> None:
         for name, seconds in PATIENCE.items():
             os.environ.setdefault(name, seconds)
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # nobody takes this machine away with notice
+        os.environ.setdefault(EDGE_VARIABLE, EDGE_PATH)  # of no meaning to anything but Serve's proxies
     else:
         demand_cluster(address)
     _init(address, config.num_cpus)

@@ -1,118 +1,98 @@
-"""Serve: the fine-tuned agent as a Ray Serve application of two deployments, with searches as async actors."""
+"""Serve: the agents of a recipe as a Ray Serve application that lasts as long as the command."""
 
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from http.client import HTTPConnection
 
 from ray import serve as ray_serve
+from ray.serve import Application
 
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.secrets import read_api_key
 from fireact_ray.core.utils.interrupts import interrupts_heeded, interrupts_wait
 from fireact_ray.core.utils.waiting import said_while_waiting
-from fireact_ray.recipe.hosted import hosted_agents, open_api
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.recipe.search import open_backend
-from fireact_ray.recipe.student import local_student, open_renderer, student_dir
-from fireact_ray.recipe.students import HostedStudentConfig
-from fireact_ray.recipe.teacher import TeacherAgents
-from fireact_ray.stages.actors.resources import pending
-from fireact_ray.stages.actors.search import search_pool
-from fireact_ray.stages.deployments import AgentServer, EngineServer, HostedAgentServer
+from fireact_ray.serving.edge import MARK
+from fireact_ray.serving.guard import HEALTH
+from fireact_ray.stages.actors.engine_server import EngineServer
+from fireact_ray.stages.application import CPUS, ENGINE, NAME, application, model_id
 from fireact_ray.stages.ray_session import ray_session
+from fireact_ray.stages.serve_progress import drain, explained, ready, said_as_replicas_come
+from fireact_ray.stages.starting import EDGE_PATH, EDGE_VARIABLE
 
 _POLL_S = 0.2
-_AGENT_CPUS = 0.25
 
 logger = logging.getLogger(__name__)
 
 
 def serve(recipe: Recipe) -> None:
-    """Serve until interrupted, which is how this ends."""
+    """Serve until interrupted, which is how this ends: what runs is answered first."""
     with suppress(KeyboardInterrupt), interrupts_heeded(), serving(recipe) as url:
-        logger.info("serve: %s/v1/chat/completions, model '%s'; Ctrl-C stops", url, model_name(recipe))
+        ids = ", ".join(f"'{model_id(recipe, entry.name)}'" for entry in recipe.serve.systems)
+        logger.info("serve: %s/v1/chat/completions, model %s; Ctrl-C stops", url, ids)
         with interrupts_wait() as interrupted:
             while not interrupted():
                 time.sleep(_POLL_S)
 
 
 @contextmanager
-def serving(recipe: Recipe) -> Iterator[str]:
-    """The running application's base URL; it is shut down at the end.
+def serving(recipe: Recipe, engine_server: type[EngineServer] = EngineServer) -> Iterator[str]:
+    """The running application's base URL; at the end what runs is answered, and it is shut down.
 
     Raises InputError for a missing model or key and for a port in use, before Ray Serve is started.
     """
     config = recipe.serve
-    model = _openable(recipe)
-    if config.api_key_env:
-        read_api_key(config.api_key_env, None, "Serving")
-    fingerprint = open_backend(recipe.search).fingerprint
+    app = application(recipe, engine_server)
     port = _free_port(config.host, config.port)
-    with ray_session(recipe.ray), search_pool(recipe.search, fingerprint) as backend:
+    with ray_session(recipe.ray):
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
-        http = {"host": config.host, "port": port, "request_timeout_s": config.request_timeout_s}
         try:
-            with said_while_waiting("serve", lambda: pending(config.replicas, "replicas", _takes(model, recipe))):
-                ray_serve.start(http_options=http)
-                ray_serve.run(_application(recipe, model, backend), name="fireact", route_prefix="/")
-            n_engines = config.replicas if isinstance(model, str) else 0
-            logger.info("serve: Ray Serve, agent x %d, engine x %d", config.replicas, n_engines)
-            yield f"http://{config.host}:{port}"
+            _start(recipe, app, port)
+            try:
+                yield f"http://{config.host}:{port}"
+            finally:
+                drain(config.proxy_timeout_s)
         finally:
-            ray_serve.shutdown()
+            with said_while_waiting("serve", lambda: "Ray Serve to end"):
+                ray_serve.shutdown()
 
 
-def model_name(recipe: Recipe) -> str:
-    """The id under which clients ask for the agent."""
-    return f"fireact/{recipe.name}"
-
-
-def _openable(recipe: Recipe) -> str | TeacherAgents:
-    """The student's model folder, or the agents of a hosted one. What is missing or does not match is found here, not
-    in a replica."""
-    if isinstance(recipe.student, HostedStudentConfig):
-        open_api(recipe.student)
-        return hosted_agents(recipe, "finetuned")
-    model_dir = student_dir(recipe, "finetuned")
-    open_renderer(model_dir, local_student(recipe))
-    return model_dir
-
-
-def _application(recipe: Recipe, model: str | TeacherAgents, backend: object) -> object:
+def _start(recipe: Recipe, app: Application, port: int) -> None:
     config = recipe.serve
-    load = {
-        "max_ongoing_requests": config.max_ongoing_requests,
-        "max_queued_requests": config.max_ongoing_requests * 4,
-    }
-    agent = partial(
-        ray_serve.deployment,
-        name="agent",
-        num_replicas=config.replicas,
-        ray_actor_options={"num_cpus": _AGENT_CPUS},
-        **load,
-    )
-    if isinstance(model, TeacherAgents):
-        return agent()(ray_serve.ingress()(HostedAgentServer)).bind(recipe, model, model_name(recipe), backend)
-    takes = _takes(model, recipe)
-    engine = ray_serve.deployment(
-        name="engine",
-        num_replicas=config.replicas,
-        ray_actor_options={"num_cpus": takes["CPU"], "num_gpus": takes["GPU"]},
-        **load,
-    )(EngineServer).bind(recipe, model)
-    return agent()(ray_serve.ingress()(AgentServer)).bind(recipe, model, model_name(recipe), backend, engine)
+    with said_as_replicas_come({"CPU": CPUS[ENGINE], "GPU": float(config.use_gpu)}):
+        ray_serve.start(http_options={"host": config.host, "port": port, "request_timeout_s": config.proxy_timeout_s})
+        try:
+            ray_serve.run(app, name=NAME, route_prefix="/")
+        except RuntimeError as error:
+            raise explained(error) from None
+    logger.info("serve: Ray Serve, %s; logs on each node in %s", ready(), _logs())
+    _demand_edge(config.host, port)
+    if not (recipe.ray.address or os.environ.get("RAY_ADDRESS")):
+        token = "and want no token" if os.environ.get("RAY_AUTH_MODE") == "disabled" else "and want its token"
+        logger.info("serve: the ports of Ray itself listen on all interfaces of this machine, %s", token)
 
 
-def _takes(model: str | TeacherAgents, recipe: Recipe) -> dict[str, float]:
-    """The largest part of a replica."""
-    if isinstance(model, TeacherAgents):
-        return {"CPU": _AGENT_CPUS}
-    return {"CPU": 0.5, "GPU": float(recipe.serve.use_gpu)}
+def _logs() -> str:
+    return f"{os.environ.get('RAY_TMPDIR', '/tmp')}/ray/session_latest/logs/serve"
+
+
+def _demand_edge(host: str, port: int) -> None:
+    """Say where Serve's proxies answer in their own words: those of a cluster begin with its nodes' environment."""
+    connection = HTTPConnection(host, port, timeout=30)
+    connection.request("GET", HEALTH)
+    reply = connection.getresponse()
+    connection.close()
+    if reply.getheader(MARK) is None:
+        logger.warning(
+            "serve: Ray's proxies answer what reaches no agent in bare text. Start the cluster's nodes with %s=%s",
+            EDGE_VARIABLE,
+            EDGE_PATH,
+        )
 
 
 def _free_port(host: str, port: int) -> int:

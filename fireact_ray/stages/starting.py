@@ -15,6 +15,8 @@ PATIENCE = {  # seconds in which Ray's processes may start, instead of 30 or 60;
     "RAY_gcs_server_port_wait_time_s": "300",
     "RAY_worker_register_timeout_seconds": "300",
 }
+# What stands in Ray Serve's HTTP proxies, named before they start: they take their callback from the environment.
+EDGE_VARIABLE, EDGE_PATH = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "fireact_ray.serving.edge:edge"
 # How often a Ray of its own is started: its raylet gives its agents 15 s, whatever the settings, and ends where they
 # take longer (github.com/ray-project/ray/issues/65983). On a busy machine they do, the first time.
 STARTS = 3

@@ -42,7 +42,9 @@ def test_the_demo_does_the_whole_job_and_leaves_nothing_running(tmp_path):
         r"generate \d+ s \(\d+ %\), convert .*, train .*, evaluate .*, serve .*; \d+ s in all; nothing is left running"
     )
     assert re.search(shares, done.stderr.splitlines()[-1])
-    assert re.search(r"Question: .+\nThought: .+\nAction: ", done.stdout)
+    for kind in ("2hop", "comparison", "yesno"):  # each asked of both agents, side by side
+        assert re.search(rf"{kind}: .+\?\n(?s:.+?)base +.+ finetuned +.+\n(?s:.+?)Answer: .+ Answer: .+\n", done.stdout)
+    assert re.search(r"\| EM % by kind +\| +base \| +finetuned \|", done.stdout)
     assert re.search(r"\| finetuned +\|.+\| +4 \|", done.stdout)
     for name in ("trajectories", "dataset", "model", "evaluations"):
         assert f"{tmp_path}/demo/{name}" in done.stdout

@@ -15,7 +15,7 @@ from fireact_ray.core.types import (
     Usage,
 )
 from fireact_ray.evaluation.report import Report
-from fireact_ray.evaluation.tables import comparison_markdown, comparison_table, report_page
+from fireact_ray.evaluation.tables import comparison_markdown, comparison_table, kinds_markdown, report_page
 
 SEARCH = Step("t", Action("search", "q"), Observation("text"), "", Usage(100, 10), 0.5, 0.25)
 FINISH = Step("t", Action("finish", "Tarn"), None, "", Usage(150, 20), 0.75)
@@ -185,3 +185,28 @@ def test_systems_with_other_questions_are_shown_without_a_comparison():
     reports = [Report.from_trajectories(name, [row(name)]) for name in ("base", "tuned")]
     assert comparison_table(reports)[1]["versus_first"] is None
     assert comparison_markdown(reports).splitlines()[3].endswith("|   1 |          - |   - |")
+
+
+def test_guesses_stand_beside_every_kind_of_which_something_can_be_guessed():
+    def asked(key, text, gold, kind, score=WRONG):
+        return replace(row(key, score=score), question=Question("jsonl", f"q-{key}", text, (gold,), kind))
+
+    rows = [
+        asked("a", "Who is older, Ila or Mor?", "Mor", "comparison", RIGHT),
+        asked("b", "Is Ila older?", "no", "yesno", RIGHT),
+        asked("c", "Is Mor older?", "yes", "yesno"),
+        asked("d", "Who directed Red Orrin?", "Ila", "1hop"),
+    ]
+    report = Report.from_trajectories("finetuned", rows)
+    assert report.to_dict()["by_kind"]["yesno"]["guesses"] == {"always_no": 50.0, "coin": 50.0}
+    assert "guesses" not in report.to_dict()["by_kind"]["1hop"]
+    assert report.metrics.guesses == {"always_no": 25.0, "coin": 37.5}  # of all four; what offers nothing is wrong
+    worse = Report.from_trajectories("base", [replace(one, score=WRONG) for one in rows])
+    assert kinds_markdown([worse, report]).splitlines() == [
+        "| EM % by kind | base | finetuned | always no % | coin % | n |",
+        "| ------------ | ---: | --------: | ----------: | -----: | -: |",
+        "| 1hop         |  0.0 |       0.0 |           - |      - | 1 |",
+        "| comparison   |  0.0 |     100.0 |           - |   50.0 | 1 |",
+        "| yesno        |  0.0 |      50.0 |        50.0 |   50.0 | 2 |",
+    ]
+    assert kinds_markdown([Report.from_trajectories("base", [row("e")])]) == ""

@@ -370,8 +370,8 @@ def test_another_renderer_than_the_trained_one_is_refused(trained):
         evaluate(trained.model_copy(update={"student": student, "name": trained.name}))
 
 
-def test_the_served_agent_answers_the_openai_client_and_an_interrupt_is_how_serving_ends(trained, said):
-    url = ""
+def test_the_served_agent_answers_the_openai_client_and_an_interrupt_ends_it_behind_what_runs(trained, said):
+    url, running = "", []
 
     def asked() -> bool:
         nonlocal url
@@ -379,12 +379,39 @@ def test_the_served_agent_answers_the_openai_client_and_an_interrupt_is_how_serv
             return False
         url = re.search(r"serve: (http://[^/]+)/v1/chat", said.text)[1]
         ask_by_openai_client(url)
+        running.append(RunningQuestion(url))
         return True
 
     assert command(lambda: serve(trained), interrupt_when=asked) == 0
-    assert url
+    (question,) = running
+    assert question.heard[-1] == "data: [DONE]"
+    assert not any("error" in json.loads(line.removeprefix("data: ")) for line in question.heard[:-1])
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{url}/health")
+        httpx.get(f"{url}/healthz")
+
+
+class RunningQuestion:
+    """A streamed one that has begun. `heard`: its events, all of them once the server has ended."""
+
+    def __init__(self, url: str) -> None:
+        self._heard: list[str] = []
+        begun = threading.Event()
+        self._thread = threading.Thread(target=self._listen, args=(url, begun))
+        self._thread.start()
+        assert begun.wait(60)
+
+    @property
+    def heard(self) -> list[str]:
+        self._thread.join(60)
+        return self._heard
+
+    def _listen(self, url: str, begun: threading.Event) -> None:
+        asked = {"model": "fireact/demo", "messages": [{"role": "user", "content": "When was Fulwom Thesfer born?"}]}
+        with httpx.stream("POST", f"{url}/v1/chat/completions", json={**asked, "stream": True}, timeout=60) as reply:
+            for line in reply.iter_lines():
+                if line.startswith("data: "):
+                    self._heard.append(line)
+                    begun.set()
 
 
 def ask_by_openai_client(url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -89,8 +90,28 @@ def run(recipe: RecipeArgument, max_cost_usd: MaxCostOption = None, overrides: S
     done(resolved.run_dir)
 
 
-def serve(recipe: RecipeArgument, overrides: SetOption = None) -> None:
-    """Serve the fine-tuned agent over HTTP until Ctrl-C."""
+def serve(
+    recipe: RecipeArgument,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print a file for `serve deploy` and KubeRay's RayService.")
+    ] = False,
+    check_config: Annotated[
+        bool, typer.Option("--check-config", help="Check such a file, given in the recipe's place, key by key.")
+    ] = False,
+    overrides: SetOption = None,
+) -> None:
+    """Serve the agents over HTTP until Ctrl-C."""
+    if check_config:
+        from fireact_ray.stages.serve_config import check_serve_config
+
+        print(check_serve_config(Path(recipe)))
+        return
+    resolved = load(recipe, overrides)
+    if print_config:
+        from fireact_ray.stages.serve_config import to_serve_yaml
+
+        print(to_serve_yaml(resolved, recipe, overrides or ()), end="")
+        return
     from fireact_ray.stages.serve import serve as stage
 
-    stage(load(recipe, overrides))
+    stage(resolved)

@@ -33,11 +33,15 @@ class RpcClient:
     """`find` looks the server up, anew for every connection: an OSError is tried again, any other error ends the wait.
 
     Connects on the event loop that first asks. `patience_s`: how long the server may be away while somebody waits.
+    `calls_off`: where a caller is cancelled, so is what it asked for.
     """
 
-    def __init__(self, find: Callable[[], Awaitable[Address]], patience_s: float = 120.0) -> None:
+    def __init__(
+        self, find: Callable[[], Awaitable[Address]], patience_s: float = 120.0, *, calls_off: bool = False
+    ) -> None:
         self._find = find
         self._patience_s = patience_s
+        self._calls_off = calls_off
         self._tickets = itertools.count()
         self._unanswered: dict[int, tuple[Any, asyncio.Future[Any]]] = {}
         self._outbox: Outbox | None = None  # None while there is no connection
@@ -48,6 +52,8 @@ class RpcClient:
         future = asyncio.get_running_loop().create_future()
         ticket = next(self._tickets)
         self._unanswered[ticket] = item, future
+        if self._calls_off:
+            future.add_done_callback(lambda done: self._call_off(ticket) if done.cancelled() else None)
         if self._outbox is not None:
             self._outbox.put([ticket, item])
         elif self._keeper is None:
@@ -60,6 +66,10 @@ class RpcClient:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
+
+    def _call_off(self, ticket: int) -> None:
+        if self._unanswered.pop(ticket, None) is not None and self._outbox is not None:
+            self._outbox.put([ticket])
 
     async def _keep_connected(self) -> None:
         """Until a connection breaks that nobody needs."""
@@ -109,8 +119,8 @@ class RpcClient:
     async def _hear(self, reader: asyncio.StreamReader) -> None:
         while (line := await reader.readline()).endswith(b"\n"):
             for ticket, result, *error in parse(line):
-                _, future = self._unanswered.pop(ticket)
-                if future.done():  # its caller has gone
+                _, future = self._unanswered.pop(ticket, (None, None))
+                if future is None or future.done():  # its caller has gone
                     continue
                 if error:
                     future.set_exception(_typed(*error))

@@ -47,7 +47,7 @@ class RpcServer:
         keep_alive(writer)
         if (connection := asyncio.current_task()) is not None:
             self._connections[writer] = connection
-        tasks: set[asyncio.Task[Any]] = set()
+        tasks: dict[int, asyncio.Task[Any]] = {}  # by the ticket of the call
         try:
             with suppress(OSError, asyncio.IncompleteReadError):  # the caller went in the middle of a line
                 if hmac.compare_digest(await reader.readexactly(len(self._token)), self._token.encode()):
@@ -55,21 +55,26 @@ class RpcServer:
                     await self._take_calls(reader, Outbox(writer), tasks)
         finally:
             self._connections.pop(writer)
-            for task in tasks:
+            for task in tasks.values():
                 task.cancel()
             writer.close()
 
-    async def _take_calls(self, reader: asyncio.StreamReader, outbox: Outbox, tasks: set[asyncio.Task[Any]]) -> None:
+    async def _take_calls(
+        self, reader: asyncio.StreamReader, outbox: Outbox, tasks: dict[int, asyncio.Task[Any]]
+    ) -> None:
+        loop = asyncio.get_running_loop()
         while (line := await reader.readline()).endswith(b"\n"):
-            for ticket, item in parse(line):
-                task = asyncio.create_task(self._answer(item))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-                task.add_done_callback(_answering(outbox, ticket))
+            for ticket, *item in parse(line):
+                if item:
+                    tasks[ticket] = task = asyncio.create_task(self._answer(item[0]))
+                    task.add_done_callback(_answering(outbox, ticket, tasks))
+                elif ticket in tasks:
+                    loop.call_soon(tasks[ticket].cancel)  # behind its beginning, where both came together
 
 
-def _answering(outbox: Outbox, ticket: int) -> Callable[[asyncio.Task[Any]], None]:
+def _answering(outbox: Outbox, ticket: int, tasks: dict[int, asyncio.Task[Any]]) -> Callable[[asyncio.Task[Any]], None]:
     def put(task: asyncio.Task[Any]) -> None:
+        tasks.pop(ticket, None)
         if task.cancelled():
             return
         if (error := task.exception()) is None:

@@ -1,7 +1,8 @@
 """What both ends of a connection share: where a server listens, and messages that hold many entries.
 
-A message is one line of JSON, a list of entries. A call is [ticket, item], an answer [ticket, result] or
-[ticket, null, error class, error text]. Nothing is pickled: what comes over a connection cannot run code.
+A message is one line of JSON, a list of entries. A call is [ticket, item] and called off by [ticket]; an answer is
+[ticket, result] or [ticket, null, error class, error text]. Nothing is pickled: what comes over a connection cannot run
+code.
 """
 
 from __future__ import annotations

@@ -30,11 +30,11 @@ from fireact_ray.stages.actors.resources import pending
 
 
 class SearchActor:
-    """One backend behind an actor handle."""
+    """One backend behind an actor handle. `share`: of the rate that all actors together are allowed."""
 
-    def __init__(self, config: SearchConfig) -> None:
+    def __init__(self, config: SearchConfig, share: float) -> None:
         forward_warnings()
-        self._backend = open_backend(config, share=1 / config.actors)
+        self._backend = open_backend(config, share)
         self._server = RpcServer(self._answer)
 
     async def fingerprint(self) -> str:
@@ -108,7 +108,7 @@ def search_pool(config: SearchConfig, fingerprint: str) -> Iterator[ActorBackend
     """
     options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
     actor_class = ray.remote(SearchActor).options(**options)
-    actors = [actor_class.remote(config) for _ in range(config.actors)]
+    actors = [actor_class.remote(config, 1 / config.actors) for _ in range(config.actors)]
     try:
         if _fingerprints(actors) != {fingerprint}:
             raise InputError("The search corpus differs between the nodes of the cluster. Put the same file on each.")

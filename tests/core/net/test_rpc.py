@@ -118,6 +118,18 @@ async def test_a_caller_that_goes_takes_nobody_with_it():
         assert await client.ask("a") == "aa"
 
 
+async def test_what_a_caller_asked_is_called_off_with_it_where_that_is_wanted():
+    async with connected() as (desk, servers, _):
+        client = RpcClient(lambda: servers[-1].address(HOST), 5.0, calls_off=True)
+        gone, stays = client.ask("slow1"), client.ask("slow2")
+        await until(lambda: len(desk.asked) == 2)
+        gone.cancel()
+        await until(lambda: desk.cancelled == ["slow1"])
+        desk.release.set()
+        assert await stays == "slow2slow2"
+        await client.close()
+
+
 async def test_what_is_unanswered_when_a_server_dies_is_asked_again_at_its_successor_in_order():
     async with connected() as (desk, servers, client):
         assert await client.ask("a") == "aa"

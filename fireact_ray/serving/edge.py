@@ -1,0 +1,211 @@
+"""What stands in Ray Serve's HTTP proxies, before any replica: every request is answered, in OpenAI's shape.
+
+Serve answers in bare text where a request reaches no replica (too many wait, none is ready, none is left), and not at
+all where its replica dies. Here that becomes an error object with Retry-After; a question whose replica died before its
+first byte is asked again, as it has no side effect; a stream that was cut ends with an event. A body is read here, up
+to its limit and in time, so that a slow client holds no place at a replica. Headers by which clients could switch off
+Serve's time limit or its heed of disconnects are not passed on.
+
+Serve builds it in where RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH names `edge` when its proxies start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fireact_ray.serving.errors import ApiError
+from fireact_ray.serving.sse import event
+
+MARK = "x-fireact-edge"  # a header of every reply that came by here
+MAX_BODY_BYTES = 1 << 20
+BODY_S = 15.0
+RETRY_AFTER_S = 2.0
+
+_TRIES = 3
+_PAUSE_S = 0.2  # before the second try, and twice as long before the third
+_OF_SERVE = "/-/"  # its health and routes
+_STEERING = {"x_request_timeout_seconds", "x_request_disconnect_disabled", "serve_multiplexed_model_id"}
+
+logger = logging.getLogger(__name__)
+
+
+def edge() -> list[Middleware]:
+    """As Serve's callback wants it."""
+    return [Middleware(Edge)]
+
+
+class _Gone(Exception):
+    """The client went away."""
+
+
+class Edge:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int = MAX_BODY_BYTES, body_s: float = BODY_S) -> None:
+        self._app = app
+        self._max_body_bytes, self._body_s = max_body_bytes, body_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(_OF_SERVE):
+            await self._app(scope, receive, send)
+            return
+        scope = {**scope, "headers": [(name, value) for name, value in scope["headers"] if not _steers(name)]}
+        reply = _Reply(scope, receive, send)
+        try:
+            body = await self._body(scope, receive)
+            await self._answer(scope, body, receive, reply)
+        except ApiError as error:
+            await reply.refuse(error)
+        except _Gone:
+            return
+
+    async def _answer(self, scope: Scope, body: bytes, receive: Receive, reply: _Reply) -> None:
+        """Raises ApiError where no replica says anything."""
+        for attempt in range(_TRIES):
+            feed = _Feed(body, receive)
+            await self._app(scope, feed.receive, reply.send)
+            if feed.gone:
+                return
+            if reply.started:
+                await reply.end()
+                return
+            logger.warning("a replica ended before it answered, try %d of %d", attempt + 1, _TRIES)
+            await asyncio.sleep(_PAUSE_S * (attempt + 1))
+        raise _lost()
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        """Raises ApiError (408, 413), and _Gone."""
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared[:20]) > self._max_body_bytes:
+            raise self._too_large()
+        body, more = bytearray(), True
+        try:
+            async with asyncio.timeout(self._body_s):
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Gone
+                    body += message.get("body", b"")
+                    more = message.get("more_body", False)
+                    if len(body) > self._max_body_bytes:
+                        raise self._too_large()
+        except TimeoutError:
+            late = f"The body was not there within {self._body_s:g} s."
+            raise ApiError(408, late, headers={"connection": "close"}) from None
+        return bytes(body)
+
+    def _too_large(self) -> ApiError:
+        return ApiError(413, f"A body may have {self._max_body_bytes} bytes.", headers={"connection": "close"})
+
+
+class Door:
+    """ASGI middleware of a replica: once `is_open` says no, it takes no more questions and lets those inside end."""
+
+    def __init__(self, app: ASGIApp, is_open: Callable[[], bool]) -> None:
+        self._app, self._is_open = app, is_open
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST" and not self._is_open():
+            error = ApiError(503, "The server is ending: it takes no more questions.", retry_after_s=RETRY_AFTER_S)
+            await error.response()(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class _Feed:
+    """The body that was read, then what else the client does."""
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self.gone = False
+        self._body: bytes | None = body
+        self._receive = receive
+
+    async def receive(self) -> Message:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        message = await self._receive()
+        self.gone = self.gone or message["type"] == "http.disconnect"
+        return message
+
+
+class _Reply:
+    """What goes to the client: a replica's reply as it is, a bare text of Serve's as an error object."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.started = False
+        self._scope, self._receive, self._send = scope, receive, send
+        self._bare: Message | None = None  # the start of a bare text, which is kept back
+        self._is_stream = self._is_whole = False
+        self._n_events = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            kind = dict(message["headers"]).get(b"content-type", b"")
+            if message["status"] >= 400 and kind.startswith(b"text/plain"):
+                self._bare = message
+                return
+            self._is_stream = kind.startswith(b"text/event-stream")
+            message = {**message, "headers": [*message["headers"], (MARK.encode(), b"1")]}
+        else:
+            self._is_whole = not message.get("more_body", False)
+            self._n_events += message.get("body", b"").count(b"event: ")
+            if self._bare is not None:
+                if self._is_whole:
+                    await self.refuse(_in_words(self._bare))
+                return
+        await self._send(message)
+
+    async def end(self) -> None:
+        """Where Serve stopped in the middle of a stream, say so."""
+        if self._is_stream and not self._is_whole:
+            last = _cut(self._scope["path"], self._n_events)
+            await self._send({"type": "http.response.body", "body": last, "more_body": False})
+
+    async def refuse(self, error: ApiError) -> None:
+        response = error.response()
+        response.headers[MARK] = "1"
+        await response(self._scope, self._receive, self._send)
+
+
+def _steers(name: bytes) -> bool:
+    return name.decode("latin-1").lower().replace("-", "_") in _STEERING
+
+
+def _lost() -> ApiError:
+    message = "The replica that worked on it has ended. Ask again."
+    return ApiError(503, message, code="replica_lost", retry_after_s=RETRY_AFTER_S)
+
+
+def _in_words(bare: Message) -> ApiError:
+    """Of a reply of Serve's own."""
+    status = bare["status"]
+    after_s = float(dict(bare["headers"]).get(b"retry-after", RETRY_AFTER_S))
+    if status == 404:  # the agents are at every path: Serve has none yet, or none any more
+        return ApiError(503, "The server is starting or ending.", code="not_ready", retry_after_s=after_s)
+    if status == 408:  # which means a slow body elsewhere; this one waited for us, and would wait as long again
+        return ApiError(504, "The question was not answered in time.", code="timeout")
+    if status == 429:
+        message = "The server has as many questions as it can take. Come again a little later."
+        return ApiError(429, message, code="server_busy", retry_after_s=after_s)
+    if status == 503:
+        return ApiError(503, "The agent is not available right now.", code="unavailable", retry_after_s=after_s)
+    return ApiError(status, "The server failed at this request.", code="internal_error")
+
+
+def _cut(path: str, n_events: int) -> bytes:
+    """The last event of a stream that was cut, behind an end of the one within which it was: as its path's protocol has
+    it. `n_events`: that came before."""
+    error: dict[str, Any] = _lost().body()
+    if path.endswith("/responses"):
+        said = event({**error["error"], "type": "error", "sequence_number": n_events}, "error")
+    else:
+        said = event(error)
+    return f"\n\n{said}".encode()

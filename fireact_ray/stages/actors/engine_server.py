@@ -1,0 +1,72 @@
+"""A replica of the engine deployment: one model, in whose batches the conversations of all agents meet.
+
+A conversation is one streaming call of Serve that lasts as long as the conversation: it is what Serve counts, routes,
+scales by, and waits for before it stops a replica. The steps of the conversation go over a connection of their own
+(fireact_ray.core.net): a call of Serve costs more than the rest of a step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import ray
+
+from fireact_ray.agent.models.base import Sampling
+from fireact_ray.agent.models.engines.base import Engine
+from fireact_ray.core.net.rpc_server import RpcServer
+from fireact_ray.recipe.student import StudentAgents, local_student, open_student
+from fireact_ray.stages.actors.log_forwarding import forward_warnings
+
+
+class EngineServer:
+    """`longest_s`: after which a conversation counts as over, though nobody said so."""
+
+    def __init__(self, agents: StudentAgents, longest_s: float) -> None:
+        forward_warnings()
+        self._engine = self._opened(agents)
+        self._longest_s = longest_s
+        self._server = RpcServer(self._answer)
+        self._open: dict[int, asyncio.Event] = {}
+        self._n_opened = 0
+
+    @staticmethod
+    def _opened(agents: StudentAgents) -> Engine:
+        return open_student(agents.model_dir, local_student(agents.recipe), on_gpu=agents.on_gpu).engine
+
+    async def converse(self) -> AsyncIterator[list[Any]]:
+        """Yields where this replica listens, and the conversation's number; lasts until that is no longer held."""
+        address = await self._server.address(ray.util.get_node_ip_address())
+        self._n_opened += 1
+        number = self._n_opened
+        self._open[number] = over = asyncio.Event()
+        try:
+            yield [address.host, address.port, address.token, number]
+            async with asyncio.timeout(self._longest_s):
+                await over.wait()
+        except TimeoutError:
+            pass  # its agent died before it held it
+        finally:
+            over.set()
+            del self._open[number]
+
+    async def at_work(self) -> int:
+        return len(self._open)
+
+    async def _answer(self, item: list[Any]) -> list[Any] | None:
+        """[prompt ids, sampling] -> [ids, finish reason]. A conversation's number alone holds it open: it is over when
+        that call is called off, or its connection breaks."""
+        if len(item) == 1:
+            await self._hold(item[0])
+            return None
+        prompt_ids, (temperature, max_new_tokens, stop, seed) = item
+        generation = await self._engine.generate(prompt_ids, Sampling(temperature, max_new_tokens, tuple(stop), seed))
+        return [generation.ids, generation.finish_reason]
+
+    async def _hold(self, number: int) -> None:
+        if (over := self._open.get(number)) is not None:
+            try:
+                await over.wait()
+            finally:
+                over.set()

@@ -1,0 +1,175 @@
+"""The agents of a recipe as one Ray Serve application, for `fireact serve` and for Serve's own tools alike:
+
+    serve run fireact_ray.stages.application:build recipe=hotpotqa
+    serve deploy serve.yaml                     # a file that `fireact serve hotpotqa --print-config` wrote
+    FIREACT_RECIPE=hotpotqa serve build fireact_ray.stages.application:app
+
+    proxy -> agent -> engine    one deployment for each model
+                   -> search
+
+Each deployment has its replicas and scales by its own work.
+"""
+
+# No postponed annotations here: Serve reads the type of `build`'s argument, and passes a plain dict where it is a name.
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+from ray import serve as ray_serve
+from ray.serve import Application, Deployment
+from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, BackpressureConfig
+
+from fireact_ray.core.errors import InputError
+from fireact_ray.recipe.hosted import hosted_agents, open_api
+from fireact_ray.recipe.loader import load_recipe
+from fireact_ray.recipe.models import ScriptedModelConfig
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.search import open_backend
+from fireact_ray.recipe.serving import PROXY_GRACE_S, PartConfig
+from fireact_ray.recipe.student import StudentAgents, open_renderer, student_dir
+from fireact_ray.recipe.students import HostedStudentConfig
+from fireact_ray.recipe.system_agents import opened_systems
+from fireact_ray.recipe.systems import Entry, StudentSystem, TeacherSystem
+from fireact_ray.recipe.teacher import TeacherAgents
+from fireact_ray.recipe.trials import Trial
+from fireact_ray.serving.edge import RETRY_AFTER_S
+from fireact_ray.stages.actors.engine_server import EngineServer
+from fireact_ray.stages.actors.search_server import SearchServer, by_searches
+from fireact_ray.stages.deployments import AgentServer, ServedSystem
+from fireact_ray.stages.serve_settings import keys_of, settings_of
+
+NAME = "fireact"  # of the application
+AGENT, ENGINE, SEARCH = "agent", "engine", "search"
+_RECIPE = "FIREACT_RECIPE"
+CPUS = {AGENT: 0.25, ENGINE: 0.5, SEARCH: 0.0}
+_ROOM = 64  # for what is no question, and for those that a replica itself refuses: it says more than Serve does
+_MANY = 100_000  # so that calls wait inside a replica: Serve's routers ask around for as long as one waits with them
+
+
+class BuildArgs(BaseModel):
+    """What `build` takes. `recipe`: a file on the node that builds, or a shipped name. `overrides`: as of --set, one or
+    a list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    recipe: str
+    overrides: Annotated[
+        tuple[str, ...], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)
+    ] = ()
+
+
+def build(args: BuildArgs) -> Application:
+    """Raises InputError for a missing model, key or corpus, before anything is deployed."""
+    return application(load_recipe(args.recipe, args.overrides))
+
+
+def __getattr__(name: str) -> Application:
+    """`app`, for `serve build`, which takes no arguments: of the recipe that the environment names."""
+    if name != "app" or _RECIPE not in os.environ:
+        raise AttributeError(f"there is no {name} here; `app` is built of the recipe that ${_RECIPE} names")
+    return build(BuildArgs(recipe=os.environ[_RECIPE]))
+
+
+def application(recipe: Recipe, engine_server: type[EngineServer] = EngineServer) -> Application:
+    """The graph of deployments. `engine_server`: what answers in the place of models. Raises InputError for what is
+    missing here."""
+    config = recipe.serve
+    keys_of(config)
+    fingerprint = open_backend(recipe.search).fingerprint
+    systems = served_systems(recipe)
+    longest_s = config.proxy_timeout_s + PROXY_GRACE_S
+    engines = {
+        system.engine: _part(engine_server, system.engine, config.engine, config.replicas, longest_s)
+        .options(ray_actor_options={"num_cpus": CPUS[ENGINE], "num_gpus": float(config.use_gpu)})
+        .bind(system.agents, longest_s)
+        for system in first_of_each_engine(systems)
+    }
+    n_search = recipe.search.actors
+    most = config.search.max_replicas or config.search.min_replicas or n_search
+    search = _part(SearchServer, SEARCH, config.search, n_search, longest_s).bind(recipe.search, fingerprint, 1 / most)
+    agent = _part(ray_serve.ingress()(AgentServer), AGENT, config.agent, config.replicas, longest_s).options(
+        max_ongoing_requests=config.max_ongoing_requests + config.max_queued + _ROOM,
+        max_queued_requests=_ROOM,
+        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=RETRY_AFTER_S),
+    )
+    settings = settings_of(config, {system.model_id: _made_at(system) for system in systems})
+    return agent.bind(recipe, systems, settings, fingerprint, search, engines)
+
+
+def served_systems(recipe: Recipe) -> list[ServedSystem]:
+    """The agents of `serve.systems`, each with its model id. Those of one model share its engine.
+
+    Raises InputError for a model that is not there or has another renderer, and for a teacher that is only played.
+    """
+    for entry in recipe.serve.systems:
+        if isinstance(entry, TeacherSystem) and isinstance(entry.model or recipe.teacher.model, ScriptedModelConfig):
+            raise InputError(f"serve.systems: '{entry.name}' is a scripted teacher, which no server can outlive.")
+    agents = {entry.name: _agents(recipe, entry) for entry in recipe.serve.systems}
+    folders = list(dict.fromkeys(one.model_dir for one in agents.values() if isinstance(one, StudentAgents)))
+    engines = {folder: ENGINE if len(folders) == 1 else f"{ENGINE}-{n}" for n, folder in enumerate(folders, 1)}
+    return [
+        ServedSystem(model_id(recipe, name), one, engines[one.model_dir] if isinstance(one, StudentAgents) else None)
+        for name, one in agents.items()
+    ]
+
+
+def _agents(recipe: Recipe, entry: Entry) -> StudentAgents | TeacherAgents:
+    """The recipe's student as it is evaluated, without a look at what only an evaluation needs."""
+    on_gpu, student = recipe.serve.use_gpu, recipe.student
+    if not isinstance(entry, StudentSystem):
+        on_device = recipe.evaluate.model_copy(update={"use_gpu": on_gpu})
+        with opened_systems(recipe.model_copy(update={"evaluate": on_device}), [Trial(entry)]) as (system,):
+            assert isinstance(system.builder, StudentAgents | TeacherAgents)
+            return system.builder
+    if isinstance(student, HostedStudentConfig):
+        open_api(student)
+        return hosted_agents(recipe, entry.kind, entry.method)
+    folder = student_dir(recipe, entry.kind)
+    open_renderer(folder, student)  # what does not match is found here, not in a replica
+    return StudentAgents(recipe, folder, entry.kind == "base", on_gpu, method=entry.method)
+
+
+def _made_at(system: ServedSystem) -> int:
+    """Seconds since the epoch: of the model's folder, where it is one of this machine."""
+    folder = Path(system.agents.model_dir) if isinstance(system.agents, StudentAgents) else None
+    return int(folder.stat().st_mtime if folder is not None and folder.is_dir() else time.time())
+
+
+def model_id(recipe: Recipe, system: str) -> str:
+    """Under which clients ask for a system: the fine-tuned agent goes by the recipe's name alone."""
+    return f"fireact/{recipe.name}" + ("" if system == "finetuned" else f"-{system}")
+
+
+def first_of_each_engine(systems: Sequence[ServedSystem]) -> list[ServedSystem]:
+    """One system for each engine deployment."""
+    return list({system.engine: system for system in reversed(systems) if system.engine is not None}.values())[::-1]
+
+
+def _part(
+    server: Callable[..., Any], name: str | None, part: PartConfig, replicas: int, longest_s: float
+) -> Deployment:
+    """A deployment with its replicas. It may take as long to drain as a question can last."""
+    least = part.min_replicas or replicas
+    most = max(least, part.max_replicas or least)
+    options: dict[str, Any] = {"num_replicas": least}
+    if most > least:
+        policy = {"policy": AutoscalingPolicy(policy_function=by_searches)} if name == SEARCH else {}
+        target = part.target_ongoing_requests
+        options = {
+            "autoscaling_config": AutoscalingConfig(
+                min_replicas=least, max_replicas=most, target_ongoing_requests=target, **policy
+            )
+        }
+    deployment: Deployment = ray_serve.deployment(
+        name=name,
+        max_ongoing_requests=_MANY,
+        max_queued_requests=_MANY,
+        graceful_shutdown_timeout_s=longest_s,
+        max_replicas_per_node=part.max_replicas_per_node,
+        ray_actor_options={"num_cpus": CPUS.get(name or ENGINE, 0.5)},
+        **options,
+    )(server)
+    return deployment

@@ -1,0 +1,108 @@
+"""The Serve config file of a recipe, which `serve deploy`, `serve run` and KubeRay's RayService take.
+
+Serve drops keys that it does not know, such as a misspelt `num_replica`, without a word; here each is a problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from ray.serve.schema import ServeDeploySchema
+
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.utils.text import nearest
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.stages.application import NAME, BuildArgs
+
+BUILDER = "fireact_ray.stages.application:build"
+
+
+def serve_config(recipe: Recipe, source: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """`source` and `overrides`: by which the recipe was loaded, and will be where the application is built."""
+    config = recipe.serve
+    return {
+        "proxy_location": "EveryNode",
+        "http_options": {"host": config.host, "port": config.port, "request_timeout_s": config.proxy_timeout_s},
+        "applications": [
+            {
+                "name": NAME,
+                "route_prefix": "/",
+                "import_path": BUILDER,
+                "args": {"recipe": source, "overrides": list(overrides)},
+            }
+        ],
+    }
+
+
+def to_serve_yaml(recipe: Recipe, source: str, overrides: Sequence[str]) -> str:
+    text: str = yaml.safe_dump(serve_config(recipe, source, overrides), sort_keys=False)
+    return text
+
+
+def check_serve_config(path: Path) -> str:
+    """Of a Serve config, or of a RayService manifest, which holds one. Returns what it deploys.
+
+    Raises InputError with all problems: keys that Serve would drop, and what it would refuse.
+    """
+    data = _read(path)
+    problems = [f"{path.name}: {problem}" for problem in unknown_keys(data, ServeDeploySchema)]
+    for application in data.get("applications") or ():
+        if isinstance(application, Mapping) and application.get("import_path") == BUILDER:
+            problems += [f"{path.name}: {problem}" for problem in _refused(application.get("args", {}), BuildArgs)]
+    problems += [f"{path.name}: {problem}" for problem in _refused(data, ServeDeploySchema)]
+    if problems:
+        raise InputError("\n".join(problems))
+    return ", ".join(f"{one['name']} at {one.get('route_prefix', '/')}" for one in data["applications"])
+
+
+def unknown_keys(data: Any, model: type[BaseModel], where: str = "") -> Iterator[str]:
+    """Every key, at any depth, for which `model` has no field."""
+    if not isinstance(data, Mapping):
+        return
+    names = {**{name: name for name in model.model_fields}, **_aliases(model)}
+    for key, value in data.items():
+        path = f"{where}.{key}" if where else str(key)
+        if key not in names:
+            hint = f" Did you mean '{near}'?" if (near := nearest(str(key), names)) else ""
+            yield f"{path}: Serve has no such key, and would drop it.{hint}"
+            continue
+        inner = _model_in(model.model_fields[names[key]].annotation)
+        if inner is not None:
+            several = value if isinstance(value, list) else [value]
+            for n, one in enumerate(several):
+                yield from unknown_keys(one, inner, f"{path}.{n}" if isinstance(value, list) else path)
+
+
+def _aliases(model: type[BaseModel]) -> dict[str, str]:
+    return {field.alias: name for name, field in model.model_fields.items() if field.alias is not None}
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation holds, as that of `list[Model] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)
+
+
+def _refused(data: Any, model: type[BaseModel]) -> list[str]:
+    try:
+        model.model_validate(data)
+    except ValidationError as error:
+        return [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+    return []
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if isinstance(data, dict) and data.get("kind") == "RayService":
+            data = yaml.safe_load(data["spec"]["serveConfigV2"])
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: no Serve config can be read there ({type(error).__name__}: {error})") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: a Serve config is a mapping, this is a {type(data).__name__}.")
+    return data

@@ -1,0 +1,69 @@
+"""What the agents of a replica count, by Ray's own metrics: they stand at every node's metrics port, beside Serve's.
+
+`fireact_questions_total{agent, stop_reason}`, `fireact_question_seconds{agent}` and `fireact_questions_running{agent}`;
+`fireact_steps_total{agent}`, `fireact_searches_total{agent, status}`, `fireact_tokens_total{agent, kind}` with kind
+prompt or completion, `fireact_step_seconds{agent, part}` with part model or tool; `fireact_requests_total{route,
+status}`. Nothing of what is asked or answered.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Counted
+
+from ray.util.metrics import Counter, Gauge, Histogram
+
+from fireact_ray.core.types import Step, Trajectory
+from fireact_ray.serving.settings import Access, Asking
+
+_SECONDS = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0]
+
+
+class ServeMetrics:
+    """Its methods are hooks of the HTTP layer."""
+
+    def __init__(self) -> None:
+        self._requests = Counter("fireact_requests_total", "HTTP requests.", ("route", "status"))
+        self._questions = Counter("fireact_questions_total", "Questions that ended.", ("agent", "stop_reason"))
+        self._running = Gauge("fireact_questions_running", "Questions that run or wait.", ("agent",))
+        self._seconds = Histogram("fireact_question_seconds", "Of a question.", _SECONDS, ("agent",))
+        self._steps = Counter("fireact_steps_total", "Replies of the model that were used.", ("agent",))
+        self._searches = Counter("fireact_searches_total", "Observations shown.", ("agent", "status"))
+        self._tokens = Counter("fireact_tokens_total", "Tokens of the model.", ("agent", "kind"))
+        self._step_seconds = Histogram("fireact_step_seconds", "Of a part of a step.", _SECONDS, ("agent", "part"))
+        self._at_work: Counted[str] = Counted()
+        self._began: dict[int, float] = {}
+
+    @property
+    def at_work(self) -> int:
+        """Questions of all agents."""
+        return self._at_work.total()
+
+    def access(self, access: Access) -> None:
+        self._requests.inc(1, {"route": access.path, "status": str(access.status)})
+
+    def start(self, asking: Asking) -> None:
+        self._began[id(asking)] = time.monotonic()
+        self._run(asking.model, 1)
+
+    def step(self, asking: Asking, step: Step) -> None:
+        agent = asking.model
+        self._steps.inc(1, {"agent": agent})
+        self._step_seconds.observe(step.model_latency_s, {"agent": agent, "part": "model"})
+        for kind, n in (("prompt", step.usage.prompt_tokens), ("completion", step.usage.completion_tokens)):
+            if n:
+                self._tokens.inc(n, {"agent": agent, "kind": kind})
+        if step.action is not None and step.observation is not None:
+            self._searches.inc(1, {"agent": agent, "status": str(step.observation.status)})
+            self._step_seconds.observe(step.tool_latency_s, {"agent": agent, "part": "tool"})
+
+    def end(self, asking: Asking, trajectory: Trajectory | None) -> None:
+        """`trajectory` None: nobody waits for it any more."""
+        self._run(asking.model, -1)
+        reason = "cancelled" if trajectory is None else str(trajectory.stop_reason)
+        self._questions.inc(1, {"agent": asking.model, "stop_reason": reason})
+        self._seconds.observe(time.monotonic() - self._began.pop(id(asking)), {"agent": asking.model})
+
+    def _run(self, agent: str, more: int) -> None:
+        self._at_work[agent] += more
+        self._running.set(self._at_work[agent], {"agent": agent})

@@ -1,0 +1,91 @@
+"""What is said while a server starts and while it ends: which replicas are ready, and how many questions still run."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+from ray import serve as ray_serve
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
+
+from fireact_ray.core import errors
+from fireact_ray.core.errors import FireActError, InputError
+from fireact_ray.core.utils.waiting import Waiting
+from fireact_ray.stages.actors.resources import pending
+from fireact_ray.stages.application import AGENT, NAME
+
+_LOOK_S = 1.0
+_ASK_S = 5.0
+_OURS = re.compile(r"fireact_ray\.core\.errors\.(\w+): (.+)")
+_BROKEN = (RayError, RayServeException, TimeoutError, RuntimeError)  # what a server that ends may answer with
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def said_as_replicas_come(takes: Mapping[str, float]) -> Iterator[None]:
+    """A line whenever the number of ready replicas has changed, and what is lacking where none has for a while.
+
+    `takes`: of the largest replica.
+    """
+    over = threading.Event()
+    began = time.monotonic()
+
+    def look() -> None:
+        said, waiting = "", Waiting("serve", lambda: pending(1, "replicas", takes))
+        while not over.wait(_LOOK_S):
+            if (found := ready()) and found != said:
+                said = found
+                logger.info("serve: ready %s, %.0f s", found, time.monotonic() - began)
+            waiting.look()
+
+    looker = threading.Thread(target=look, name="replicas", daemon=True)
+    looker.start()
+    try:
+        yield
+    finally:
+        over.set()
+        looker.join()
+
+
+def ready() -> str:
+    """`agent 0 of 1, engine 1 of 1, search 1 of 1`; empty while Serve knows nothing of the application."""
+    with suppress(*_BROKEN):
+        application = ray_serve.status().applications.get(NAME)
+        parts = application.deployments if application else {}
+        counts = {name: (part.replica_states.get("RUNNING", 0), part.replica_states) for name, part in parts.items()}
+        return ", ".join(f"{name} {n} of {sum(states.values())}" for name, (n, states) in sorted(counts.items()))
+    return ""
+
+
+def drain(patience_s: float) -> None:
+    """Take no more questions, and wait for those that run. A KeyboardInterrupt ends the wait."""
+    with suppress(*_BROKEN):
+        agents = ray_serve.get_deployment_handle(AGENT, NAME)
+        agents.broadcast("close").results(timeout_s=_ASK_S, return_exceptions=True)
+        n_running, until = -1, time.monotonic() + patience_s
+        while time.monotonic() < until:
+            answers = agents.broadcast("at_work").results(timeout_s=_ASK_S, return_exceptions=True)
+            n_now = sum(answer for answer in answers if isinstance(answer, int))
+            if n_now == 0:
+                return
+            if n_now != n_running:
+                n_running = n_now
+                logger.info("serve: %d questions run and are answered first; Ctrl-C cuts them off", n_running)
+            time.sleep(_LOOK_S)
+        logger.warning("serve: %d questions are cut off: they ran longer than %.0f s", n_running, patience_s)
+
+
+def explained(error: RuntimeError) -> FireActError:
+    """Why Serve could not start the application: our own error, where a replica met one, otherwise Serve's words."""
+    found = _OURS.findall(str(error))
+    if found:
+        name, message = found[-1]
+        return getattr(errors, name, InputError)(message)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return InputError(f"Ray Serve could not start the application: {lines[-1] if lines else error}")
