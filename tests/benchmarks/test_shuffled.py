@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from controls import shuffled_observations
 from fakes import finished_trajectory, question
 
+from benchmarks.shuffled import shuffled_observations
 from fireact_ray.core.types import Action, Observation, ObservationStatus, Step
 
 
