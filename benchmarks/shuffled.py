@@ -29,10 +29,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     print_header()
-    rows = read_trajectories(Folder(args.run) / "trajectories")
+    rows = read_trajectories(Folder(str(args.run)) / "trajectories")
     shuffled = shuffled_observations(rows, args.seed)
     changed = sum(before.steps != after.steps for before, after in zip(rows, shuffled, strict=True))
-    write_trajectories(Folder(args.out) / "trajectories", shuffled, "shuffled")
+    write_trajectories(Folder(str(args.out)) / "trajectories", shuffled, "shuffled")
     print(f"{len(rows)} trajectories, {changed} with other observations -> {args.out}")
 
 
