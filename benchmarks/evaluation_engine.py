@@ -86,16 +86,24 @@ def _contest(name: str, args: argparse.Namespace) -> dict[str, Any]:
     running = [
         subprocess.Popen([*command, *share], stdin=pipe, stdout=pipe, text=True, env=environment) for share in shares
     ]
+    try:
+        results = _results(running, name)
+    finally:
+        for process in running:
+            process.kill()
+    whole = {key: sum(one[key] for one in results) for key in ("questions", "correct", "steps", "new_tokens")}
+    answers = {question: answer for one in results for question, answer in one["answers"].items()}
+    return {**whole, "seconds": max(one["seconds"] for one in results), "answers": answers}
+
+
+def _results(running: Sequence[subprocess.Popen[str]], name: str) -> list[dict[str, Any]]:
     for process in running:
         _said(process, name, "READY")
     for process in running:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    results = [json.loads(_said(process, name, "RESULT ")) for process in running]
-    whole = {key: sum(one[key] for one in results) for key in ("questions", "correct", "steps", "new_tokens")}
-    answers = {question: answer for one in results for question, answer in one["answers"].items()}
-    return {**whole, "seconds": max(one["seconds"] for one in results), "answers": answers}
+    return [json.loads(_said(process, name, "RESULT ")) for process in running]
 
 
 def _said(process: subprocess.Popen[str], name: str, begins: str) -> str:

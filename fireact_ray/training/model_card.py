@@ -95,16 +95,16 @@ def _training(card: Mapping[str, Any], *, has_curve: bool) -> str:
 def _evaluation(report: Mapping[str, Any] | None) -> str:
     if report is None:
         return "Not evaluated yet."
-    cells = [[name, _mark(report[key])] for key, name in (("em", "EM % [95%]"), ("f1", "F1 % [95%]"))]
+    cells = [[name, _measure(report[key])] for key, name in (("em", "EM % [95%]"), ("f1", "F1 % [95%]"))]
     cells += [["searches a question", shown(report["searches_per_question"], ".2f")]]
     table = markdown_table(["", "mean"], cells).rstrip()
     return f"{report['n_planned']} questions, {report['n_finished']} of them finished.\n\n{table}"
 
 
-def _mark(mark: Mapping[str, float] | None) -> str:
-    if mark is None:
+def _measure(measure: Mapping[str, float] | None) -> str:
+    if measure is None:
         return UNKNOWN
-    return f"{mark['percent']:.1f} [{mark['low']:.1f}, {mark['high']:.1f}]"
+    return f"{measure['percent']:.1f} [{measure['low']:.1f}, {measure['high']:.1f}]"
 
 
 def _is_adapter(card: Mapping[str, Any]) -> bool:

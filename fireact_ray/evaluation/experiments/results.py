@@ -151,12 +151,12 @@ def grouped(results: Sequence[Result]) -> tuple[list[Group], list[Missing]]:
         axes = {axis: case for axis, case in result.asked.axes.items() if axis != SEED}
         key = (tuple(axes.items()), result.asked.system, result.asked.condition)
         found.setdefault(key, []).append(result)
-    groups, missing = [], []
+    groups, missing = list[Group](), list[Missing]()
     for members in found.values():
         try:
             groups.append(Group.of(members))
         except DataError as error:
-            missing.append(Missing(", ".join(dict.fromkeys(one.asked.cell for one in members)), str(error)))
+            missing += [Missing(cell, str(error)) for cell in dict.fromkeys(one.asked.cell for one in members)]
     return groups, missing
 
 
