@@ -156,7 +156,7 @@ async def sent_by(receive, headers, **limits):
         sent.append(message)
 
     app = build_app({MODEL: by(EndlessModel())}, settings(**limits))
-    await called(app, "/v1/chat/completions", headers, receive, send)
+    await asyncio.wait_for(called(app, "/v1/chat/completions", headers, receive, send), 20)
     return sent
 
 
