@@ -7,6 +7,7 @@ it than showing it.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
@@ -70,7 +71,11 @@ class Guard:
             if message["type"] == "http.response.start":
                 call.status = message["status"]
                 self._mark(MutableHeaders(scope=message), headers, call)
-            await send(message)
+            try:
+                async with asyncio.timeout(self._settings.send_timeout_s):
+                    await send(message)
+            except TimeoutError:
+                raise ClientGone from None
 
         try:
             await self._guarded(scope, headers, receive, tell, call)

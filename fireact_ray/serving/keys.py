@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -45,7 +44,8 @@ def add_key(path: str, name: str) -> str:
     if name in _hashes(text, str(file)):
         raise InputError(f"{file} has a key named '{name}' already: take that line out, or choose another name.")
     try:
-        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as lines:
+        file.touch(0o600)
+        with file.open("a", encoding="utf-8") as lines:
             lines.write(f"{line}\n" if not text or text.endswith("\n") else f"\n{line}\n")
     except OSError as error:
         raise InputError(f"{file} cannot be written ({error.strerror}).") from None
