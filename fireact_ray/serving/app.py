@@ -40,6 +40,7 @@ from fireact_ray.serving.responses_api import add_responses
 from fireact_ray.serving.retrieve_api import RetrieveRequest, retrieved
 from fireact_ray.serving.service import Service, call_of
 from fireact_ray.serving.settings import Hooks, ServingSettings
+from fireact_ray.serving.spans import with_spans
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -59,7 +60,7 @@ def build_app(
 
     Raises InputError for `settings.mcp` without its SDK.
     """
-    service = Service(agents, settings, hooks)
+    service = Service(agents, settings, with_spans(hooks))
     lifespan, add_tools = _mcp(service, search) if settings.mcp else (None, None)
     app = FastAPI(
         title="fireact_ray",

@@ -43,9 +43,11 @@ _GONE = 499  # nginx's word for a client that went away
 
 @dataclass
 class Call:
-    """What is known of one request on its way; its route adds `model` and `trajectory_id`. In the scope's state."""
+    """What is known of one request on its way; its route adds `model` and `trajectory_id`. In the scope's state.
+    `trace_id`: the caller's own, where it sends one as W3C Trace Context spells it."""
 
     trace_id: str
+    traceparent: str = ""
     key: str = ""
     model: str = ""
     trajectory_id: str = ""
@@ -64,7 +66,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        call = Call(_trace_id(headers))
+        given = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+        call = Call(given[1], given[0]) if given else Call(uuid.uuid4().hex)
         scope.setdefault("state", {})["call"] = call
 
         async def tell(message: Message) -> None:
@@ -167,12 +170,6 @@ def _is_preflight(scope: Scope, headers: Headers) -> bool:
 
 def _without_port(host: str) -> str:
     return re.sub(r":\d*$", "", host).lower()
-
-
-def _trace_id(headers: Headers) -> str:
-    """The caller's own, where it sends one as W3C Trace Context spells it."""
-    given = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
-    return given[1] if given else uuid.uuid4().hex
 
 
 def _access(scope: Scope, call: Call) -> Access:

@@ -93,7 +93,8 @@ class Service:
         ignored |= allowed.ignored
         if question.left_out:
             ignored[param] = question.left_out
-        asking = Asking(call.trace_id, call.key, request.model, route, len(question.question.text))
+        n_chars = len(question.question.text)
+        asking = Asking(call.trace_id, call.key, request.model, route, n_chars, call.traceparent)
         return Ask(asking, call, question.question, allowed, ignored, param, wishes.trajectory)
 
     async def events(self, ask: Ask) -> AsyncGenerator[Event | Failed, None]:

@@ -82,13 +82,15 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """One question on its way. `question_chars`: how long it is; the question itself is in the Trajectory."""
+    """One question on its way. `question_chars`: how long it is; the question itself is in the Trajectory.
+    `traceparent`: as the caller sent it, by W3C Trace Context; "" where it did not."""
 
     trace_id: str
     key: str
     model: str
     route: str
     question_chars: int
+    traceparent: str = ""
 
 
 async def _always_ready() -> Health:
