@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 class Asks(Protocol):
     """A request of any protocol."""
 
-    model: str
+    @property
+    def model(self) -> str: ...
 
     def said(self) -> list[Said]: ...
 

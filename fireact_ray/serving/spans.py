@@ -11,6 +11,7 @@ one up. A caller's `traceparent` is gone on with. What is asked, searched and an
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 from opentelemetry import trace
@@ -69,11 +70,11 @@ class Spans:
             "gen_ai.usage.input_tokens": step.usage.prompt_tokens,
             "gen_ai.usage.output_tokens": step.usage.completion_tokens,
         }
-        self._part(asking, "chat", asking.model, searched - int(step.model_latency_s * _NS), searched, **usage)
+        self._part(asking, "chat", asking.model, searched - int(step.model_latency_s * _NS), searched, usage)
         if step.action is not None and step.observation is not None:
             tool = {"gen_ai.tool.name": step.action.tool, "gen_ai.tool.type": "datastore"}
             failed = step.observation.status is ObservationStatus.ERROR
-            self._part(asking, "execute_tool", step.action.tool, searched, now, failed=failed, **tool)
+            self._part(asking, "execute_tool", step.action.tool, searched, now, tool, failed)
 
     def end(self, asking: Asking, trajectory: Trajectory | None) -> None:
         """`trajectory` None: its caller went away, or it failed without a word of its own."""
@@ -90,7 +91,14 @@ class Spans:
         span.end()
 
     def _part(
-        self, asking: Asking, operation: str, of: str, start: int, end: int, failed: bool = False, **told: str | int
+        self,
+        asking: Asking,
+        operation: str,
+        of: str,
+        start: int,
+        end: int,
+        told: Mapping[str, str | int],
+        failed: bool = False,
     ) -> None:
         within = trace.set_span_in_context(self._running[id(asking)])
         attributes = {"gen_ai.operation.name": operation, "gen_ai.provider.name": _PROVIDER, **told}
