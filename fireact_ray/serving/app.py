@@ -30,7 +30,7 @@ from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import InputError
 from fireact_ray.serving.body import JsonRoute, invalid
 from fireact_ray.serving.chat_api import add_chat
-from fireact_ray.serving.errors import ApiError
+from fireact_ray.serving.errors import ApiError, ErrorReply
 from fireact_ray.serving.guard import HEALTH, Guard
 from fireact_ray.serving.health import health_reply
 from fireact_ray.serving.keys import Keys
@@ -40,6 +40,7 @@ from fireact_ray.serving.responses_api import add_responses
 from fireact_ray.serving.retrieve_api import RetrieveRequest, retrieved
 from fireact_ray.serving.service import Service, call_of
 from fireact_ray.serving.settings import Hooks, ServingSettings
+from fireact_ray.serving.spans import with_spans
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -59,9 +60,16 @@ def build_app(
 
     Raises InputError for `settings.mcp` without its SDK.
     """
-    service = Service(agents, settings, hooks)
+    service = Service(agents, settings, with_spans(hooks))
     lifespan, add_tools = _mcp(service, search) if settings.mcp else (None, None)
-    app = FastAPI(title="fireact_ray", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
+    app = FastAPI(
+        title="fireact_ray",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        responses={status: {"model": ErrorReply} for status in ("4XX", "5XX")},
+    )
     app.router.route_class = JsonRoute
     app.state.settings = settings
     add_chat(app, service)

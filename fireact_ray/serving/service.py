@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from fireact_ray.agent.agent import Agent
 from fireact_ray.core.types import Question, Step, Trajectory
@@ -34,7 +35,8 @@ logger = logging.getLogger(__name__)
 class Asks(Protocol):
     """A request of any protocol."""
 
-    model: str
+    @property
+    def model(self) -> str: ...
 
     def said(self) -> list[Said]: ...
 
@@ -92,7 +94,8 @@ class Service:
         ignored |= allowed.ignored
         if question.left_out:
             ignored[param] = question.left_out
-        asking = Asking(call.trace_id, call.key, request.model, route, len(question.question.text))
+        n_chars = len(question.question.text)
+        asking = Asking(call.trace_id, call.key, request.model, route, n_chars, call.traceparent)
         return Ask(asking, call, question.question, allowed, ignored, param, wishes.trajectory)
 
     async def events(self, ask: Ask) -> AsyncGenerator[Event | Failed, None]:
@@ -142,18 +145,28 @@ class Service:
         raise AssertionError("a run ends with Ended or Failed")
 
 
-async def streamed(chunks: AsyncGenerator[str, None]) -> StreamingResponse:
-    """Raises the ApiError that comes before the first chunk, while there is a status to tell it by."""
-    first = await anext(chunks)
+class _Stream(StreamingResponse):
+    """Its generator is closed with it, also where nothing of it could be sent: a run never outlives its caller."""
 
-    async def whole() -> AsyncIterator[str]:
-        async with aclosing(chunks):
+    def __init__(self, first: str, rest: AsyncGenerator[str, None]) -> None:
+        self._rest = rest
+
+        async def whole() -> AsyncIterator[str]:
             yield first
-            async for chunk in chunks:
+            async for chunk in rest:
                 yield chunk
 
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(whole(), media_type="text/event-stream", headers=headers)
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(whole(), media_type="text/event-stream", headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._rest):
+            await super().__call__(scope, receive, send)
+
+
+async def streamed(chunks: AsyncGenerator[str, None]) -> Response:
+    """Raises the ApiError that comes before the first chunk, while there is a status to tell it by."""
+    return _Stream(await anext(chunks), chunks)
 
 
 def call_of(request: Request) -> Call:

@@ -1,6 +1,10 @@
 """A question's way through its agent: what is counted, and what ends it."""
 
 import asyncio
+import json
+import socket
+import threading
+from contextlib import closing
 
 import httpx
 import pytest
@@ -16,6 +20,7 @@ from served import (
     called,
     chunks,
     client,
+    listening,
     sending,
     settings,
 )
@@ -86,6 +91,40 @@ async def test_a_client_that_goes_away_ends_the_call_of_its_model(path, body, st
     await asyncio.wait_for(running, 10)
     assert endings == [None]
     assert bool(sent) is stream  # a whole reply is told nothing; a stream had begun
+
+
+class ThreadStuckModel(StuckModel):
+    """As StuckModel, seen from another thread."""
+
+    def __init__(self):
+        super().__init__()
+        self.was_asked, self.was_left = threading.Event(), threading.Event()
+
+    async def complete(self, turns, sampling):
+        self.was_asked.set()
+        try:
+            return await super().complete(turns, sampling)
+        finally:
+            self.was_left.set()
+
+
+@pytest.mark.parametrize(("path", "body"), PATHS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_connection_that_is_closed_ends_the_call_of_its_model(path, body, stream):
+    stuck = ThreadStuckModel()
+    with listening(build_app({MODEL: by(stuck)})) as url, closing(socket.create_connection(address_of(url))) as wire:
+        sent = json.dumps({**body, "stream": stream}).encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        wire.sendall(f"{head}Content-Length: {len(sent)}\r\n\r\n".encode() + sent)
+        assert stuck.was_asked.wait(20)
+        assert not stuck.was_left.is_set()
+        wire.close()
+        assert stuck.was_left.wait(20)
+
+
+def address_of(url):
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    return host, int(port)
 
 
 class HeldModel(EndlessModel):
