@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPResponse
 
 from ray import serve as ray_serve
-from ray.exceptions import GetTimeoutError
 from ray.serve import Application
 
 from fireact_ray.core.errors import InputError
@@ -69,7 +68,7 @@ def _start(recipe: Recipe, app: Application, port: int) -> None:
     http = {"host": config.host, "port": port, "request_timeout_s": config.proxy_timeout_s}
     with said_as_replicas_come({"CPU": CPUS[ENGINE], "GPU": float(config.use_gpu)}):
         try:
-            with suppress(GetTimeoutError):  # a proxy that is late: it is waited for below
+            with suppress(TimeoutError):  # a proxy that is late: it is waited for below
                 ray_serve.start(http_options=http)
             ray_serve.run(app, name=NAME, route_prefix="/")
         except RuntimeError as error:
