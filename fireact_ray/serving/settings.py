@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from fireact_ray.core.types import Step, Trajectory
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class ServingSettings:
     allowed_hosts: tuple[str, ...] = LOOPBACK
     allowed_origins: tuple[str, ...] = ()
     mcp: bool = False
-    created: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    created: Mapping[str, int] = field(default_factory=dict)
     retry_after_s: float = 5.0
 
 
