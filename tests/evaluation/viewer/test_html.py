@@ -11,9 +11,10 @@ from hostile import HOSTILE
 from hostile_pages import HOSTILE_PAGES
 from viewing import row, system
 
-from fireact_ray.evaluation.viewer.html import to_html, to_json
+from fireact_ray.core.pages.assembly import to_json
+from fireact_ray.core.pages.text import visible
+from fireact_ray.evaluation.viewer.html import to_html
 from fireact_ray.evaluation.viewer.page import build_page
-from fireact_ray.evaluation.viewer.text import visible
 
 ALL = {**HOSTILE, **HOSTILE_PAGES}
 
@@ -98,33 +99,3 @@ def test_the_same_rows_give_the_same_file():
 
 def hash_of(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-LIGHT = re.compile(r"^:root \{(.*?)\}", re.DOTALL | re.MULTILINE)
-DARK = re.compile(r"prefers-color-scheme: dark\) \{\s*:root \{(.*?)\}", re.DOTALL)
-PAPERS = ("paper", "raised", "hover", "chosen")
-
-
-@pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
-@pytest.mark.parametrize("ink", ["ink", "soft", "accent", "right", "wrong", "trained"])
-def test_text_stands_out_from_every_ground_it_stands_on(scheme, ink):
-    """WCAG 2.2, 1.4.3 (AA): 4.5 to 1."""
-    style = Elements(page_with("plain")).named("style")[0][1]
-    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", scheme.search(style).group(1)))
-    assert {
-        paper: contrast(colours[ink], colours[paper])
-        for paper in PAPERS
-        if contrast(colours[ink], colours[paper]) < 4.5
-    } == {}
-    assert contrast(colours["ink"], colours["mark"]) >= 4.5
-
-
-def contrast(one: str, other: str) -> float:
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
-
-
-def luminance(colour: str) -> float:
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
