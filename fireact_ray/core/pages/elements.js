@@ -15,6 +15,12 @@ function h(tag, className, ...children) {
   return element;
 }
 
+// A menu of pairs of value and text.
+function fill(select, options, value) {
+  select.replaceChildren(...options.map(([key, text]) => new Option(text, key)));
+  select.value = String(value);
+}
+
 function badge(outcome) {
   return h("span", `badge ${outcome.replace(" ", "-")}`, outcome);
 }

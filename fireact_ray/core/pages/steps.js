@@ -39,7 +39,7 @@ function drawMeasures(step) {
   }
   if (step.cost) parts.push(usdText(step.cost));
   if (step.repairs) parts.push(`read as ${step.repairs.join(", ")}`);
-  return parts.length ? h("p", "cost", parts.join(" · ")) : null;
+  return parts.length ? h("p", "cost", ...parts.map((part) => h("span", "", part))) : null;
 }
 
 // What is known of a trajectory by name; what is empty is left out.

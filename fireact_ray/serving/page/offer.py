@@ -1,0 +1,41 @@
+"""What the page offers beyond the API: a name, questions to begin with, and faults that may be ordered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fireact_ray.agent.tools.faults import FaultKind
+from fireact_ray.core.types import Question
+
+N_EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question to begin with; `kind` as the task calls it, empty where it has none."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """`faults`: which ones a request may order; empty: none."""
+
+    title: str
+    examples: tuple[Example, ...] = ()
+    faults: tuple[FaultKind, ...] = ()
+
+
+def examples_of(questions: Iterable[Question]) -> tuple[Example, ...]:
+    """At most three, of as many kinds as there are: the first of each, then whatever comes first."""
+    first: dict[str, Question] = {}
+    rest: list[Question] = []
+    for question in questions:
+        if question.kind in first:
+            rest.append(question)
+        else:
+            first[question.kind] = question
+    return tuple(Example(q.kind, q.text) for q in [*first.values(), *rest][:N_EXAMPLES])
+
