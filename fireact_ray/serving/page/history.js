@@ -1,32 +1,38 @@
 "use strict";
 // What was asked in this session: in memory, and in the tab's own storage, so that a page that is loaded again has it.
 
-const STORED = "fireact.session";
+const SESSION = "fireact.session";
+const THEME = "fireact.theme";
 
 let entries = []; // the newest first
 let nForgotten = 0; // that the tab's storage has no room for
 
-function readSession() {
+// What the tab keeps under a name; undefined where it keeps nothing, or may not.
+function remembered(name) {
   try {
-    const stored = JSON.parse(sessionStorage.getItem(STORED) || "[]");
-    return Array.isArray(stored) ? stored : [];
+    return JSON.parse(sessionStorage.getItem(name)) ?? undefined;
   } catch {
-    return []; // no storage here, or something else is in it
+    return undefined;
+  }
+}
+
+// Whether there was room for it.
+function remember(name, value) {
+  try {
+    sessionStorage.setItem(name, JSON.stringify(value));
+    return true;
+  } catch {
+    return false;
   }
 }
 
 // Writes what fits, the newest first.
 function writeSession() {
   const ended = entries.filter((entry) => entry.runs.every((run) => run.ended));
-  for (nForgotten = 0; nForgotten <= ended.length; nForgotten += 1) {
-    try {
-      sessionStorage.setItem(STORED, JSON.stringify(ended.slice(0, ended.length - nForgotten)));
-      return;
-    } catch {
-      // no room for as many, or no storage at all
-    }
-  }
-  nForgotten = ended.length;
+  let n = ended.length;
+  while (n > 0 && !remember(SESSION, ended.slice(0, n))) n -= 1;
+  if (n === 0) remember(SESSION, []);
+  nForgotten = ended.length - n;
 }
 
 function keepEntry(entry) {

@@ -38,4 +38,3 @@ def examples_of(questions: Iterable[Question]) -> tuple[Example, ...]:
         else:
             first[question.kind] = question
     return tuple(Example(q.kind, q.text) for q in [*first.values(), *rest][:N_EXAMPLES])
-

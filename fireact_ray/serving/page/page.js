@@ -190,7 +190,9 @@ function setTheme(theme) {
 function nextTheme() {
   const names = Object.keys(THEMES);
   const now = document.documentElement.dataset.theme || "";
-  setTheme(names[(names.indexOf(now) + 1) % names.length]);
+  const theme = names[(names.indexOf(now) + 1) % names.length];
+  setTheme(theme);
+  remember(THEME, theme);
 }
 
 function toggleHistory() {
@@ -239,8 +241,8 @@ function listen() {
   window.addEventListener("pagehide", stop);
 }
 
-entries = readSession();
-setTheme("");
+entries = remembered(SESSION) || [];
+setTheme(remembered(THEME) || "");
 listen();
 drawEntries(opened, open);
 connect();

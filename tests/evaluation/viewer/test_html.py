@@ -1,12 +1,10 @@
 """The file: nothing of a row ends its element, and the policy allows exactly what is ours."""
 
-import base64
-import hashlib
 import json
 import re
-from html.parser import HTMLParser
 
 import pytest
+from elements import Elements, allowed_by, hash_of
 from hostile import HOSTILE
 from hostile_pages import HOSTILE_PAGES
 from viewing import row, system
@@ -17,33 +15,6 @@ from fireact_ray.evaluation.viewer.html import to_html
 from fireact_ray.evaluation.viewer.page import build_page
 
 ALL = {**HOSTILE, **HOSTILE_PAGES}
-
-
-class Elements(HTMLParser):
-    """Tags with their attributes, and the text of style and script elements."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.within = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.texts.append("")
-        self.within = tag
-
-    def handle_endtag(self, tag):
-        self.within = ""
-
-    def handle_data(self, data):
-        if self.within in ("style", "script"):
-            self.texts[-1] += data
-
-    def named(self, tag):
-        return [(about, text) for (name, about), text in zip(self.tags, self.texts, strict=True) if name == tag]
 
 
 def page_with(*texts: str, title: str = "run") -> str:
@@ -71,7 +42,7 @@ def test_a_text_comes_out_of_the_page_as_it_went_in(text):
 def test_the_policy_allows_our_style_and_script_alone_and_nothing_from_elsewhere():
     elements = Elements(page_with("plain"))
     policy = next(about["content"] for about, _ in elements.named("meta") if "http-equiv" in about)
-    allowed = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    allowed = allowed_by(policy)
     assert allowed.pop("style-src") == hash_of(elements.named("style")[0][1])
     assert allowed.pop("script-src") == hash_of(next(text for about, text in elements.named("script") if not about))
     assert allowed == {
@@ -95,7 +66,3 @@ def test_the_page_names_no_other_file_and_makes_no_markup_from_text():
 
 def test_the_same_rows_give_the_same_file():
     assert page_with("one", "two") == page_with("one", "two")
-
-
-def hash_of(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
