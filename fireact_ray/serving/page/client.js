@@ -58,6 +58,6 @@ async function follow(run, question, faults, signal, onChange) {
 function endOf(error, run) {
   if (error.name === "AbortError") return ["stopped"];
   if (error instanceof Refused) return ["refused", error.message];
-  if (error instanceof SyntaxError) return ["broken", "The server sent something that cannot be read."];
-  return ["broken", run.steps.length ? "" : "The server cannot be reached."];
+  if (error instanceof SyntaxError) return ["failed", "The server sent something that cannot be read."];
+  return run.steps.length ? ["broken"] : ["failed", "The server cannot be reached, or ended the connection at once."];
 }

@@ -2,12 +2,10 @@
 // One question and its answers, drawn again as they grow: what has not changed stays the element that it is.
 
 const STOPS = {
-  finished: "",
   max_steps: "It took all the steps that it may take and had no answer.",
   parse_error: "Too many of its replies held no action that could be used.",
   max_tokens: "The question and what was found became longer than the model can read.",
-  model_error: "The model gave no usable reply.",
-  tool_error: "Its searches failed too often.",
+  max_cost_usd: "It spent what it may spend.",
   timeout: "It took longer than it may take.",
   stopped: "You stopped it.",
   broken: "The connection ended before the answer. What arrived until then is below.",
@@ -16,8 +14,7 @@ const SHORT = {
   max_steps: "out of steps",
   parse_error: "replies not usable",
   max_tokens: "too long to read",
-  model_error: "the model failed",
-  tool_error: "searches failed",
+  max_cost_usd: "out of money",
   timeout: "out of time",
   stopped: "stopped",
   broken: "connection lost",
@@ -65,11 +62,12 @@ function sideOf(run, entry, actions) {
     verdict: h("div", "verdict"),
     facts: h("div", ""),
     steps: h("ol", "steps"),
+    thinking: h("p", "waiting thinking", "thinking"),
     foot: h("p", "foot"),
     drawn: [],
   };
   const name = entry.runs.length > 1 ? h("h3", "system", h("span", "", visible(run.model))) : null;
-  parts.section = h("section", "side", name, parts.verdict, parts.facts, h("div", "", parts.steps, parts.foot));
+  parts.section = h("section", "side", name, parts.verdict, parts.facts, h("div", "", parts.steps, parts.thinking, parts.foot));
   parts.section.setAttribute("aria-label", `Answer of ${run.model}`);
   parts.actions = () => [
     actionButton("Download JSON", () => actions.download(entry, run)),
@@ -101,18 +99,19 @@ function drawRun(run, side, differs) {
     const drawn = side.drawn[n];
     if (drawn && drawn.step === step && drawn.isDifferent === isDifferent) return;
     const item = drawStep(shownStep(step), n, { differs: isDifferent });
-    if (step.isOpen) item.append(h("p", "waiting", step.tool ? "searching" : "thinking"));
+    if (step.isOpen && step.tool) item.append(h("p", "waiting", "searching"));
     if (drawn) drawn.item.replaceWith(item);
     else side.steps.append(item);
     item.classList.toggle("new", !drawn && !run.ended);
     side.drawn[n] = { step, isDifferent, item };
   });
+  side.thinking.hidden = run.ended || Boolean(run.steps.at(-1)?.isOpen);
   side.foot.replaceChildren(...(run.trajectory ? side.actions() : []));
 }
 
 function drawVerdict(run, side) {
   const state = stateOf(run);
-  const key = [state, run.answer, run.stop, run.error].join("\n");
+  const key = `${state} ${run.answer}`;
   if (side.verdictKey === key) return;
   side.verdictKey = key;
   side.verdict.className = `verdict ${state}`;
@@ -122,10 +121,12 @@ function drawVerdict(run, side) {
 function verdictParts(run, state) {
   if (state === "running") return [h("p", "label", "Working")];
   if (state === "answered") return [h("p", "label", "Answer"), h("p", "final", visible(run.answer))];
-  const why = STOPS[run.stop] || "";
-  const label = run.stop === "stopped" ? "Stopped" : "No answer";
-  return [h("p", "label", label), why ? h("p", "why", why) : null, run.error ? h("p", "said-so", visible(run.error)) : null]
-    .filter(Boolean);
+  return [h("p", "label", run.stop === "stopped" ? "Stopped" : "No answer"), h("p", "why", visible(reasonOf(run)))];
+}
+
+// Why there is no answer, in words.
+function reasonOf(run) {
+  return run.error || STOPS[run.stop] || `It ended without one: ${run.stop.replaceAll("_", " ")}.`;
 }
 
 function drawFacts(run, side) {

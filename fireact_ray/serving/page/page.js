@@ -5,16 +5,17 @@ const THEMES = { "": "Auto", light: "Light", dark: "Dark" };
 const NARROW = window.matchMedia("(max-width: 860px)");
 
 let models = [];
-let offered = { examples: [], faults: [] };
+let offered = { title: "", examples: [] };
 let asking = null; // the AbortController of what runs
 let opened = null; // the entry that is shown
 
 async function connect() {
   try {
-    const [listed, offer] = await Promise.all([call("v1/models"), call("page/offer")]);
-    models = (await listed.json()).data.map((model) => model.id);
+    const [listed, offer] = await Promise.all([call("v1/models"), call("v1/page")]);
+    const cards = (await listed.json()).data;
+    models = cards.map((card) => card.id);
     offered = await offer.json();
-    drawOffer();
+    drawOffer(cards.some((card) => card.fireact?.takes_faults));
     showProblem("");
   } catch (error) {
     if (error instanceof Refused && error.status === 401) askForKey();
@@ -22,13 +23,13 @@ async function connect() {
   }
 }
 
-function drawOffer() {
+function drawOffer(takesFaults) {
   $("title").textContent = visible(offered.title);
   document.title = visible(offered.title);
   fill($("show"), models.map((model) => [model, visible(model)]), $("show").value || models[0]);
   drawOthers();
-  $("faults-choice").hidden = !offered.faults.length;
-  fill($("faults"), offered.faults.map((kind) => [kind, faultWords(kind)]), $("faults").value || offered.faults[0]);
+  $("faults-choice").hidden = !takesFaults;
+  fill($("faults"), Object.entries(FAULTS), $("faults").value || "none");
   drawExamples();
 }
 
@@ -93,7 +94,7 @@ function hearing(run) {
   return () => {
     const steps = run.steps.filter((step) => !step.isOpen);
     for (; nSaid < steps.length; nSaid += 1) say(run, stepWords(steps[nSaid], nSaid));
-    if (run.ended && !isOver) say(run, run.answer === null ? `No answer. ${STOPS[run.stop] || run.error}` : `Answer: ${run.answer}`);
+    if (run.ended && !isOver) say(run, run.answer === null ? `No answer. ${reasonOf(run)}` : `Answer: ${run.answer}`);
     isOver = run.ended;
   };
 }

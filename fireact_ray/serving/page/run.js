@@ -1,24 +1,31 @@
 "use strict";
-// One question to one agent: events in, a run out that is looked at, listed and taken away.
+// One question to one agent: the events of /v1/responses in, a run out that is looked at, listed and taken away.
 
+const FAULTS = {
+  none: "half find nothing",
+  random: "half find something else",
+  error: "half fail",
+  stale: "half find what the last one found",
+  distractor: "half find what lies beside it",
+  latency: "half are slow",
+};
+
+function faultWords(kind) {
+  return FAULTS[kind] || kind;
+}
+
+function requestOf(model, question, faults) {
+  const options = { trajectory: true, ...(faults ? { faults: { kind: faults } } : {}) };
+  return { model, input: question, stream: true, fireact: options };
+}
+
+// `stop`: why it ended, as a trajectory says it, or one of the page's own: stopped, broken, refused, failed. `error`: in
+// the server's words. What nobody has measured is null.
 function newRun(model) {
   return {
     model, begun: Date.now(), ended: false, steps: [], answer: null, stop: "", error: "",
     seconds: null, prompt: null, completion: null, cost: null, trajectory: null,
   };
-}
-
-const FAULTS = {
-  none: "half find nothing",
-  random: "half find something else",
-  stale: "half find what the last one found",
-  distractor: "half find what is beside it",
-  latency: "half are slow",
-  error: "half fail",
-};
-
-function faultWords(kind) {
-  return FAULTS[kind] || kind;
 }
 
 function endRun(run, stop, error = "") {
@@ -27,28 +34,58 @@ function endRun(run, stop, error = "") {
 }
 
 function applyEvent(run, event) {
-  if (event.type === "fireact.step") run.steps.push(bodyOf(event.step));
-  if (event.type === "fireact.trajectory") {
-    const t = event.trajectory;
-    run.trajectory = t;
-    run.cost = t.cost_usd;
-    run.prompt = t.steps.reduce((n, s) => n + s.usage.prompt_tokens, 0);
-    run.completion = t.steps.reduce((n, s) => n + s.usage.completion_tokens, 0);
-    run.answer = t.steps.at(-1)?.action?.tool === "finish" ? t.steps.at(-1).action.argument : null;
-    endRun(run, t.stop_reason, t.error || "");
-  }
+  const act = EVENTS[event.type];
+  if (act) act(run, event);
 }
 
-function bodyOf(step) {
+const EVENTS = {
+  "response.output_item.added": (run, { item }) => {
+    if (item.type === "file_search_call") growStep(run, { tool: "search", argument: item.queries.join(" ") });
+  },
+  "response.output_item.done": (run, { item }) => {
+    if (item.type === "reasoning") growStep(run, { thought: item.summary.map((part) => part.text).join("\n") });
+    if (item.type === "message") run.answer = item.content.map((part) => part.text).join("");
+    if (item.fireact) growStep(run, { ...factsOf(item.fireact), isOpen: false });
+  },
+  "response.completed": (run, { response }) => endWith(run, response, "finished"),
+  "response.incomplete": (run, { response }) => endWith(run, response, "failed"),
+  "response.failed": (run, { response }) => endWith(run, response, "failed", response.error.message),
+  error: (run, event) => endRun(run, "failed", event.message || event.error?.message || ""),
+};
+
+// The step that is under way, or a new one; a step is never changed, but replaced by one that knows more.
+function growStep(run, told) {
+  const last = run.steps.at(-1);
+  if (last?.isOpen) run.steps[run.steps.length - 1] = { ...last, ...told };
+  else run.steps.push({ isOpen: true, thought: "", tool: "", argument: "", ...told });
+}
+
+function factsOf(facts) {
   return {
-    thought: step.thought, tool: step.action?.tool || "", argument: step.action?.argument || "",
-    observation: step.observation?.text || "", status: step.observation?.status || "",
-    reasoning: step.reasoning, repairs: step.repairs.length ? step.repairs : undefined,
-    model_s: step.model_latency_s, tool_s: step.tool_latency_s,
-    prompt: step.usage.prompt_tokens, completion: step.usage.completion_tokens, cost: step.cost_usd,
+    tool: facts.action?.tool || "",
+    argument: facts.action?.argument || "",
+    observation: facts.observation?.text || "",
+    status: facts.observation?.status || "",
+    model_s: facts.model_seconds,
+    tool_s: facts.tool_seconds,
+    prompt: facts.usage.prompt_tokens,
+    completion: facts.usage.completion_tokens,
+    cost: facts.cost_usd,
   };
 }
 
-function requestOf(model, question, faults) {
-  return { model, input: question, stream: true, ...(faults ? { metadata: { fireact_search_faults: faults } } : {}) };
+function endWith(run, response, stop, error = "") {
+  const { usage, fireact } = response;
+  if (usage) {
+    Object.assign(run, { prompt: usage.input_tokens, completion: usage.output_tokens, cost: usage.cost_usd ?? null });
+  }
+  run.trajectory = fireact?.trajectory || null;
+  run.steps = run.steps.map((step, n) => withHidden(step, run.trajectory?.steps[n]));
+  endRun(run, stop === "finished" || error ? stop : fireact?.limit || fireact?.stop_reason || stop, error);
+}
+
+// What of a step only the trajectory tells: what the model thought to itself, and how its reply had to be read.
+function withHidden(step, told) {
+  if (!told?.reasoning && !told?.repairs.length) return step;
+  return { ...step, reasoning: told.reasoning, ...(told.repairs.length ? { repairs: told.repairs } : {}) };
 }
