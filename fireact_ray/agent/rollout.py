@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from fireact_ray.agent.methods.base import Method
-from fireact_ray.agent.models.base import ChatModel, Sampling, spoken
+from fireact_ray.agent.models.base import ChatModel, Completion, Sampling, spoken
 from fireact_ray.agent.tools.base import Tool
 from fireact_ray.core.dialect import OPEN_ENDED
 from fireact_ray.core.errors import ModelDenied, ModelError, TokenLimit
+from fireact_ray.core.grammar import Parsed
 from fireact_ray.core.observations import INVALID_ACTION, UNKNOWN_TOOL
 from fireact_ray.core.types import Action, Observation, ObservationStatus, Question, Step, StopReason
 from fireact_ray.core.utils.deadline import bounding
@@ -88,6 +89,11 @@ def stopped_by(error: TimeoutError | ModelError, limits: Limits) -> Stopped:
     return Stopped(reason, f"{type(error).__name__}: {error}")
 
 
+def is_cut(completion: Completion, parsed: Parsed) -> bool:
+    """Whether a reply was ended by its limit before its action was whole."""
+    return completion.finish_reason == "length" and (parsed.action is None or not OPEN_ENDED.isdisjoint(parsed.repairs))
+
+
 async def in_time(call: Awaitable[Reply], timeout_s: float) -> Reply:
     """What `call` returns. Raises TimeoutError; time that it waits for a quota does not count."""
     async with asyncio.timeout(timeout_s) as timeout:
@@ -107,7 +113,7 @@ async def _step(
     completion = spoken(await model.complete(method.turns(question, steps), sampling))
     replied = time.monotonic()
     parsed = method.parse(completion.text)
-    if completion.finish_reason == "length" and (parsed.action is None or not OPEN_ENDED.isdisjoint(parsed.repairs)):
+    if is_cut(completion, parsed):
         is_said = bool(completion.text.strip())
         spent = "without the end of an action" if is_said else "of hidden reasoning; raise max_new_tokens"
         raise TokenLimit(f"a reply reached {sampling.max_new_tokens} tokens {spent}")

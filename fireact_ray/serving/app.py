@@ -1,117 +1,96 @@
-"""The HTTP face of an agent, as a FastAPI application; it runs under Ray Serve or any ASGI server.
+"""The HTTP face of agents, as a FastAPI application; it runs under Ray Serve or any ASGI server.
 
-POST /v1/chat/completions   OpenAI's protocol, streaming or not; the last user message is the question
-POST /v1/agent/run          {"question": ...} -> server-sent events: one `step` each, then the `trajectory`
-GET  /v1/models, GET /health
+    POST /v1/chat/completions   OpenAI's chat protocol, streaming or not
+    POST /v1/responses          OpenAI's Responses protocol: an item per thought and search, then the message
+    GET  /v1/models             the agents; each is a model id
+    GET  /v1/models/{model}     one of them
+    POST /retrieve              the agents' search, with Search-R1's interface (where `search` is given)
+    GET  /healthz               200 once engine and search answer, 503 until then; wants no key
+    GET  /                      the page, and its files under /page/; want no key, as they hold nothing of anybody
+    GET  /openapi.json          all of this as a schema
+
+With keys, everything else wants one as bearer token. Errors are OpenAI's error object, whatever goes wrong.
 """
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from fireact_ray.agent.agent import Agent
-from fireact_ray.core.hashing import content_hash
-from fireact_ray.core.types import Question, StopReason, Trajectory
-from fireact_ray.serving.chat_api import (
-    MAX_QUESTION_CHARS,
-    ChatRequest,
-    ChunkWriter,
-    RunRequest,
-    completion_body,
-    error_body,
-    sse,
-)
+from fireact_ray.agent.tools.base import SearchBackend
+from fireact_ray.serving.body import JsonRoute, invalid
+from fireact_ray.serving.chat_api import add_chat
+from fireact_ray.serving.errors import ApiError
+from fireact_ray.serving.guard import HEALTH, Guard
+from fireact_ray.serving.health import health_reply
+from fireact_ray.serving.keys import Keys
+from fireact_ray.serving.models_api import add_models
+from fireact_ray.serving.pages import add_page
+from fireact_ray.serving.responses_api import add_responses
+from fireact_ray.serving.retrieve_api import RetrieveRequest, retrieved
+from fireact_ray.serving.service import Service, call_of
+from fireact_ray.serving.settings import Hooks, ServingSettings
 
-MAX_BODY_BYTES = 1 << 20
-_OPEN_PATHS = {"/health"}
-_NO_REPLY = "The model gave no usable reply."
+_DEFAULTS, _NO_HOOKS = ServingSettings(), Hooks()
+_NO_ROUTE = {404: "There is nothing at this path.", 405: "This path does not know that method."}
 
 
-def build_app(agent: Agent, model_name: str, api_key: str | None = None) -> FastAPI:
-    """Serve `agent` under the model id `model_name`. With `api_key`, all but /health want it as bearer token."""
-    app = FastAPI(title="fireact_ray agent", docs_url=None, redoc_url=None, openapi_url=None)
+def build_app(
+    agents: Mapping[str, Agent],
+    settings: ServingSettings = _DEFAULTS,
+    keys: Keys | None = None,
+    *,
+    hooks: Hooks = _NO_HOOKS,
+    search: SearchBackend | None = None,
+) -> FastAPI:
+    """Serve each agent under its model id. `keys` None: nobody is asked for one. `search`: what /retrieve searches."""
+    app = FastAPI(title="fireact_ray", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.router.route_class = JsonRoute
+    service = Service(agents, settings, hooks)
+    add_chat(app, service)
+    add_responses(app, service)
+    add_models(app, service)
+    if search is not None:
+        _add_retrieve(app, service, search)
 
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
+    @app.api_route(HEALTH, methods=["GET", "HEAD"], operation_id="healthz")
+    async def healthz() -> Response:
+        return await health_reply(hooks, settings.retry_after_s)
 
-    @app.get("/v1/models")
-    async def models() -> dict[str, object]:
-        return {"object": "list", "data": [{"id": model_name, "object": "model", "owned_by": "fireact_ray"}]}
-
-    @app.post("/v1/chat/completions", response_model=None)
-    async def chat(request: ChatRequest) -> Response:
-        if request.model != model_name:
-            return _error(404, f"Model '{request.model}' is not served here. Known: {model_name}.", "model")
-        text = request.question
-        if not text or len(text) > MAX_QUESTION_CHARS:
-            wanted = f"a question of 1 to {MAX_QUESTION_CHARS} characters"
-            return _error(400, f"The last user message must hold {wanted}.", "messages")
-        if request.stream:
-            include_usage = request.stream_options is not None and request.stream_options.include_usage
-            return _event_stream(_chat_events(agent, _question(text), ChunkWriter(model_name, include_usage)))
-        trajectory = await agent.run(_question(text))
-        if trajectory.stop_reason is StopReason.MODEL_ERROR:
-            return _error(502, _NO_REPLY, None, "server_error")
-        return JSONResponse(completion_body(trajectory, model_name))
-
-    @app.post("/v1/agent/run", response_model=None)
-    async def run(request: RunRequest) -> Response:
-        return _event_stream(_run_events(agent, _question(request.question)))
-
-    @app.middleware("http")
-    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Nothing is read before the caller is known and the body's size bounded."""
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if api_key is not None and request.url.path not in _OPEN_PATHS and not _same(given, api_key):
-            return _error(401, "Send the API key as a bearer token.", None, "authentication_error")
-        length = request.headers.get("content-length", "")
-        if request.method == "POST" and not (length.isdigit() and int(length) <= MAX_BODY_BYTES):
-            return _error(413, f"The body must have a length of at most {MAX_BODY_BYTES} bytes.", None)
-        return await call_next(request)
-
+    add_page(app)
+    app.exception_handler(ApiError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_http)
+    app.add_middleware(Guard, settings=settings, keys=keys, hooks=hooks)
     return app
 
 
-async def _chat_events(agent: Agent, question: Question, chunks: ChunkWriter) -> AsyncIterator[str]:
-    async for event in agent.stream(question):
-        if not isinstance(event, Trajectory):
-            yield chunks.step(event)
-        elif event.stop_reason is StopReason.MODEL_ERROR:
-            yield sse(error_body(_NO_REPLY, "server_error"))  # an event, never a silent end
-        else:
-            yield chunks.end(event)
+def _add_retrieve(app: FastAPI, service: Service, search: SearchBackend) -> None:
+    @app.post("/retrieve")
+    async def retrieve(body: RetrieveRequest, request: Request) -> dict[str, Any]:
+        service.admission.count(call_of(request).key)
+        return await retrieved(search, body, service.settings.retry_after_s)
 
 
-async def _run_events(agent: Agent, question: Question) -> AsyncIterator[str]:
-    async for event in agent.stream(question):
-        yield sse(event.to_dict(), "trajectory" if isinstance(event, Trajectory) else "step")
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return error.response()
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
-    problem = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": "invalid"}
-    where = ".".join(str(part) for part in problem["loc"][1:])
-    return _error(400, f"{where or 'body'}: {problem['msg']}", where or None)
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return invalid(error).response()
 
 
-def _error(status: int, message: str, param: str | None, kind: str = "invalid_request_error") -> JSONResponse:
-    return JSONResponse(error_body(message, kind, param), status_code=status)
-
-
-def _event_stream(events: AsyncIterator[str]) -> StreamingResponse:
-    return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-
-
-def _same(given: str, key: str) -> bool:
-    return hmac.compare_digest(given.encode(), key.encode())
-
-
-def _question(text: str) -> Question:
-    return Question(task="served", id=content_hash(text), text=text, answers=())
+async def _http(_: Request, error: Exception) -> Response:
+    """No such route, no such method; and what was wrong with a body, which FastAPI hides in an error of its own."""
+    assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, ApiError):
+        return error.__cause__.response()
+    return ApiError(error.status_code, _NO_ROUTE.get(error.status_code, error.detail), headers=error.headers).response()

@@ -1,0 +1,70 @@
+"""Everything that a server refuses or cannot do, as OpenAI's error object with its status.
+
+{"error": {"message": "...", "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}}
+
+What OpenAI's SDK does with a status is part of the choice: it asks again after 408, 409, 429 and 5xx, and heeds
+`Retry-After` and `x-should-retry`. So only what may go better the next time has a status that is tried again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+INVALID = "invalid_request_error"
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+class ApiError(Exception):
+    """`message`: one sentence or two for the caller, without anything of ours in it. `retry_after_s`: when it may go
+    better. `fireact`: what the agent did until then."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        fireact: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.param, self.code = status, message, param, code
+        self.retry_after_s, self.headers, self.fireact = retry_after_s, dict(headers or {}), fireact
+
+    @property
+    def type(self) -> str:
+        return _TYPES.get(self.status, INVALID if self.status < 500 else "server_error")
+
+    def body(self) -> dict[str, Any]:
+        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return {"error": error} if self.fireact is None else {"error": error, "fireact": dict(self.fireact)}
+
+    def response(self) -> JSONResponse:
+        headers = dict(self.headers)
+        if self.retry_after_s is not None:
+            headers["retry-after"] = str(max(1, math.ceil(self.retry_after_s)))
+        elif self.status >= 500 or self.status == 429:
+            headers["x-should-retry"] = "false"
+        return JSONResponse(self.body(), self.status, headers)
+
+
+def missing_key() -> ApiError:
+    message = "A key is needed: send it as `Authorization: Bearer <key>`."
+    headers = {"www-authenticate": 'Bearer realm="fireact_ray"'}
+    return ApiError(401, message, code="invalid_api_key", headers=headers)
+
+
+def unknown_model(model: str, known: list[str]) -> ApiError:
+    message = f"The model '{model[:100]}' is not served here. Known: {', '.join(known)}."
+    return ApiError(404, message, param="model", code="model_not_found")
+
+
+def internal(trace_id: str) -> ApiError:
+    """Nothing of the fault itself goes out: who runs the server finds it in the log by the id."""
+    return ApiError(500, f"The server failed at this request; it is logged under {trace_id}.", code="internal_error")

@@ -1,0 +1,224 @@
+"""What stands before every route: who calls, from where, and with how much, before anything is done for them.
+
+In this order: headers of bounded size, a known Host, no page of another Origin, a key, a body that is JSON, of bounded
+size and there in time. Only then does a request reach its route, with its body whole. Every reply bears `x-request-id`
+and the headers that keep a browser from doing more with it than showing it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fireact_ray.serving.errors import ApiError, missing_key
+from fireact_ray.serving.keys import Keys
+from fireact_ray.serving.outcome import failure
+from fireact_ray.serving.settings import Access, Hooks, ServingSettings
+
+HEALTH = "/healthz"
+PAGE = "/page/"
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_SECURITY = {
+    "content-security-policy": CSP,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_GONE = 499  # nginx's word for a client that went away
+_PREFLIGHT = Response(
+    status_code=204,
+    headers={
+        "access-control-allow-methods": "GET, POST",
+        "access-control-allow-headers": "authorization, content-type",
+        "access-control-max-age": "600",
+    },
+)
+
+
+@dataclass
+class Call:
+    """What is known of one request on its way; its route adds `model` and `trajectory_id`. In the scope's state."""
+
+    trace_id: str
+    key: str = ""
+    model: str = ""
+    trajectory_id: str = ""
+    status: int = _GONE
+    started: float = field(default_factory=time.monotonic)
+
+
+class Guard:
+    """An ASGI middleware. Without `keys` nobody is asked for one, and all callers are the key ""."""
+
+    def __init__(self, app: ASGIApp, settings: ServingSettings, keys: Keys | None, hooks: Hooks) -> None:
+        self._app, self._settings, self._keys, self._hooks = app, settings, keys, hooks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        call = Call(_trace_id(headers))
+        scope.setdefault("state", {})["call"] = call
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                call.status = message["status"]
+                self._mark(MutableHeaders(scope=message), headers, call)
+            await send(message)
+
+        try:
+            await self._guarded(scope, headers, receive, tell, call)
+        finally:
+            self._hooks.on_access(_access(scope, call))
+
+    async def _guarded(self, scope: Scope, headers: Headers, receive: Receive, send: Send, call: Call) -> None:
+        try:
+            if _is_preflight(scope, headers) and self._is_allowed_elsewhere(headers):
+                await _PREFLIGHT(scope, receive, send)
+                return
+            self._check(scope, headers, call)
+            if scope["method"] in ("POST", "PUT", "PATCH"):
+                receive = await self._with_body(headers, receive)
+            await self._app(scope, receive, send)
+        except ClientGone:
+            return
+        except Exception as error:
+            if call.status != _GONE:  # a reply has begun; only its end can say that it is not whole
+                raise
+            await failure(error, call.trace_id).response()(scope, receive, send)
+
+    def _check(self, scope: Scope, headers: Headers, call: Call) -> None:
+        """Raises ApiError."""
+        size = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+        size += len(scope.get("raw_path") or b"") + len(scope["query_string"])
+        if size > self._settings.max_header_bytes:
+            raise ApiError(431, f"URL and headers may have {self._settings.max_header_bytes} bytes together.")
+        if scope["path"] != HEALTH:  # whoever checks health does so by address
+            self._check_host(headers)
+            self._check_origin(headers)
+        if self._keys is None or _is_open(scope):
+            return
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        name = self._keys.name_of(given.strip()) if scheme.lower() == "bearer" else None
+        if name is None:
+            raise missing_key()
+        call.key = name
+
+    def _check_host(self, headers: Headers) -> None:
+        allowed = self._settings.allowed_hosts
+        if "*" not in allowed and _without_port(headers.get("host", "")) not in allowed:
+            raise ApiError(400, "This server is not known by that name (Host).", code="host_not_allowed")
+
+    def _check_origin(self, headers: Headers) -> None:
+        """A page in somebody's browser may call where it came from here, or where the server's owner allows it."""
+        origin = headers.get("origin")
+        if origin is None or self._is_allowed_elsewhere(headers):
+            return
+        if urlsplit(origin).netloc != headers.get("host"):
+            raise ApiError(403, "Pages of that origin may not call this server.", code="origin_not_allowed")
+
+    def _is_allowed_elsewhere(self, headers: Headers) -> bool:
+        return headers.get("origin", "") in self._settings.allowed_origins
+
+    async def _with_body(self, headers: Headers, receive: Receive) -> Receive:
+        """`receive` with the body whole. Raises ApiError (408, 411, 413, 415)."""
+        most = self._settings.max_body_bytes
+        length = headers.get("content-length")
+        if length is None and "transfer-encoding" not in headers:
+            raise ApiError(411, "The body's length is missing (Content-Length).")
+        if length is not None and (not length.isdecimal() or int(length[:20]) > most):
+            raise ApiError(413, f"A body may have {most} bytes.", headers={"connection": "close"})
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+            raise ApiError(415, "The body must be JSON: send `Content-Type: application/json`.")
+        try:
+            async with asyncio.timeout(self._settings.body_timeout_s):
+                body = await _whole(receive, most)
+        except TimeoutError:
+            message = f"The body was not there within {self._settings.body_timeout_s:g} s."
+            raise ApiError(408, message, headers={"connection": "close"}) from None
+        return _replayed(body, receive)
+
+    def _mark(self, reply: MutableHeaders, asked: Headers, call: Call) -> None:
+        reply["x-request-id"] = call.trace_id
+        for name, value in _SECURITY.items():
+            reply.setdefault(name, value)
+        reply.setdefault("cache-control", "no-store")
+        if self._is_allowed_elsewhere(asked):
+            reply["access-control-allow-origin"] = asked["origin"]
+            reply["access-control-expose-headers"] = "x-request-id, retry-after"
+            reply.add_vary_header("Origin")
+
+
+class ClientGone(Exception):
+    """Nobody is there any more to be told anything."""
+
+
+async def _whole(receive: Receive, most: int) -> bytes:
+    body, more = bytearray(), True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > most:
+            raise ApiError(413, f"A body may have {most} bytes.", headers={"connection": "close"})
+    return bytes(body)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return first.pop() if first else await receive()
+
+    return replayed
+
+
+def _is_open(scope: Scope) -> bool:
+    """Health, and the page, which holds nothing of anybody and asks its reader for the key."""
+    path: str = scope["path"]
+    return path == HEALTH or (scope["method"] in ("GET", "HEAD") and (path == "/" or path.startswith(PAGE)))
+
+
+def _is_preflight(scope: Scope, headers: Headers) -> bool:
+    return scope["method"] == "OPTIONS" and "access-control-request-method" in headers
+
+
+def _without_port(host: str) -> str:
+    return re.sub(r":\d*$", "", host).lower()
+
+
+def _trace_id(headers: Headers) -> str:
+    """The caller's own, where it sends one as W3C Trace Context spells it."""
+    given = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    return given[1] if given else uuid.uuid4().hex
+
+
+def _access(scope: Scope, call: Call) -> Access:
+    route = scope.get("route")
+    return Access(
+        trace_id=call.trace_id,
+        method=scope["method"],
+        path=getattr(route, "path", ""),
+        status=call.status,
+        seconds=time.monotonic() - call.started,
+        key=call.key,
+        model=call.model,
+        trajectory_id=call.trajectory_id,
+    )

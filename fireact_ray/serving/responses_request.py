@@ -1,0 +1,99 @@
+"""POST /v1/responses: what a request may say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from fireact_ray.serving.conversation import Said
+from fireact_ray.serving.errors import ApiError
+from fireact_ray.serving.message_text import SPEAKERS, text_of
+from fireact_ray.serving.request_fields import (
+    Count,
+    Labels,
+    Share,
+    Temperature,
+    ignored_of,
+    refuse,
+    refuse_calls,
+)
+from fireact_ray.serving.wishes import Wishes, wishes_of
+
+_SKIPPED = {"reasoning", "function_call", "custom_tool_call"}  # what a model said to itself, or to a client's function
+
+
+class StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    include_obfuscation: StrictBool | None = None
+
+
+class ResponsesRequest(Labels):
+    """`input`: a question, or a conversation of items, ours among them as they came back from here."""
+
+    model: str
+    input: str | list[dict[str, Any]] = Field(min_length=1, max_length=1_000_000)
+    instructions: str | None = None
+    stream: StrictBool | None = None
+    stream_options: StreamOptions | None = None
+    max_output_tokens: Count | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    include: list[str] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    max_tool_calls: Count | None = None
+    text: dict[str, Any] | None = None
+    reasoning: dict[str, Any] | None = None
+    truncation: str | None = None
+    store: StrictBool | None = None
+    background: StrictBool | None = None
+    service_tier: str | None = None
+    top_logprobs: int | None = None
+    previous_response_id: str | None = None
+    conversation: str | dict[str, Any] | None = None
+    prompt: dict[str, Any] | None = None
+
+    def said(self) -> list[Said]:
+        told = [Said("Instructions", self.instructions)] if self.instructions else []
+        if isinstance(self.input, str):
+            return [*told, Said("User", self.input)]
+        return told + [said for i, item in enumerate(self.input) if (said := _said(item, f"input.{i}")) is not None]
+
+    def wishes(self) -> Wishes:
+        return wishes_of(self.fireact, self.max_output_tokens, self.temperature)
+
+    def ignored(self) -> dict[str, str]:
+        """Raises ApiError (400) for what an agent cannot do."""
+        refuse(self.model_dump(include=_REFUSED))
+        refuse_calls(self.tool_choice)
+        format_of = (self.text or {}).get("format") or {"type": "text"}
+        if format_of != {"type": "text"}:
+            refuse({"text": format_of})
+        told = {name: value for name, value in (self.reasoning or {}).items() if value is not None}
+        return ignored_of({**self.model_dump(include=_IGNORED), "reasoning": told})
+
+
+_REFUSED = {"top_logprobs", "previous_response_id", "conversation", "prompt", "background"}
+_IGNORED = {
+    "presence_penalty", "frequency_penalty", "top_p", "service_tier", "store", "tools", "max_tool_calls",
+}  # fmt: skip
+
+
+def _said(item: dict[str, Any], param: str) -> Said | None:
+    """None for an item that is no part of what was said. Raises ApiError (400) for one that is not read."""
+    match item:
+        case {"role": str(role), "content": str() | list() | None as content} if (
+            role in SPEAKERS and item.get("type", "message") == "message"
+        ):
+            return Said(SPEAKERS[role], text_of(content, f"{param}.content"))
+        case {"type": "function_call_output", "output": str() | list() as output}:
+            return Said("Tool", text_of(output, f"{param}.output"))
+        case {"type": str(kind)} if kind in _SKIPPED or kind.endswith("_search_call"):
+            return None
+        case {"type": str(kind)}:
+            raise ApiError(400, f"An item of type '{kind[:40]}' is not read here.", param=param)
+        case _:
+            raise ApiError(400, "An item is a message with role and content, or has a known type.", param=param)

@@ -1,0 +1,192 @@
+"""What every protocol does with a question: find the agent, take the conversation in, let it run, tell how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from fireact_ray.agent.agent import Agent
+from fireact_ray.agent.models.local import LocalChat
+from fireact_ray.core.types import Question, Step, Trajectory
+from fireact_ray.serving import runs
+from fireact_ray.serving.admission import Admission
+from fireact_ray.serving.conversation import Said, asked
+from fireact_ray.serving.errors import ApiError, unknown_model
+from fireact_ray.serving.guard import Call, ClientGone
+from fireact_ray.serving.outcome import failure, fault
+from fireact_ray.serving.runs import Ended, Event
+from fireact_ray.serving.settings import Asking, Hooks, ServingSettings
+from fireact_ray.serving.usage import extension
+from fireact_ray.serving.wishes import Granted, Wishes, granted
+
+Reply = TypeVar("Reply")
+
+logger = logging.getLogger(__name__)
+
+
+class Asks(Protocol):
+    """A request of any protocol."""
+
+    model: str
+
+    def said(self) -> list[Said]: ...
+
+    def wishes(self) -> Wishes: ...
+
+    def ignored(self) -> dict[str, str]: ...
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One question that may be asked now. `ignored`: what of the request is not done, and why."""
+
+    asking: Asking
+    call: Call
+    question: Question
+    granted: Granted
+    ignored: Mapping[str, str]
+    param: str
+    shows_trajectory: bool
+
+    def extension(self, ended: Ended) -> dict[str, Any]:
+        return extension(ended, self.ignored, whole=self.shows_trajectory)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A run that came to no result. `ended`: how far it came, where that is known."""
+
+    error: ApiError
+    ended: Ended | None
+
+
+class Service:
+    def __init__(self, agents: Mapping[str, Agent], settings: ServingSettings, hooks: Hooks) -> None:
+        self.agents, self.settings, self.hooks = agents, settings, hooks
+        self.admission = Admission(settings)
+
+    def agent(self, model: str) -> Agent:
+        """Raises ApiError (404)."""
+        agent = self.agents.get(model)
+        if agent is None:
+            raise unknown_model(model, sorted(self.agents))
+        return agent
+
+    def ask(self, request: Asks, call: Call, route: str, param: str) -> Ask:
+        """`param`: the field that holds the conversation. Raises ApiError for all that can be said beforehand."""
+        agent = self.agent(request.model)
+        call.model = request.model
+        self.admission.count(call.key)
+        ignored, wishes = request.ignored(), request.wishes()
+        question = asked(request.said(), self.settings, param)
+        allowed = granted(agent, wishes, self.settings)
+        _check_fits(allowed.agent, question.question, param)
+        ignored |= allowed.ignored
+        if question.left_out:
+            ignored[param] = question.left_out
+        asking = Asking(call.trace_id, call.key, request.model, route, len(question.question.text))
+        return Ask(asking, call, question.question, allowed, ignored, param, wishes.trajectory)
+
+    async def events(self, ask: Ask) -> AsyncGenerator[Event | Failed, None]:
+        """Silence at once; Replied, Step and Silence as they come; then Ended or Failed.
+
+        Raises ApiError before the first of them only: too many questions run already.
+        """
+        with self.admission.running(ask.asking.key):
+            self.hooks.on_start(ask.asking)
+            ended: Trajectory | None = None
+            try:
+                yield runs.Silence()  # it has begun: from here on it is ended as it should be, also if nobody reads on
+                async with aclosing(self._run(ask)) as happened:
+                    async for event in happened:
+                        if isinstance(event, Step):
+                            self.hooks.on_step(ask.asking, event)
+                        if isinstance(event, Ended):
+                            ended = event.trajectory
+                            ask.call.trajectory_id = ended.trajectory_id
+                        yield self._judged(event, ask)
+            except Exception as error:  # noqa: BLE001 (told as an event, so that no stream ends without a word)
+                yield Failed(failure(error, ask.asking.trace_id), None)
+            finally:
+                self.hooks.on_end(ask.asking, ended)
+
+    def _run(self, ask: Ask) -> AsyncGenerator[Event, None]:
+        return runs.events(ask.granted.agent, ask.question, ask.granted.allowance, self.settings.heartbeat_s)
+
+    def _judged(self, event: Event, ask: Ask) -> Event | Failed:
+        if isinstance(event, Ended) and (error := fault(event, ask.param, self.settings.retry_after_s)) is not None:
+            return Failed(error, event)
+        return event
+
+    async def answer(self, ask: Ask, request: Request) -> Ended:
+        """The whole run. Raises ApiError; the run ends where its caller goes away."""
+
+        async def whole() -> Ended:
+            async with aclosing(self.events(ask)) as happened:
+                async for event in happened:
+                    match event:
+                        case Failed(error):
+                            raise error
+                        case Ended():
+                            return event
+            raise AssertionError("a run ends with Ended or Failed")
+
+        return await until_gone(request, whole())
+
+
+async def streamed(chunks: AsyncGenerator[str, None]) -> StreamingResponse:
+    """Raises the ApiError that comes before the first chunk, while there is a status to tell it by."""
+    first = await anext(chunks)
+
+    async def whole() -> AsyncIterator[str]:
+        async with aclosing(chunks):
+            yield first
+            async for chunk in chunks:
+                yield chunk
+
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(whole(), media_type="text/event-stream", headers=headers)
+
+
+def call_of(request: Request) -> Call:
+    call: Call = request.scope["state"]["call"]
+    return call
+
+
+async def until_gone(request: Request, work: Awaitable[Reply]) -> Reply:
+    """What `work` returns; it is cancelled where the caller disconnects. Raises ClientGone then."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnect(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGone
+        return task.result()
+    finally:
+        for waiting in (task, gone):
+            waiting.cancel()
+        await asyncio.wait({task, gone})
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        """Nothing else comes behind a body."""
+
+
+def _check_fits(agent: Agent, question: Question, param: str) -> None:
+    """Raises ApiError (400) where it can be told beforehand that the model cannot read the question."""
+    model = agent.model
+    if not isinstance(model, LocalChat):
+        return
+    n_tokens = len(model.renderer.prompt(agent.method.turns(question, [])))
+    room = model.engine.max_context - agent.sampling.max_new_tokens
+    if n_tokens > room:
+        message = f"The question makes a prompt of {n_tokens} tokens; this model takes {room}. Shorten it."
+        raise ApiError(400, message, param=param, code="context_length_exceeded")
