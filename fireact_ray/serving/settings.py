@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from fireact_ray.core.types import Step, Trajectory
+from fireact_ray.serving.page.offer import Offer
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _NOTHING: Mapping[str, int] = MappingProxyType({})
@@ -25,6 +26,7 @@ class ServingSettings:
     request's body is there. `heartbeat_s`: a stream is never silent for longer. `allowed_hosts`: of the Host header,
     without port; "*" is any. `allowed_origins`: of pages elsewhere that may call; our own page always may.
     `created`: by model id, seconds since the epoch. `retry_after_s`: what an overloaded server asks clients to wait.
+    `page`: what the web page offers; a fault that shows what another question finds takes one of its examples.
     """
 
     max_steps: int | None = None
@@ -46,6 +48,7 @@ class ServingSettings:
     allowed_origins: tuple[str, ...] = ()
     created: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     retry_after_s: float = 5.0
+    page: Offer = field(default_factory=Offer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,8 @@ function sideOf(run, entry, actions) {
     drawn: [],
   };
   const name = entry.runs.length > 1 ? h("h3", "system", h("span", "", visible(run.model))) : null;
-  parts.section = h("section", "side", name, parts.verdict, parts.facts, h("div", "", parts.steps, parts.thinking, parts.foot));
+  const body = h("div", "", parts.steps, parts.thinking, parts.foot);
+  parts.section = h("section", "side", name, parts.verdict, parts.facts, body);
   parts.section.setAttribute("aria-label", `Answer of ${run.model}`);
   parts.actions = () => [
     actionButton("Download JSON", () => actions.download(entry, run)),

@@ -1,11 +1,10 @@
-"""What the page offers beyond the API: a name, questions to begin with, and faults that may be ordered."""
+"""What the page offers beyond the API: a name, and questions to begin with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fireact_ray.agent.tools.faults import FaultKind
 from fireact_ray.core.types import Question
 
 N_EXAMPLES = 3
@@ -21,11 +20,8 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """`faults`: which ones a request may order; empty: none."""
-
-    title: str
+    title: str = "fireact"
     examples: tuple[Example, ...] = ()
-    faults: tuple[FaultKind, ...] = ()
 
 
 def examples_of(questions: Iterable[Question]) -> tuple[Example, ...]:

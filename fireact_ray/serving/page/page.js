@@ -150,7 +150,7 @@ async function copy(run, button) {
 }
 
 function jsonOf(run) {
-  return `${JSON.stringify(run.trajectory, null, 2)}\n`;
+  return `${JSON.stringify(rowOf(run.trajectory), null, 2)}\n`;
 }
 
 function nameFor(model) {

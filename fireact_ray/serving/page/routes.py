@@ -1,7 +1,7 @@
-"""GET / and what it asks for once somebody is known: the page is one answer that loads nothing else.
+"""GET /: the page, one answer that loads nothing else; and GET /v1/page: what it offers.
 
 The page itself holds nothing of the run and is open to everybody who reaches the server, as a browser sends no key with
-an address that is typed in. What it offers (`/page/offer`) stands behind whatever guards the API.
+an address that is typed in. What it offers wants a key where the rest of the API does.
 """
 
 from __future__ import annotations
@@ -10,16 +10,15 @@ import hashlib
 from dataclasses import asdict
 from functools import cache
 from string import Template
+from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from fastapi import FastAPI, Request
+from starlette.responses import HTMLResponse, Response
 
 from fireact_ray.core.pages.assembly import asset, joined, policy
 from fireact_ray.serving.page.offer import Offer
 
 PAGE = "/"
-OFFER = "/page/offer"
 
 _PACKAGE = __package__
 _SHARED_STYLES, _STYLES = ("theme.css", "steps.css"), ("page.css", "media.css")
@@ -27,19 +26,17 @@ _SHARED_SCRIPTS = ("elements.js", "steps.js")
 _SCRIPTS = ("visible.js", "events.js", "run.js", "client.js", "history.js", "draw.js", "page.js")
 
 
-def page_routes(offer: Offer) -> list[Route]:
-    """Two routes of any ASGI application; `OFFER` is to be guarded as the API is, `PAGE` is not."""
-
+def add_page(app: FastAPI, offer: Offer) -> None:
+    @app.api_route(PAGE, methods=["GET", "HEAD"], include_in_schema=False)
     async def page(request: Request) -> Response:
         text, headers = _page()
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         return HTMLResponse(text, headers=headers)
 
-    async def offered(_: Request) -> Response:
-        return JSONResponse(asdict(offer), headers={"Cache-Control": "no-store"})
-
-    return [Route(PAGE, page), Route(OFFER, offered)]
+    @app.get("/v1/page")
+    async def offered() -> dict[str, Any]:
+        return asdict(offer)
 
 
 @cache

@@ -19,8 +19,8 @@ function requestOf(model, question, faults) {
   return { model, input: question, stream: true, fireact: options };
 }
 
-// `stop`: why it ended, as a trajectory says it, or one of the page's own: stopped, broken, refused, failed. `error`: in
-// the server's words. What nobody has measured is null.
+// `stop`: why it ended, as a trajectory says it, or one of the page's own: stopped, broken, refused, failed. `error`:
+// in the server's words. What nobody has measured is null.
 function newRun(model) {
   return {
     model, begun: Date.now(), ended: false, steps: [], answer: null, stop: "", error: "",
@@ -88,4 +88,11 @@ function endWith(run, response, stop, error = "") {
 function withHidden(step, told) {
   if (!told?.reasoning && !told?.repairs.length) return step;
   return { ...step, reasoning: told.reasoning, ...(told.repairs.length ? { repairs: told.repairs } : {}) };
+}
+
+// A trajectory as a row of a file, which is how `fireact view` and `fireact import` read it.
+function rowOf({ question, score, ...trajectory }) {
+  const asked = { task: question.task, question_id: question.id, kind: question.kind, question: question.text };
+  const marks = { exact_match: score?.exact_match ?? null, f1: score?.f1 ?? null };
+  return { ...trajectory, ...asked, answers: question.answers, ...marks };
 }
