@@ -53,6 +53,7 @@ def build_app(
     """Serve each agent under its model id. `keys` None: nobody is asked for one. `search`: what /retrieve searches."""
     app = FastAPI(title="fireact_ray", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.router.route_class = JsonRoute
+    app.state.settings = settings
     service = Service(agents, settings, hooks)
     add_chat(app, service)
     add_responses(app, service)
@@ -60,7 +61,8 @@ def build_app(
     if search is not None:
         _add_retrieve(app, service, search)
 
-    @app.api_route(HEALTH, methods=["GET", "HEAD"], operation_id="healthz")
+    @app.head(HEALTH, include_in_schema=False)
+    @app.get(HEALTH)
     async def healthz() -> Response:
         return await health_reply(hooks, settings.retry_after_s)
 

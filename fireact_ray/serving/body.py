@@ -1,21 +1,28 @@
-"""A request's body -> a checked model, or the 400 that says what is wrong with it and where."""
+"""A request's body -> a checked model, or the error that says what is wrong with it and where.
+
+It is read whole before its route is called, within a size and a time: a client that sends it byte by byte is cut off
+before it holds anything.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from fireact_ray.core.json_text import NotJson, parse
-from fireact_ray.serving.errors import ApiError
+from fireact_ray.serving.errors import ApiError, ClientGone
+from fireact_ray.serving.settings import ServingSettings
 
 
 class JsonRequest(Request):
-    """A request whose JSON is read by the one reader of JSON that there is."""
+    """A request whose body is bounded, and whose JSON is read by the one reader of JSON that there is."""
 
     async def json(self) -> Any:
         """Raises ApiError (400)."""
@@ -28,15 +35,49 @@ class JsonRequest(Request):
             raise ApiError(400, "The body holds half a character (a lone surrogate), which is no text.")
         return value
 
+    async def read(self, settings: ServingSettings) -> None:
+        """From here on the body is there. Raises ApiError (408, 411, 413, 415), ClientGone."""
+        self._check_announced(settings.max_body_bytes)
+        try:
+            async with asyncio.timeout(settings.body_timeout_s):
+                self._body = await self._whole(settings.max_body_bytes)
+        except TimeoutError:
+            message = f"The body was not there within {settings.body_timeout_s:g} s."
+            raise ApiError(408, message, headers=_CLOSE) from None
+        except ClientDisconnect:
+            raise ClientGone from None
+
+    def _check_announced(self, most: int) -> None:
+        length = self.headers.get("content-length")
+        if length is None and "transfer-encoding" not in self.headers:
+            raise ApiError(411, "The body's length is missing (Content-Length).")
+        if length is not None and (len(length) > _DIGITS or not length.isdecimal() or int(length) > most):
+            raise _too_large(most)
+        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+            raise ApiError(415, "The body must be JSON: send `Content-Type: application/json`.")
+
+    async def _whole(self, most: int) -> bytes:
+        body = bytearray()
+        async for chunk in self.stream():
+            body += chunk
+            if len(body) > most:
+                raise _too_large(most)
+        return bytes(body)
+
 
 class JsonRoute(APIRoute):
-    """Its handler is given a JsonRequest."""
+    """Its handler is given a JsonRequest that has been read. The application's `state.settings` bound it."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        has_body = "POST" in (self.methods or ())
 
         async def handle_json(request: Request) -> Response:
-            return await handle(JsonRequest(request.scope, request.receive))
+            asked = JsonRequest(request.scope, request.receive)
+            if has_body:
+                await asked.read(request.app.state.settings)
+            return await handle(asked)
 
         return handle_json
 
@@ -57,3 +98,11 @@ def _is_alternative(part: int | str) -> bool:
 
 def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
+
+
+def _too_large(most: int) -> ApiError:
+    return ApiError(413, f"A body may have {most} bytes.", headers=_CLOSE)
+
+
+_CLOSE = {"connection": "close"}
+_DIGITS = 18  # of a number that any machine counts with

@@ -54,6 +54,10 @@ class ApiError(Exception):
         return JSONResponse(self.body(), self.status, headers)
 
 
+class ClientGone(Exception):
+    """Nobody is there any more to be told anything."""
+
+
 def missing_key() -> ApiError:
     message = "A key is needed: send it as `Authorization: Bearer <key>`."
     headers = {"www-authenticate": 'Bearer realm="fireact_ray"'}

@@ -1,13 +1,12 @@
-"""What stands before every route: who calls, from where, and with how much, before anything is done for them.
+"""What stands before every route: who calls, and from where, before anything is done for them.
 
-In this order: headers of bounded size, a known Host, no page of another Origin, a key, a body that is JSON, of bounded
-size and there in time. Only then does a request reach its route, with its body whole. Every reply bears `x-request-id`
-and the headers that keep a browser from doing more with it than showing it.
+In this order: URL and headers of bounded size, a known Host, no page of another Origin, a key. What comes with it is
+the route's matter (`body`). Every reply bears `x-request-id` and the headers that keep a browser from doing more with
+it than showing it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 import uuid
@@ -18,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fireact_ray.serving.errors import ApiError, missing_key
+from fireact_ray.serving.errors import ApiError, ClientGone, missing_key
 from fireact_ray.serving.keys import Keys
 from fireact_ray.serving.outcome import failure
 from fireact_ray.serving.page.routes import PAGE
@@ -38,14 +37,6 @@ _SECURITY = {
 }
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _GONE = 499  # nginx's word for a client that went away
-_PREFLIGHT = Response(
-    status_code=204,
-    headers={
-        "access-control-allow-methods": "GET, POST",
-        "access-control-allow-headers": "authorization, content-type",
-        "access-control-max-age": "600",
-    },
-)
 
 
 @dataclass
@@ -88,11 +79,9 @@ class Guard:
     async def _guarded(self, scope: Scope, headers: Headers, receive: Receive, send: Send, call: Call) -> None:
         try:
             if _is_preflight(scope, headers) and self._is_allowed_elsewhere(headers):
-                await _PREFLIGHT(scope, receive, send)
+                await _preflight()(scope, receive, send)
                 return
             self._check(scope, headers, call)
-            if scope["method"] in ("POST", "PUT", "PATCH"):
-                receive = await self._with_body(headers, receive)
             await self._app(scope, receive, send)
         except ClientGone:
             return
@@ -134,25 +123,6 @@ class Guard:
     def _is_allowed_elsewhere(self, headers: Headers) -> bool:
         return headers.get("origin", "") in self._settings.allowed_origins
 
-    async def _with_body(self, headers: Headers, receive: Receive) -> Receive:
-        """`receive` with the body whole. Raises ApiError (408, 411, 413, 415)."""
-        most = self._settings.max_body_bytes
-        length = headers.get("content-length")
-        if length is None and "transfer-encoding" not in headers:
-            raise ApiError(411, "The body's length is missing (Content-Length).")
-        if length is not None and (not length.isdecimal() or int(length[:20]) > most):
-            raise ApiError(413, f"A body may have {most} bytes.", headers={"connection": "close"})
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-            raise ApiError(415, "The body must be JSON: send `Content-Type: application/json`.")
-        try:
-            async with asyncio.timeout(self._settings.body_timeout_s):
-                body = await _whole(receive, most)
-        except TimeoutError:
-            message = f"The body was not there within {self._settings.body_timeout_s:g} s."
-            raise ApiError(408, message, headers={"connection": "close"}) from None
-        return _replayed(body, receive)
-
     def _mark(self, reply: MutableHeaders, asked: Headers, call: Call) -> None:
         reply["x-request-id"] = call.trace_id
         for name, value in _SECURITY.items():
@@ -164,30 +134,13 @@ class Guard:
             reply.add_vary_header("Origin")
 
 
-class ClientGone(Exception):
-    """Nobody is there any more to be told anything."""
-
-
-async def _whole(receive: Receive, most: int) -> bytes:
-    body, more = bytearray(), True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > most:
-            raise ApiError(413, f"A body may have {most} bytes.", headers={"connection": "close"})
-    return bytes(body)
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replayed() -> Message:
-        return first.pop() if first else await receive()
-
-    return replayed
+def _preflight() -> Response:
+    headers = {
+        "access-control-allow-methods": "GET, POST",
+        "access-control-allow-headers": "authorization, content-type",
+        "access-control-max-age": "600",
+    }
+    return Response(status_code=204, headers=headers)
 
 
 def _is_open(scope: Scope) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from starlette.responses import JSONResponse
 
 from fireact_ray.serving.settings import Health, Hooks
+
+_PATIENCE_S = 5.0  # what does not answer within it is not well
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +25,8 @@ async def health_reply(hooks: Hooks, retry_after_s: float) -> JSONResponse:
 
 async def _asked(hooks: Hooks) -> Health:
     try:
-        return await hooks.ready()
+        async with asyncio.timeout(_PATIENCE_S):
+            return await hooks.ready()
     except Exception as error:  # noqa: BLE001 (whatever it is, it is not ready)
         logger.warning("health: %s: %s", type(error).__name__, error)
         return Health({"server": "unavailable"})

@@ -18,8 +18,8 @@ from fireact_ray.core.types import Question, Step, Trajectory
 from fireact_ray.serving import runs
 from fireact_ray.serving.admission import Admission
 from fireact_ray.serving.conversation import Said, asked
-from fireact_ray.serving.errors import ApiError, unknown_model
-from fireact_ray.serving.guard import Call, ClientGone
+from fireact_ray.serving.errors import ApiError, ClientGone, unknown_model
+from fireact_ray.serving.guard import Call
 from fireact_ray.serving.outcome import failure, fault
 from fireact_ray.serving.runs import Ended, Event
 from fireact_ray.serving.settings import Asking, Hooks, ServingSettings
