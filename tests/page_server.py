@@ -98,7 +98,7 @@ def running(app: Any) -> Iterator[str]:
         thread.join(10)
 
 
-def until(holds: Callable[[], bool], within_s: float = 15.0) -> None:
+def until(holds: Callable[[], bool], within_s: float = 60.0) -> None:
     """Raises AssertionError where it does not hold in time."""
     end = time.monotonic() + within_s
     while not holds():

@@ -125,6 +125,7 @@ def opened(browser, served):
     @contextmanager
     def open_page(address=served, but=(), **options):
         watched = Watched(browser, address, **options)
+        watched.page.set_default_timeout(60_000)
         try:
             yield watched.page
         finally:
@@ -249,6 +250,7 @@ def test_a_fault_in_the_middle_is_said_and_what_came_before_stays(opened):
         page.locator(".verdict.failed").wait_for()
         assert texts(page, ".why") == ["The model is not available right now. Ask again a little later."]
         assert texts(page, ".observation") == ["The Road to Zem is a novel by Ila Dun."]
+        assert texts(page, ".foot button") == ["Download JSON", "Copy JSON"]
         assert page.locator("#submit").is_visible()
 
 

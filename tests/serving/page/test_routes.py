@@ -5,17 +5,21 @@ import re
 import httpx
 import pytest
 from elements import Elements, allowed_by, hash_of
-from starlette.applications import Starlette
+from fakes import agent
 
+from fireact_ray.serving.app import build_app
+from fireact_ray.serving.keys import Keys
 from fireact_ray.serving.page.offer import Example, Offer
-from fireact_ray.serving.page.routes import page_routes
+from fireact_ray.serving.settings import ServingSettings
 
-OFFER = Offer("almanac", (Example("2hop", "Is Tarn deeper than Orrin?"),), ("none", "error"))
+SETTINGS = ServingSettings(page=Offer("almanac", (Example("2hop", "Is Tarn deeper than Orrin?"),)))
+KEY = {"authorization": "Bearer right"}
 
 
 @pytest.fixture
 async def client():
-    transport = httpx.ASGITransport(Starlette(routes=page_routes(OFFER)))
+    """Of a server that wants a key."""
+    transport = httpx.ASGITransport(build_app({"fireact/x": agent()}, SETTINGS, Keys.of({"me": "right"})))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as found:
         yield found
 
@@ -64,16 +68,13 @@ async def test_a_page_that_a_browser_has_is_not_sent_again(client):
     assert (await client.get("/", headers={"if-none-match": '"another"'})).status_code == 200
 
 
-async def test_what_is_offered_is_told(client):
-    reply = await client.get("/page/offer")
-    assert reply.json() == {
-        "title": "almanac",
-        "examples": [{"kind": "2hop", "text": "Is Tarn deeper than Orrin?"}],
-        "faults": ["none", "error"],
-    }
+async def test_what_is_offered_is_told_to_whoever_has_a_key(client):
+    assert (await client.get("/v1/page")).status_code == 401
+    reply = await client.get("/v1/page", headers=KEY)
+    assert reply.json() == {"title": "almanac", "examples": [{"kind": "2hop", "text": "Is Tarn deeper than Orrin?"}]}
     assert reply.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", ["/", "/page/offer"])
-async def test_the_page_is_read_and_not_written_to(client, path):
-    assert (await client.post(path)).status_code == 405
+async def test_the_page_is_read_and_not_written_to(client):
+    assert (await client.head("/")).status_code == 200
+    assert (await client.post("/", json={}, headers=KEY)).status_code == 405
