@@ -67,6 +67,7 @@ async function ask() {
   $("question").value = "";
   keepEntry(entry);
   open(entry);
+  if (NARROW.matches) $("card").scrollIntoView();
   drawRunning();
   const clock = setInterval(redraw, 100);
   const onChange = () => opened === entry && redraw();

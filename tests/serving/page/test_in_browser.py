@@ -367,7 +367,7 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(opened):
         assert not page.locator("#help").is_visible()
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen_and_the_history_folds(opened):
+def test_on_a_phone_nothing_is_wider_than_the_screen_and_the_history_folds(opened, gate):
     wide = "document.documentElement.scrollWidth > window.innerWidth"
     with opened(**PHONE) as page:
         page.locator(".example").first.wait_for()
@@ -375,17 +375,26 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_and_the_history_folds(opene
         assert not page.locator("#open-history").is_visible()
         page.locator("#against").select_option("base")
         page.locator(".switch").tap()
+        page.locator("#question").fill("held model")
+        page.locator("#submit").tap()
+        page.locator(".thought").first.wait_for()
+        assert page.locator("#card h2").bounding_box()["y"] < 100
+        stop = page.locator("#stop").bounding_box()
+        assert stop["y"] + stop["height"] < 780
+        page.locator("#stop").tap()
+        page.locator(".verdict.stopped").nth(1).wait_for()
         page.locator("#question").fill("wordy")
         page.locator("#submit").tap()
         page.locator(".verdict.answered").nth(1).wait_for()
         assert not page.evaluate(wide)
         first, second = (page.locator(".side").nth(n).bounding_box() for n in (0, 1))
         assert first["y"] + first["height"] <= second["y"]
-        assert not page.locator(".entry").is_visible()
+        assert not page.locator(".entry").first.is_visible()
         page.locator("#open-history").tap()
+        assert page.locator(".entry").count() == 2
         assert page.locator("#open-history").get_attribute("aria-expanded") == "true"
-        page.locator(".entry").tap()
-        assert not page.locator(".entry").is_visible()
+        page.locator(".entry").first.tap()
+        assert not page.locator(".entry").first.is_visible()
         small = """[...document.querySelectorAll('button, select, .switch')].filter((e) => e.checkVisibility()
           && !e.closest('.observation') && !e.closest('.place') && e.getBoundingClientRect().height < 40)
           .map((e) => e.id || e.className)"""
