@@ -240,7 +240,7 @@ function listen() {
   $("theme").addEventListener("click", nextTheme);
   $("open-history").addEventListener("click", toggleHistory);
   document.addEventListener("keydown", onKey);
-  window.addEventListener("pagehide", stop);
+  window.addEventListener("pagehide", stop); // a page that the browser keeps to go back to would go on
 }
 
 entries = remembered(SESSION) || [];

@@ -44,14 +44,20 @@ const EVENTS = {
   },
   "response.output_item.done": (run, { item }) => {
     if (item.type === "reasoning") growStep(run, { thought: item.summary.map((part) => part.text).join("\n") });
-    if (item.type === "message") run.answer = item.content.map((part) => part.text).join("");
     if (item.fireact) growStep(run, { ...factsOf(item.fireact), isOpen: false });
   },
-  "response.completed": (run, { response }) => endWith(run, response, "finished"),
+  "response.completed": (run, { response }) => {
+    run.answer = response.output.filter((item) => item.type === "message").map(textOf).join("\n");
+    endWith(run, response, "finished");
+  },
   "response.incomplete": (run, { response }) => endWith(run, response, "failed"),
   "response.failed": (run, { response }) => endWith(run, response, "failed", response.error.message),
   error: (run, event) => endRun(run, "failed", event.message || event.error?.message || ""),
 };
+
+function textOf(message) {
+  return message.content.map((part) => part.text).join("");
+}
 
 // The step that is under way, or a new one; a step is never changed, but replaced by one that knows more.
 function growStep(run, told) {

@@ -42,6 +42,7 @@ TUNED = {
     "no end": OTHERS + OTHERS,
     "goes down": [SEARCH_AUTHOR, ModelUnavailable("down")],
     "is cut": [SEARCH_AUTHOR, HELD + FINISH],
+    "ends early": [SEARCH_AUTHOR, HELD + FINISH],
     "wordy": ["Thought: Words.\nAction: search[wordy]", "Neither thought nor action.", FINISH],
 }
 BASE = {**TUNED, AUTHOR: ["Thought: I know it.\nAction: finish[Ada Lom]"]}
@@ -97,10 +98,10 @@ def guarded(gates):
 
 
 def cut_short(app):
-    """`app`, whose connection is cut in the middle of an answer to a question that says so."""
+    """`app`, whose answer to a question that says so is cut, or ends as if it were whole."""
 
     async def cutting(scope, receive, send):
-        asked = b""
+        asked, is_over = b"", False
 
         async def heard():
             nonlocal asked
@@ -109,9 +110,15 @@ def cut_short(app):
             return message
 
         async def told(message):
-            if b"is cut" in asked and b"response.completed" in message.get("body", b""):
+            nonlocal is_over
+            is_last = b"response.completed" in message.get("body", b"")
+            if b"is cut" in asked and is_last:
                 raise ConnectionResetError
-            await send(message)
+            if b"ends early" in asked and is_last:
+                await send({"type": "http.response.body"})
+                is_over = True
+            if not is_over:
+                await send(message)
 
         await app(scope, heard, told)
 
@@ -254,14 +261,15 @@ def test_a_fault_in_the_middle_is_said_and_what_came_before_stays(opened):
         assert page.locator("#submit").is_visible()
 
 
-def test_a_connection_that_is_cut_is_no_answer(opened, gate):
+@pytest.mark.parametrize("question", ["is cut", "ends early"])
+def test_a_connection_that_ends_before_the_answer_is_no_answer(opened, gate, question):
     with opened(but=["console: Failed to load resource"]) as page:
-        ask(page, "is cut")
+        ask(page, question)
         page.locator(".observation").wait_for()
         gate.is_open.set()
         page.locator(".verdict.failed").wait_for()
         assert texts(page, ".why") == ["The connection ended before the answer. What arrived until then is below."]
-        assert texts(page, ".thought") == ["I need the author."]
+        assert texts(page, ".thought")[0] == "I need the author."
 
 
 def test_a_limit_is_said_in_words_and_its_trajectory_is_there(opened):
@@ -471,10 +479,8 @@ SHOW_EACH = """async (payloads) => {
       applyEvent(run, { type: 'response.output_item.done', item: { type: 'file_search_call', fireact: facts } });
       const trajectory = { steps: [{ reasoning: text, repairs: [text] }] };
       const response = { usage: null, error: { message: text }, fireact: { trajectory } };
-      if (run === runs[1]) {
-        applyEvent(run, { type: 'response.output_item.done', item: { type: 'message', content: [{ text }] } });
-        applyEvent(run, { type: 'response.completed', response });
-      } else applyEvent(run, { type: 'response.failed', response });
+      response.output = [{ type: 'message', content: [{ text }] }];
+      applyEvent(run, { type: run === runs[1] ? 'response.completed' : 'response.failed', response });
     }
     offered = { title: text, examples: [{ kind: text, text }] };
     models = [text, 'other'];
