@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +21,7 @@ from fireact_ray.serving.settings import ServingSettings
 
 MODEL = "fireact/x"
 ASKED = "Who wrote The Road to Zem?"
+JSON = {"content-type": "application/json"}
 CHAT = {"model": MODEL, "messages": [{"role": "user", "content": ASKED}]}
 RESPONSES = {"model": MODEL, "input": ASKED}
 REASONING = (
@@ -86,10 +87,34 @@ def chunks(text: str) -> list[dict]:
     return [json.loads(line.removeprefix("data: ")) for line in lines if line != "data: [DONE]"]
 
 
+async def called(app: object, path: str, headers: dict[str, str], receive: Callable, send: Callable) -> None:
+    """A bare POST, for what a client library would not do."""
+    raw = [(name.encode(), value.encode()) for name, value in {"host": "test", **headers}.items()]
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "POST",
+        "path": path, "raw_path": path.encode(), "query_string": b"", "headers": raw, "scheme": "http",
+        "server": ("test", 80), "client": ("c", 1), "root_path": "",
+    }  # fmt: skip
+    await app(scope, receive, send)
+
+
+def sending(body: dict, left: asyncio.Event) -> Callable:
+    """A client that sends this body, and goes away once `left` is set."""
+    given = [{"type": "http.request", "body": json.dumps(body).encode()}]
+
+    async def receive() -> dict:
+        if given:
+            return given.pop()
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    return receive
+
+
 @contextmanager
-def listening(app: object) -> Iterator[str]:
+def listening(app: object, lifespan: str = "off") -> Iterator[str]:
     """The application's base URL, on a real server in a thread of its own."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan=lifespan))
     ready = threading.Event()
     started = server.startup
 

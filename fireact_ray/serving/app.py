@@ -4,6 +4,7 @@
     POST /v1/responses          OpenAI's Responses protocol: an item per thought and search, then the message
     GET  /v1/models             the agents; each is a model id
     GET  /v1/models/{model}     one of them
+    /mcp                        the agents and their search as tools of an MCP server (where `settings.mcp` says so)
     POST /retrieve              the agents' search, with Search-R1's interface (where `search` is given)
     GET  /healthz               200 once engine and search answer, 503 until then; wants no key
     GET  /                      the page; wants no key, as it holds nothing of anybody
@@ -15,7 +16,9 @@ With keys, everything else wants one as bearer token. Errors are OpenAI's error 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -25,9 +28,10 @@ from starlette.responses import Response
 
 from fireact_ray.agent.agent import Agent
 from fireact_ray.agent.tools.base import SearchBackend
+from fireact_ray.core.errors import InputError
 from fireact_ray.serving.body import JsonRoute, invalid
 from fireact_ray.serving.chat_api import add_chat
-from fireact_ray.serving.errors import ApiError
+from fireact_ray.serving.errors import ApiError, ErrorReply
 from fireact_ray.serving.guard import HEALTH, Guard
 from fireact_ray.serving.health import health_reply
 from fireact_ray.serving.keys import Keys
@@ -37,6 +41,9 @@ from fireact_ray.serving.responses_api import add_responses
 from fireact_ray.serving.retrieve_api import RetrieveRequest, retrieved
 from fireact_ray.serving.service import Service, call_of
 from fireact_ray.serving.settings import Hooks, ServingSettings
+from fireact_ray.serving.spans import with_spans
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 _DEFAULTS, _NO_HOOKS = ServingSettings(), Hooks()
 _NO_ROUTE = {404: "There is nothing at this path.", 405: "This path does not know that method."}
@@ -50,16 +57,29 @@ def build_app(
     hooks: Hooks = _NO_HOOKS,
     search: SearchBackend | None = None,
 ) -> FastAPI:
-    """Serve each agent under its model id. `keys` None: nobody is asked for one. `search`: what /retrieve searches."""
-    app = FastAPI(title="fireact_ray", docs_url=None, redoc_url=None, redirect_slashes=False)
+    """Serve each agent under its model id. `keys` None: nobody is asked for one. `search`: what /retrieve searches.
+
+    Raises InputError for `settings.mcp` without its SDK.
+    """
+    service = Service(agents, settings, with_spans(hooks))
+    lifespan, add_tools = _mcp(service, search) if settings.mcp else (None, None)
+    app = FastAPI(
+        title="fireact_ray",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        responses={status: {"model": ErrorReply} for status in ("4XX", "5XX")},
+    )
     app.router.route_class = JsonRoute
     app.state.settings = settings
-    service = Service(agents, settings, hooks)
     add_chat(app, service)
     add_responses(app, service)
     add_models(app, service)
     if search is not None:
         _add_retrieve(app, service, search)
+    if add_tools is not None:
+        add_tools(app)
 
     @app.head(HEALTH, include_in_schema=False)
     @app.get(HEALTH)
@@ -72,6 +92,18 @@ def build_app(
     app.exception_handler(HTTPException)(_http)
     app.add_middleware(Guard, settings=settings, keys=keys, hooks=hooks)
     return app
+
+
+def _mcp(service: Service, search: SearchBackend | None) -> tuple[Lifespan, Callable[[FastAPI], None]]:
+    """What must run around the application, and what adds its route. Raises InputError where the SDK is missing."""
+    try:
+        from fireact_ray.serving.mcp_server import add_mcp, lifespan_of, mcp_server
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "mcp":
+            raise
+        raise InputError("Serving MCP needs its SDK, which is not installed: pip install 'fireact-ray[mcp]'.") from None
+    server = mcp_server(service, search)
+    return lifespan_of(server), partial(add_mcp, server=server, max_body_bytes=service.settings.max_body_bytes)
 
 
 def _add_retrieve(app: FastAPI, service: Service, search: SearchBackend) -> None:

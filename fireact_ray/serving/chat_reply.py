@@ -28,7 +28,7 @@ def reasoning(step: Step) -> str:
 def completion_body(ended: Ended, model: str, fireact: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A `chat.completion` object. `fireact`: its extension, where it says more than how the run ended."""
     trajectory = ended.trajectory
-    message = {
+    message: dict[str, Any] = {
         "role": "assistant",
         "content": trajectory.answer or "",
         "refusal": None,

@@ -12,6 +12,7 @@ from fireact_ray.serving.request_fields import (
     Count,
     Labels,
     Role,
+    Seed,
     Share,
     Temperature,
     ignored_of,
@@ -46,7 +47,7 @@ class ChatRequest(Labels):
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
     temperature: Temperature | None = None
-    seed: int | None = None
+    seed: Seed | None = None
     top_p: Share | None = None
     n: Count | None = None
     stop: str | list[str] | None = None

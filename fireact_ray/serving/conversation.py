@@ -62,7 +62,7 @@ def asked(said: Sequence[Said], settings: ServingSettings, param: str) -> Asked:
     if not settings.history:
         return Asked(_question(text), f"{_turns(len(earlier))}: this agent is asked one question at a time")
     lines, n_dropped = _fitting(earlier, most - len(text) - len(QUESTION) - 1)
-    dropped = f"{_turns(n_dropped)}: with them it would be longer than {most} characters" if n_dropped else ""
+    dropped = f"{_turns(n_dropped)}: there is room for {most} characters" if n_dropped else ""
     return Asked(_question("\n".join([*lines, f"{QUESTION} {text}"]) if lines else text), dropped)
 
 

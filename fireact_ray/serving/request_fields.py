@@ -18,6 +18,7 @@ from fireact_ray.serving.errors import ApiError
 
 Count = Annotated[int, Field(ge=1)]
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -28,7 +29,7 @@ class Faults(BaseModel):
     model_config = ConfigDict(extra="forbid")
     kind: FaultKind
     probability: Share = 0.5
-    seed: int = 0
+    seed: Seed = 0
     latency_s: Annotated[float, Field(ge=0, le=60)] = 5.0
 
     def plan(self) -> FaultPlan:

@@ -31,13 +31,18 @@ class RetrieveRequest(BaseModel):
 
 async def retrieved(backend: SearchBackend, request: RetrieveRequest, retry_after_s: float) -> dict[str, Any]:
     """Raises ApiError (503) where the search cannot answer."""
+    lists = await found(backend, request, retry_after_s)
+    return {"result": [[_row(hit, request.return_scores) for hit in hits] for hits in lists]}
+
+
+async def found(backend: SearchBackend, request: RetrieveRequest, retry_after_s: float) -> list[list[Hit]]:
+    """The hits of each query. Raises ApiError (503) where the search cannot answer."""
     k = request.topk or _DEFAULT_HITS
     try:
-        found = await asyncio.gather(*(_hits(backend, canonical_line(query), k) for query in request.queries))
+        return await asyncio.gather(*(_hits(backend, canonical_line(query), k) for query in request.queries))
     except ToolError:
         message = "The search is unavailable right now."
         raise ApiError(503, message, code="search_unavailable", retry_after_s=retry_after_s) from None
-    return {"result": [[_row(hit, request.return_scores) for hit in hits] for hits in found]}
 
 
 async def _hits(backend: SearchBackend, query: str, k: int) -> list[Hit]:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from fireact_ray.agent.agent import Agent
-from fireact_ray.agent.models.local import LocalChat
 from fireact_ray.core.types import Question, Step, Trajectory
 from fireact_ray.serving import runs
 from fireact_ray.serving.admission import Admission
+from fireact_ray.serving.context import ContextCheck
 from fireact_ray.serving.conversation import Said, asked
 from fireact_ray.serving.errors import ApiError, ClientGone, unknown_model
 from fireact_ray.serving.guard import Call
@@ -34,7 +35,8 @@ logger = logging.getLogger(__name__)
 class Asks(Protocol):
     """A request of any protocol."""
 
-    model: str
+    @property
+    def model(self) -> str: ...
 
     def said(self) -> list[Said]: ...
 
@@ -71,6 +73,7 @@ class Service:
     def __init__(self, agents: Mapping[str, Agent], settings: ServingSettings, hooks: Hooks) -> None:
         self.agents, self.settings, self.hooks = agents, settings, hooks
         self.admission = Admission(settings)
+        self._context = ContextCheck()
 
     def agent(self, model: str) -> Agent:
         """Raises ApiError (404)."""
@@ -87,11 +90,12 @@ class Service:
         ignored, wishes = request.ignored(), request.wishes()
         question = asked(request.said(), self.settings, param)
         allowed = granted(agent, wishes, self.settings)
-        _check_fits(allowed.agent, question.question, param)
+        self._context.check(request.model, allowed.agent, question.question, param)
         ignored |= allowed.ignored
         if question.left_out:
             ignored[param] = question.left_out
-        asking = Asking(call.trace_id, call.key, request.model, route, len(question.question.text))
+        n_chars = len(question.question.text)
+        asking = Asking(call.trace_id, call.key, request.model, route, n_chars, call.traceparent)
         return Ask(asking, call, question.question, allowed, ignored, param, wishes.trajectory)
 
     async def events(self, ask: Ask) -> AsyncGenerator[Event | Failed, None]:
@@ -126,33 +130,43 @@ class Service:
         return event
 
     async def answer(self, ask: Ask, request: Request) -> Ended:
-        """The whole run. Raises ApiError; the run ends where its caller goes away."""
+        """The whole run; it ends where its caller goes away. Raises ApiError."""
+        return await until_gone(request, self.whole(ask))
 
-        async def whole() -> Ended:
-            async with aclosing(self.events(ask)) as happened:
-                async for event in happened:
-                    match event:
-                        case Failed(error):
-                            raise error
-                        case Ended():
-                            return event
-            raise AssertionError("a run ends with Ended or Failed")
+    async def whole(self, ask: Ask) -> Ended:
+        """Raises ApiError."""
+        async with aclosing(self.events(ask)) as happened:
+            async for event in happened:
+                match event:
+                    case Failed(error):
+                        raise error
+                    case Ended():
+                        return event
+        raise AssertionError("a run ends with Ended or Failed")
 
-        return await until_gone(request, whole())
 
+class _Stream(StreamingResponse):
+    """Its generator is closed with it, also where nothing of it could be sent: a run never outlives its caller."""
 
-async def streamed(chunks: AsyncGenerator[str, None]) -> StreamingResponse:
-    """Raises the ApiError that comes before the first chunk, while there is a status to tell it by."""
-    first = await anext(chunks)
+    def __init__(self, first: str, rest: AsyncGenerator[str, None]) -> None:
+        self._rest = rest
 
-    async def whole() -> AsyncIterator[str]:
-        async with aclosing(chunks):
+        async def whole() -> AsyncIterator[str]:
             yield first
-            async for chunk in chunks:
+            async for chunk in rest:
                 yield chunk
 
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(whole(), media_type="text/event-stream", headers=headers)
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(whole(), media_type="text/event-stream", headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._rest):
+            await super().__call__(scope, receive, send)
+
+
+async def streamed(chunks: AsyncGenerator[str, None]) -> Response:
+    """Raises the ApiError that comes before the first chunk, while there is a status to tell it by."""
+    return _Stream(await anext(chunks), chunks)
 
 
 def call_of(request: Request) -> Call:
@@ -178,15 +192,3 @@ async def until_gone(request: Request, work: Awaitable[Reply]) -> Reply:
 async def _disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         """Nothing else comes behind a body."""
-
-
-def _check_fits(agent: Agent, question: Question, param: str) -> None:
-    """Raises ApiError (400) where it can be told beforehand that the model cannot read the question."""
-    model = agent.model
-    if not isinstance(model, LocalChat):
-        return
-    n_tokens = len(model.renderer.prompt(agent.method.turns(question, [])))
-    room = model.engine.max_context - agent.sampling.max_new_tokens
-    if n_tokens > room:
-        message = f"The question makes a prompt of {n_tokens} tokens; this model takes {room}. Shorten it."
-        raise ApiError(400, message, param=param, code="context_length_exceeded")

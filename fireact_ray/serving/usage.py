@@ -1,7 +1,7 @@
 """What one question took, as OpenAI's usage objects and two fields more: `searches`, and `cost_usd` (null: unknown).
 
-Tokens are summed over all turns: an agent reads its whole conversation again for each of its steps. What of them is
-thought is not counted apart, so `reasoning_tokens` is 0.
+Tokens are summed over all turns: an agent reads its whole conversation again for each of its steps. Which of them were
+cached is told where the provider tells it; the Responses protocol wants numbers all the same, and gets 0.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from fireact_ray.serving.runs import Ended
 
 def chat_usage(ended: Ended) -> dict[str, Any]:
     usage = ended.usage
+    cached = {} if usage.cached_tokens is None else {"prompt_tokens_details": {"cached_tokens": usage.cached_tokens}}
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": _total(usage),
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens or 0},
-        "completion_tokens_details": {"reasoning_tokens": 0},
+        **cached,
         **_ours(ended),
     }
 

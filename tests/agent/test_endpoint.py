@@ -13,13 +13,14 @@ from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import ModelDenied
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.rows import to_row
-from fireact_ray.core.types import StopReason, Usage
+from fireact_ray.core.types import StopReason, Trajectory, Usage
 from fireact_ray.evaluation.report import Report
 from fireact_ray.recipe.endpoint import EndpointAgents, at_endpoint
 from fireact_ray.recipe.loader import parse_recipe
 from fireact_ray.rollouts.journal import Journal, read_journal
 from fireact_ray.rollouts.replay import journaled
-from fireact_ray.serving.chat_api import completion_body
+from fireact_ray.serving.chat_reply import completion_body
+from fireact_ray.serving.runs import Ended
 
 RECIPE = """
 name: r
@@ -52,7 +53,11 @@ def plain(content, finish="stop", **fields) -> web.Response:
 
 async def ours(*replies, **settings) -> web.Response:
     """As `fireact serve` answers when its model says this."""
-    return web.json_response(completion_body(await agent(*replies, **settings).run(question()), "fireact/demo"))
+    return web.json_response(told(await agent(*replies, **settings).run(question()), "fireact/demo"))
+
+
+def told(row: Trajectory, model: str) -> dict:
+    return completion_body(Ended(row, row.usage, row.cost_usd), model)
 
 
 async def test_our_own_server_tells_its_steps_searches_and_tokens():
@@ -121,12 +126,12 @@ async def test_an_empty_reply_is_wrong_and_says_why_it_stopped():
 
 
 async def test_reasoning_that_is_no_rollout_of_ours_is_kept_and_counted_as_nothing():
-    body = completion_body(await agent(SEARCH, FINISH).run(question()), "m")
+    body = told(await agent(SEARCH, FINISH).run(question()), "m")
     body["choices"][0]["message"]["reasoning_content"] = "First I think of Zem.\nThought: x"
     row, _ = await asked(web.json_response(body))
     assert (row.answer, row.tells_steps, len(row.steps)) == ("Ila Dun", False, 1)
     assert row.steps[0].reasoning.startswith("First I think")
-    other = completion_body(await agent(SEARCH, FINISH).run(question()), "m")
+    other = told(await agent(SEARCH, FINISH).run(question()), "m")
     other["choices"][0]["message"]["content"] = "Bo"  # not what its steps end with
     assert (await asked(web.json_response(other)))[0].tells_steps is False
 

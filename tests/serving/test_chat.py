@@ -48,8 +48,6 @@ async def test_content_is_the_answer_alone_and_steps_are_reasoning():
         "prompt_tokens": 20,
         "completion_tokens": 10,
         "total_tokens": 30,
-        "prompt_tokens_details": {"cached_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0},
         "searches": 1,
         "cost_usd": None,
     }

@@ -159,4 +159,3 @@ def test_a_fault_in_a_stream_is_raised_and_never_a_silent_end(sdk):
     events = list(sdk.responses.create(model="away", input=ASKED, stream=True))
     assert (events[-1].type, events[-1].response.error.code) == ("response.failed", "model_unavailable")
     assert [item.type for item in events[-1].response.output] == ["reasoning", "file_search_call"]
-

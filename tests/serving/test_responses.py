@@ -133,7 +133,9 @@ class SlowBackend:
 
 async def test_thought_and_search_are_told_before_the_search_has_answered():
     backend = SlowBackend()
-    events = runs.events(by(agent(SEARCH, FINISH).model, tools={"search": SearchTool(backend)}), question(), Allowance())
+    events = runs.events(
+        by(agent(SEARCH, FINISH).model, tools={"search": SearchTool(backend)}), question(), Allowance()
+    )
     first = await anext(events)
     assert (first.thought, first.action.argument) == ("I need the author.", "The Road to Zem author")
     backend.found.set()

@@ -1,6 +1,6 @@
 """The reply of a served agent -> a Completion that holds a whole rollout: its answer, how it went, how it ended.
 
-What `fireact serve` adds to OpenAI's protocol (serving/chat_api.py) is read as such: `reasoning_content` holds the
+What `fireact serve` adds to OpenAI's protocol (serving/chat_reply.py) is read as such: `reasoning_content` holds the
 steps and `fireact` the stop reason, so that a rollout without an answer is no empty reply. What any other server says
 is read as a model's reply is.
 """

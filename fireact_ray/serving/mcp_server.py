@@ -1,0 +1,103 @@
+"""The agents and their search as tools of an MCP server, by the official SDK (the extra `mcp`), at /mcp.
+
+    search(query, n)         what the agents' search finds
+    ask(question, model)     the answer of an agent, with how it came to it
+
+It is served over streamable HTTP without sessions, behind the same guard, keys and rates as all else. Imported only
+where a server has it: the SDK is no dependency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError as McpError
+from mcp.server.transport_security import TransportSecuritySettings
+
+from fireact_ray.agent.tools.base import SearchBackend
+from fireact_ray.serving.conversation import Said
+from fireact_ray.serving.errors import ApiError
+from fireact_ray.serving.guard import Call
+from fireact_ray.serving.retrieve_api import RetrieveRequest, found
+from fireact_ray.serving.service import Service
+from fireact_ray.serving.usage import extension
+from fireact_ray.serving.wishes import Wishes
+
+PATH = "/mcp"
+_MOST_HITS = 20
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A question, as a request of this protocol."""
+
+    model: str
+    question: str
+
+    def said(self) -> list[Said]:
+        return [Said("User", self.question)]
+
+    def wishes(self) -> Wishes:
+        return Wishes()
+
+    def ignored(self) -> dict[str, str]:
+        return {}
+
+
+def mcp_server(service: Service, search: SearchBackend | None) -> MCPServer:
+    server = MCPServer("fireact_ray", instructions="Ask agents that search, or search what they search.")
+    known = ", ".join(service.agents)
+
+    async def ask(question: str, context: Context, model: str = next(iter(service.agents))) -> dict[str, Any]:
+        request = _Asked(model, question)
+        try:
+            ended = await service.whole(service.ask(request, _call(context), PATH, "question"))
+        except ApiError as error:
+            raise McpError(error.message) from None
+        return {"answer": ended.trajectory.answer, **extension(ended)}
+
+    async def find(query: str, context: Context, n: int = 3) -> dict[str, Any]:
+        assert search is not None
+        try:
+            service.admission.count(_call(context).key)
+            wanted = RetrieveRequest(queries=[query[:2_000]], topk=max(1, min(n, _MOST_HITS)))
+            [hits] = await found(search, wanted, service.settings.retry_after_s)
+        except ApiError as error:
+            raise McpError(error.message) from None
+        return {"hits": [{"title": hit.title, "text": hit.text, "score": hit.score} for hit in hits]}
+
+    server.add_tool(ask, name="ask", description=f"The answer of an agent that searches for it. Agents: {known}.")
+    if search is not None:
+        server.add_tool(find, name="search", description="What the agents' search finds for a query, best first.")
+    return server
+
+
+def add_mcp(app: FastAPI, server: MCPServer, max_body_bytes: int) -> None:
+    """Its route, within the application. `lifespan_of` must run around it."""
+    mounted = server.streamable_http_app(
+        streamable_http_path=PATH,
+        stateless_http=True,
+        json_response=True,
+        max_request_body_size=max_body_bytes,
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # the guard does it
+    )
+    app.router.routes.extend(mounted.routes)
+
+
+def lifespan_of(server: MCPServer) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with server.session_manager.run():
+            yield
+
+    return lifespan
+
+
+def _call(context: Context) -> Call:
+    call: Call = context.request_context.request.scope["state"]["call"]
+    return call

@@ -1,0 +1,237 @@
+"""What stands before every route: hosts, origins, keys, sizes, time; and what every reply bears."""
+
+import asyncio
+import json
+import re
+
+import pytest
+from fakes import TEXTS, DictBackend
+from fastapi.routing import APIRoute
+from served import CHAT, JSON, MODEL, RESPONSES, EndlessModel, by, called, client, sending, settings
+
+from fireact_ray.serving.app import build_app
+from fireact_ray.serving.keys import Keys
+from fireact_ray.serving.settings import Access, Health, Hooks
+
+KEY = "fr-0123456789"
+KEYS = Keys.of({"alice": KEY, "bob": "fr-9876543210"})
+BEARER = {"authorization": f"Bearer {KEY}"}
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
+
+
+def routes(app):
+    return [route.path for route in app.routes if isinstance(route, APIRoute)] + ["/openapi.json"]
+
+
+async def test_every_route_and_method_wants_a_key_but_health_and_the_page():
+    app = build_app({MODEL: by(EndlessModel())}, settings(), KEYS, search=DictBackend(TEXTS))
+    paths = set(routes(app))
+    assert paths >= {"/v1/chat/completions", "/v1/responses", "/v1/models", "/v1/models/{model:path}", "/retrieve"}
+    async with client(keys=KEYS, search=DictBackend(TEXTS)) as http:
+        for path in [*paths, "/nowhere", "/docs", "/health", "/healthz/", "/page/../v1/models"]:
+            for method in METHODS:
+                for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": KEY}):
+                    status = (await http.request(method, re.sub(r"{.*?}", "x", path), headers=headers)).status_code
+                    if path == "/healthz" or (path == "/" and method in ("GET", "HEAD")):
+                        assert status != 401, (method, path)
+                    elif path.startswith("/page/") and method in ("GET", "HEAD"):
+                        assert status in (401, 404), (method, path)
+                    else:
+                        assert status == 401, (method, path)
+
+
+async def test_a_missing_key_says_how_to_send_one():
+    async with client(keys=KEYS) as http:
+        reply = await http.get("/v1/models")
+    assert reply.headers["www-authenticate"] == 'Bearer realm="fireact_ray"'
+    assert "Authorization: Bearer" in reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("given", [f"Bearer {KEY}", f"bearer {KEY}", f"Bearer  {KEY} ", f"BEARER {KEY}"])
+async def test_a_key_is_taken_however_its_scheme_is_spelt(given):
+    async with client(keys=KEYS) as http:
+        assert (await http.get("/v1/models", headers={"authorization": given})).status_code == 200
+
+
+@pytest.mark.parametrize("given", ["", "Bearer", "Bearer ", f"Basic {KEY}", f"Bearer {KEY}x", "Bearer \xe9\xff"])
+async def test_anything_else_is_no_key(given):
+    async with client(keys=KEYS) as http:
+        reply = await http.get("/v1/models", headers={"authorization": given.encode("latin-1")})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (401, "invalid_api_key")
+    assert reply.json()["error"]["type"] == "authentication_error"
+    assert KEY not in reply.text
+
+
+async def test_an_unknown_host_is_refused_so_that_no_page_reaches_us_by_a_name_of_its_own():
+    async with client() as http:
+        for host, status in {"test": 200, "test:8000": 200, "TEST": 200, "evil.example": 400, "test.evil": 400}.items():
+            assert (await http.get("/v1/models", headers={"host": host})).status_code == status, host
+        assert (await http.get("/healthz", headers={"host": "10.0.0.7"})).status_code == 200
+    async with client(limits={"allowed_hosts": ("*",)}) as http:
+        assert (await http.get("/v1/models", headers={"host": "any"})).status_code == 200
+    async with client(limits={"allowed_hosts": ("[::1]",)}) as http:
+        assert (await http.get("/v1/models", headers={"host": "[::1]:80"})).status_code == 200
+
+
+async def test_pages_of_other_origins_are_refused_unless_they_are_allowed():
+    allowed = {"allowed_origins": ("https://app.example",)}
+    async with client(limits=allowed, keys=KEYS) as http:
+        for origin, status in {
+            "http://test": 200,
+            "https://app.example": 200,
+            "https://evil.example": 403,
+            "null": 403,
+            "http://test.evil.example": 403,
+        }.items():
+            reply = await http.post("/v1/chat/completions", json=CHAT, headers={**BEARER, "origin": origin})
+            assert reply.status_code == status, origin
+            given = reply.headers.get("access-control-allow-origin")
+            assert given == ("https://app.example" if "app" in origin else None)
+        asks = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+        reply = await http.options("/v1/responses", headers={**asks, "origin": "https://app.example"})
+        assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (204, "https://app.example")
+        assert "authorization" in reply.headers["access-control-allow-headers"]
+        assert "access-control-allow-credentials" not in reply.headers
+        assert (await http.options("/v1/responses", headers={**asks, "origin": "https://evil"})).status_code == 403
+
+
+async def test_every_reply_bears_an_id_and_is_inert_in_a_browser():
+    async with client() as http:
+        replies = [await http.get(path) for path in ("/healthz", "/v1/models", "/nowhere", "/")]
+        replies.append(await http.post("/v1/responses", json={**RESPONSES, "stream": True}))
+    for reply in replies:
+        assert len(reply.headers["x-request-id"]) == 32
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        policy = reply.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self';")
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+    assert len({reply.headers["x-request-id"] for reply in replies}) == len(replies)
+
+
+async def test_the_callers_own_trace_is_gone_on_with():
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    async with client() as http:
+        for given, kept in {f"00-{trace}-00f067aa0ba902b7-01": True, "00-x-y-z": False, trace: False}.items():
+            reply = await http.get("/healthz", headers={"traceparent": given})
+            assert (reply.headers["x-request-id"] == trace) is kept
+
+
+async def test_headers_and_urls_have_a_bound():
+    async with client(limits={"max_header_bytes": 2000}) as http:
+        assert (await http.get("/v1/models", headers={"x": "y" * 2000})).status_code == 431
+        assert (await http.get(f"/v1/models?{'y' * 2000}")).status_code == 431
+        assert (await http.get(f"/v1/{'y' * 2000}")).status_code == 431
+        assert (await http.get("/v1/models", headers={"x": "y" * 1000})).status_code == 200
+
+
+async def streamed_body(n):
+    for _ in range(n):
+        yield b" " * 1000
+
+
+async def test_bodies_have_a_length_a_bound_and_a_kind():
+    async with client(limits={"max_body_bytes": 10_000}) as http:
+
+        async def status(**sent):
+            reply = await http.post("/v1/chat/completions", **sent)
+            assert reply.json()["error"]["message"]
+            return reply.status_code
+
+        assert await status(content=b"x" * 10_001, headers=JSON) == 413
+        assert await status(content=streamed_body(20), headers=JSON) == 413
+        assert await status(content=streamed_body(5), headers=JSON) == 400  # read, and no JSON
+        assert await status(headers={**JSON, "content-length": "99999999999999999999999"}) == 413
+        assert await status(headers={**JSON, "content-length": "-1"}) == 413
+        assert await status(content=b"{}", headers={"content-type": "text/plain"}) == 415
+        assert await status(content=b"{}") == 415
+        assert await status(data={"model": "x"}) == 415
+        for kind in ("application/json; charset=utf-8", "Application/JSON", "application/vnd.x+json"):
+            reply = await http.post("/v1/chat/completions", content=json.dumps(CHAT), headers={"content-type": kind})
+            assert reply.status_code == 200, kind
+        reply = await http.request("PUT", "/v1/chat/completions", content=b"x" * 20_000)
+        assert (reply.status_code, reply.headers["allow"]) == (405, "POST")
+        assert (await http.post("/nowhere", content=b"x" * 20_000)).status_code == 404
+
+
+async def sent_by(receive, headers, **limits):
+    """What an application sends to a bare POST."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    app = build_app({MODEL: by(EndlessModel())}, settings(**limits))
+    await asyncio.wait_for(called(app, "/v1/chat/completions", headers, receive, send), 20)
+    return sent
+
+
+async def test_a_body_without_a_length_is_a_411_and_one_that_never_comes_a_408():
+    async def never():
+        await asyncio.Event().wait()
+
+    assert (await sent_by(never, JSON))[0]["status"] == 411
+    sent = await sent_by(never, {**JSON, "content-length": "10"}, body_timeout_s=0.05)
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+async def test_a_client_that_leaves_while_it_sends_is_told_nothing():
+    async def gone():
+        return {"type": "http.disconnect"}
+
+    assert await sent_by(gone, {**JSON, "content-length": "10"}) == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_takes_nothing_of_its_reply_is_cut_off(stream):
+    endings = []
+
+    async def send(message):
+        await asyncio.Event().wait()
+
+    hooks = Hooks(on_end=lambda asking, end: endings.append(end))
+    app = build_app({MODEL: by(EndlessModel())}, settings(send_timeout_s=0.05), hooks=hooks)
+    receive = sending({**CHAT, "stream": stream}, asyncio.Event())
+    headers = {**JSON, "content-length": "100"}
+    await asyncio.wait_for(called(app, "/v1/chat/completions", headers, receive, send), 20)
+    assert len(endings) == 1
+
+
+async def test_health_is_asked_each_time_and_says_what_is_not_there():
+    answers = [
+        Health({"engine": "starting", "search": None}),
+        Health({"engine": None, "search": None}),
+        RuntimeError("secret"),
+    ]
+
+    async def ready():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async with client(hooks=Hooks(ready=ready), keys=KEYS) as http:
+        reply = await http.get("/healthz")
+        assert (reply.status_code, reply.headers["retry-after"]) == (503, "5")
+        assert reply.json() == {"status": "unavailable", "engine": "starting", "search": "ok"}
+        reply = await http.head("/healthz")
+        assert (reply.status_code, reply.text) == (200, reply.text)
+        reply = await http.get("/healthz")
+        assert (reply.status_code, "secret" in reply.text) == (503, False)
+
+
+async def test_the_access_log_knows_who_and_how_but_no_content():
+    seen: list[Access] = []
+    async with client(keys=KEYS, hooks=Hooks(on_access=seen.append)) as http:
+        await http.post("/v1/chat/completions", json=CHAT, headers=BEARER)
+        await http.get(f"/v1/models/{MODEL}", headers=BEARER)
+        await http.get("/v1/secret-path")
+    chat, model, refused = seen
+    assert (chat.method, chat.path, chat.status, chat.key, chat.model) == (
+        "POST", "/v1/chat/completions", 200, "alice", MODEL,
+    )  # fmt: skip
+    assert len(chat.trajectory_id) == 16
+    assert (model.path, model.status) == ("/v1/models/{model:path}", 200)
+    assert (refused.path, refused.status, refused.key) == ("", 401, "")
+    assert not any("Zem" in repr(access) or KEY in repr(access) for access in seen)
