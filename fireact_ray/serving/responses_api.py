@@ -57,16 +57,17 @@ def _written(what: Replied | Step | Ended | Failed, ask: Ask, writer: ResponseWr
         case Ended():
             return writer.end(what, ask.extension(what))
         case Failed(error, ended):
-            return writer.fail(error, ended)
+            return writer.fail(error, ended, ask.extension(ended) if ended is not None else {})
 
 
 async def _told(events: AsyncGenerator[Event | Failed | Silence, None]) -> AsyncGenerator[str, None]:
-    async for told in events:
-        match told:
-            case Silence():
-                yield SILENT
-            case dict():
-                yield event(told, told["type"])
+    async with aclosing(events):
+        async for told in events:
+            match told:
+                case Silence():
+                    yield SILENT
+                case dict():
+                    yield event(told, told["type"])
     yield DONE
 
 

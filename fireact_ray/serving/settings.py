@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from fireact_ray.core.types import Step, Trajectory
+from fireact_ray.serving.page.offer import Offer
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -25,6 +26,7 @@ class ServingSettings:
     without port; "*" is any. `allowed_origins`: of pages elsewhere that may call; our own page always may.
     `mcp`: whether /mcp is served, which needs the extra `mcp`.
     `created`: by model id, seconds since the epoch. `retry_after_s`: what an overloaded server asks clients to wait.
+    `page`: what the web page offers; a fault that shows what another question finds takes one of its examples.
     """
 
     max_steps: int | None = None
@@ -48,6 +50,7 @@ class ServingSettings:
     mcp: bool = False
     created: Mapping[str, int] = field(default_factory=dict)
     retry_after_s: float = 5.0
+    page: Offer = field(default_factory=Offer)
 
 
 @dataclass(frozen=True, slots=True)
