@@ -74,11 +74,12 @@ async def _told(events: AsyncGenerator[Event | Failed | Silence, None]) -> Async
 async def _last(events: AsyncGenerator[Event | Failed | Silence, None]) -> dict[str, Any]:
     """The response at its end. Raises ApiError: where nothing is streamed yet, a fault has a status of its own."""
     response: dict[str, Any] = {}
-    async for told in events:
-        if isinstance(told, Failed):
-            raise told.error
-        if isinstance(told, dict):
-            response = told.get("response", response)
+    async with aclosing(events):
+        async for told in events:
+            if isinstance(told, Failed):
+                raise told.error
+            if isinstance(told, dict):
+                response = told.get("response", response)
     return response
 
 
