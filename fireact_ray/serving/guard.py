@@ -22,10 +22,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fireact_ray.serving.errors import ApiError, ClientGone, missing_key
 from fireact_ray.serving.keys import Keys
 from fireact_ray.serving.outcome import failure
+from fireact_ray.serving.page.routes import PAGE
 from fireact_ray.serving.settings import Access, Hooks, ServingSettings
 
 HEALTH = "/healthz"
-PAGE = "/page/"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -155,7 +155,7 @@ def _preflight() -> Response:
 def _is_open(scope: Scope) -> bool:
     """Health, and the page, which holds nothing of anybody and asks its reader for the key."""
     path = _path(scope)
-    return path == HEALTH or (scope["method"] in ("GET", "HEAD") and (path == "/" or path.startswith(PAGE)))
+    return path == HEALTH or (scope["method"] in ("GET", "HEAD") and path == PAGE)
 
 
 def _path(scope: Scope) -> str:

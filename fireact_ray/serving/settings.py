@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from fireact_ray.core.types import Step, Trajectory
+from fireact_ray.serving.page.offer import Offer
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,7 @@ class ServingSettings:
     without port; "*" is any. `allowed_origins`: of pages elsewhere that may call; our own page always may.
     `mcp`: whether /mcp is served, which needs the extra `mcp`.
     `created`: by model id, seconds since the epoch. `retry_after_s`: what an overloaded server asks clients to wait.
+    `page`: what the web page offers; a fault that shows what another question finds takes one of its examples.
     """
 
     max_steps: int | None = None
@@ -48,8 +48,9 @@ class ServingSettings:
     allowed_hosts: tuple[str, ...] = LOOPBACK
     allowed_origins: tuple[str, ...] = ()
     mcp: bool = False
-    created: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    created: Mapping[str, int] = field(default_factory=dict)
     retry_after_s: float = 5.0
+    page: Offer = field(default_factory=Offer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from fireact_ray.core.errors import InputError, RecipeError
 from fireact_ray.core.utils.text import nearest
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.serving import ServeConfig
 from fireact_ray.stages.application import NAME, BuildArgs
 
 BUILDER = "fireact_ray.stages.application:build"
@@ -25,9 +26,10 @@ BUILDER = "fireact_ray.stages.application:build"
 def serve_config(recipe: Recipe, source: str, overrides: Sequence[str]) -> dict[str, Any]:
     """`source` and `overrides`: by which the recipe was loaded, and will be where the application is built."""
     config = recipe.serve
+    port = config.port or ServeConfig().port  # any free one is for a command that says which
     return {
         "proxy_location": "EveryNode",
-        "http_options": {"host": config.host, "port": config.port, "request_timeout_s": config.proxy_timeout_s},
+        "http_options": {"host": config.host, "port": port, "request_timeout_s": config.proxy_timeout_s},
         "applications": [
             {
                 "name": NAME,
