@@ -7,7 +7,8 @@
     /mcp                        the agents and their search as tools of an MCP server (where `settings.mcp` says so)
     POST /retrieve              the agents' search, with Search-R1's interface (where `search` is given)
     GET  /healthz               200 once engine and search answer, 503 until then; wants no key
-    GET  /                      the page, and its files under /page/; want no key, as they hold nothing of anybody
+    GET  /                      the page; wants no key, as it holds nothing of anybody
+    GET  /v1/page               what the page offers: a title, and questions to begin with
     GET  /openapi.json          all of this as a schema
 
 With keys, everything else wants one as bearer token. Errors are OpenAI's error object, whatever goes wrong.
@@ -30,16 +31,18 @@ from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import InputError
 from fireact_ray.serving.body import JsonRoute, invalid
 from fireact_ray.serving.chat_api import add_chat
-from fireact_ray.serving.errors import ApiError
+from fireact_ray.serving.delivery import call_of
+from fireact_ray.serving.errors import ApiError, ErrorReply
 from fireact_ray.serving.guard import HEALTH, Guard
 from fireact_ray.serving.health import health_reply
 from fireact_ray.serving.keys import Keys
 from fireact_ray.serving.models_api import add_models
-from fireact_ray.serving.pages import add_page
+from fireact_ray.serving.page.routes import add_page
 from fireact_ray.serving.responses_api import add_responses
 from fireact_ray.serving.retrieve_api import RetrieveRequest, retrieved
-from fireact_ray.serving.service import Service, call_of
+from fireact_ray.serving.service import Service
 from fireact_ray.serving.settings import Hooks, ServingSettings
+from fireact_ray.serving.spans import with_spans
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -59,9 +62,16 @@ def build_app(
 
     Raises InputError for `settings.mcp` without its SDK.
     """
-    service = Service(agents, settings, hooks)
+    service = Service(agents, settings, with_spans(hooks))
     lifespan, add_tools = _mcp(service, search) if settings.mcp else (None, None)
-    app = FastAPI(title="fireact_ray", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
+    app = FastAPI(
+        title="fireact_ray",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        responses={status: {"model": ErrorReply} for status in ("4XX", "5XX")},
+    )
     app.router.route_class = JsonRoute
     app.state.settings = settings
     add_chat(app, service)
@@ -77,7 +87,7 @@ def build_app(
     async def healthz() -> Response:
         return await health_reply(hooks, settings.retry_after_s)
 
-    add_page(app)
+    add_page(app, settings.page)
     app.exception_handler(ApiError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http)

@@ -12,10 +12,25 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 INVALID = "invalid_request_error"
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+class ErrorObject(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorReply(BaseModel):
+    """What every refusal is, for the schema. `fireact`: what the agent did until then, where it had begun."""
+
+    error: ErrorObject
+    fireact: dict[str, Any] | None = None
 
 
 class ApiError(Exception):
@@ -31,7 +46,7 @@ class ApiError(Exception):
         code: str | None = None,
         retry_after_s: float | None = None,
         headers: Mapping[str, str] | None = None,
-        fireact: Mapping[str, Any] | None = None,
+        fireact: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.message, self.param, self.code = status, message, param, code
@@ -42,8 +57,8 @@ class ApiError(Exception):
         return _TYPES.get(self.status, INVALID if self.status < 500 else "server_error")
 
     def body(self) -> dict[str, Any]:
-        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        return {"error": error} if self.fireact is None else {"error": error, "fireact": dict(self.fireact)}
+        error = ErrorObject(message=self.message, type=self.type, param=self.param, code=self.code)
+        return ErrorReply(error=error, fireact=self.fireact).model_dump(exclude=None if self.fireact else {"fireact"})
 
     def response(self) -> JSONResponse:
         headers = dict(self.headers)

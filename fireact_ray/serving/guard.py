@@ -7,6 +7,7 @@ it than showing it.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
@@ -14,16 +15,17 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fireact_ray.serving.errors import ApiError, ClientGone, missing_key
 from fireact_ray.serving.keys import Keys
 from fireact_ray.serving.outcome import failure
+from fireact_ray.serving.page.routes import PAGE
 from fireact_ray.serving.settings import Access, Hooks, ServingSettings
 
 HEALTH = "/healthz"
-PAGE = "/page/"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -41,9 +43,11 @@ _GONE = 499  # nginx's word for a client that went away
 
 @dataclass
 class Call:
-    """What is known of one request on its way; its route adds `model` and `trajectory_id`. In the scope's state."""
+    """What is known of one request on its way; its route adds `model` and `trajectory_id`. In the scope's state.
+    `trace_id`: the caller's own, where it sends one as W3C Trace Context spells it."""
 
     trace_id: str
+    traceparent: str = ""
     key: str = ""
     model: str = ""
     trajectory_id: str = ""
@@ -62,14 +66,19 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        call = Call(_trace_id(headers))
+        given = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+        call = Call(given[1], given[0]) if given else Call(uuid.uuid4().hex)
         scope.setdefault("state", {})["call"] = call
 
         async def tell(message: Message) -> None:
             if message["type"] == "http.response.start":
                 call.status = message["status"]
                 self._mark(MutableHeaders(scope=message), headers, call)
-            await send(message)
+            try:
+                async with asyncio.timeout(self._settings.send_timeout_s):
+                    await send(message)
+            except TimeoutError:
+                raise ClientGone from None
 
         try:
             await self._guarded(scope, headers, receive, tell, call)
@@ -83,7 +92,7 @@ class Guard:
                 return
             self._check(scope, headers, call)
             await self._app(scope, receive, send)
-        except ClientGone:
+        except (ClientGone, ClientDisconnect):
             return
         except Exception as error:
             if call.status != _GONE:  # a reply has begun; only its end can say that it is not whole
@@ -146,7 +155,7 @@ def _preflight() -> Response:
 def _is_open(scope: Scope) -> bool:
     """Health, and the page, which holds nothing of anybody and asks its reader for the key."""
     path = _path(scope)
-    return path == HEALTH or (scope["method"] in ("GET", "HEAD") and (path == "/" or path.startswith(PAGE)))
+    return path == HEALTH or (scope["method"] in ("GET", "HEAD") and path == PAGE)
 
 
 def _path(scope: Scope) -> str:
@@ -161,12 +170,6 @@ def _is_preflight(scope: Scope, headers: Headers) -> bool:
 
 def _without_port(host: str) -> str:
     return re.sub(r":\d*$", "", host).lower()
-
-
-def _trace_id(headers: Headers) -> str:
-    """The caller's own, where it sends one as W3C Trace Context spells it."""
-    given = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
-    return given[1] if given else uuid.uuid4().hex
 
 
 def _access(scope: Scope, call: Call) -> Access:

@@ -34,6 +34,24 @@ def line_of(name: str, key: str) -> str:
     return line
 
 
+def add_key(path: str, name: str) -> str:
+    """A new key, whose hash is now in the file; a new file is its owner's alone. Raises InputError for a name that it
+    holds already, and for a file that cannot be used."""
+    file = Path(path).expanduser()
+    key = new_key()
+    line = line_of(name, key)
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    if name in _hashes(text, str(file)):
+        raise InputError(f"{file} has a key named '{name}' already: take that line out, or choose another name.")
+    try:
+        file.touch(0o600)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(f"{line}\n" if not text or text.endswith("\n") else f"\n{line}\n")
+    except OSError as error:
+        raise InputError(f"{file} cannot be written ({error.strerror}).") from None
+    return key
+
+
 class Keys:
     """Who may ask. Shows no key and no hash when it is printed."""
 
@@ -51,19 +69,10 @@ class Keys:
         """Raises InputError for a file that is missing, empty, or holds a line that is no key's."""
         file = Path(path).expanduser()
         if not file.is_file():
-            raise InputError(f"There is no file of keys at {file}. Write one line 'name: sha256 of the key' per key.")
-        hashes: dict[str, str] = {}
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-            if not (text := line.strip()) or text.startswith("#"):
-                continue
-            entry = _LINE.fullmatch(text)  # an error never shows the line: it may be a key
-            if entry is None:
-                raise InputError(f"{file}, line {number} is not 'name: sha256 of the key in hex'.")
-            if entry[1] in hashes:
-                raise InputError(f"{file}, line {number}: the name '{entry[1]}' stands there twice.")
-            hashes[entry[1]] = entry[2]
+            raise InputError(f"There is no file of keys at {file}. Write it with `fireact key NAME`.")
+        hashes = _hashes(file.read_text(encoding="utf-8"), str(file))
         if not hashes:
-            raise InputError(f"{file} holds no key. Write one line 'name: sha256 of the key' per key.")
+            raise InputError(f"{file} holds no key. Write it with `fireact key NAME`.")
         return cls(hashes)
 
     @property
@@ -79,6 +88,21 @@ class Keys:
 
     def __repr__(self) -> str:
         return f"Keys({', '.join(self._hashes)})"
+
+
+def _hashes(text: str, place: str) -> dict[str, str]:
+    """By name. Raises InputError."""
+    hashes: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not (stripped := line.strip()) or stripped.startswith("#"):
+            continue
+        entry = _LINE.fullmatch(stripped)  # an error never shows the line: it may be a key
+        if entry is None:
+            raise InputError(f"{place}, line {number} is not 'name: sha256 of the key in hex'.")
+        if entry[1] in hashes:
+            raise InputError(f"{place}, line {number}: the name '{entry[1]}' stands there twice.")
+        hashes[entry[1]] = entry[2]
+    return hashes
 
 
 def _hash(key: str) -> str:

@@ -75,11 +75,11 @@ class ResponseWriter:
         body = {**self.body(status, ended), "fireact": dict(fireact)}
         return self._events([*told, (f"response.{status}", {"response": body})])
 
-    def fail(self, error: ApiError, ended: Ended | None = None) -> list[Event]:
+    def fail(self, error: ApiError, ended: Ended | None, fireact: Mapping[str, Any]) -> list[Event]:
         body = self.body("failed", ended)
         body["error"] = {"code": error.code or "server_error", "message": error.message}
-        if error.fireact is not None:
-            body["fireact"] = dict(error.fireact)
+        if fireact:
+            body["fireact"] = dict(fireact)
         return self._events([*self._unfinished(), ("response.failed", {"response": body})])
 
     def body(self, status: str, ended: Ended | None = None) -> dict[str, Any]:

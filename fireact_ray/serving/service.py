@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
-
-from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from typing import Any, Protocol
 
 from fireact_ray.agent.agent import Agent
 from fireact_ray.core.types import Question, Step, Trajectory
 from fireact_ray.serving import runs
 from fireact_ray.serving.admission import Admission
 from fireact_ray.serving.context import ContextCheck
-from fireact_ray.serving.conversation import Said, asked
-from fireact_ray.serving.errors import ApiError, ClientGone, unknown_model
+from fireact_ray.serving.conversation import Asked, Said, asked
+from fireact_ray.serving.errors import ApiError, unknown_model
 from fireact_ray.serving.guard import Call
 from fireact_ray.serving.outcome import failure, fault
 from fireact_ray.serving.runs import Ended, Event
@@ -26,15 +21,12 @@ from fireact_ray.serving.settings import Asking, Hooks, ServingSettings
 from fireact_ray.serving.usage import extension
 from fireact_ray.serving.wishes import Granted, Wishes, granted
 
-Reply = TypeVar("Reply")
-
-logger = logging.getLogger(__name__)
-
 
 class Asks(Protocol):
     """A request of any protocol."""
 
-    model: str
+    @property
+    def model(self) -> str: ...
 
     def said(self) -> list[Said]: ...
 
@@ -86,14 +78,23 @@ class Service:
         call.model = request.model
         self.admission.count(call.key)
         ignored, wishes = request.ignored(), request.wishes()
-        question = asked(request.said(), self.settings, param)
         allowed = granted(agent, wishes, self.settings)
-        self._context.check(request.model, allowed.agent, question.question, param)
+        question = self._fitting(request, allowed.agent, param)
         ignored |= allowed.ignored
         if question.left_out:
             ignored[param] = question.left_out
-        asking = Asking(call.trace_id, call.key, request.model, route, len(question.question.text))
+        n_chars = len(question.question.text)
+        asking = Asking(call.trace_id, call.key, request.model, route, n_chars, call.traceparent)
         return Ask(asking, call, question.question, allowed, ignored, param, wishes.trajectory)
+
+    def _fitting(self, request: Asks, agent: Agent, param: str) -> Asked:
+        """The question, with as much of what was said before as the model can read. Raises ApiError."""
+        said = request.said()
+        found = asked(said, self.settings, param)
+        while found.n_earlier and not self._context.takes(request.model, agent, found.question):
+            found = asked(said, self.settings, param, found.n_earlier // 2)
+        self._context.check(request.model, agent, found.question, param)
+        return found
 
     async def events(self, ask: Ask) -> AsyncGenerator[Event | Failed, None]:
         """Silence at once; Replied, Step and Silence as they come; then Ended or Failed.
@@ -126,12 +127,8 @@ class Service:
             return Failed(error, event)
         return event
 
-    async def answer(self, ask: Ask, request: Request) -> Ended:
-        """The whole run; it ends where its caller goes away. Raises ApiError."""
-        return await until_gone(request, self.whole(ask))
-
     async def whole(self, ask: Ask) -> Ended:
-        """Raises ApiError."""
+        """The run to its end. Raises ApiError."""
         async with aclosing(self.events(ask)) as happened:
             async for event in happened:
                 match event:
@@ -140,42 +137,3 @@ class Service:
                     case Ended():
                         return event
         raise AssertionError("a run ends with Ended or Failed")
-
-
-async def streamed(chunks: AsyncGenerator[str, None]) -> StreamingResponse:
-    """Raises the ApiError that comes before the first chunk, while there is a status to tell it by."""
-    first = await anext(chunks)
-
-    async def whole() -> AsyncIterator[str]:
-        async with aclosing(chunks):
-            yield first
-            async for chunk in chunks:
-                yield chunk
-
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(whole(), media_type="text/event-stream", headers=headers)
-
-
-def call_of(request: Request) -> Call:
-    call: Call = request.scope["state"]["call"]
-    return call
-
-
-async def until_gone(request: Request, work: Awaitable[Reply]) -> Reply:
-    """What `work` returns; it is cancelled where the caller disconnects. Raises ClientGone then."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnect(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientGone
-        return task.result()
-    finally:
-        for waiting in (task, gone):
-            waiting.cancel()
-        await asyncio.wait({task, gone})
-
-
-async def _disconnect(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        """Nothing else comes behind a body."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from fireact_ray.core.types import Step, Trajectory
+from fireact_ray.serving.page.offer import Offer
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -22,10 +21,12 @@ class ServingSettings:
     turns and instructions are given to the agent; else the reply says that they were ignored. `faults`: whether clients
     may order faults in their searches. `requests_per_minute`, `concurrency`: of one key, in one process; without keys
     all callers are one. `max_in_flight`: questions of this process, all keys together. `body_timeout_s`: until a
-    request's body is there. `heartbeat_s`: a stream is never silent for longer. `allowed_hosts`: of the Host header,
+    request's body is there. `send_timeout_s`: until a client has taken a part of its reply; one that does not read is
+    cut off. `heartbeat_s`: a stream is never silent for longer. `allowed_hosts`: of the Host header,
     without port; "*" is any. `allowed_origins`: of pages elsewhere that may call; our own page always may.
     `mcp`: whether /mcp is served, which needs the extra `mcp`.
     `created`: by model id, seconds since the epoch. `retry_after_s`: what an overloaded server asks clients to wait.
+    `page`: what the web page offers; a fault that shows what another question finds takes one of its examples.
     """
 
     max_steps: int | None = None
@@ -42,12 +43,14 @@ class ServingSettings:
     max_body_bytes: int = 1 << 20
     max_header_bytes: int = 16 << 10
     body_timeout_s: float = 10.0
+    send_timeout_s: float = 30.0
     heartbeat_s: float = 15.0
     allowed_hosts: tuple[str, ...] = LOOPBACK
     allowed_origins: tuple[str, ...] = ()
     mcp: bool = False
-    created: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    created: Mapping[str, int] = field(default_factory=dict)
     retry_after_s: float = 5.0
+    page: Offer = field(default_factory=Offer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,15 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """One question on its way. `question_chars`: how long it is; the question itself is in the Trajectory."""
+    """One question on its way. `question_chars`: how long it is; the question itself is in the Trajectory.
+    `traceparent`: as the caller sent it, by W3C Trace Context; "" where it did not."""
 
     trace_id: str
     key: str
     model: str
     route: str
     question_chars: int
+    traceparent: str = ""
 
 
 async def _always_ready() -> Health:

@@ -83,7 +83,7 @@ def granted(agent: Agent, wishes: Wishes, settings: ServingSettings) -> Granted:
     if wishes.faults is not None:
         if not settings.faults:
             raise ApiError(400, "This server lets nobody order faults in its searches.", param="fireact.faults")
-        noise = Noise(wishes.faults)
+        noise = Noise(wishes.faults, tuple(example.text for example in settings.page.examples))
     cost = _least(wishes.max_cost_usd, settings.max_cost_usd)
     if cost is not None and agent.price is None:
         cost = None

@@ -95,7 +95,7 @@ def application(recipe: Recipe, engine_server: type[EngineServer] = EngineServer
         max_queued_requests=_ROOM,
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=RETRY_AFTER_S),
     )
-    settings = settings_of(config, {system.model_id: _made_at(system) for system in systems})
+    settings = settings_of(recipe, {system.model_id: _made_at(system) for system in systems})
     return agent.bind(recipe, systems, settings, fingerprint, search, engines)
 
 

@@ -8,14 +8,14 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 
 from ray import serve as ray_serve
 from ray.serve import Application
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.utils.interrupts import interrupts_heeded, interrupts_wait
-from fireact_ray.core.utils.waiting import said_while_waiting
+from fireact_ray.core.utils.waiting import Waiting, said_while_waiting
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.serving.edge import MARK
 from fireact_ray.serving.guard import HEALTH
@@ -26,6 +26,7 @@ from fireact_ray.stages.serve_progress import drain, explained, ready, said_as_r
 from fireact_ray.stages.starting import EDGE_PATH, EDGE_VARIABLE
 
 _POLL_S = 0.2
+_PROXY_S = 300.0
 
 logger = logging.getLogger(__name__)
 
@@ -64,9 +65,11 @@ def serving(recipe: Recipe, engine_server: type[EngineServer] = EngineServer) ->
 
 def _start(recipe: Recipe, app: Application, port: int) -> None:
     config = recipe.serve
+    http = {"host": config.host, "port": port, "request_timeout_s": config.proxy_timeout_s}
     with said_as_replicas_come({"CPU": CPUS[ENGINE], "GPU": float(config.use_gpu)}):
-        ray_serve.start(http_options={"host": config.host, "port": port, "request_timeout_s": config.proxy_timeout_s})
         try:
+            with suppress(TimeoutError):  # a proxy that is late: it is waited for below
+                ray_serve.start(http_options=http)
             ray_serve.run(app, name=NAME, route_prefix="/")
         except RuntimeError as error:
             raise explained(error) from None
@@ -83,16 +86,32 @@ def _logs() -> str:
 
 def _demand_edge(host: str, port: int) -> None:
     """Say where Serve's proxies answer in their own words: those of a cluster begin with its nodes' environment."""
-    connection = HTTPConnection(host, port, timeout=30)
-    connection.request("GET", HEALTH)
-    reply = connection.getresponse()
-    connection.close()
-    if reply.getheader(MARK) is None:
+    if _healthy_reply(host, port).getheader(MARK) is None:
         logger.warning(
             "serve: Ray's proxies answer what reaches no agent in bare text. Start the cluster's nodes with %s=%s",
             EDGE_VARIABLE,
             EDGE_PATH,
         )
+
+
+def _healthy_reply(host: str, port: int) -> HTTPResponse:
+    """Raises InputError where the proxy still does not listen after minutes."""
+    waiting, until = Waiting("serve", lambda: "Serve's proxy to listen"), time.monotonic() + _PROXY_S
+    while True:
+        connection = HTTPConnection(host, port, timeout=_PROXY_S)
+        try:
+            connection.request("GET", HEALTH)
+            return connection.getresponse()
+        except OSError as error:
+            if time.monotonic() > until:
+                raise InputError(
+                    f"Ray Serve's proxy does not listen on {host}:{port} after {_PROXY_S:g} s ({error}). Where this "
+                    f"machine is busy, run the same command later; its log is in {_logs()}."
+                ) from None
+        finally:
+            connection.close()
+        waiting.look()
+        time.sleep(_POLL_S)
 
 
 def _free_port(host: str, port: int) -> int:

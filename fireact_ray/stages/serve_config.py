@@ -13,9 +13,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from ray.serve.schema import ServeDeploySchema
 
-from fireact_ray.core.errors import InputError
+from fireact_ray.core.errors import InputError, RecipeError
 from fireact_ray.core.utils.text import nearest
+from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.serving import ServeConfig
 from fireact_ray.stages.application import NAME, BuildArgs
 
 BUILDER = "fireact_ray.stages.application:build"
@@ -24,9 +26,10 @@ BUILDER = "fireact_ray.stages.application:build"
 def serve_config(recipe: Recipe, source: str, overrides: Sequence[str]) -> dict[str, Any]:
     """`source` and `overrides`: by which the recipe was loaded, and will be where the application is built."""
     config = recipe.serve
+    port = config.port or ServeConfig().port  # any free one is for a command that says which
     return {
         "proxy_location": "EveryNode",
-        "http_options": {"host": config.host, "port": config.port, "request_timeout_s": config.proxy_timeout_s},
+        "http_options": {"host": config.host, "port": port, "request_timeout_s": config.proxy_timeout_s},
         "applications": [
             {
                 "name": NAME,
@@ -50,13 +53,35 @@ def check_serve_config(path: Path) -> str:
     """
     data = _read(path)
     problems = [f"{path.name}: {problem}" for problem in unknown_keys(data, ServeDeploySchema)]
+    problems += [f"{path.name}: {problem}" for problem in _refused(data, ServeDeploySchema)]
+    notes = []
     for application in data.get("applications") or ():
         if isinstance(application, Mapping) and application.get("import_path") == BUILDER:
-            problems += [f"{path.name}: {problem}" for problem in _refused(application.get("args", {}), BuildArgs)]
-    problems += [f"{path.name}: {problem}" for problem in _refused(data, ServeDeploySchema)]
+            found, note = _of_our_builder(application.get("args", {}), data.get("http_options") or {})
+            problems += [f"{path.name}: {problem}" for problem in found]
+            notes += [note] if note else []
     if problems:
         raise InputError("\n".join(problems))
-    return ", ".join(f"{one['name']} at {one.get('route_prefix', '/')}" for one in data["applications"])
+    deployed = [f"{one['name']} at {one.get('route_prefix', '/')}" for one in data["applications"]]
+    return "; ".join([", ".join(deployed), *notes])
+
+
+def _of_our_builder(args: Any, http: Mapping[str, Any]) -> tuple[list[str], str]:
+    """Problems, and a note of what could not be looked at here."""
+    if problems := _refused(args, BuildArgs):
+        return [f"args.{problem}" for problem in problems], ""
+    given = BuildArgs.model_validate(args)
+    try:
+        asked_s = load_recipe(given.recipe, given.overrides).serve.request_timeout_s
+    except RecipeError as error:
+        return str(error).splitlines(), ""
+    except InputError:
+        return [], f"its recipe '{given.recipe}' is not on this machine and was not checked"
+    proxy_s = http.get("request_timeout_s")
+    if proxy_s is not None and proxy_s <= asked_s:
+        move = f"leave the proxy more time than serve.request_timeout_s ({asked_s:g}), or answers are cut off by it"
+        return [f"http_options.request_timeout_s: {proxy_s:g}; {move}"], ""
+    return [], ""
 
 
 def unknown_keys(data: Any, model: type[BaseModel], where: str = "") -> Iterator[str]:

@@ -58,8 +58,8 @@ def ready() -> str:
     with suppress(*_BROKEN):
         application = ray_serve.status().applications.get(NAME)
         parts = application.deployments if application else {}
-        counts = {name: (part.replica_states.get("RUNNING", 0), part.replica_states) for name, part in parts.items()}
-        return ", ".join(f"{name} {n} of {sum(states.values())}" for name, (n, states) in sorted(counts.items()))
+        counts = {name: part.replica_states for name, part in sorted(parts.items()) if part.replica_states}
+        return ", ".join(f"{name} {n.get('RUNNING', 0)} of {sum(n.values())}" for name, n in counts.items())
     return ""
 
 

@@ -14,6 +14,8 @@ from fireact_ray.core.errors import InputError
 PATIENCE = {  # seconds in which Ray's processes may start, instead of 30 or 60; the raylet's are set in stages
     "RAY_gcs_server_port_wait_time_s": "300",
     "RAY_worker_register_timeout_seconds": "300",
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",  # instead of 5: a proxy that is late is killed and begins anew
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
 }
 # What stands in Ray Serve's HTTP proxies, named before they start: they take their callback from the environment.
 EDGE_VARIABLE, EDGE_PATH = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "fireact_ray.serving.edge:edge"

@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.torch]
 
 QUESTIONS = [f"When was {name} born?" for name in ("Welrel Brambram", "Fulwom Thesfer", "Stouthfes Poulshail")]
 BASE, AGAIN = "fireact/demo-base", "fireact/demo-again"
+LATE = "HTTP proxies not available after 60s"  # where the machine is busy; Serve goes on, and is joined
 SYSTEMS = "[base, {kind: model, name: again, path: nano, few_shot: false}]"
 
 
@@ -43,12 +44,13 @@ def server(tmp_path_factory, local_ray):
     file = folder / "serve.yaml"
     file.write_text(to_serve_yaml(load_recipe("demo", overrides), "demo", overrides))
     assert check_serve_config(file) == "fireact at /"
-    serving = Command([sys.executable, "-m", "ray.serve.scripts", "run", str(file)], folder, {})
-    url = f"http://127.0.0.1:{port}"
+    url, command = f"http://127.0.0.1:{port}", [sys.executable, "-m", "ray.serve.scripts", "run", str(file)]
+    serving = Command(command, folder, {})
     try:
-        assert until(lambda: serving.ended or "failed with exception" in serving.said or is_ready(url), 240), (
-            serving.said
-        )
+        if until(lambda: LATE in serving.said or over(serving, url), 300) and LATE in serving.said:
+            serving.wait(60)
+            serving = Command(command, folder, {})
+            until(lambda: over(serving, url), 240)
         assert is_ready(url), serving.said
         yield folder, url, serving
     finally:
@@ -56,6 +58,10 @@ def server(tmp_path_factory, local_ray):
             serving.interrupt()
             serving.wait(120)
             assert until(lambda: not replicas(""), 120), "Serve goes on in the Ray that other tests use, too"
+
+
+def over(serving: Command, url: str) -> bool:
+    return serving.ended or "failed with exception" in serving.said or is_ready(url)
 
 
 def is_ready(url: str) -> bool:

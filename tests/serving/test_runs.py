@@ -1,6 +1,10 @@
 """A question's way through its agent: what is counted, and what ends it."""
 
 import asyncio
+import json
+import socket
+import threading
+from contextlib import closing
 
 import httpx
 import pytest
@@ -16,6 +20,7 @@ from served import (
     called,
     chunks,
     client,
+    listening,
     sending,
     settings,
 )
@@ -86,6 +91,40 @@ async def test_a_client_that_goes_away_ends_the_call_of_its_model(path, body, st
     await asyncio.wait_for(running, 10)
     assert endings == [None]
     assert bool(sent) is stream  # a whole reply is told nothing; a stream had begun
+
+
+class ThreadStuckModel(StuckModel):
+    """As StuckModel, seen from another thread."""
+
+    def __init__(self):
+        super().__init__()
+        self.was_asked, self.was_left = threading.Event(), threading.Event()
+
+    async def complete(self, turns, sampling):
+        self.was_asked.set()
+        try:
+            return await super().complete(turns, sampling)
+        finally:
+            self.was_left.set()
+
+
+@pytest.mark.parametrize(("path", "body"), PATHS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_connection_that_is_closed_ends_the_call_of_its_model(path, body, stream):
+    stuck = ThreadStuckModel()
+    with listening(build_app({MODEL: by(stuck)})) as url, closing(socket.create_connection(address_of(url))) as wire:
+        sent = json.dumps({**body, "stream": stream}).encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        wire.sendall(f"{head}Content-Length: {len(sent)}\r\n\r\n".encode() + sent)
+        assert stuck.was_asked.wait(20)
+        assert not stuck.was_left.is_set()
+        wire.close()
+        assert stuck.was_left.wait(20)
+
+
+def address_of(url):
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    return host, int(port)
 
 
 class HeldModel(EndlessModel):
@@ -164,11 +203,19 @@ async def test_hooks_hear_of_each_question_once_and_of_each_step():
     asking = heard[0][1]
     assert (asking.trace_id, asking.key, asking.model) == (reply.headers["x-request-id"], "", MODEL)
     assert (asking.route, asking.question_chars) == ("/v1/responses", 26)
-    heard.clear()
-    async with client(ModelUnavailable("m"), hooks=hooks) as http:
-        await http.post("/v1/chat/completions", json=CHAT)
-    assert [kind for kind, _ in heard] == ["start", "end"]
-    assert heard[1][1] is StopReason.MODEL_ERROR
+
+
+@pytest.mark.parametrize(("path", "body"), PATHS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_question_that_failed_has_ended_when_its_reply_is_there(path, body, stream):
+    heard = []
+
+    hooks = Hooks(on_end=lambda asking, end: heard.append((asking, end and end.stop_reason)))
+    away = agent(*[ModelUnavailable("m")] * 3)
+    async with client(of=away, hooks=hooks, limits={"concurrency": 1}) as http:
+        statuses = [(await http.post(path, json={**body, "stream": stream})).status_code for _ in range(3)]
+    assert statuses == [200 if stream else 503] * 3  # and no 429: each gave its place back
+    assert [reason for _, reason in heard] == [StopReason.MODEL_ERROR] * 3
 
 
 async def test_two_agents_are_two_models_of_one_server():

@@ -11,13 +11,14 @@ from click.testing import CliRunner
 from ray.serve.schema import ServeDeploySchema
 from ray.serve.scripts import build as serve_build
 
-from fireact_ray.core.errors import InputError
+from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.net.rpc_wire import Address
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.stages.actors.search_ring import chosen
 from fireact_ray.stages.actors.search_server import by_searches
 from fireact_ray.stages.application import BuildArgs, application, served_systems
 from fireact_ray.stages.serve_config import check_serve_config, to_serve_yaml, unknown_keys
+from fireact_ray.stages.serve_progress import explained
 
 pytestmark = pytest.mark.ray
 
@@ -50,8 +51,10 @@ def test_the_shipped_configs_hold_no_key_that_serve_would_drop(file):
     [
         ("route_prefix", "route_prefixes", r"applications\.0\.route_prefixes: Serve has no such key.*'route_prefix'\?"),
         ("request_timeout_s", "request_timeout", r"http_options\.request_timeout: Serve has no such key"),
-        ("overrides", "override", r"serve\.yaml: override: Extra inputs are not permitted"),
-        ("recipe: demo", "recipes: demo", r"serve\.yaml: recipe: Field required"),
+        ("overrides", "override", r"serve\.yaml: args\.override: Extra inputs are not permitted"),
+        ("recipe: demo", "recipes: demo", r"serve\.yaml: args\.recipe: Field required"),
+        ("130.0", "120.0", r"http_options\.request_timeout_s: 120; leave the proxy more time than .*\(120\)"),
+        ("[base]", "[bases]", r"serve\.systems\.0: unknown system"),
     ],
 )
 def test_a_misspelt_key_is_a_problem(tmp_path, old, new, problem):
@@ -59,6 +62,19 @@ def test_a_misspelt_key_is_a_problem(tmp_path, old, new, problem):
     assert old in text
     with pytest.raises(InputError, match=problem):
         check_serve_config(written(tmp_path, text.replace(old, new)))
+
+
+def test_a_recipe_that_only_the_head_has_is_not_checked_and_that_is_said(tmp_path):
+    text = to_serve_yaml(load_recipe("demo"), "/shared/my.yaml", [])
+    said = check_serve_config(written(tmp_path, text))
+    assert said == "fireact at /; its recipe '/shared/my.yaml' is not on this machine and was not checked"
+
+
+def test_what_a_replica_met_is_said_as_it_is_and_what_serve_met_in_its_words():
+    ours = explained(RuntimeError("Traceback\nfireact_ray.core.errors.DataError: The base differs.\nmore"))
+    assert (type(ours), str(ours)) == (DataError, "The base differs.")
+    other = explained(RuntimeError("Deploying failed:\n\nno room\n"))
+    assert (type(other), str(other)) == (InputError, "Ray Serve could not start the application: no room")
 
 
 def test_keys_of_deployments_and_their_scaling_are_checked_too():

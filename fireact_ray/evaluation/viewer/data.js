@@ -124,13 +124,3 @@ function readAhead(from = 0) {
     if (place < N_ROWS) readAhead(place);
   });
 }
-
-const $ = (id) => document.getElementById(id);
-
-// Elements, with texts as text nodes: nothing of a row is ever read as markup.
-function h(tag, className, ...children) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
-  return element;
-}

@@ -10,11 +10,6 @@ function drawSystems() {
   $("against").parentElement.hidden = !others.length;
 }
 
-function fill(select, options, value) {
-  select.replaceChildren(...options.map(([key, text]) => new Option(text, key)));
-  select.value = String(value);
-}
-
 function drawOverview() {
   const numbers = [state.against, state.show].filter((number) => number !== null);
   const systems = numbers.map((number) => INDEX.systems[number]);

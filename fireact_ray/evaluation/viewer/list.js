@@ -72,19 +72,6 @@ function sizeText(place) {
   return parts.join(" · ");
 }
 
-function badge(outcome) {
-  return h("span", `badge ${outcome.replace(" ", "-")}`, outcome);
-}
-
-function inline(text) {
-  return text.length > 400 ? text.slice(0, 400) : text;
-}
-
-function secondsText(seconds) {
-  if (seconds === null || seconds === undefined) return "";
-  return seconds < 0.01 ? "< 0.01 s" : `${seconds < 10 ? seconds.toFixed(2) : seconds.toFixed(0)} s`;
-}
-
 function markChosen() {
   for (const option of list.children) {
     const isChosen = option.id === `item-${chosen}`;

@@ -13,6 +13,7 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
+from fireact_ray.core.pages.text import Texts
 from fireact_ray.data.formats.records import Record
 from fireact_ray.data.lint import RULES
 from fireact_ray.data.lint.base import Context
@@ -20,7 +21,6 @@ from fireact_ray.data.lint.lint import lint
 from fireact_ray.evaluation.viewer.choosing import question_key
 from fireact_ray.evaluation.viewer.pairs import Entry, Pair, changes, n_facing, opening, pair_rows
 from fireact_ray.evaluation.viewer.rows import Verdict, body, facts, finite, seconds_of, tokens_of, verdict_of
-from fireact_ray.evaluation.viewer.text import Texts
 from fireact_ray.evaluation.viewer.trained import TrainedRow
 
 Pairs = Mapping[tuple[int, int], Sequence[Pair]]  # of systems that share questions, by their numbers

@@ -1,48 +1,20 @@
 """The file: nothing of a row ends its element, and the policy allows exactly what is ours."""
 
-import base64
-import hashlib
 import json
 import re
-from html.parser import HTMLParser
 
 import pytest
+from elements import Elements, allowed_by, hash_of
 from hostile import HOSTILE
 from hostile_pages import HOSTILE_PAGES
 from viewing import row, system
 
-from fireact_ray.evaluation.viewer.html import to_html, to_json
+from fireact_ray.core.pages.assembly import to_json
+from fireact_ray.core.pages.text import visible
+from fireact_ray.evaluation.viewer.html import to_html
 from fireact_ray.evaluation.viewer.page import build_page
-from fireact_ray.evaluation.viewer.text import visible
 
 ALL = {**HOSTILE, **HOSTILE_PAGES}
-
-
-class Elements(HTMLParser):
-    """Tags with their attributes, and the text of style and script elements."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.within = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.texts.append("")
-        self.within = tag
-
-    def handle_endtag(self, tag):
-        self.within = ""
-
-    def handle_data(self, data):
-        if self.within in ("style", "script"):
-            self.texts[-1] += data
-
-    def named(self, tag):
-        return [(about, text) for (name, about), text in zip(self.tags, self.texts, strict=True) if name == tag]
 
 
 def page_with(*texts: str, title: str = "run") -> str:
@@ -70,7 +42,7 @@ def test_a_text_comes_out_of_the_page_as_it_went_in(text):
 def test_the_policy_allows_our_style_and_script_alone_and_nothing_from_elsewhere():
     elements = Elements(page_with("plain"))
     policy = next(about["content"] for about, _ in elements.named("meta") if "http-equiv" in about)
-    allowed = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    allowed = allowed_by(policy)
     assert allowed.pop("style-src") == hash_of(elements.named("style")[0][1])
     assert allowed.pop("script-src") == hash_of(next(text for about, text in elements.named("script") if not about))
     assert allowed == {
@@ -94,37 +66,3 @@ def test_the_page_names_no_other_file_and_makes_no_markup_from_text():
 
 def test_the_same_rows_give_the_same_file():
     assert page_with("one", "two") == page_with("one", "two")
-
-
-def hash_of(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-LIGHT = re.compile(r"^:root \{(.*?)\}", re.DOTALL | re.MULTILINE)
-DARK = re.compile(r"prefers-color-scheme: dark\) \{\s*:root \{(.*?)\}", re.DOTALL)
-PAPERS = ("paper", "raised", "hover", "chosen")
-
-
-@pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
-@pytest.mark.parametrize("ink", ["ink", "soft", "accent", "right", "wrong", "trained"])
-def test_text_stands_out_from_every_ground_it_stands_on(scheme, ink):
-    """WCAG 2.2, 1.4.3 (AA): 4.5 to 1."""
-    style = Elements(page_with("plain")).named("style")[0][1]
-    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", scheme.search(style).group(1)))
-    assert {
-        paper: contrast(colours[ink], colours[paper])
-        for paper in PAPERS
-        if contrast(colours[ink], colours[paper]) < 4.5
-    } == {}
-    assert contrast(colours["ink"], colours["mark"]) >= 4.5
-
-
-def contrast(one: str, other: str) -> float:
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
-
-
-def luminance(colour: str) -> float:
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

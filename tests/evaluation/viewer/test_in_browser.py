@@ -9,10 +9,10 @@ from browser import Watched, running_browser
 from hostile_pages import HOSTILE_PAGES
 from viewing import CLEAN, row, system
 
+from fireact_ray.core.pages.text import visible
 from fireact_ray.core.types import Action, Observation, Question, Step, StopReason
 from fireact_ray.evaluation.viewer.html import to_html
 from fireact_ray.evaluation.viewer.page import build_page
-from fireact_ray.evaluation.viewer.text import visible
 from fireact_ray.evaluation.viewer.trained import TrainedRow
 
 pytestmark = pytest.mark.slow  # one Chromium for all of the file

@@ -3,7 +3,7 @@
 import pytest
 from hostile import HOSTILE
 
-from fireact_ray.evaluation.viewer.text import Texts, visible
+from fireact_ray.core.pages.text import Texts, visible
 
 
 @pytest.mark.parametrize(
