@@ -31,6 +31,7 @@ from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import InputError
 from fireact_ray.serving.body import JsonRoute, invalid
 from fireact_ray.serving.chat_api import add_chat
+from fireact_ray.serving.delivery import call_of
 from fireact_ray.serving.errors import ApiError, ErrorReply
 from fireact_ray.serving.guard import HEALTH, Guard
 from fireact_ray.serving.health import health_reply
@@ -39,7 +40,7 @@ from fireact_ray.serving.models_api import add_models
 from fireact_ray.serving.page.routes import add_page
 from fireact_ray.serving.responses_api import add_responses
 from fireact_ray.serving.retrieve_api import RetrieveRequest, retrieved
-from fireact_ray.serving.service import Service, call_of
+from fireact_ray.serving.service import Service
 from fireact_ray.serving.settings import Hooks, ServingSettings
 from fireact_ray.serving.spans import with_spans
 

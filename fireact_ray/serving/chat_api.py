@@ -11,8 +11,9 @@ from starlette.responses import JSONResponse, Response
 from fireact_ray.core.types import Step
 from fireact_ray.serving.chat_reply import ChunkWriter, completion_body
 from fireact_ray.serving.chat_request import ChatRequest
+from fireact_ray.serving.delivery import call_of, streamed, until_gone
 from fireact_ray.serving.runs import Ended, Silence
-from fireact_ray.serving.service import Ask, Failed, Service, call_of, streamed
+from fireact_ray.serving.service import Ask, Failed, Service
 from fireact_ray.serving.sse import DONE, SILENT, event
 
 ROUTE = "/v1/chat/completions"
@@ -25,7 +26,7 @@ def add_chat(app: FastAPI, service: Service) -> None:
         if body.stream:
             include_usage = bool(body.stream_options and body.stream_options.include_usage)
             return await streamed(_chunks(service, ask, ChunkWriter(body.model, include_usage)))
-        ended = await service.answer(ask, request)
+        ended = await until_gone(request, service.whole(ask))
         return JSONResponse(completion_body(ended, body.model, ask.extension(ended)))
 
 

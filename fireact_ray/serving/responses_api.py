@@ -10,10 +10,11 @@ from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
 from fireact_ray.core.types import Step
+from fireact_ray.serving.delivery import call_of, streamed, until_gone
 from fireact_ray.serving.responses_reply import Event, ResponseWriter
 from fireact_ray.serving.responses_request import ResponsesRequest
 from fireact_ray.serving.runs import Ended, Replied, Silence
-from fireact_ray.serving.service import Ask, Failed, Service, call_of, streamed, until_gone
+from fireact_ray.serving.service import Ask, Failed, Service
 from fireact_ray.serving.sse import DONE, SILENT, event
 
 ROUTE = "/v1/responses"
@@ -73,11 +74,12 @@ async def _told(events: AsyncGenerator[Event | Failed | Silence, None]) -> Async
 async def _last(events: AsyncGenerator[Event | Failed | Silence, None]) -> dict[str, Any]:
     """The response at its end. Raises ApiError: where nothing is streamed yet, a fault has a status of its own."""
     response: dict[str, Any] = {}
-    async for told in events:
-        if isinstance(told, Failed):
-            raise told.error
-        if isinstance(told, dict):
-            response = told.get("response", response)
+    async with aclosing(events):
+        async for told in events:
+            if isinstance(told, Failed):
+                raise told.error
+            if isinstance(told, dict):
+                response = told.get("response", response)
     return response
 
 

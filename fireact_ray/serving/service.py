@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
-
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from typing import Any, Protocol
 
 from fireact_ray.agent.agent import Agent
 from fireact_ray.core.types import Question, Step, Trajectory
@@ -19,17 +13,13 @@ from fireact_ray.serving import runs
 from fireact_ray.serving.admission import Admission
 from fireact_ray.serving.context import ContextCheck
 from fireact_ray.serving.conversation import Said, asked
-from fireact_ray.serving.errors import ApiError, ClientGone, unknown_model
+from fireact_ray.serving.errors import ApiError, unknown_model
 from fireact_ray.serving.guard import Call
 from fireact_ray.serving.outcome import failure, fault
 from fireact_ray.serving.runs import Ended, Event
 from fireact_ray.serving.settings import Asking, Hooks, ServingSettings
 from fireact_ray.serving.usage import extension
 from fireact_ray.serving.wishes import Granted, Wishes, granted
-
-Reply = TypeVar("Reply")
-
-logger = logging.getLogger(__name__)
 
 
 class Asks(Protocol):
@@ -129,12 +119,8 @@ class Service:
             return Failed(error, event)
         return event
 
-    async def answer(self, ask: Ask, request: Request) -> Ended:
-        """The whole run; it ends where its caller goes away. Raises ApiError."""
-        return await until_gone(request, self.whole(ask))
-
     async def whole(self, ask: Ask) -> Ended:
-        """Raises ApiError."""
+        """The run to its end. Raises ApiError."""
         async with aclosing(self.events(ask)) as happened:
             async for event in happened:
                 match event:
@@ -143,52 +129,3 @@ class Service:
                     case Ended():
                         return event
         raise AssertionError("a run ends with Ended or Failed")
-
-
-class _Stream(StreamingResponse):
-    """Its generator is closed with it, also where nothing of it could be sent: a run never outlives its caller."""
-
-    def __init__(self, first: str, rest: AsyncGenerator[str, None]) -> None:
-        self._rest = rest
-
-        async def whole() -> AsyncIterator[str]:
-            yield first
-            async for chunk in rest:
-                yield chunk
-
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        super().__init__(whole(), media_type="text/event-stream", headers=headers)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._rest):
-            await super().__call__(scope, receive, send)
-
-
-async def streamed(chunks: AsyncGenerator[str, None]) -> Response:
-    """Raises the ApiError that comes before the first chunk, while there is a status to tell it by."""
-    return _Stream(await anext(chunks), chunks)
-
-
-def call_of(request: Request) -> Call:
-    call: Call = request.scope["state"]["call"]
-    return call
-
-
-async def until_gone(request: Request, work: Awaitable[Reply]) -> Reply:
-    """What `work` returns; it is cancelled where the caller disconnects. Raises ClientGone then."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnect(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientGone
-        return task.result()
-    finally:
-        for waiting in (task, gone):
-            waiting.cancel()
-        await asyncio.wait({task, gone})
-
-
-async def _disconnect(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        """Nothing else comes behind a body."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from fireact_ray.core.types import Step, Trajectory
 from fireact_ray.serving.page.offer import Offer
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class ServingSettings:
     allowed_hosts: tuple[str, ...] = LOOPBACK
     allowed_origins: tuple[str, ...] = ()
     mcp: bool = False
-    created: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    created: Mapping[str, int] = field(default_factory=dict)
     retry_after_s: float = 5.0
     page: Offer = field(default_factory=Offer)
 

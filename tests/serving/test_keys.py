@@ -1,7 +1,10 @@
+import pickle
+
 import pytest
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.serving.keys import Keys, add_key, line_of, new_key
+from fireact_ray.serving.settings import ServingSettings
 
 
 def test_a_file_of_hashes_knows_keys_by_name(tmp_path):
@@ -19,6 +22,12 @@ def test_new_keys_are_long_and_never_the_same():
     keys = {new_key() for _ in range(100)}
     assert len(keys) == 100
     assert all(key.startswith("fr-") and len(key) == 46 for key in keys)
+
+
+def test_keys_and_settings_travel_between_processes():
+    keys = pickle.loads(pickle.dumps(Keys.of({"alice": "fr-secret"})))  # noqa: S301 (our own bytes)
+    assert keys.name_of("fr-secret") == "alice"
+    assert pickle.loads(pickle.dumps(ServingSettings())) == ServingSettings()  # noqa: S301 (our own bytes)
 
 
 def test_neither_keys_nor_hashes_are_shown():

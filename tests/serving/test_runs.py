@@ -203,11 +203,19 @@ async def test_hooks_hear_of_each_question_once_and_of_each_step():
     asking = heard[0][1]
     assert (asking.trace_id, asking.key, asking.model) == (reply.headers["x-request-id"], "", MODEL)
     assert (asking.route, asking.question_chars) == ("/v1/responses", 26)
-    heard.clear()
-    async with client(ModelUnavailable("m"), hooks=hooks) as http:
-        await http.post("/v1/chat/completions", json=CHAT)
-    assert [kind for kind, _ in heard] == ["start", "end"]
-    assert heard[1][1] is StopReason.MODEL_ERROR
+
+
+@pytest.mark.parametrize(("path", "body"), PATHS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_question_that_failed_has_ended_when_its_reply_is_there(path, body, stream):
+    heard = []
+
+    hooks = Hooks(on_end=lambda asking, end: heard.append((asking, end and end.stop_reason)))
+    away = agent(*[ModelUnavailable("m")] * 3)
+    async with client(of=away, hooks=hooks, limits={"concurrency": 1}) as http:
+        statuses = [(await http.post(path, json={**body, "stream": stream})).status_code for _ in range(3)]
+    assert statuses == [200 if stream else 503] * 3  # and no 429: each gave its place back
+    assert [reason for _, reason in heard] == [StopReason.MODEL_ERROR] * 3
 
 
 async def test_two_agents_are_two_models_of_one_server():
