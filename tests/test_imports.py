@@ -24,6 +24,7 @@ def loaded_by(statement: str) -> list[str]:
         "import fireact_ray.rollouts.journal, fireact_ray.data.selection.selection, fireact_ray.evaluation.report",
         "import fireact_ray.cli.lint",
         "import fireact_ray.demo.teacher.server",
+        "import fireact_ray.serving.app",
     ],
 )
 def test_the_pure_rooms_load_neither_ray_nor_torch(statement):

@@ -20,18 +20,25 @@ class ContextCheck:
 
     def check(self, model_id: str, agent: Agent, question: Question, param: str) -> None:
         """Raises ApiError (400) for a question that does not fit with the first reply."""
-        model = agent.model
-        if not isinstance(model, LocalChat):
-            return
-        room = model.engine.max_context - agent.sampling.max_new_tokens
-        if model_id not in self._around:
-            self._around[model_id] = _n_tokens(model, agent, Question("served", "", "", ()))
-        if self._around[model_id] + len(question.text.encode()) <= room:
-            return
-        n_tokens = _n_tokens(model, agent, question)
+        n_tokens, room = self._tokens(model_id, agent, question)
         if n_tokens > room:
             message = f"The question makes a prompt of {n_tokens} tokens; this model takes {room}. Shorten it."
             raise ApiError(400, message, param=param, code="context_length_exceeded")
+
+    def takes(self, model_id: str, agent: Agent, question: Question) -> bool:
+        n_tokens, room = self._tokens(model_id, agent, question)
+        return n_tokens <= room
+
+    def _tokens(self, model_id: str, agent: Agent, question: Question) -> tuple[int, int]:
+        """Of the prompt, or more where that is enough to know; and what the model has room for."""
+        model = agent.model
+        if not isinstance(model, LocalChat):
+            return 0, 0
+        room = model.engine.max_context - agent.sampling.max_new_tokens
+        if model_id not in self._around:
+            self._around[model_id] = _n_tokens(model, agent, Question("served", "", "", ()))
+        bound = self._around[model_id] + len(question.text.encode())
+        return (bound if bound <= room else _n_tokens(model, agent, question)), room
 
 
 def _n_tokens(model: LocalChat, agent: Agent, question: Question) -> int:

@@ -37,14 +37,17 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`left_out`: what of the conversation the agent is not told, in words; "" where it is told all."""
+    """`left_out`: what of the conversation the agent is not told, in words; "" where it is told all. `n_earlier`:
+    characters of what is told beside the question."""
 
     question: Question
     left_out: str = ""
+    n_earlier: int = 0
 
 
-def asked(said: Sequence[Said], settings: ServingSettings, param: str) -> Asked:
+def asked(said: Sequence[Said], settings: ServingSettings, param: str, most_earlier: int | None = None) -> Asked:
     """The last thing that the user said, with what else was said. `param`: where it stood, for the error.
+    `most_earlier`: characters for all that was said before, where a model has room for no more.
 
     Raises ApiError (400) where the user said nothing, or too much: a question is never cut.
     """
@@ -61,9 +64,12 @@ def asked(said: Sequence[Said], settings: ServingSettings, param: str) -> Asked:
         return Asked(_question(text))
     if not settings.history:
         return Asked(_question(text), f"{_turns(len(earlier))}: this agent is asked one question at a time")
-    lines, n_dropped = _fitting(earlier, most - len(text) - len(QUESTION) - 1)
-    dropped = f"{_turns(n_dropped)}: there is room for {most} characters" if n_dropped else ""
-    return Asked(_question("\n".join([*lines, f"{QUESTION} {text}"]) if lines else text), dropped)
+    room = most - len(text) - len(QUESTION) - 1
+    lines, n_dropped = _fitting(earlier, room if most_earlier is None else min(room, most_earlier))
+    bound = f"this server takes {most} characters" if most_earlier is None else "the model's context has no more room"
+    dropped = f"{_turns(n_dropped)}: {bound}" if n_dropped else ""
+    whole_text = "\n".join([*lines, f"{QUESTION} {text}"]) if lines else text
+    return Asked(_question(whole_text), dropped, len(whole_text) - len(text))
 
 
 def canonical_question(text: str) -> str:

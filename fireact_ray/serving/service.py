@@ -12,7 +12,7 @@ from fireact_ray.core.types import Question, Step, Trajectory
 from fireact_ray.serving import runs
 from fireact_ray.serving.admission import Admission
 from fireact_ray.serving.context import ContextCheck
-from fireact_ray.serving.conversation import Said, asked
+from fireact_ray.serving.conversation import Asked, Said, asked
 from fireact_ray.serving.errors import ApiError, unknown_model
 from fireact_ray.serving.guard import Call
 from fireact_ray.serving.outcome import failure, fault
@@ -78,15 +78,23 @@ class Service:
         call.model = request.model
         self.admission.count(call.key)
         ignored, wishes = request.ignored(), request.wishes()
-        question = asked(request.said(), self.settings, param)
         allowed = granted(agent, wishes, self.settings)
-        self._context.check(request.model, allowed.agent, question.question, param)
+        question = self._fitting(request, allowed.agent, param)
         ignored |= allowed.ignored
         if question.left_out:
             ignored[param] = question.left_out
         n_chars = len(question.question.text)
         asking = Asking(call.trace_id, call.key, request.model, route, n_chars, call.traceparent)
         return Ask(asking, call, question.question, allowed, ignored, param, wishes.trajectory)
+
+    def _fitting(self, request: Asks, agent: Agent, param: str) -> Asked:
+        """The question, with as much of what was said before as the model can read. Raises ApiError."""
+        said = request.said()
+        found = asked(said, self.settings, param)
+        while found.n_earlier and not self._context.takes(request.model, agent, found.question):
+            found = asked(said, self.settings, param, found.n_earlier // 2)
+        self._context.check(request.model, agent, found.question, param)
+        return found
 
     async def events(self, ask: Ask) -> AsyncGenerator[Event | Failed, None]:
         """Silence at once; Replied, Step and Silence as they come; then Ended or Failed.

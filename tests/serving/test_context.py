@@ -77,3 +77,17 @@ async def test_no_question_makes_a_special_token_or_a_line_of_the_grammar(render
 async def test_an_agent_of_another_renderer_is_asked_all_the_same():
     async with client(of=agent(FINISH)) as http:
         assert (await http.post("/v1/chat/completions", json=CHAT)).status_code == 200
+
+
+async def test_a_history_that_outgrows_the_context_loses_its_oldest_turns_and_the_reply_says_so():
+    one, engine = local(max_context=230)
+    turns = [{"role": role, "content": f"turn {i} of this"} for i in range(6) for role in ("user", "assistant")]
+    async with client(of=one) as http:
+        reply = await http.post("/v1/chat/completions", json={**CHAT, "messages": [*turns, *CHAT["messages"]]})
+    assert reply.status_code == 200
+    told = reply.json()["fireact"]["ignored"]["messages"]
+    prompt = ByteTokenizer().decode(engine.prompts[0])
+    n_told = prompt.count("turn ")
+    assert n_told >= 1
+    assert told == f"{12 - n_told} earlier turns: the model's context has no more room"
+    assert f"Assistant: turn 5 of this\nQuestion: {ASKED}" in prompt

@@ -43,10 +43,10 @@ def test_the_oldest_turns_are_left_out_where_there_is_no_room_and_instructions_l
     ]
     found = asked(said, SETTINGS, "messages")
     assert found.question.text == "Instructions: Be brief.\nQuestion: Who wrote it?"
-    assert found.left_out == "2 earlier turns: there is room for 60 characters"
+    assert found.left_out == "2 earlier turns: this server takes 60 characters"
     found = asked(said, ServingSettings(max_question_chars=75), "messages")
     assert found.question.text == "Instructions: Be brief.\nAssistant: bbbbbbbb\nQuestion: Who wrote it?"
-    assert found.left_out == "1 earlier turn: there is room for 75 characters"
+    assert found.left_out == "1 earlier turn: this server takes 75 characters"
 
 
 def test_a_long_history_costs_no_time():
