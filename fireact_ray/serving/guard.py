@@ -26,10 +26,8 @@ from fireact_ray.serving.page.routes import PAGE
 from fireact_ray.serving.settings import Access, Hooks, ServingSettings
 
 HEALTH = "/healthz"
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+# Of every reply but the page, which has its own: nothing else here is to be shown.
+CSP = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _SECURITY = {
     "content-security-policy": CSP,
     "x-content-type-options": "nosniff",
