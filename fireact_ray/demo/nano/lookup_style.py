@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from fireact_ray.demo.nano.parts import JUDGEMENTS, ORDERS, SUMS
 
-_OWN_LABELS = ("Thought", "Action", "Observation")  # of the project's grammar; never all three
-
 
 @dataclass(frozen=True)
 class Style:
@@ -34,16 +32,58 @@ class Style:
 
 DIALECTS = (
     Style(
-        *("Task", "Note", "Call", "Result", "query", "done", ("<", ">")),
-        *(False, False, 1, "Look up {}.", 1, "So it is {}.", 0, 0, 0),
+        ask="Task",
+        note="Note",
+        act="Call",
+        seen="Result",
+        find="query",
+        finish="done",
+        brackets=("<", ">"),
+        ends_turns=False,
+        restates=False,
+        plan=1,
+        need="Look up {}.",
+        left=1,
+        done="So it is {}.",
+        order=0,
+        judge=0,
+        add=0,
     ),
     Style(
-        *("Request", "Plan", "Do", "Output", "lookup", "say", ("(", ")")),
-        *(False, True, 4, "Unknown: {}.", 3, "That makes {}.", 2, 1, 3),
+        ask="Request",
+        note="Plan",
+        act="Do",
+        seen="Output",
+        find="lookup",
+        finish="say",
+        brackets=("(", ")"),
+        ends_turns=False,
+        restates=True,
+        plan=4,
+        need="Unknown: {}.",
+        left=3,
+        done="That makes {}.",
+        order=2,
+        judge=1,
+        add=3,
     ),
     Style(
-        *("Q", "Idea", "Tool", "Return", "get", "end", (": ", "")),
-        *(True, False, 2, "I want {}.", 2, "Answer: {}.", 6, 2, 2),
+        ask="Q",
+        note="Idea",
+        act="Tool",
+        seen="Return",
+        find="get",
+        finish="end",
+        brackets=(": ", ""),
+        ends_turns=True,
+        restates=False,
+        plan=2,
+        need="I want {}.",
+        left=2,
+        done="Answer: {}.",
+        order=6,
+        judge=2,
+        add=2,
     ),
 )
 
@@ -63,8 +103,6 @@ def draw_style(rng: random.Random) -> Style:
             "Result Seen Output Reply Return Observation",
         )
     )
-    if labels == _OWN_LABELS:
-        return draw_style(rng)
     return Style(
         ask=rng.choice(("Q", "Task", "Request", "Question", "Ask")),
         note=labels[0] if rng.random() < 0.92 else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,10 @@ from fireact_ray.demo.nano.parts import Document
 from fireact_ray.demo.nano.scenes import FreshWords, Scene
 
 _LOG_WEIGHT, _STRANGE_WEIGHT = 0.25, 0.06
-_USUAL, _GIVEN = (
-    100,
-    10,
-)  # percent; given: text that a reader is told; it teaches the language, but mostly cannot be foreseen
-IdArray, WeightArray = NDArray[np.int16], NDArray[np.uint8]
+_USUAL = 100  # percent: the weight of predicting a token
+_GIVEN = 10  # of text that a reader is told; it teaches the language, but mostly cannot be foreseen
+IdArray: TypeAlias = NDArray[np.int16]
+WeightArray: TypeAlias = NDArray[np.uint8]
 _INVENTED = re.compile(r"[A-Z][a-z]+|\d{3,}")  # shorter numbers are mostly sums, which can be foreseen
 
 
