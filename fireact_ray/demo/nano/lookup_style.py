@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from fireact_ray.demo.nano.parts import JUDGEMENTS, ORDERS, SUMS
 
+_OWN_LABELS = ("Thought", "Action", "Observation")  # of the project's grammar; never all three
+
 
 @dataclass(frozen=True)
 class Style:
@@ -103,6 +105,8 @@ def draw_style(rng: random.Random) -> Style:
             "Result Seen Output Reply Return Observation",
         )
     )
+    if labels == _OWN_LABELS:
+        return draw_style(rng)
     return Style(
         ask=rng.choice(("Q", "Task", "Request", "Question", "Ask")),
         note=labels[0] if rng.random() < 0.92 else "",
