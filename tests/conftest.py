@@ -20,6 +20,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if "FIREACT_CACHE" not in os.environ:  # what tests keep on this machine's disk goes with them
     _cache = tempfile.TemporaryDirectory(prefix="fireact-tests-")
     os.environ["FIREACT_CACHE"] = _cache.name
+# Of the hundreds of processes that tests start, the first compiles the package, and not each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach the network
 # What Ray counts for its dashboard and autoscaler takes a tenth of two cores, and no test looks at it.
 for _counted_every in ("AUTOSCALER_UPDATE_INTERVAL_S", "NODE_STATS_UPDATE_INTERVAL_SECONDS"):
@@ -68,6 +71,8 @@ def local_ray():
     with ray_session(RayConfig(num_cpus=LOGICAL_CPUS)):
         import ray
 
+        # It looks through all logs ten times a second, for drivers that want to show them. None does.
+        ray._private.worker._global_node.kill_log_monitor(check_alive=False)
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
             yield

@@ -23,6 +23,7 @@ import openai
 import pytest
 from commands import Command, started_here, until
 from event_files import events
+from plain_run import generate_here
 from provider import Provider
 from safetensors.torch import load_file
 
@@ -91,7 +92,7 @@ def interrupted(tmp_path_factory, local_ray, scripted):
     every process of the command. The recipe, the exit code, what was said, the processes that were left."""
     folder = tmp_path_factory.mktemp("runs")
     recipe = small_recipe(folder, scripted, *SMALL)
-    generate(recipe)
+    generate_here(recipe)
     convert(recipe)
     (folder / "recipe.yaml").write_text(to_yaml(recipe))
     command = [sys.executable, "-m", "fireact_ray.cli", "train", str(folder / "recipe.yaml")]
