@@ -17,6 +17,7 @@ settings.register_profile("full", deadline=None, max_examples=300)
 settings.load_profile(os.environ.get("FIREACT_HYPOTHESIS", "patient"))
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes of a test share the cores already
 if "FIREACT_CACHE" not in os.environ:  # what tests keep on this machine's disk goes with them
     _cache = tempfile.TemporaryDirectory(prefix="fireact-tests-")
     os.environ["FIREACT_CACHE"] = _cache.name

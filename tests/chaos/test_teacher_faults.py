@@ -66,27 +66,22 @@ def test_429s_use_up_no_attempt(chaos, tmp_path, local_ray, said):
     chaos.note(f"{n_rows} rows: {calls}")
 
 
-def test_5xx_and_resets_are_tried_again(chaos, tmp_path, local_ray, said):
+def test_5xx_and_resets_are_tried_again_and_calls_that_hang_are_given_up_and_made_again(
+    chaos, tmp_path, local_ray, said
+):
     n_rows = chaos.either(24, 300)
-    faults = FaultRates(server_error=0.1, reset=0.1, seed=chaos.seed)
+    faults = FaultRates(server_error=0.1, reset=0.1, hang=0.1, seed=chaos.seed)
     with scene(tmp_path, chaos.seed, n_rows, workers=1, faults=faults) as made:
-        assert made.generate(model(made, "max_attempts: 8")).code == 0
+        assert made.generate(model(made, "max_attempts: 8, timeout_s: 1")).code == 0
         check(made, said(chaos.seed, n_rows))
-        calls = made.teacher.stats()["calls"]
+        stats = made.teacher.stats()
+        calls = stats["calls"]
         assert {row.stop_reason for row in made.rows} == {StopReason.FINISHED}
         assert calls["500"] > 0
         assert calls["reset"] > 0
+        assert calls["hang"] > 0
+        assert stats["in_flight"] == 0
     chaos.note(f"{n_rows} rows: {calls}")
-
-
-def test_calls_that_hang_are_given_up_and_made_again(chaos, tmp_path, local_ray, said):
-    n_rows = chaos.either(24, 300)
-    with scene(tmp_path, chaos.seed, n_rows, workers=1, faults=FaultRates(hang=0.1, seed=chaos.seed)) as made:
-        assert made.generate(model(made, "max_attempts: 8, timeout_s: 1")).code == 0
-        check(made, said(chaos.seed, n_rows))
-        assert {row.stop_reason for row in made.rows} == {StopReason.FINISHED}
-        assert made.teacher.stats()["calls"]["hang"] > 0
-        assert made.teacher.stats()["in_flight"] == 0
 
 
 def test_malformed_replies_end_typed_and_never_become_an_answer(chaos, tmp_path, local_ray, said):

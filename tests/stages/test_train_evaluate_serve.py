@@ -155,20 +155,19 @@ class KilledWorker:
 
     def _watch(self):
         while not self._over.wait(0.02):
-            if len([path for path in self._whole() if path.name not in reported(self._recipe)]) > 1:
+            known = reported(self._recipe)
+            unknown = [path for path in self._found() if path.name not in known]
+            if len(unknown) > 1 and sum(damage_of(path) is None for path in unknown) > 1:
                 (worker,) = [process for process in started_here() if "RayTrainWorker" in process.title]
                 os.kill(worker.pid, signal.SIGKILL)
                 time.sleep(0.1)
-                self.newest, self.known = max(self._whole(), key=step_in), reported(self._recipe)
+                whole = [path for path in self._found() if damage_of(path) is None]
+                self.newest, self.known = max(whole, key=step_in), reported(self._recipe)
                 return
 
-    def _whole(self) -> list[Path]:
-        found = [
-            path
-            for path in checkpoints(self._recipe).glob("checkpoint_2*")
-            if not path.name.startswith("checkpoint_2999")
-        ]
-        return [path for path in found if damage_of(path) is None]
+    def _found(self) -> list[Path]:
+        found = checkpoints(self._recipe).glob("checkpoint_2*")
+        return [path for path in found if not path.name.startswith("checkpoint_2999")]
 
 
 @pytest.fixture(scope="module")
