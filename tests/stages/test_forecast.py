@@ -64,8 +64,8 @@ def test_the_pilots_rows_are_paid_once_and_the_bill_is_within_30_percent_of_the_
     assert whole["calls"] == sum(len(t.steps) for t in read_trajectories(Folder(recipe.run_dir) / "trajectories"))
     n_rows, afterwards = planned.n_done + planned.n_pending, forecast_costs(recipe, n_pilot=20).estimate
     assert (afterwards.n_done, afterwards.n_pending, afterwards.remaining.calls.high) == (n_rows, 0, 0)
-    methods = recipe.teacher.methods
-    assert (afterwards.unmeasured, afterwards.measured) == ([], dict.fromkeys(methods, n_rows // len(methods)))
+    n_questions = dict.fromkeys(recipe.teacher.methods, recipe.generate.n_questions)
+    assert (afterwards.unmeasured, afterwards.measured) == ([], n_questions)
     assert bill(teacher) == whole
 
     assert n_rows == len(read_trajectories(Folder(recipe.run_dir) / "trajectories"))
