@@ -60,7 +60,7 @@ class Command:
 
     def wait(self, timeout_s: float) -> int:
         """The exit code; negative: the signal that killed it."""
-        until(lambda: bool(self._look()) or self.ended, 5)
+        until(lambda: bool(self._look()) or self.ended, 5, every_s=0.5)
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
