@@ -155,19 +155,27 @@ class KilledWorker:
 
     def _watch(self):
         while not self._over.wait(0.02):
-            known = reported(self._recipe)
-            unknown = [path for path in self._found() if path.name not in known]
-            if len(unknown) > 1 and sum(damage_of(path) is None for path in unknown) > 1:
+            found = self._found()
+            # First by name: whether they are whole takes a look at all their bytes.
+            if len(self._unknown(found)) > 1 and len(self._unknown([path for path in found if is_whole(path)])) > 1:
                 (worker,) = [process for process in started_here() if "RayTrainWorker" in process.title]
                 os.kill(worker.pid, signal.SIGKILL)
                 time.sleep(0.1)
-                whole = [path for path in self._found() if damage_of(path) is None]
+                whole = [path for path in self._found() if is_whole(path)]
                 self.newest, self.known = max(whole, key=step_in), reported(self._recipe)
                 return
+
+    def _unknown(self, found: list[Path]) -> list[Path]:
+        known = reported(self._recipe)
+        return [path for path in found if path.name not in known]
 
     def _found(self) -> list[Path]:
         found = checkpoints(self._recipe).glob("checkpoint_2*")
         return [path for path in found if not path.name.startswith("checkpoint_2999")]
+
+
+def is_whole(checkpoint: Path) -> bool:
+    return damage_of(checkpoint) is None
 
 
 @pytest.fixture(scope="module")
