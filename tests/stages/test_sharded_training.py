@@ -92,7 +92,7 @@ def test_workers_that_end_without_a_model_are_an_error(converted, tmp_path, monk
 def test_two_workers_share_one_model_and_go_on_when_one_of_them_has_to_end(
     converted, alone, tmp_path, caplog, sharding, sent, parts
 ):
-    asked = AgentEvaluation(every_steps=8, n_questions=2) if sharding == "fsdp2" else None
+    asked = AgentEvaluation(every_steps=4, n_questions=2) if sharding == "fsdp2" else None
     recipe = of_two_workers(converted, sharding=sharding, evaluate_agent=asked)
     recipe = recipe.model_copy(update={"output_dir": str(tmp_path)})
     run = Path(recipe.run_dir)
@@ -116,7 +116,7 @@ def test_two_workers_share_one_model_and_go_on_when_one_of_them_has_to_end(
     log = [entry["step"] for entry in read_log(run / "checkpoints" / "log.jsonl")]
     assert log[-1] == json.loads((run / "model" / "fireact.json").read_text())["steps"]
     marks = read_marks(run / "checkpoints" / "log.jsonl")
-    assert {(each["agent_questions"], each["agent_step"] % 8) for each in marks} == ({(2, 0)} if asked else set())
+    assert {(each["agent_questions"], each["agent_step"] % 4) for each in marks} == ({(2, 0)} if asked else set())
     newest = run / "checkpoints" / reported(recipe)[-1]
     files = json.loads((newest / "checkpoint.json").read_text())["files"]
     assert sorted(files) == parts
