@@ -24,3 +24,4 @@ async def _rows(generation: Generation) -> list[Trajectory]:
     finally:
         for agent in agents.values():
             await agent.close()
+        await generation.backend.close()
