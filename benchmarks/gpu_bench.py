@@ -73,7 +73,11 @@ class Bench:
         except Exception as error:  # whatever it is, the other settings are worth their time
             entry["failed"] = f"{type(error).__name__}: {error}"
             log.exception("%s, %s", kind, name)
-        entry |= {"seconds": time.monotonic() - begun, "peak_gib": self._peak_gib()}
+        entry |= {
+            "seconds": time.monotonic() - begun,
+            "peak_gib": self._peak_gib(),
+            "reserved_gib": self._reserved_gib(),
+        }
         self._forget()
         return entry, found
 
@@ -99,6 +103,10 @@ class Bench:
 
     def _peak_gib(self) -> float | None:
         return torch.cuda.max_memory_allocated(self.device) / GIB if self.device.type == "cuda" else None
+
+    def _reserved_gib(self) -> float | None:
+        """With what the allocator holds and does not use."""
+        return torch.cuda.max_memory_reserved(self.device) / GIB if self.device.type == "cuda" else None
 
     def _forget(self) -> None:
         gc.collect()

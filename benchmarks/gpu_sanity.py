@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import torch
@@ -24,13 +25,13 @@ _CPU = torch.device("cpu")
 
 
 def compare_losses(device: torch.device) -> list[dict[str, Any]]:
-    """One entry for each tuning, precision and attention, with the largest difference of any step's loss."""
+    """One entry for each tuning, precision, attention and kernels, with the largest difference of any step's loss."""
     entries = []
     for tuning in ("full", "lora"):
         expected = _losses(tuning, _CPU, bf16=False)
         for precision in ("fp32", "bf16") if has_bf16(device) else ("fp32",):
-            for attention, checkpointing in (("sdpa", False), ("varlen", False), ("varlen", True)):
-                losses = _losses(tuning, device, precision == "bf16", attention, checkpointing)
+            for attention, checkpointing, kernels in _ways(device):
+                losses = _losses(tuning, device, precision == "bf16", attention, checkpointing, kernels)
                 worst = max(abs(a - b) for a, b in zip(losses, expected, strict=True))
                 entries.append(
                     {
@@ -38,6 +39,7 @@ def compare_losses(device: torch.device) -> list[dict[str, Any]]:
                         "precision": precision,
                         "attention": attention,
                         "checkpointing": checkpointing,
+                        "kernels": kernels,
                         "first_loss": losses[0],
                         "last_loss": losses[-1],
                         "expected_last_loss": expected[-1],
@@ -49,8 +51,20 @@ def compare_losses(device: torch.device) -> list[dict[str, Any]]:
     return entries
 
 
+def _ways(device: torch.device) -> list[tuple[str, bool, str]]:
+    """Attention, whether layers are computed again, kernels."""
+    ways = [("sdpa", False, "torch"), ("varlen", False, "torch"), ("varlen", True, "torch")]
+    fused = device.type == "cuda" and importlib.util.find_spec("liger_kernel") is not None
+    return [*ways, ("varlen", True, "liger")] if fused else ways
+
+
 def _losses(
-    tuning: str, device: torch.device, bf16: bool, attention: str = "sdpa", checkpointing: bool = False
+    tuning: str,
+    device: torch.device,
+    bf16: bool,
+    attention: str = "sdpa",
+    checkpointing: bool = False,
+    kernels: str = "torch",
 ) -> list[float]:
     """Mean loss per trained token of each step, from the same weights and rows every time."""
     config = TrainConfig.from_dict(
@@ -64,6 +78,7 @@ def _losses(
             "micro_batch_tokens": 2048,
             "attention": attention,
             "activation_checkpointing": 1 if checkpointing else None,
+            "kernels": kernels,
         }
     )
     torch.manual_seed(0)

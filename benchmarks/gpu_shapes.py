@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from fireact_ray.training.data import Row
+from fireact_ray.training.forecast.model_shape import ModelShape
 
 PEAK_FLOPS = 989e12  # of an H100 or H200 (SXM) in bf16 without sparsity, by NVIDIA's data sheets
 TRAINED_SHARE = 0.48  # thoughts and actions, of FireAct's released rows in Llama-2's tokens
@@ -53,6 +55,12 @@ class Shape:
         """All matrices: layers, embedding and head."""
         return self.layer_weights + 2 * self.head_weights
 
+    @property
+    def planned(self) -> ModelShape:
+        """As `fireact plan` reckons with it."""
+        head = self.hidden // self.heads
+        return ModelShape(self.hidden, self.inner, self.layers, self.heads, self.kv_heads, head, self.vocabulary)
+
 
 LLAMA_2_7B = Shape("Llama-2-7B", 4096, 11_008, 32, 32, 32)
 CODELLAMA_34B = Shape("CodeLlama-34B", 8192, 22_016, 48, 64, 8)
@@ -76,6 +84,36 @@ def build(shape: Shape, device: torch.device, dtype: torch.dtype) -> Any:
     )
     with torch.device(device):
         return AutoModelForCausalLM.from_config(config, dtype=dtype)
+
+
+def build_quantized(shape: Shape, device: torch.device, dtype: torch.dtype) -> Any:
+    """As training.quantized loads one: linear layers of the decoder in four bits, the rest in `dtype`.
+
+    One layer after the other is drawn and quantised, so that the whole model is never there at full width.
+    """
+    model = build(shape.of_layers(1), device, dtype)
+    draw = type(model.model.layers[0])
+    layers = []
+    for i in range(shape.layers):
+        with torch.device(device):
+            layer = draw(model.config, i).to(dtype)
+        for name, linear in [(n, m) for n, m in layer.named_modules() if isinstance(m, nn.Linear)]:
+            layer.set_submodule(name, _in_four_bits(linear, device, dtype))
+        layers.append(layer)
+    model.model.layers = nn.ModuleList(layers)
+    model.config.num_hidden_layers = shape.layers
+    model.is_loaded_in_4bit = True  # by which PEFT knows
+    return model.requires_grad_(False)
+
+
+def _in_four_bits(linear: nn.Linear, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    from bitsandbytes.nn import Linear4bit, Params4bit
+
+    how = {"compress_statistics": True, "quant_type": "nf4", "quant_storage": torch.uint8}
+    layer = Linear4bit(linear.in_features, linear.out_features, bias=False, compute_dtype=dtype, device="meta", **how)
+    layer.weight = Params4bit(linear.weight.data, requires_grad=False, module=layer, **how).to(device)
+    layer.support_avx512bf16_for_cpu = False
+    return layer
 
 
 def make_rows(n: int, vocabulary: int, length: int | None = None, seed: int = 0) -> tuple[Row, ...]:

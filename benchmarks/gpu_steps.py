@@ -12,14 +12,18 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.gpu_bench import Bench
+from benchmarks.gpu_bench import GIB, Bench
 from benchmarks.gpu_settings import Group, Setting
-from benchmarks.gpu_shapes import PEAK_FLOPS, build, make_rows, step_flops
+from benchmarks.gpu_shapes import PEAK_FLOPS, build, build_quantized, make_rows, step_flops
 from fireact_ray.training.ahead import Ahead
 from fireact_ray.training.attention import use_attention
-from fireact_ray.training.batching import Step, plan_steps
+from fireact_ray.training.batching import Batch, Step, collate, plan_steps
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Row, Sizes
+from fireact_ray.training.forecast.activations import Load
+from fireact_ray.training.forecast.memory import Layout, plan_memory
+from fireact_ray.training.kernel_check import compare_kernels, few_rows
+from fireact_ray.training.kernels import demand_kernels, set_kernels
 from fireact_ray.training.layers import set_layers
 from fireact_ray.training.model import prepare
 from fireact_ray.training.sharding.base import Here
@@ -42,19 +46,23 @@ class Steps:
         self._bench = bench
         self._group = group
         self._bf16 = bench.precision.bf16
-        frozen_bf16 = self._bf16 and group.tuning == "lora"
-        base = build(group.shape, bench.device, torch.bfloat16 if frozen_bf16 else torch.float32)
-        self._prepared = prepare(base, self._config(group.settings[0]))
+        config = self._config(replace(group.settings[0], kernels="torch"))
+        dtype = torch.bfloat16 if self._bf16 and config.adapts else torch.float32
+        base = (build_quantized if group.tuning == "qlora" else build)(group.shape, bench.device, dtype)
+        self._prepared = prepare(base, config)
         self._base = base
-        self._adapters = self._prepared.trainable_parameters if group.tuning == "lora" else None
+        self._adapters = self._prepared.trainable_parameters if config.adapts else None
 
     def measure(self, setting: Setting, timed: int) -> dict[str, Any]:
-        """Medians over `timed` steps, each waited for, after one for warmth."""
+        """Medians over `timed` steps, each waited for, after one for warmth. Fused kernels first against torch's."""
         stepper, steps, rows = self._ready(setting, 1 + timed)
+        differ = None if setting.kernels == "torch" else self._differ(setting, rows)
         losses, seconds = [], []
+        planned = 0.0
         coming = Ahead(map(stepper.ready, steps))
         for ready in coming:
             step = ready.step
+            planned = max(planned, *(self._planned_gib(setting, batch) for batch in ready.batches))
             self._bench.wait()
             started = time.perf_counter()
             sums, _ = stepper.take(ready, 1e-4, self._bf16)
@@ -73,6 +81,9 @@ class Steps:
             "mfu_percent": statistics.median(100 * f.needed / s / PEAK_FLOPS for _, f, s in pairs),
             "six_n_percent": statistics.median(100 * f.six_n / s / PEAK_FLOPS for _, f, s in pairs),
             "padding_percent": statistics.median(100 * (1 - step.tokens / step.computed_tokens) for step in steps),
+            "planned_gib": planned,
+            "kernels": setting.kernels,
+            "kernels_differ": differ,
             "attention": self._base.config._attn_implementation,
             "recomputed": setting.checkpointing,
             "input_wait_s": coming.waited,
@@ -99,9 +110,25 @@ class Steps:
             "waits_per_step": waits,
         }
 
+    def _differ(self, setting: Setting, rows: tuple[Row, ...]) -> dict[str, Any]:
+        config, here = self._config(setting), Here(0, 1, self._bench.device)
+        prepared = replace(self._prepared, varlen=not setting.masked)
+        few = collate([[row] for row in few_rows(rows, setting.micro_batch_tokens)], varlen=prepared.varlen)
+        found = compare_kernels(Ddp(prepared, config, here), few.to(here.device), config, here, bf16=self._bf16)
+        return {"loss": found.loss, "gradients": found.gradients, "allowed": found.is_allowed}
+
+    def _planned_gib(self, setting: Setting, batch: Batch) -> float:
+        """By `fireact plan`, tensors alone: what the peak counts."""
+        lines, length = batch.input_ids.shape
+        load = Load(lines, length, len(batch.targets) / (lines * length), packed=setting.pack_tokens is not None)
+        layout = Layout(on_gpu=self._bench.device.type == "cuda", bf16=self._bf16)
+        return plan_memory(self._group.shape.planned, self._config(setting), layout, load).tensors / GIB
+
     def _ready(self, setting: Setting, n_steps: int) -> tuple[Stepper, list[Step], tuple[Row, ...]]:
         self._prepared.model.zero_grad()
         config = self._config(setting)
+        demand_kernels(config, self._bench.device)
+        set_kernels(self._base, config.kernels)
         self._base.set_attn_implementation("sdpa")
         prepared = replace(self._prepared, varlen=use_attention(self._base, config.attention))
         set_layers(self._base, config.activation_checkpointing, config.compile)
@@ -121,8 +148,9 @@ class Steps:
                 "micro_batch_tokens": setting.micro_batch_tokens,
                 "pack_tokens": setting.pack_tokens,
                 "attention": "sdpa" if setting.masked else "varlen",
-                "activation_checkpointing": 1 if setting.checkpointing else None,
+                "activation_checkpointing": setting.checkpointing or None,
                 "compile": setting.compiled,
+                "kernels": setting.kernels,
             }
         )
 

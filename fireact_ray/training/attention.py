@@ -7,6 +7,7 @@ are (Dao, 2023; arXiv:2307.08691); elsewhere each example is a call of its own.
 
 from __future__ import annotations
 
+import inspect
 import logging
 from typing import Any
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _NAME = "fireact_varlen"  # not among the names that transformers makes masks for: so it makes none
 _HALF = (torch.bfloat16, torch.float16)
+_SHARES_KEYS = "enable_gqa" in inspect.signature(varlen_attn).parameters  # torch 2.11 has no word for it
 _AMPERE = (8, 0)  # the first that flash attention knows
 
 
@@ -74,12 +76,17 @@ def varlen_attention(
     if not _has_kernel(query):
         return _one_by_one(query, key, value, segments.bounds, scaling, grouped), None
     bounds, longest = segments
+    shared: dict[str, bool] = {}
+    if grouped and _SHARES_KEYS:
+        shared = {"enable_gqa": True}
+    elif grouped:
+        key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
     out = varlen_attn(
         *(x[0].transpose(0, 1) for x in (query, key, value)),
         *(bounds, bounds, longest, longest),
         scale=scaling,
         window_size=(-1, 0),  # everything before, nothing after
-        enable_gqa=grouped,
+        **shared,
     )
     return out[None], None
 

@@ -24,7 +24,7 @@ def write_checkpoint_model(checkpoint: Path, dataset_dir: str | Path, out: Path)
     """
     card = parse((checkpoint / CARD).read_bytes())
     config, data = TrainConfig.from_dict(card["config"]), load_dataset(dataset_dir)
-    how_it_ran = {"activation_checkpointing": None, "compile": False}
+    how_it_ran = {"activation_checkpointing": None, "compile": False, "kernels": "torch"}
     base = empty_base(find_base(config.base_model), torch.float32)
     model = prepare_empty(base, config.changed(**how_it_ran)).model
     shapes = {name: weight.shape for name, weight in model.named_parameters() if weight.requires_grad}

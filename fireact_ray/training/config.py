@@ -28,8 +28,8 @@ _LORA = "lora_"
 ADAPTED = ("lora", "qlora")  # tunings that train an adapter, and no weight of the base
 # What changes none of the steps that are taken: free to change between a run and its continuation, and no input of it.
 FREE = (
-    *("micro_batch_tokens", "pack_tokens", "attention", "activation_checkpointing", "compile", "offload_optimizer"),
-    *("checkpoint_every_steps", "log_every_steps", "evaluate_every_steps"),
+    *("micro_batch_tokens", "pack_tokens", "attention", "activation_checkpointing", "compile", "kernels"),
+    *("offload_optimizer", "checkpoint_every_steps", "log_every_steps", "evaluate_every_steps"),
 )
 # Shaping settings that came later: where they are at their default, nothing says so that an earlier version began.
 _LATER = ("held_out",)
@@ -55,7 +55,9 @@ class TrainSettings(Section):
     so that `pack_tokens` decides nothing; sdpa: with masks; auto: varlen where it is known to be right
     (training.decoders). `activation_checkpointing` N: every N-th layer is computed again in the backward pass, which
     saves memory; null: none. `compile`: layers by torch.compile, which takes seconds to minutes at the first step.
-    `offload_optimizer`: on a GPU, the optimizer's state rests in host memory. None of these changes a step.
+    `kernels` liger: on a GPU, fused ones for norms, rotations and MLPs, which are held against torch's own before the
+    first step (training.kernel_check). `offload_optimizer`: on a GPU, the optimizer's state rests in host memory. None
+    of these changes a step.
     `tuning` qlora: as lora, on a base in four bits. `sharding` fsdp2, zero3: each of several workers holds a slice of
     the model (training.sharding). `precision` auto: what this hardware does fast (training.precision).
     `checkpoint_every_steps` 0: none on the way. `held_out`: share of the questions whose rows are not trained on; the
@@ -75,6 +77,7 @@ class TrainSettings(Section):
     attention: Literal["auto", "varlen", "sdpa"] = "auto"
     activation_checkpointing: PositiveInt | None = None
     compile: bool = False
+    kernels: Literal["torch", "liger"] = "torch"
     max_grad_norm: PositiveFloat = 1.0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpoint_every_steps: NonNegativeInt = 100
@@ -101,6 +104,17 @@ class TrainSettings(Section):
     def _packs_fit(self) -> TrainSettings:
         if self.pack_tokens is not None and self.pack_tokens > self.micro_batch_tokens:
             raise ValueError(f"pack_tokens may be at most micro_batch_tokens ({self.micro_batch_tokens})")
+        return self
+
+    @model_validator(mode="after")
+    def _kernels_are_checked(self) -> TrainSettings:
+        if self.kernels == "liger" and self.compile:
+            raise ValueError("compile fuses what kernels liger fuses: set kernels to torch, or compile to false")
+        if self.kernels == "liger" and self.sharding == "zero3":
+            raise ValueError(
+                "kernels liger is held against torch by its gradients, which zero3 does not show; "
+                "set sharding to fsdp2 or ddp, or kernels to torch"
+            )
         return self
 
     @property

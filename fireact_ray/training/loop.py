@@ -28,6 +28,7 @@ from fireact_ray.training.checkpoint import resume, save_checkpoint
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Rows
 from fireact_ray.training.held_out import HeldOut, hold_out
+from fireact_ray.training.kernel_check import verify_kernels
 from fireact_ray.training.mapped.loading import TokenDataset, load_dataset
 from fireact_ray.training.meter import Meter
 from fireact_ray.training.precision import Precision, by_hardware, confirmed
@@ -151,6 +152,8 @@ def _open(config: TrainConfig, data: TokenDataset, here: Here, resume_from: str 
     first = stepper.ready(next(plan()))
     precision = confirmed(guess, config.precision, here.device, lambda bf16: stepper.seconds(first, bf16))
     log.info("precision: %s", precision)
+    if config.kernels != "torch":
+        verify_kernels(sharded, rows, config, here, bf16=precision.bf16)
     return _Run(here, data, rows, sharded, stepper, held_out, fingerprints, start, plan, precision)
 
 

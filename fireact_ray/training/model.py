@@ -16,6 +16,7 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.training.attention import use_attention
 from fireact_ray.training.base import find_base
 from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.kernels import set_kernels
 from fireact_ray.training.layers import set_layers
 
 log = logging.getLogger(__name__)
@@ -56,11 +57,13 @@ def load_base(base_model: str | Path, dtype: torch.dtype = torch.float32, **how:
 
 
 def prepare(model: Any, config: TrainConfig) -> Prepared:
-    """Attach LoRA, or unfreeze everything; choose the attention and how the layers are run.
+    """Attach LoRA, or unfreeze everything; choose the attention, the kernels and how the layers are run.
 
-    Raises TrainingError as `attach_adapter`, `use_attention` and `set_layers` do.
+    Raises TrainingError as `attach_adapter`, `use_attention`, `set_kernels` and `set_layers` do.
     """
     varlen = use_attention(model, config.attention)
+    if config.kernels != "torch":
+        set_kernels(model, config.kernels)
     if config.adapts:
         from fireact_ray.training.adapters import attach_adapter  # PEFT takes seconds to import: for adapters only
 

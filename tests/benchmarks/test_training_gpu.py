@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from bitsandbytes.nn import Linear4bit
 
 from benchmarks.gpu_bench import Bench
-from benchmarks.gpu_settings import GROUPS, tiny
-from benchmarks.gpu_shapes import CODELLAMA_34B, LLAMA_2_7B, make_rows, step_flops
+from benchmarks.gpu_settings import GOALS, GROUPS, tiny
+from benchmarks.gpu_shapes import CODELLAMA_34B, LLAMA_2_7B, TINY_GROUPED, build_quantized, make_rows, step_flops
 from benchmarks.gpu_steps import Steps
 
 pytestmark = pytest.mark.torch
@@ -62,7 +63,7 @@ def test_our_own_steps_are_measured_recomputed_or_not(tmp_path: Path) -> None:
     bench = Bench(CPU, tmp_path / "results.json", 60, {})
     steps = Steps(bench, group)
     packed, recomputed = (
-        steps.measure(replace(next(s for s in group.settings if s.checkpointing is again), rows_per_step=4), 1)
+        steps.measure(replace(next(s for s in group.settings if bool(s.checkpointing) is again), rows_per_step=4), 1)
         for again in (False, True)
     )
     assert packed["attention"] == "fireact_varlen"
@@ -71,3 +72,21 @@ def test_our_own_steps_are_measured_recomputed_or_not(tmp_path: Path) -> None:
     assert packed["losses"][0] == pytest.approx(6.3, abs=0.3)  # nothing is learnt yet: about ln 512
     assert packed["tokens_per_step"] == recomputed["tokens_per_step"] > 700
     assert packed["mfu_percent"] > 0
+
+
+def test_a_model_is_made_in_four_bits_layer_by_layer_and_trained_by_peft_as_such(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    model = build_quantized(TINY_GROUPED, CPU, torch.float32)
+    linear = {name: m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
+    assert sorted(name for name, m in linear.items() if not isinstance(m, Linear4bit)) == ["lm_head"]
+    assert len(linear) == 2 * 7 + 1
+    assert all(
+        m.weight.dtype == torch.uint8 and m.weight.quant_state.nested for m in linear.values() if m is not model.lm_head
+    )
+    group = next(g for g in tiny(GOALS) if g.tuning == "qlora")
+    steps = Steps(Bench(CPU, tmp_path / "results.json", 60, {}), group)
+    adapted = {type(m).__name__ for name, m in steps._base.named_modules() if name.endswith(("q_proj", "v_proj"))}
+    assert adapted == {"Linear4bit"}  # PEFT's, around bitsandbytes'
+    found = steps.measure(replace(group.settings[0], rows_per_step=2), 1)
+    assert found["planned_gib"] > 0
+    assert found["losses"][0] == pytest.approx(6.3, abs=0.3)

@@ -90,7 +90,14 @@ def dense(query, key, value, bounds, bounds_of_keys, longest, longest_key, *, sc
     return F.scaled_dot_product_attention(q, k, v, mask, scale=scale, enable_gqa=enable_gqa)[0].transpose(0, 1)
 
 
-def test_the_kernel_is_given_what_it_documents(monkeypatch: pytest.MonkeyPatch):
+def dense_of_torch_2_11(q, k, v, cu_seq_q, cu_seq_k, max_q, max_k, *, scale, window_size):
+    """Which has no `enable_gqa`, and wants as many heads of keys as of queries."""
+    assert q.shape[1] == k.shape[1] == v.shape[1]
+    return dense(q, k, v, cu_seq_q, cu_seq_k, max_q, max_k, scale=scale, window_size=window_size, enable_gqa=False)
+
+
+@pytest.mark.parametrize("kernel", [dense, dense_of_torch_2_11])
+def test_the_kernel_is_given_what_it_documents(monkeypatch: pytest.MonkeyPatch, kernel):
     """Full tuning under autocast: rotated queries and keys are fp32 there, and values bf16."""
     batch = collate([examples()], varlen=True)
     model = made("llama").train()
@@ -98,7 +105,8 @@ def test_the_kernel_is_given_what_it_documents(monkeypatch: pytest.MonkeyPatch):
     found = []
     for by_kernel in (False, True):
         if by_kernel:
-            monkeypatch.setattr(attention, "varlen_attn", dense)
+            monkeypatch.setattr(attention, "varlen_attn", kernel)
+            monkeypatch.setattr(attention, "_SHARES_KEYS", kernel is dense)
             monkeypatch.setattr(attention, "_has_kernel", lambda query: True)
         with torch.autocast("cpu", torch.bfloat16):
             found.append(loss_and_gradients(model, [batch]))

@@ -82,6 +82,8 @@ def test_lora_settings_may_be_flat_as_they_are_stored_or_nested_as_in_a_recipe()
             {"base_model": "b", "evaluate_every_steps": 5},
             r"^evaluate_every_steps measures .*: set held_out, such as to 0.0",
         ),
+        ({"base_model": "b", "kernels": "liger", "compile": True}, r"^compile fuses what kernels liger fuses: "),
+        ({"base_model": "b", "kernels": "liger", "sharding": "zero3"}, r"^kernels liger is held against torch by "),
         ({"base_model": "b", "lora_rank": 4, "lora": {"rank": 8}}, r"^give `lora` or `lora_...`, not both\.$"),
     ],
 )
@@ -93,4 +95,4 @@ def test_what_is_wrong_with_the_whole_is_said_without_showing_all_of_it(row, mes
 def test_how_a_pass_is_computed_is_no_input_of_a_run():
     config = TrainConfig(base_model="b")
     faster = config.changed(attention="sdpa", activation_checkpointing=2, compile=True, micro_batch_tokens=64)
-    assert faster.shaping() == config.shaping()
+    assert faster.shaping() == config.changed(kernels="liger").shaping() == config.shaping()

@@ -58,11 +58,13 @@ def kept(shape: ModelShape, config: TrainSettings, load: Load, *, bf16: bool, on
     is_lora = config.adapts
     number = 2 if bf16 else 4
     tokens, hidden = load.tokens, shape.hidden
-    per_token = _norms(shape, is_lora, stream) + _attention(shape, load, number, on_gpu)
+    fused = config.kernels == "liger"
+    norms = _fused_norms(shape, number, stream) if fused else _norms(shape, is_lora, stream)
+    per_token = norms + _attention(shape, load, number, on_gpu)
     per_token += _adapters(shape, config, number, on_gpu) if is_lora else _inputs(shape, number, stream)
-    per_token += 3 * number * shape.inner  # gate, its activation and up
+    per_token += (2 if fused else 3) * number * shape.inner  # gate and up, and the gate's activation
     # Before the first adapter nothing is kept: with LoRA the first norm makes up for the last one.
-    around = 0 if is_lora else (2 * stream + 4) * hidden  # the last norm
+    around = 0 if is_lora else (2 * stream + (0 if fused else 4)) * hidden  # the last norm
     selected = round(2 * number * hidden * load.trained_share)
     rotation = 2 * stream * shape.head_dim
     mask = load.length if load.is_masked else 0
@@ -73,7 +75,7 @@ def kept(shape: ModelShape, config: TrainSettings, load: Load, *, bf16: bool, on
         entry=tokens * stream * hidden,
         ends=tokens * (around + selected + rotation + mask + ids),
         passing=tokens * (rotation + mask + ids),
-        working=tokens * (3 * number * shape.inner - product + 8 * hidden),
+        working=tokens * ((2 if fused else 3) * number * shape.inner - product + 8 * hidden),
     )
 
 
@@ -87,6 +89,14 @@ def _norms(shape: ModelShape, is_lora: bool, stream: int) -> int:
     size = (8 if is_lora else 8 + 2 * stream) * shape.hidden + 8
     if shape.qk_norm:
         size += (4 if is_lora else 6) * (shape.attention_width + shape.kv_width)
+    return size
+
+
+def _fused_norms(shape: ModelShape, number: int, stream: int) -> int:
+    """What comes into both norms, as it is, and a number by which each was divided."""
+    size = 2 * stream * shape.hidden + 8
+    if shape.qk_norm:
+        size += number * (shape.attention_width + shape.kv_width) + 4 * (shape.heads + shape.kv_heads)
     return size
 
 

@@ -9,6 +9,7 @@ from torch import Size, Tensor
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.training.config import TrainConfig
+from fireact_ray.training.kernels import demand_kernels
 from fireact_ray.training.precision import Precision
 from fireact_ray.training.sharding.base import Here, Sharded
 
@@ -16,9 +17,10 @@ from fireact_ray.training.sharding.base import Here, Sharded
 def open_sharded(config: TrainConfig, here: Here, precision: Precision) -> Sharded:
     """The base model of a training, loaded, made ready to be trained and spread as `config.sharding` says.
 
-    Raises InputError as `find_base` does and where one worker alone is to share, TrainingError for a target module that
-    does not exist.
+    Raises InputError as `find_base` and `demand_kernels` do and where one worker alone is to share, TrainingError as
+    `prepare` does, such as for a target module that does not exist.
     """
+    demand_kernels(config, here.device)
     if config.sharding != "ddp" and here.world_size == 1:
         raise InputError(
             f"train.sharding {config.sharding} spreads a model over several workers; there is one. "
