@@ -60,7 +60,7 @@ class Command:
 
     def wait(self, timeout_s: float) -> int:
         """The exit code; negative: the signal that killed it."""
-        until(lambda: bool(self._look()) or self.ended, 5)
+        until(lambda: bool(self._look()) or self.ended, 5, every_s=0.5)
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -87,7 +87,7 @@ class Command:
 
     def left_after(self, timeout_s: float) -> list[Process]:
         """What was started by the command, or for it by the Ray that it joined, and is still there."""
-        until(lambda: not self._alive(), timeout_s)
+        until(lambda: not self._alive(), timeout_s, every_s=0.3)  # all processes of the machine are looked through
         return self._alive()
 
     def _look(self) -> list[Process]:
@@ -102,11 +102,11 @@ class Command:
         return [process for process in [*own, *joined] if not _OF_RAY.match(process.title)]
 
 
-def until(happens: Callable[[], bool], timeout_s: float) -> bool:
-    """Look twenty times a second. False: it did not happen in time."""
+def until(happens: Callable[[], bool], timeout_s: float, every_s: float = 0.05) -> bool:
+    """False: it did not happen in time."""
     deadline = time.monotonic() + timeout_s
     while not (happened := happens()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(every_s)
     return happened
 
 

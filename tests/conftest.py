@@ -11,15 +11,19 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("patient", deadline=None, max_examples=50)  # how long one takes says nothing about it
+settings.register_profile("patient", deadline=None, max_examples=30)  # how long one takes says nothing about it
 settings.register_profile("fast", deadline=None, max_examples=10)
 settings.register_profile("full", deadline=None, max_examples=300)
 settings.load_profile(os.environ.get("FIREACT_HYPOTHESIS", "patient"))
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes of a test share the cores already
 if "FIREACT_CACHE" not in os.environ:  # what tests keep on this machine's disk goes with them
     _cache = tempfile.TemporaryDirectory(prefix="fireact-tests-")
     os.environ["FIREACT_CACHE"] = _cache.name
+# Of the hundreds of processes that tests start, the first compiles the package, and not each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach the network
 # What Ray counts for its dashboard and autoscaler takes a tenth of two cores, and no test looks at it.
 for _counted_every in ("AUTOSCALER_UPDATE_INTERVAL_S", "NODE_STATS_UPDATE_INTERVAL_SECONDS"):
@@ -68,6 +72,8 @@ def local_ray():
     with ray_session(RayConfig(num_cpus=LOGICAL_CPUS)):
         import ray
 
+        # It looks through all logs ten times a second, for drivers that want to show them. None does.
+        ray._private.worker._global_node.kill_log_monitor(check_alive=False)
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
             yield

@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from commands import Command
+from plain_run import generate_here
 
 from fireact_ray.core.errors import FireActError
 from fireact_ray.core.storage.folder import Folder
@@ -84,6 +85,10 @@ class Scene:
         except FireActError as error:
             return Outcome(error.exit_code, str(error))
         return Outcome(0)
+
+    def generate_here(self) -> None:
+        """Without Ray, for rows to compare with."""
+        generate_here(self.recipe())
 
     @contextmanager
     def command(self, *overrides: str, **env: str) -> Iterator[Command]:

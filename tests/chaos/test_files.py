@@ -71,20 +71,23 @@ def test_damaged_files_are_repaired_or_refused_by_name(chaos, tmp_path, local_ra
             assert invariants.timeless(made.rows) == expected
 
 
-@pytest.mark.parametrize("room_kb", [0, 48, *([16, 96, 160, 256] if FULL else [])])
-def test_a_full_disk_stops_the_run_cleanly_and_space_lets_it_go_on(room_kb, chaos, tmp_path, small_disk, local_ray):
-    """`room_kb`: for nothing at all; for the plan and some replies."""
+@pytest.mark.parametrize("rooms_kb", [(0, 48), *([(16,), (96,), (160,), (256,)] if FULL else [])])
+def test_a_full_disk_stops_the_run_cleanly_and_space_lets_it_go_on(rooms_kb, chaos, tmp_path, small_disk, local_ray):
+    """`rooms_kb`: what is free before each command: for nothing at all; for the plan and some replies."""
     n_rows = chaos.either(60, 400)
     run = small_disk / "run"
     with scene(tmp_path, chaos.seed, n_rows, workers=1) as made:
         to_disk = f"output_dir={small_disk}"
-        (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free - room_kb * 1024))
-        full = made.finish(to_disk, code=1)
-        assert "No space left on device" in full.said
-        assert str(run) in full.said
-        assert "Traceback" not in full.said
-        assert not (run / "trajectories/manifest.json").exists(), "complete with missing rows"
-        (small_disk / "filler").unlink()
+        for room_kb in rooms_kb:
+            filler = small_disk / "filler"
+            filler.unlink(missing_ok=True)
+            filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - room_kb * 1024))
+            full = made.finish(to_disk, code=1)
+            assert "No space left on device" in full.said
+            assert str(run) in full.said
+            assert "Traceback" not in full.said
+            assert not (run / "trajectories/manifest.json").exists(), "complete with missing rows"
+        filler.unlink()
         assert made.generate(to_disk).code == 0
         shutil.copytree(run, made.run.local_path)
         invariants.check(made, extra_calls=n_rows)

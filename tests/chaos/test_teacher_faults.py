@@ -15,14 +15,14 @@ MALFORMED = [fault for fault in Fault if fault not in NO_REPLY]
 
 
 @pytest.fixture(scope="module")
-def said(local_ray, tmp_path_factory):
+def said(tmp_path_factory):
     """(questions -> what a faultless teacher says to each)"""
     known: dict[tuple[int, int], dict[str, list]] = {}
 
     def of(seed: int, n_rows: int) -> dict[str, list]:
         if (seed, n_rows) not in known:
             with scene(tmp_path_factory.mktemp("faultless"), seed, n_rows, workers=1) as made:
-                assert made.generate().code == 0
+                made.generate_here()
                 known[seed, n_rows] = {row.question.id: words(row) for row in made.rows}
         return known[seed, n_rows]
 
@@ -53,7 +53,7 @@ def check(made: Scene, expected: dict[str, list]) -> None:
             assert row.answer is None
 
 
-def test_429s_use_up_no_attempt(chaos, tmp_path, said):
+def test_429s_use_up_no_attempt(chaos, tmp_path, local_ray, said):
     n_rows = chaos.either(24, 300)
     faults = FaultRates(rate_limited=0.3, retry_after_s=0.05, seed=chaos.seed)
     with scene(tmp_path, chaos.seed, n_rows, workers=1, faults=faults) as made:
@@ -66,30 +66,25 @@ def test_429s_use_up_no_attempt(chaos, tmp_path, said):
     chaos.note(f"{n_rows} rows: {calls}")
 
 
-def test_5xx_and_resets_are_tried_again(chaos, tmp_path, said):
+def test_5xx_and_resets_are_tried_again_and_calls_that_hang_are_given_up_and_made_again(
+    chaos, tmp_path, local_ray, said
+):
     n_rows = chaos.either(24, 300)
-    faults = FaultRates(server_error=0.1, reset=0.1, seed=chaos.seed)
+    faults = FaultRates(server_error=0.1, reset=0.1, hang=0.1, seed=chaos.seed)
     with scene(tmp_path, chaos.seed, n_rows, workers=1, faults=faults) as made:
-        assert made.generate(model(made, "max_attempts: 8")).code == 0
+        assert made.generate(model(made, "max_attempts: 8, timeout_s: 1")).code == 0
         check(made, said(chaos.seed, n_rows))
-        calls = made.teacher.stats()["calls"]
+        stats = made.teacher.stats()
+        calls = stats["calls"]
         assert {row.stop_reason for row in made.rows} == {StopReason.FINISHED}
         assert calls["500"] > 0
         assert calls["reset"] > 0
+        assert calls["hang"] > 0
+        assert stats["in_flight"] == 0
     chaos.note(f"{n_rows} rows: {calls}")
 
 
-def test_calls_that_hang_are_given_up_and_made_again(chaos, tmp_path, said):
-    n_rows = chaos.either(24, 300)
-    with scene(tmp_path, chaos.seed, n_rows, workers=1, faults=FaultRates(hang=0.1, seed=chaos.seed)) as made:
-        assert made.generate(model(made, "max_attempts: 8, timeout_s: 1")).code == 0
-        check(made, said(chaos.seed, n_rows))
-        assert {row.stop_reason for row in made.rows} == {StopReason.FINISHED}
-        assert made.teacher.stats()["calls"]["hang"] > 0
-        assert made.teacher.stats()["in_flight"] == 0
-
-
-def test_malformed_replies_end_typed_and_never_become_an_answer(chaos, tmp_path, said):
+def test_malformed_replies_end_typed_and_never_become_an_answer(chaos, tmp_path, local_ray, said):
     """Each shape so often that some rows run out of attempts."""
     n_rows = chaos.either(24, 600)
     rates = {str(shape): 0.6 / len(MALFORMED) for shape in MALFORMED}

@@ -19,8 +19,7 @@ from fireact_ray.core.types import Action
 
 pytestmark = pytest.mark.slow
 
-SMALL = settings(max_examples=100, deadline=None)
-MANY = settings(max_examples=500, deadline=None)
+MANY = settings(max_examples=5 * settings.default.max_examples)
 
 # Text made of what the grammar is made of, so that examples hit its seams.
 LABELS = ["Thought:", "Action:", "Observation:", "Answer:", "action :", "search[", "finish[x]"]
@@ -30,14 +29,12 @@ TEXT = st.one_of(st.lists(PIECES, max_size=12).map("".join), st.text(max_size=40
 LABEL = re.compile(r"\b(thought|action|observation|question|answer)\s*:", re.IGNORECASE)
 
 
-@SMALL
 @given(TEXT)
 def test_a_canonical_line_is_canonical_again(text):
     assert canonical_line(canonical_line(text)) == canonical_line(text)
     assert "\n" not in canonical_line(text)
 
 
-@SMALL
 @given(TEXT)
 def test_a_canonical_argument_is_canonical_again_and_balanced(text):
     argument = canonical_argument(text)
@@ -72,7 +69,6 @@ def test_every_short_text_is_parsed_back_as_thought_and_as_argument():
         assert parse(render(parsed.thought, parsed.action)) == parsed
 
 
-@SMALL
 @given(st.text(st.characters(categories=["L", "M", "N", "P", "S"]), min_size=1, max_size=30))
 def test_a_line_of_any_script_is_canonical_as_it_is(text):
     assert canonical_line(f"a {text}") == f"a {text}"
@@ -80,21 +76,18 @@ def test_a_line_of_any_script_is_canonical_as_it_is(text):
     assert canonical_argument(f"a [{unbracketed}]") == f"a [{unbracketed}]"
 
 
-@SMALL
 @given(TEXT, TEXT.map(canonical_argument).filter(bool), TEXT)
 def test_what_a_model_invents_after_its_turn_is_never_read(thought, argument, invented):
     reply = render(thought, Action("search", argument))
     assert parse(f"{reply}\nObservation:{invented}") == parse(reply)
 
 
-@SMALL
 @given(TEXT)
 def test_a_parsed_action_is_canonical_and_not_empty(text):
     action = parse(text).action
     assert action is None or (action.argument and canonical_argument(action.argument) == action.argument)
 
 
-@SMALL
 @given(TEXT)
 @example("Act\u200bion: finish[x]")
 @example("Action\x00: finish[x]")
@@ -106,7 +99,6 @@ def test_neutral_text_holds_no_label_and_no_second_line(text):
     assert len(line) <= 30
 
 
-@SMALL
 @given(TEXT)
 def test_neutral_text_never_parses_as_an_action(text):
     line = neutralise(text, 1000)

@@ -176,7 +176,6 @@ def test_what_is_written_in_a_variant_is_read_as_it_was_meant(make, thought, too
     assert parsed.repairs
 
 
-@settings(max_examples=300, deadline=None)
 @given(FREE, st.sampled_from(["search", "finish"]), FREE)
 def test_text_in_the_grammar_is_never_changed(thought, tool, argument):
     text = render(thought, Action(tool, canonical_argument(argument) or "x"))
@@ -184,7 +183,7 @@ def test_text_in_the_grammar_is_never_changed(thought, tool, argument):
     assert normalise(text)[0] is text
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(FREE)
 def test_a_repaired_text_is_in_the_grammar_and_invents_no_argument(text):
     repaired, repairs = normalise(text)

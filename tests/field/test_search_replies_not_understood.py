@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from searching import searched
 
@@ -175,7 +175,6 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("kind", PROVIDERS)
-@settings(max_examples=60, deadline=None)
 @given(reply=JSON)
 def test_no_reply_raises_anything_but_a_tool_error_and_hits_are_texts(kind, reply):
     provider = _provider(SearchConfig.model_validate({"backend": {"kind": kind}}).backend)

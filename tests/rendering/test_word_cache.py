@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
@@ -43,7 +43,6 @@ def is_cut(tokenizer: Tokenizer, **model) -> bool:
 
 @pytest.mark.parametrize("follows", PLACES)
 @pytest.mark.parametrize("kind", CUT)
-@settings(max_examples=100, deadline=None)
 @given(texts=st.lists(TEXTS, max_size=4))
 def test_texts_have_the_same_ids_word_by_word(kind, follows, texts):
     hub = made.tokenizer(kind)

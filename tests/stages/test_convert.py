@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from plain_run import generate_here
 
 import fireact_ray
 from fireact_ray.core.errors import DataError, InputError
@@ -23,7 +24,6 @@ from fireact_ray.stages import convert_blocks
 from fireact_ray.stages.convert import convert, shaping_code
 from fireact_ray.stages.convert_blocks import PrepareRows
 from fireact_ray.stages.export_file import export
-from fireact_ray.stages.generate import generate
 from fireact_ray.stages.import_file import import_file
 from fireact_ray.tasks import load_questions
 
@@ -33,10 +33,10 @@ pytestmark = [pytest.mark.ray, pytest.mark.torch]
 
 
 @pytest.fixture(scope="module")
-def generated(tmp_path_factory, local_ray):
+def generated(tmp_path_factory):
     with ScriptedTeacher(BrainConfig(seed=0, error_rate=0.1)) as teacher:
         recipe = small_recipe(tmp_path_factory.mktemp("runs"), teacher, "teacher.methods=[cot, react, reflexion]")
-        generate(recipe)
+        generate_here(recipe)
     return recipe
 
 
@@ -104,7 +104,7 @@ IMPORTED = {
 }
 
 
-def test_imported_rows_tell_neither_their_method_nor_their_reward_once_they_are_converted(tmp_path, local_ray):
+def test_imported_rows_tell_neither_their_method_nor_their_reward_once_they_are_converted(tmp_path):
     recipe = small_recipe(tmp_path)
     rows = [{"instruction": question, "input": "", "output": output} for question, output in IMPORTED.items()]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
@@ -149,7 +149,7 @@ def test_changed_inputs_replace_the_dataset(recipe, change):
     assert folder.names(".parquet") == ["part-000.parquet"]
 
 
-def test_blocks_on_ray_are_what_this_process_makes(recipe, monkeypatch):
+def test_blocks_on_ray_are_what_this_process_makes(recipe, local_ray, monkeypatch):
     """By two tasks, of several row groups each: a few rows, some of them written twice; near duplicates looked for."""
     monkeypatch.setattr(convert_blocks, "_TASKS_PER_CPU", 0.5)
     recipe = recipe.model_copy(update={"convert": recipe.convert.model_copy(update={"near_duplicates": 0.5})})

@@ -1,5 +1,7 @@
 """A plan against the bill that then really comes."""
 
+from pathlib import Path
+
 import pytest
 
 from fireact_ray.core.errors import BudgetExhausted, InputError
@@ -47,6 +49,7 @@ def test_the_pilots_rows_are_paid_once_and_the_bill_is_within_30_percent_of_the_
     name, recipe_of, local_ray, teacher
 ):
     recipe = recipe_of(*RECIPES[name])
+    bound = bound_of(recipe, teacher)
     planned = forecast_costs(recipe, n_pilot=20).estimate
     after_pilot = bill(teacher)
     every = recipe.generate.n_questions // 20
@@ -54,12 +57,15 @@ def test_the_pilots_rows_are_paid_once_and_the_bill_is_within_30_percent_of_the_
     assert sorted(pilot) == [f"almanac-train-{n:04}" for n in range(0, 20 * every, every)]  # spread over the questions
     assert forecast_costs(recipe, n_pilot=20).estimate == planned
     assert bill(teacher) == after_pilot
+    other_settings_are_refused(recipe_of(*RECIPES[name], "teacher.sampling.temperature=0.5"))
 
     generate(recipe)
     whole = bill(teacher)
     assert whole["calls"] == sum(len(t.steps) for t in read_trajectories(Folder(recipe.run_dir) / "trajectories"))
     n_rows, afterwards = planned.n_done + planned.n_pending, forecast_costs(recipe, n_pilot=20).estimate
     assert (afterwards.n_done, afterwards.n_pending, afterwards.remaining.calls.high) == (n_rows, 0, 0)
+    n_questions = dict.fromkeys(recipe.teacher.methods, recipe.generate.n_questions)
+    assert (afterwards.unmeasured, afterwards.measured) == ([], n_questions)
     assert bill(teacher) == whole
 
     assert n_rows == len(read_trajectories(Folder(recipe.run_dir) / "trajectories"))
@@ -69,22 +75,26 @@ def test_the_pilots_rows_are_paid_once_and_the_bill_is_within_30_percent_of_the_
         assert after_pilot[amount] < 0.5 * paid, amount  # most of the bill was foretold, not read off
         assert 0.7 <= total.expected / paid <= 1.3, amount
         assert total.low <= paid <= total.high, amount
+        assert 0 < paid <= getattr(bound.remaining, amount).high, amount
 
 
-def test_without_a_pilot_nothing_is_asked_and_nothing_written_and_the_bound_holds(
-    recipe_of, tmp_path, local_ray, teacher
-):
-    recipe = recipe_of("teacher.methods=[cot, react]", "generate.n_questions=12")
+def bound_of(recipe, teacher):
+    """Without a pilot nothing is asked and nothing written; the most that it may be holds."""
     bound = forecast_costs(recipe, n_pilot=0).estimate
     assert teacher.stats()["calls"] == {}
-    assert not (tmp_path / recipe.name).exists()
-    assert sorted(bound.unmeasured) == ["cot", "react"]
-    assert (bound.remaining.calls.expected, bound.remaining.calls.high) == (None, 12 * (3 + 8))
-    generate(recipe)
-    for amount, paid in bill(teacher).items():
-        assert 0 < paid <= getattr(bound.remaining, amount).high, amount
-    measured = forecast_costs(recipe, n_pilot=0).estimate
-    assert (measured.unmeasured, measured.measured) == ([], {"cot": 12, "react": 12})
+    assert not Path(recipe.run_dir).exists()
+    assert sorted(bound.unmeasured) == sorted(recipe.teacher.methods)
+    n_rows = recipe.generate.n_questions * recipe.generate.attempts
+    most = {"cot": 3, "react": 8, "reflexion": 8}
+    calls = bound.remaining.calls
+    assert (calls.expected, calls.high) == (None, n_rows * sum(most[method] for method in recipe.teacher.methods))
+    return bound
+
+
+def other_settings_are_refused(changed) -> None:
+    for n_pilot in (0, 20):
+        with pytest.raises(InputError, match=r"teacher\.sampling\.temperature: was 0\.[08], now 0\.5"):
+            forecast_costs(changed, n_pilot)
 
 
 def test_a_budget_is_told_whether_it_suffices_and_the_pilot_keeps_to_it(recipe_of, local_ray, teacher):
@@ -94,10 +104,3 @@ def test_a_budget_is_told_whether_it_suffices_and_the_pilot_keeps_to_it(recipe_o
     with pytest.raises(BudgetExhausted, match="max_calls = 20"):
         forecast_costs(recipe, n_pilot=40)
     assert teacher.stats()["calls"] == {"200": 20}
-
-
-def test_a_folder_of_other_settings_is_refused_with_and_without_a_pilot(recipe_of, local_ray, teacher):
-    forecast_costs(recipe_of("teacher.methods=[cot]"), n_pilot=2)
-    for n_pilot in (0, 2):
-        with pytest.raises(InputError, match=r"teacher\.sampling\.temperature: was 0\.0, now 0\.5"):
-            forecast_costs(recipe_of("teacher.methods=[cot]", "teacher.sampling.temperature=0.5"), n_pilot)

@@ -34,19 +34,21 @@ def planned_keys(recipe) -> list[str]:
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory, local_ray):
-    """A run of two workers, over 10 questions, then over 24, twice: its recipe, and the calls and rows after each. The
-    teacher is gone."""
+    """A run of two workers whose first command named an unknown model; then over 10 questions, and over 24, twice: its
+    recipe, the calls and rows after each, and what the first said. The teacher is gone."""
     runs, after = tmp_path_factory.mktemp("runs"), []
     with ScriptedTeacher(BrainConfig(seed=0, error_rate=0.1)) as teacher:
+        with pytest.raises(ModelUnknown) as unknown:
+            generate(small_recipe(runs, teacher, "generate.workers=2", "teacher.model.name=gpt-none"))
         for n_questions in (10, 24, 24):
             recipe = small_recipe(runs, teacher, "generate.workers=2", f"generate.n_questions={n_questions}")
             rows = read_trajectories(generate(recipe))
             after.append((teacher.stats()["calls"], rows))
-    return recipe, after
+    return recipe, after, str(unknown.value)
 
 
 def test_every_planned_row_is_written_once_and_a_second_run_makes_no_call(generated):
-    recipe, (_, (calls, rows), (all_calls, rows_again)) = generated
+    recipe, (_, (calls, rows), (all_calls, rows_again)), _ = generated
     folder = Folder(recipe.run_dir) / "trajectories"
     assert rows_again == rows
     assert [t.trajectory_id for t in rows] == planned_keys(recipe)
@@ -57,19 +59,19 @@ def test_every_planned_row_is_written_once_and_a_second_run_makes_no_call(genera
     assert len(manifest["parts"]) == 1
     found = audit(Folder(recipe.run_dir))
     assert (found.planned, found.written, found.pending, found.problems) == (48, 48, 0, ())
-    assert calls == all_calls == {"200": sum(len(row.steps) for row in rows)}
+    assert calls == all_calls == {"404": 1, "200": sum(len(row.steps) for row in rows)}
 
 
 def test_asking_for_more_questions_pays_only_for_those(generated):
-    _, ((calls, rows), (all_calls, all_rows), _) = generated
+    _, ((calls, rows), (all_calls, all_rows), _), _ = generated
     assert len(rows) == 10 * 2
-    assert calls == {"200": sum(len(row.steps) for row in rows)}
+    assert calls == {"404": 1, "200": sum(len(row.steps) for row in rows)}
     assert [row for row in all_rows if row in rows] == rows
-    assert all_calls == {"200": sum(len(row.steps) for row in all_rows)}
+    assert all_calls == {"404": 1, "200": sum(len(row.steps) for row in all_rows)}
 
 
 def test_rollouts_through_ray_equal_rollouts_in_a_loop(generated, teacher):
-    recipe, _ = generated
+    recipe, *_ = generated
     through_ray = read_trajectories(Folder(recipe.run_dir) / "trajectories")
 
     async def in_a_loop() -> list[Trajectory]:
@@ -85,13 +87,13 @@ def test_rollouts_through_ray_equal_rollouts_in_a_loop(generated, teacher):
 
 
 def test_a_changed_setting_in_an_old_folder_is_refused_by_name(generated, teacher):
-    recipe, _ = generated
+    recipe, *_ = generated
     with pytest.raises(InputError, match=r"teacher\.sampling\.temperature: was 0\.0, now 0\.5"):
         generate(small_recipe(recipe.output_dir, teacher, "teacher.sampling.temperature=0.5"))
 
 
 def test_a_run_repeats_offline_from_its_recording_bit_for_bit(generated):
-    recipe, _ = generated
+    recipe, *_ = generated
     first = read_trajectories(Folder(recipe.run_dir) / "trajectories")
     replayed = recipe.model_copy(update={"name": "again", "replay": recipe.run_dir})
     assert read_trajectories(generate(replayed)) == first  # the teacher is gone; times are those of the recording
@@ -105,26 +107,31 @@ def test_a_denied_key_stops_the_run_with_its_reason(tmp_path, local_ray):
         generate(small_recipe(tmp_path, locked, "generate.n_questions=4"))
 
 
-def test_an_unknown_model_stops_the_run_and_the_right_one_then_takes_the_folder(tmp_path, local_ray, teacher):
-    wrong = small_recipe(tmp_path, teacher, "generate.n_questions=2", "teacher.model.name=gpt-none")
-    with pytest.raises(ModelUnknown, match="Model 'gpt-none': not found"):
-        generate(wrong)
-    assert len(read_trajectories(generate(small_recipe(tmp_path, teacher, "generate.n_questions=2")))) == 4
+def test_an_unknown_model_stops_the_run_and_the_right_one_then_takes_the_folder(generated):
+    _, ((_, rows), *_), said = generated
+    assert "Model 'gpt-none': not found" in said
+    assert len(rows) == 10 * 2
 
 
-def test_escalation_asks_the_next_method_only_where_the_former_failed(tmp_path, local_ray, teacher):
-    recipe = small_recipe(tmp_path, teacher, "teacher.methods=[cot, react]", "generate.escalate=true")
+def test_a_question_is_asked_again_until_it_is_accepted_and_by_the_next_method_only_where_the_former_failed(
+    tmp_path, local_ray, teacher
+):
+    """Two attempts by each of two methods."""
+    asked = ["teacher.methods=[cot, react]", "teacher.sampling.temperature=1.0"]
+    recipe = small_recipe(tmp_path, teacher, *asked, "generate.escalate=true", "generate.max_attempts_per_question=2")
     rows = read_trajectories(generate(recipe))
-    by_method = {
-        method: {t.question.id: t.score.exact_match == 1 for t in rows if t.method == method}
-        for method in ("cot", "react")
-    }
-    assert len(by_method["cot"]) == 24
-    failed = {question for question, correct in by_method["cot"].items() if not correct}
-    assert set(by_method["react"]) == failed
-    assert 0 < len(failed) < 24
+    by_question: dict[str, list[tuple[str, int, bool]]] = {}
+    for t in sorted(rows, key=lambda t: (t.method, t.attempt)):
+        by_question.setdefault(t.question.id, []).append((t.method, t.attempt, t.score.exact_match == 1))
+    assert len(by_question) == 24
+    in_order = [("cot", 0), ("cot", 1), ("react", 0), ("react", 1)]
+    for tries in by_question.values():
+        assert [(method, attempt) for method, attempt, _ in tries] == in_order[: len(tries)]
+        assert not any(correct for *_, correct in tries[:-1])
+        assert len(tries) == 4 or tries[-1][2]
+    assert {len(tries) for tries in by_question.values()} >= {1, 3}
     found = audit(Folder(recipe.run_dir))
-    assert (found.planned, found.written, found.skipped, found.pending) == (48, 24 + len(failed), 24 - len(failed), 0)
+    assert (found.planned, found.written, found.skipped, found.pending) == (96, len(rows), 96 - len(rows), 0)
     assert found.problems == ()
 
 
@@ -142,16 +149,3 @@ def test_a_target_stops_the_run_once_enough_is_accepted_and_a_higher_one_goes_on
     more = read_trajectories(generate(small_recipe(tmp_path, teacher, *settings, "generate.target_accepted=20")))
     assert sum(t.score.exact_match == 1 for t in more) >= 20
     assert {t.trajectory_id for t in rows} < {t.trajectory_id for t in more}
-
-
-def test_a_question_is_asked_again_until_it_is_accepted(tmp_path, local_ray, teacher):
-    settings = ["teacher.methods=[cot]", "teacher.sampling.temperature=1.0", "generate.max_attempts_per_question=3"]
-    rows = read_trajectories(generate(small_recipe(tmp_path, teacher, *settings)))
-    by_question: dict[str, list[tuple[int, bool]]] = {}
-    for t in sorted(rows, key=lambda t: t.attempt):
-        by_question.setdefault(t.question.id, []).append((t.attempt, t.score.exact_match == 1))
-    assert len(by_question) == 24
-    for tries in by_question.values():
-        assert [attempt for attempt, _ in tries] == list(range(len(tries)))
-        assert not any(correct for _, correct in tries[:-1])
-        assert len(tries) == 3 or tries[-1][1]

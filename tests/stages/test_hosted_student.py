@@ -6,6 +6,7 @@ import threading
 
 import httpx
 import pytest
+from plain_run import generate_here
 from provider import Chat, Provider
 
 from fireact_ray.agent.models.base import Sampling
@@ -24,7 +25,6 @@ from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.evaluate import evaluate
-from fireact_ray.stages.generate import generate
 from fireact_ray.stages.serve import serving
 from fireact_ray.stages.train_student import train_student
 from fireact_ray.training.config import TrainConfig
@@ -112,7 +112,7 @@ def trained(tmp_path_factory, local_ray, provider) -> Recipe:
     with ScriptedTeacher() as scripted:
         overrides = ["train={}", f"student={student}", "evaluate.n_questions=4"]
         recipe = small_recipe(tmp_path_factory.mktemp("runs"), scripted, *overrides)
-        generate(recipe)
+        generate_here(recipe)
         convert(recipe)
         train_student(recipe)
     return recipe

@@ -23,6 +23,7 @@ import openai
 import pytest
 from commands import Command, started_here, until
 from event_files import events
+from plain_run import generate_here
 from provider import Provider
 from safetensors.torch import load_file
 
@@ -91,7 +92,7 @@ def interrupted(tmp_path_factory, local_ray, scripted):
     every process of the command. The recipe, the exit code, what was said, the processes that were left."""
     folder = tmp_path_factory.mktemp("runs")
     recipe = small_recipe(folder, scripted, *SMALL)
-    generate(recipe)
+    generate_here(recipe)
     convert(recipe)
     (folder / "recipe.yaml").write_text(to_yaml(recipe))
     command = [sys.executable, "-m", "fireact_ray.cli", "train", str(folder / "recipe.yaml")]
@@ -154,20 +155,27 @@ class KilledWorker:
 
     def _watch(self):
         while not self._over.wait(0.02):
-            if len([path for path in self._whole() if path.name not in reported(self._recipe)]) > 1:
+            found = self._found()
+            # First by name: whether they are whole takes a look at all their bytes.
+            if len(self._unknown(found)) > 1 and len(self._unknown([path for path in found if is_whole(path)])) > 1:
                 (worker,) = [process for process in started_here() if "RayTrainWorker" in process.title]
                 os.kill(worker.pid, signal.SIGKILL)
                 time.sleep(0.1)
-                self.newest, self.known = max(self._whole(), key=step_in), reported(self._recipe)
+                whole = [path for path in self._found() if is_whole(path)]
+                self.newest, self.known = max(whole, key=step_in), reported(self._recipe)
                 return
 
-    def _whole(self) -> list[Path]:
-        found = [
-            path
-            for path in checkpoints(self._recipe).glob("checkpoint_2*")
-            if not path.name.startswith("checkpoint_2999")
-        ]
-        return [path for path in found if damage_of(path) is None]
+    def _unknown(self, found: list[Path]) -> list[Path]:
+        known = reported(self._recipe)
+        return [path for path in found if path.name not in known]
+
+    def _found(self) -> list[Path]:
+        found = checkpoints(self._recipe).glob("checkpoint_2*")
+        return [path for path in found if not path.name.startswith("checkpoint_2999")]
+
+
+def is_whole(checkpoint: Path) -> bool:
+    return damage_of(checkpoint) is None
 
 
 @pytest.fixture(scope="module")

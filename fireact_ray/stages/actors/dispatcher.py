@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from fireact_ray.core.errors import FireActError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.utils.gc_tuning import spare_collector
+from fireact_ray.core.utils.light_tables import spare_pandas
 from fireact_ray.rollouts.dispatcher import Counts, Dispatch
 from fireact_ray.rollouts.plan import Planned, Policy, planned_row, read_policy
 from fireact_ray.rollouts.pool import Order, Report
@@ -29,6 +30,7 @@ class DispatchActor:
 
     def __init__(self, home: Folder, policy: Policy, n_workers: int, recording: Folder | None) -> None:
         forward_warnings()
+        spare_pandas()
         self._dispatch = Dispatch(home, policy, n_workers, recording)
         self._line: list[tuple[Planned, bool | None]] = []
         self._number = -1

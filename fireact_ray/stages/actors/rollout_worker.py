@@ -15,6 +15,7 @@ from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Trajectory
 from fireact_ray.core.utils.gc_tuning import spare_collector
+from fireact_ray.core.utils.light_tables import spare_pandas
 from fireact_ray.rollouts.journal import Journal
 from fireact_ray.rollouts.pool import Assignment, Pool
 from fireact_ray.rollouts.replay import journaled
@@ -42,6 +43,7 @@ class RolloutWorker:
 
     def __init__(self) -> None:
         forward_warnings()
+        spare_pandas()
 
     async def run(self, settings: WorkerSettings, worker: str, dispatcher: Any) -> None:
         """Until there is nothing left to run. Ray calls it again in a new process when this one dies."""

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fireact_ray.agent.quota.budget import Budget, BudgetLimits, Spent
@@ -203,7 +203,6 @@ def test_an_unknown_provider_gets_few_calls_until_it_names_its_rate():
         grant(made, 2.0 + n)
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     latencies=st.lists(st.floats(0.0, 30.0), min_size=1, max_size=150),
     per_minute=st.integers(10, 600),
