@@ -20,7 +20,6 @@ from fireact_ray.core.net.rpc_server import RpcServer
 from fireact_ray.recipe.student import StudentAgents, local_student, open_student
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 
-
 _HELD_WITHIN_S = 10.0
 
 
