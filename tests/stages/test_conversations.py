@@ -168,6 +168,16 @@ async def test_an_agent_that_dies_ends_its_conversations(two):
         await until_at_work(0, two[0])
 
 
+async def test_a_place_that_nobody_takes_is_given_up(two, monkeypatch):
+    monkeypatch.setattr(engine_server, "_HELD_WITHIN_S", 0.02)
+    call = two[0].converse()  # by an agent that dies before it hears of its place
+    await anext(call)
+    going_on = asyncio.create_task(anext(call, None))
+    assert await two[0].at_work() == 1
+    assert await going_on is None
+    assert await two[0].at_work() == 0
+
+
 async def until_asked(replica: Replica, n: int) -> None:
     for _ in range(2000):
         if len(replica.engine.asked) >= n:

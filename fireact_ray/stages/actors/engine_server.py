@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -19,6 +20,14 @@ from fireact_ray.core.net.rpc_server import RpcServer
 from fireact_ray.recipe.student import StudentAgents, local_student, open_student
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 
+_HELD_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Conversation:
+    held: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
 
 class EngineServer:
     """`longest_s`: after which a conversation counts as over, though nobody said so."""
@@ -28,7 +37,7 @@ class EngineServer:
         self._engine = self._opened(agents)
         self._longest_s = longest_s
         self._server = RpcServer(self._answer)
-        self._open: dict[int, asyncio.Event] = {}
+        self._open: dict[int, _Conversation] = {}
         self._n_opened = 0
 
     @staticmethod
@@ -40,15 +49,17 @@ class EngineServer:
         address = await self._server.address(ray.util.get_node_ip_address())
         self._n_opened += 1
         number = self._n_opened
-        self._open[number] = over = asyncio.Event()
+        self._open[number] = conversation = _Conversation()
         try:
             yield [address.host, address.port, address.token, number]
+            async with asyncio.timeout(_HELD_WITHIN_S):
+                await conversation.held.wait()
             async with asyncio.timeout(self._longest_s):
-                await over.wait()
+                await conversation.over.wait()
         except TimeoutError:
-            pass  # its agent died before it held it
+            pass  # its agent died before it held it, or does not let go
         finally:
-            over.set()
+            conversation.over.set()
             del self._open[number]
 
     async def at_work(self) -> int:
@@ -65,8 +76,9 @@ class EngineServer:
         return [generation.ids, generation.finish_reason]
 
     async def _hold(self, number: int) -> None:
-        if (over := self._open.get(number)) is not None:
+        if (conversation := self._open.get(number)) is not None:
+            conversation.held.set()
             try:
-                await over.wait()
+                await conversation.over.wait()
             finally:
-                over.set()
+                conversation.over.set()
