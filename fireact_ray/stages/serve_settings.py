@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
-from fireact_ray.core.errors import InputError
 from fireact_ray.core.secrets import read_api_key
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.serving import LOOPBACK_HOSTS, ServeConfig
 from fireact_ray.serving.edge import RETRY_AFTER_S
 from fireact_ray.serving.keys import Keys
-from fireact_ray.serving.page.offer import Offer, examples_of
+from fireact_ray.serving.page.opening import offer_of
 from fireact_ray.serving.settings import LOOPBACK, ServingSettings
-from fireact_ray.tasks import load_questions
-
-_LOOKED_AT = 100  # questions, for a few of several kinds
-
-logger = logging.getLogger(__name__)
 
 
 def keys_of(config: ServeConfig) -> Keys | None:
@@ -49,16 +42,6 @@ def settings_of(recipe: Recipe, created: Mapping[str, int]) -> ServingSettings:
         allowed_hosts=config.allowed_hosts or hosts,
         allowed_origins=config.allowed_origins,
         created=created,
-        page=_offer(recipe),
+        page=offer_of(recipe),
         retry_after_s=RETRY_AFTER_S,
     )
-
-
-def _offer(recipe: Recipe) -> Offer:
-    """With questions of the evaluated split, where its file is here."""
-    try:
-        questions = load_questions(recipe.task.name, recipe.task.path, recipe.evaluate.split, _LOOKED_AT)
-    except InputError as error:
-        logger.info("serve: the page shows no questions to begin with: %s", error)
-        return Offer(recipe.name)
-    return Offer(recipe.name, examples_of(questions))
