@@ -303,7 +303,7 @@ def test_a_plan_without_a_pilot_is_a_bound_and_tells_how_to_go_on(tmp_path):
     assert "react, reflexion: an upper bound from prompts and limits, NO measurement" in done.stdout
     assert re.search(r"^\| teacher calls +\| +0 \| +<= 160 \| +0 \| +160 \| +<= 160 \|$", done.stdout, re.MULTILINE)
     assert "budget max_calls = 300: suffices" in done.stdout
-    assert "1.18 M parameters, full, 2 workers, ddp" in done.stdout
+    assert "1.58 M parameters, full, 2 workers, ddp" in done.stdout
     assert "no GPU: all of it is host memory" in done.stdout
     assert "fireact generate demo --set=generate.n_questions=10 --set=generate.budget.max_calls=300" in done.stdout
     assert done.stdout.splitlines()[-1] == str(tmp_path / "runs" / "demo")

@@ -23,7 +23,7 @@ def served(**settings) -> ServeConfig:
 
 
 def test_a_recipe_that_uses_none_of_the_newer_settings_is_stored_as_ever():
-    assert yaml.safe_load(to_yaml(load_recipe("demo")))["serve"] == {**AS_EVER, "port": 0}
+    assert yaml.safe_load(to_yaml(load_recipe("released")))["serve"] == AS_EVER
 
 
 def test_what_is_used_is_stored_and_read_again():

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def test_a_merged_folder_is_whole_weights_that_say_the_same(
     assert {"config.json", "generation_config.json", "model.safetensors.index.json", "README.md"} <= names
     assert {"tokenizer.json", "tokenizer_config.json", "fireact.json"} <= names
     assert not {name for name in names if name.startswith("adapter") or name.endswith(".bin")}
-    assert "model-00001-of-00003.safetensors" in names
+    assert "model-00001-of-00004.safetensors" in names
     checked = check_merge(folder, out, run / "dataset", n_prompts=N_PROMPTS, max_new_tokens=N_TOKENS)
     assert (checked.n_prompts, checked.passed) == (N_PROMPTS, True)
     model, tokenizer = plainly_loaded(out), AutoTokenizer.from_pretrained(out)
@@ -154,12 +155,12 @@ def test_a_wrong_merge_is_told_by_token_and_logits(trained: Train, run: Path, tm
     weights = load_file(tmp_path / "merged" / "model.safetensors")
     base = load_file(NANO_DIR / "model.safetensors")
     for name in weights:  # an adapter that was left out of one half of the layers
-        if ".layers.0." in name or ".layers.1." in name:
+        if re.search(r"\.layers\.[012]\.", name):
             weights[name] = base[name]
     save_file(weights, tmp_path / "merged" / "model.safetensors", metadata={"format": "pt"})
     checked = check_merge(folder, tmp_path / "merged", run / "dataset", n_prompts=4, max_new_tokens=N_TOKENS)
     assert not checked.passed
-    assert "the replies part at token 1 (" in str(checked)
+    assert "the replies part at token " in str(checked)
     assert "more than rounding (up to " in str(checked)
 
 
