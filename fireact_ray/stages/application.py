@@ -155,6 +155,8 @@ def _part(
     least = part.min_replicas or replicas
     most = max(least, part.max_replicas or least)
     options: dict[str, Any] = {"num_replicas": least}
+    # Unset where there is none: Serve writes a null that was given into what `serve build` makes, and refuses it there.
+    spread = {} if part.max_replicas_per_node is None else {"max_replicas_per_node": part.max_replicas_per_node}
     if most > least:
         policy = {"policy": AutoscalingPolicy(policy_function=by_searches)} if name == SEARCH else {}
         target = part.target_ongoing_requests
@@ -168,8 +170,8 @@ def _part(
         max_ongoing_requests=_MANY,
         max_queued_requests=_MANY,
         graceful_shutdown_timeout_s=longest_s,
-        max_replicas_per_node=part.max_replicas_per_node,
         ray_actor_options={"num_cpus": CPUS.get(name or ENGINE, 0.5)},
         **options,
+        **spread,
     )(server)
     return deployment

@@ -63,7 +63,12 @@ def is_late(error: BaseException) -> bool:
 
 def children() -> set[int]:
     """The processes that this one has started; none where there is no /proc."""
-    return {int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()}
+    while True:
+        try:
+            files = Path("/proc/self/task").glob("*/children")
+            return {int(pid) for file in files for pid in file.read_text().split()}
+        except (FileNotFoundError, ProcessLookupError):  # a thread has ended meanwhile, and left its own to another one
+            continue
 
 
 def kill(processes: set[int]) -> None:

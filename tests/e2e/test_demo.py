@@ -43,7 +43,8 @@ def test_the_demo_does_the_whole_job_and_leaves_nothing_running(tmp_path):
     )
     assert re.search(shares, done.stderr.splitlines()[-1])
     for kind in ("2hop", "comparison", "yesno"):  # each asked of both agents, side by side
-        assert re.search(rf"{kind}: .+\?\n(?s:.+?)base +.+ finetuned +.+\n(?s:.+?)Answer: .+ Answer: .+\n", done.stdout)
+        answered = rf"{kind}: (?s:.+?)\? *\n(?s:.+?)base .+ finetuned .+\n(?s:.+?)Answer: .+ Answer: .+\n"
+        assert re.search(answered, done.stdout)
     assert re.search(r"\| EM % by kind +\| +base \| +finetuned \|", done.stdout)
     assert re.search(r"\| finetuned +\|.+\| +4 \|", done.stdout)
     for name in ("trajectories", "dataset", "model", "evaluations"):

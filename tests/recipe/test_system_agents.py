@@ -18,7 +18,7 @@ from fireact_ray.recipe.trials import trials_of
 from fireact_ray.tasks import load_questions
 
 SEARCHED = OfflineBackend("somewhere")
-KEYS_OF_THE_TEACHER = ["9500ffc3ce37f689", "@@"]
+KEYS_OF_THE_TEACHER = ["9500ffc3ce37f689", "6348baf0d6d9490e"]
 
 
 def evaluating(section: str, *overrides: str):

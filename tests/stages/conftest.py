@@ -25,6 +25,7 @@ def small_recipe(output_dir, teacher=None, *overrides: str) -> Recipe:
         "train.epochs=1",
         "train.checkpoint_every_steps=2",
         "evaluate={split: test, n_questions: 8, systems: [base, finetuned]}",
+        "serve.systems=[finetuned]",
     ]
     if teacher is not None:
         model = f"{{kind: openai, name: {teacher.model_name}, base_url: '{teacher.base_url}', api_key_env: null}}"
