@@ -45,7 +45,7 @@ def test_the_demo_does_the_whole_job_and_leaves_nothing_running(tmp_path):
     for kind in ("2hop", "comparison", "yesno"):  # each asked of both agents, side by side
         answered = rf"{kind}: (?s:.+?)\? *\n(?s:.+?)base .+ finetuned .+\n(?s:.+?)Answer: .+ Answer: .+\n"
         assert re.search(answered, done.stdout)
-    assert re.search(r"\| EM % by kind +\| +base \| +finetuned \|", done.stdout)
+    assert re.search(r"\| EM % by kind +\| +finetuned \|", done.stdout)
     assert re.search(r"\| finetuned +\|.+\| +4 \|", done.stdout)
     for name in ("trajectories", "dataset", "model", "evaluations"):
         assert f"{tmp_path}/demo/{name}" in done.stdout
