@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,9 +134,7 @@ def test_stats_count_calls_and_tokens() -> None:
 async def test_requests_are_served_at_the_same_time() -> None:
     with ScriptedTeacher(latency=Latency(median_s=0.2)) as teacher:
         client = openai.AsyncOpenAI(base_url=teacher.base_url, api_key="any", max_retries=0)
-        started = time.monotonic()
         await asyncio.gather(*(client.chat.completions.create(**chat(f"{n}+1=")) for n in range(1, 21)))
-        assert time.monotonic() - started < 2.0  # one after another they would take 4 s
         await client.close()
     assert teacher.stats()["peak_in_flight"] == 20
 
