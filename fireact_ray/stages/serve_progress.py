@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,12 +14,11 @@ from ray.serve.exceptions import RayServeException
 
 from fireact_ray.core import errors
 from fireact_ray.core.errors import FireActError, InputError
-from fireact_ray.core.utils.waiting import Waiting
+from fireact_ray.core.utils.waiting import Waiting, looking
 from fireact_ray.stages.actors.resources import pending
 from fireact_ray.stages.application import AGENT, NAME
 
-_LOOK_S = 1.0
-_ASK_S = 5.0
+_ASK_S, _LOOK_S = 5.0, 1.0
 _OURS = re.compile(r"fireact_ray\.core\.errors\.(\w+): (.+)")
 _BROKEN = (RayError, RayServeException, TimeoutError, RuntimeError)  # what a server that ends may answer with
 
@@ -33,24 +31,17 @@ def said_as_replicas_come(takes: Mapping[str, float]) -> Iterator[None]:
 
     `takes`: of the largest replica.
     """
-    over = threading.Event()
-    began = time.monotonic()
+    began, said, waiting = time.monotonic(), "", Waiting("serve", lambda: pending(1, "replicas", takes))
 
     def look() -> None:
-        said, waiting = "", Waiting("serve", lambda: pending(1, "replicas", takes))
-        while not over.wait(_LOOK_S):
-            if (found := ready()) and found != said:
-                said = found
-                logger.info("serve: ready %s, %.0f s", found, time.monotonic() - began)
-            waiting.look()
+        nonlocal said
+        if (found := ready()) and found != said:
+            said = found
+            logger.info("serve: ready %s, %.0f s", found, time.monotonic() - began)
+        waiting.look()
 
-    looker = threading.Thread(target=look, name="replicas", daemon=True)
-    looker.start()
-    try:
+    with looking(look):
         yield
-    finally:
-        over.set()
-        looker.join()
 
 
 def ready() -> str:

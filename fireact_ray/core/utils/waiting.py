@@ -38,13 +38,20 @@ class Waiting:
 @contextmanager
 def said_while_waiting(label: str, what: Callable[[], str | None]) -> Iterator[None]:
     """Looks from a thread, while this one is blocked by what is inside."""
-    over, waiting = threading.Event(), Waiting(label, what)
+    with looking(Waiting(label, what).look):
+        yield
 
-    def look() -> None:
+
+@contextmanager
+def looking(look: Callable[[], None]) -> Iterator[None]:
+    """Calls `look` every second, from a thread, until what is inside ends."""
+    over = threading.Event()
+
+    def look_again() -> None:
         while not over.wait(_LOOK_S):
-            waiting.look()
+            look()
 
-    looker = threading.Thread(target=look, name="waiting", daemon=True)
+    looker = threading.Thread(target=look_again, name="waiting", daemon=True)
     looker.start()
     try:
         yield

@@ -38,7 +38,7 @@ from fireact_ray.demo.nano.parts import (
     work_out,
 )
 from fireact_ray.demo.nano.scenes import Scene
-from fireact_ray.tasks.almanac.questions import SAME
+from fireact_ray.tasks.almanac.questions import SAME, chain_phrase
 from fireact_ray.tasks.almanac.relations import RELATIONS
 
 ENTITY_RELATIONS = [r for r in RELATIONS.values() if r.object in {x.subject for x in RELATIONS.values()}]
@@ -165,15 +165,9 @@ def replacing(scene: Scene, rng: random.Random) -> Document:
         for i, (relation, subject) in enumerate(ask.hops[:-1]):
             rest = [step for step, _ in ask.hops[i:]]
             known = fact(scene, relation, subject).rstrip(".")
-            pieces.append(Piece(f"{_phrase(rest, subject)}{given}{known}{gives}", given=True))
-            pieces.append(Piece(f"{_phrase(rest[1:], scene.value(relation, subject))}{after}"))
+            pieces.append(Piece(f"{chain_phrase(rest, subject)}{given}{known}{gives}", given=True))
+            pieces.append(Piece(f"{chain_phrase(rest[1:], scene.value(relation, subject))}{after}"))
     return pieces
-
-
-def _phrase(relations: list[str], entity: str) -> str:
-    for relation in relations:
-        entity = RELATIONS[relation].phrase.format(e=entity)
-    return entity
 
 
 _NOTICED = (  # {p}: what is wanted, {v}: its value; where a sentence says it, where it does not

@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from fireact_ray.core.types import Question
 from fireact_ray.tasks.almanac.relations import RELATIONS
@@ -84,9 +84,14 @@ def questions(world: World) -> list[Question]:
 
 def chain_question(chain: tuple[str, ...], entity: str, form: int = 0) -> str:
     """Ask for the end of `chain` (names of relations) from `entity`, in a form of the last relation."""
-    for name in chain[:-1]:
+    return RELATIONS[chain[-1]].questions[form].format(e=chain_phrase(chain[:-1], entity))
+
+
+def chain_phrase(chain: Sequence[str], entity: str) -> str:
+    """Names the end of `chain` from `entity`: "the birthplace of the director of Red Orrin"."""
+    for name in chain:
         entity = RELATIONS[name].phrase.format(e=entity)
-    return RELATIONS[chain[-1]].questions[form].format(e=entity)
+    return entity
 
 
 def chains(n_hops: int) -> list[tuple[str, ...]]:
