@@ -1,0 +1,71 @@
+"""What each file starts for what is asked, by the scheduler of Ray's autoscaler (v2), to which its files are given."""
+
+import pytest
+from manifests import CLUSTER, LAUNCHERS, document
+
+pytestmark = pytest.mark.ray
+
+ROLLOUT_WORKER = {"CPU": 0.5}
+TRAIN_WORKER = {"CPU": 1, "GPU": 1}
+FILES = [*LAUNCHERS, CLUSTER / "kuberay" / "cluster.yaml"]
+EACH = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+
+
+def autoscaling(file):
+    from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
+    from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
+
+    given = document(file)
+    if given.get("kind") == "RayCluster":
+        given["metadata"]["namespace"] = "default"
+        given = _derive_autoscaling_config_from_ray_cr(given)
+    return AutoscalingConfig(given, skip_content_hash=True)  # prepare_config and validate_config, too
+
+
+def started(file, tasks=(), group=()):
+    """Nodes by type. `tasks`: asked for one by one; `group`: as a placement group, all or none."""
+    from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
+    from ray.autoscaler.v2.utils import ResourceRequestUtil
+    from ray.core.generated.autoscaler_pb2 import GangResourceRequest
+
+    config = autoscaling(file)
+    make = ResourceRequestUtil.make
+    gangs = [GangResourceRequest(requests=[make(one) for one in group])] if group else []
+    request = SchedulingRequest(
+        disable_launch_config_check=True,
+        node_type_configs=config.get_node_type_configs(),
+        max_num_nodes=config.get_max_num_nodes(),
+        resource_requests=ResourceRequestUtil.group_by_count([make(one) for one in tasks]),
+        gang_resource_requests=gangs,
+        idle_timeout_s=config.get_idle_timeout_s(),
+    )
+    reply = ResourceDemandScheduler().schedule(request)
+    assert not reply.infeasible_resource_requests
+    assert not reply.infeasible_gang_resource_requests
+    return {one.instance_type: one.count for one in reply.to_launch if "head" not in one.instance_type}
+
+
+@EACH
+def test_an_idle_cluster_is_its_head(file):
+    assert started(file) == {}
+
+
+@EACH
+def test_generation_starts_cpu_nodes_only(file):
+    assert started(file, tasks=[ROLLOUT_WORKER] * 4) == {"cpu": 1}
+    assert started(file, tasks=[ROLLOUT_WORKER] * 128) == {"cpu": 8}
+
+
+@EACH
+def test_training_on_one_gpu_starts_one_small_gpu_node(file):
+    assert started(file, group=[TRAIN_WORKER]) == {"gpu": 1}
+
+
+@EACH
+def test_training_on_eight_gpus_starts_one_node_of_eight(file):
+    assert started(file, group=[TRAIN_WORKER] * 8) == {"gpu8": 1}
+
+
+@EACH
+def test_an_evaluation_with_local_models_starts_gpu_nodes_for_its_workers(file):
+    assert started(file, tasks=[{"CPU": 0.5, "GPU": 1}] * 2) == {"gpu": 2}
