@@ -57,6 +57,12 @@ def test_generation_starts_cpu_nodes_only(file):
 
 
 @EACH
+def test_more_rollout_workers_than_cpu_nodes_hold_take_gpu_nodes_too(file):
+    """Not wanted, and said in docs/clusters.md: Ray's scheduler prefers nodes without GPUs, and refuses none."""
+    assert started(file, tasks=[ROLLOUT_WORKER] * 129) == {"cpu": 8, "gpu": 1}
+
+
+@EACH
 def test_training_on_one_gpu_starts_one_small_gpu_node(file):
     assert started(file, group=[TRAIN_WORKER]) == {"gpu": 1}
 
