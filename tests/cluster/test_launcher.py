@@ -56,7 +56,7 @@ BROKEN = {
     "gpu8: ImageId": lambda c: put(c, "latest_dlami", TYPES, "gpu8", "node_config", "ImageId"),
     "must pass the shared storage on": lambda c: at(c, *OPTIONS).remove("--volume=/shared:/shared"),
     "gpu: nothing mounts /shared": lambda c: put(c, ["nvidia-smi"], TYPES, "gpu", "initialization_commands"),
-    "run_options.5: a secret": lambda c: at(c, *OPTIONS).append("--env=OPENAI_API_KEY=abc"),
+    "run_options.6: a secret": lambda c: at(c, *OPTIONS).append("--env=OPENAI_API_KEY=abc"),
     "head_setup_commands.0: a secret": lambda c: put(c, ["echo sk-0123456789abcdefghij > key"], "head_setup_commands"),
     "metadata.api_key: a secret": lambda c: put(c, "abc", "metadata", "api_key"),
 }

@@ -75,3 +75,14 @@ def test_training_on_eight_gpus_starts_one_node_of_eight(file):
 @EACH
 def test_an_evaluation_with_local_models_starts_gpu_nodes_for_its_workers(file):
     assert started(file, tasks=[{"CPU": 0.5, "GPU": 1}] * 2) == {"gpu": 2}
+
+
+@pytest.mark.parametrize("file", LAUNCHERS, ids=lambda file: file.stem)
+def test_each_node_gets_its_image_and_the_storage(file):
+    config = autoscaling(file)
+    images = {
+        name: config.get_docker_config(name)["image"].rpartition("-")[2] for name in config.get_node_type_configs()
+    }
+    assert images == {"head": "cpu", "cpu": "cpu", "gpu": "cuda", "gpu8": "cuda"}
+    for name in images:
+        assert any("mount" in one and one.endswith(" /shared") for one in config.get_initialization_commands(name))
