@@ -184,14 +184,14 @@ def _templates(template: str | dict[str, str] | None) -> list[str]:
 
 
 def _kind_of(folder: Path) -> Any:
-    """What AutoTokenizer would choose. To choose, it loads torch with the model's config: seconds of CPU and hundreds of
-    MB in processes that only cut text. A Llama whose tokenizer is of no class of its own leaves it nothing to choose."""
+    """What AutoTokenizer would choose.
+
+    To choose, it loads torch with the model's config: seconds of CPU and hundreds of MB in processes that only cut
+    text. A Llama whose tokenizer is of no class of its own leaves it nothing to choose.
+    """
     model, tokenizer = (_fields(folder / name) for name in ("config.json", "tokenizer_config.json"))
-    if (
-        model.get("model_type") == "llama"
-        and tokenizer.get("tokenizer_class") == _PLAIN
-        and "auto_map" not in tokenizer
-    ):
+    is_plain = tokenizer.get("tokenizer_class") == _PLAIN and "auto_map" not in tokenizer
+    if model.get("model_type") == "llama" and is_plain:
         from transformers import TokenizersBackend
 
         return TokenizersBackend
