@@ -44,7 +44,7 @@ class TorchGroup(Backend):
 
 
 @dataclass(frozen=True)
-class TorchGroupConfig(BackendConfig):  # type: ignore[misc] (Ray's is not typed)
+class TorchGroupConfig(BackendConfig):
     """`backend`: gloo or nccl. `timeout_s`: of one collective operation."""
 
     backend: str

@@ -36,7 +36,7 @@ _SAVING_S = 600.0  # how long a step and a checkpoint may take
 logger = logging.getLogger(__name__)
 
 
-class InterruptibleTrainer(DataParallelTrainer):  # type: ignore[misc] (Ray's is not typed)
+class InterruptibleTrainer(DataParallelTrainer):
     """`fit` raises KeyboardInterrupt after an interrupt, when the workers have saved and ended; at once after a second.
 
     `stop`: asks the workers to save and end; False where they have taken no step, so that there is nothing to save.
