@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("patient", deadline=None, max_examples=30)  # how long one takes says nothing about it
+settings.register_profile("patient", deadline=None, max_examples=20)  # how long one takes says nothing about it
 settings.register_profile("fast", deadline=None, max_examples=10)
 settings.register_profile("full", deadline=None, max_examples=300)
 settings.load_profile(os.environ.get("FIREACT_HYPOTHESIS", "patient"))

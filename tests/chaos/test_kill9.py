@@ -27,10 +27,10 @@ def test_killed_workers_lose_no_row_and_pay_for_no_more_than_was_in_flight(chaos
     killed = 0
     with scene(tmp_path, chaos.seed, n_rows, latency=SLOW) as made, made.command() as command:
         for moment in moments(chaos, n_kills, n_rows):
-            until(lambda moment=moment: command.ended or (made.n_requests >= moment and command.workers()), 120)
+            until(lambda moment=moment: command.ended or (made.n_requests >= moment and command.workers()), 120, 0.2)
             assert not command.ended, f"it ended before it could be killed {n_kills} times: {command.said}"
             os.kill(victim := chaos.rng.choice(command.workers()), signal.SIGKILL)
-            until(lambda victim=victim: victim not in command.workers(), 10)
+            until(lambda victim=victim: victim not in command.workers(), 10, 0.2)
             killed += 1
         assert command.wait(chaos.either(600, 1200)) == 0, command.said
         # Of the calls in flight a worker has its share, and replies that have come but stand in no journal yet.
