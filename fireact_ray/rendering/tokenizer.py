@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.rendering.base import Follows, Piece
 from fireact_ray.rendering.plain_text import plain_encoders
 from fireact_ray.rendering.word_cache import WordEncoder, is_cut_by_spaces
@@ -203,8 +203,8 @@ def _kind_of(folder: Path) -> Any:
 def _fields(file: Path) -> dict[str, Any]:
     """Of a JSON object; none where it cannot be read, which AutoTokenizer says in its own words."""
     try:
-        found = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+        found = parse(file.read_bytes())
+    except (OSError, NotJson):
         return {}
     return found if isinstance(found, dict) else {}
 
