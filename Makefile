@@ -18,9 +18,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/fireact demo
 
-# What needs no Ray goes first, then the rest, which waits enough for three processes. Each process has its Ray.
+# What needs no Ray goes first, then the rest. Both wait enough for three processes; each of the rest has its Ray.
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not ray and not e2e" --durations=10
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m "not ray and not e2e" --durations=10
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "ray or e2e" --durations=15
 
 # What `make test` does in small counts: properties of many more examples, and faults of every kind.

@@ -1,5 +1,6 @@
 """Paths and environment that all tests share."""
 
+import gc
 import os
 import re
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("patient", deadline=None, max_examples=30)  # how long one takes says nothing about it
+settings.register_profile("patient", deadline=None, max_examples=20)  # how long one takes says nothing about it
 settings.register_profile("fast", deadline=None, max_examples=10)
 settings.register_profile("full", deadline=None, max_examples=300)
 settings.load_profile(os.environ.get("FIREACT_HYPOTHESIS", "patient"))
@@ -29,6 +30,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach the network
 for _counted_every in ("AUTOSCALER_UPDATE_INTERVAL_S", "NODE_STATS_UPDATE_INTERVAL_SECONDS"):
     os.environ.setdefault(_counted_every, "60")
 os.environ.setdefault("REPORTER_UPDATE_INTERVAL_MS", "60000")
+
+_started = str(Path(__file__).parent / "started")  # holds what Python runs first in each process, by PYTHONPATH
+if _started not in (_paths := os.environ.get("PYTHONPATH", "").split(os.pathsep)):
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (_started, *_paths)))
 
 LOGICAL_CPUS = 4  # more than the machine may have: what waits for a slot here would only test the scheduler
 
@@ -54,6 +59,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first, so that the processes end together."""
     items.sort(key=lambda item: ("e2e" not in item.keywords, "torch" not in item.keywords))
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end: no collection of garbage looks through them again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, *gc.get_threshold()[1:])
 
 
 @pytest.fixture(scope="session", autouse=True)

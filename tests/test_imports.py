@@ -39,7 +39,15 @@ def test_the_training_room_loads_neither_ray_nor_what_only_adapters_and_zero3_ne
 
 @pytest.mark.ray
 def test_who_drives_a_training_loads_no_model_library():
-    assert loaded_by("import fireact_ray.stages.train") == ["ray", "torch"]  # torch by Ray Train
+    assert loaded_by("import fireact_ray.stages.train") == ["ray"]
+
+
+@pytest.mark.ray
+def test_who_serves_agents_and_who_cuts_their_texts_load_no_torch():
+    """transformers, as far as it cuts texts."""
+    load = "from fireact_ray.core.paths import NANO_DIR; from fireact_ray.rendering.tokenizer import HubTokenizer"
+    cut = "HubTokenizer.load(str(NANO_DIR)).encode('a text')"
+    assert loaded_by(f"import fireact_ray.stages.application; {load}; {cut}") == ["ray", "transformers"]
 
 
 def test_an_unknown_public_name_is_an_attribute_error():

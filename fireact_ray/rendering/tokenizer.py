@@ -11,12 +11,14 @@ from typing import Any
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.json_text import NotJson, parse
 from fireact_ray.rendering.base import Follows, Piece
 from fireact_ray.rendering.plain_text import plain_encoders
 from fireact_ray.rendering.word_cache import WordEncoder, is_cut_by_spaces
 
 # Spaces, digits, case, scripts, composed letters and brackets: what tokenizers of equal vocabularies differ in.
 _PROBE = "It's 1947:\n\n\tsearch[Größe  中文, ﬁ e\u0301] 🙂 "
+_PLAIN = "TokenizersBackend"  # a tokenizer.json, and nothing that its model does in code
 
 
 class HubTokenizer:
@@ -36,15 +38,13 @@ class HubTokenizer:
     @classmethod
     def load(cls, folder: str) -> HubTokenizer:
         """From a model folder or hub id. Raises InputError when there is no tokenizer."""
-        from transformers import AutoTokenizer
-
         if Path(folder).exists() and not _has_tokenizer(Path(folder)):
             raise InputError(
                 f"Model folder {folder}: it holds no tokenizer (looked for tokenizer.json, tokenizer.model). "
                 "Copy the tokenizer files of the base model into it."
             )
         try:
-            return cls(AutoTokenizer.from_pretrained(folder))
+            return cls(_kind_of(Path(folder)).from_pretrained(folder))
         except InputError:
             raise
         except Exception as error:  # noqa: BLE001 (`tokenizers` raises plain Exception for a file it does not know)
@@ -181,6 +181,32 @@ def _pattern(name: str, token: Any) -> str:
 def _templates(template: str | dict[str, str] | None) -> list[str]:
     """A tokenizer may have several chat templates, by name."""
     return list(template.values()) if isinstance(template, dict) else [template or ""]
+
+
+def _kind_of(folder: Path) -> Any:
+    """What AutoTokenizer would choose.
+
+    To choose, it loads torch with the model's config: seconds of CPU and hundreds of MB in processes that only cut
+    text. A Llama whose tokenizer is of no class of its own leaves it nothing to choose.
+    """
+    model, tokenizer = (_fields(folder / name) for name in ("config.json", "tokenizer_config.json"))
+    is_plain = tokenizer.get("tokenizer_class") == _PLAIN and "auto_map" not in tokenizer
+    if model.get("model_type") == "llama" and is_plain:
+        from transformers import TokenizersBackend
+
+        return TokenizersBackend
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer
+
+
+def _fields(file: Path) -> dict[str, Any]:
+    """Of a JSON object; none where it cannot be read, which AutoTokenizer says in its own words."""
+    try:
+        found = parse(file.read_bytes())
+    except (OSError, NotJson):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _has_tokenizer(folder: Path) -> bool:

@@ -12,7 +12,6 @@ from typing import Any
 
 import ray.train
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig
 from ray.train.v2._internal.constants import WORKER_GROUP_START_TIMEOUT_S_ENV_VAR
 
 from fireact_ray.core.errors import FireActError, TrainingError, WriteFailed
@@ -21,6 +20,7 @@ from fireact_ray.recipe.training import TrainSection
 from fireact_ray.stages.actors.noticeboard import read_by
 from fireact_ray.stages.actors.resources import pending
 from fireact_ray.stages.ray_session import own_error
+from fireact_ray.stages.torch_group import TorchGroupConfig
 from fireact_ray.stages.train_worker import Job, train_worker
 from fireact_ray.stages.trainer import InterruptibleTrainer
 from fireact_ray.stages.wishes import HeedSigterm
@@ -78,7 +78,7 @@ def fit(
         trainer = InterruptibleTrainer(
             train_worker,
             train_loop_config={"job": job},
-            torch_config=TorchConfig(backend="nccl" if section.use_gpu else "gloo"),
+            backend_config=TorchGroupConfig(backend="nccl" if section.use_gpu else "gloo"),
             scaling_config=scaling_of(section),
             run_config=RunConfig(
                 name=checkpoints.name,

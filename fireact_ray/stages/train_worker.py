@@ -11,7 +11,6 @@ from typing import Any
 
 import ray
 import ray.train
-import ray.train.torch
 from ray.exceptions import RayError
 from ray.train import Checkpoint
 from ray.train.collective import broadcast_from_rank_zero
@@ -49,6 +48,7 @@ def train_worker(loop_config: dict[str, Any]) -> None:
     Raises what keeps this worker from going on; where another try could not avoid it, the driver is told as well.
     """
     import torch
+    from ray.train.torch import get_device
 
     job: Job = loop_config["job"]
     forward_warnings()
@@ -56,7 +56,7 @@ def train_worker(loop_config: dict[str, Any]) -> None:
         torch.set_num_threads(job.threads)
     with _told(job.board), sigterm_heeded() as told_to_end:
         try:
-            _train(job, ray.train.torch.get_device())
+            _train(job, get_device())
         except TrainingStopped:
             if told_to_end():
                 raise  # and Ray Train begins again, in another process

@@ -3,8 +3,9 @@
 Ray Train puts a handler of its own in the place of the command's, which outlives the training and raises nothing; and
 a training that it ends by that comes out as an actor that died, or as sys.exit(0).
 
-Nor does it start the actor that deals out shards of Ray Data, since the training room reads its rows itself: that is
-a process of three seconds of CPU per training.
+Nor does it start two actors of three seconds of CPU and more each: the one that deals out shards of Ray Data, since the
+training room reads its rows itself, and, where Ray has no dashboard to ask, the one that would ask it every second
+whether the controller lives.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
+from ray._private.worker import get_dashboard_url
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from ray.train import Result, TrainingFailedError
-from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from fireact_ray.core.errors import FireActError
 from fireact_ray.core.utils.interrupts import interrupts_wait
@@ -33,7 +36,7 @@ _SAVING_S = 600.0  # how long a step and a checkpoint may take
 logger = logging.getLogger(__name__)
 
 
-class InterruptibleTrainer(TorchTrainer):
+class InterruptibleTrainer(DataParallelTrainer):
     """`fit` raises KeyboardInterrupt after an interrupt, when the workers have saved and ended; at once after a second.
 
     `stop`: asks the workers to save and end; False where they have taken no step, so that there is nothing to save.
@@ -57,7 +60,8 @@ class InterruptibleTrainer(TorchTrainer):
                 raise
 
     def _create_default_callbacks(self) -> list[Any]:
-        return [made for made in super()._create_default_callbacks() if not isinstance(made, DatasetsCallback)]
+        useless = (DatasetsCallback,) if get_dashboard_url() else (DatasetsCallback, PlacementGroupCleanerCallback)
+        return [made for made in super()._create_default_callbacks() if not isinstance(made, useless)]
 
     def _register_sigint_handler(self, controller: Any) -> None:
         """Called by Ray's `fit` once the controller has been created, before it waits for it."""

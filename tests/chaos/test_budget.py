@@ -40,7 +40,8 @@ def test_a_cap_holds_and_a_higher_one_goes_on_without_paying_twice(chaos, tmp_pa
     (tmp_path / "prices.yaml").write_text(PRICES.format(PROMPT_USD, COMPLETION_USD))
     prices = f"teacher.quota.prices={tmp_path / 'prices.yaml'}"
     for round_ in range(chaos.either(1, 7)):
-        with scene(tmp_path / str(round_), chaos.seed, n_rows, latency=Latency(median_s=0.05)) as made:
+        latency, workers = Latency(median_s=0.05), chaos.either(1, 2)
+        with scene(tmp_path / str(round_), chaos.seed, n_rows, workers=workers, latency=latency) as made:
             stops: list[tuple[str, float, float]] = []
             for nth, limit in enumerate(chaos.rng.sample(sorted(PER_ROW), 3)):
                 whole = (nth + chaos.rng.uniform(0.2, 0.8)) / 3 * n_rows * PER_ROW[limit]

@@ -17,7 +17,8 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(chaos, tmp_path, local
     n_rows, n_times = chaos.either((40, 2), (300, 21))
     signals = ([signal.SIGINT, signal.SIGTERM] * n_times)[:n_times]
     last_moment = int(n_rows * REPLIES_PER_ROW * 0.5)
-    with scene(tmp_path, chaos.seed, n_rows, latency=Latency(median_s=0.25, sigma=0.5)) as made:
+    latency, workers = Latency(median_s=0.25, sigma=0.5), chaos.either(1, 2)
+    with scene(tmp_path, chaos.seed, n_rows, workers=workers, latency=latency) as made:
         for number, moment in zip(signals, sorted(chaos.rng.sample(range(last_moment), n_times)), strict=True):
             with made.command() as command:
                 until(lambda moment=moment: command.ended or has_come_to(made, command, moment), 120)

@@ -27,10 +27,10 @@ def test_killed_workers_lose_no_row_and_pay_for_no_more_than_was_in_flight(chaos
     killed = 0
     with scene(tmp_path, chaos.seed, n_rows, latency=SLOW) as made, made.command() as command:
         for moment in moments(chaos, n_kills, n_rows):
-            until(lambda moment=moment: command.ended or (made.n_requests >= moment and command.workers()), 120)
+            until(lambda moment=moment: command.ended or (made.n_requests >= moment and command.workers()), 120, 0.2)
             assert not command.ended, f"it ended before it could be killed {n_kills} times: {command.said}"
             os.kill(victim := chaos.rng.choice(command.workers()), signal.SIGKILL)
-            until(lambda victim=victim: victim not in command.workers(), 10)
+            until(lambda victim=victim: victim not in command.workers(), 10, 0.2)
             killed += 1
         assert command.wait(chaos.either(600, 1200)) == 0, command.said
         # Of the calls in flight a worker has its share, and replies that have come but stand in no journal yet.
@@ -44,7 +44,7 @@ def test_a_killed_driver_is_taken_up_where_it_was(chaos, tmp_path, local_ray):
     with scene(tmp_path / "whole", chaos.seed, n_rows) as uninterrupted:
         uninterrupted.generate_here()
         expected = invariants.timeless(uninterrupted.rows)
-    with scene(tmp_path / "killed", chaos.seed, n_rows, latency=SLOW) as made:
+    with scene(tmp_path / "killed", chaos.seed, n_rows, workers=chaos.either(1, 2), latency=SLOW) as made:
         for moment in moments(chaos, n_kills, n_rows):
             with made.command() as command:
                 until(lambda moment=moment: command.ended or made.n_requests >= moment, 120)
@@ -76,7 +76,7 @@ def test_a_process_that_dies_between_two_writes_loses_nothing_and_does_nothing_t
         orders = {"FIREACT_FAILPOINT": ",".join(f"{point}:{nth[point]}:{struck[point]}" for point in nth)}
         # The workers of a Ray that runs already have its environment: a job says what is to be added to it.
         of_workers = {"RAY_JOB_CONFIG_JSON_ENV_VAR": json.dumps({"runtime_env": {"env_vars": orders}})}
-        with scene(tmp_path / str(round_), chaos.seed + round_, 16) as made:
+        with scene(tmp_path / str(round_), chaos.seed + round_, 16, workers=chaos.either(1, 2)) as made:
             for _driver_dies in ("before-manifest", "after-manifest"):
                 made.finish(code=-signal.SIGKILL, **orders, **of_workers)
             assert made.generate().code == 0
@@ -85,8 +85,8 @@ def test_a_process_that_dies_between_two_writes_loses_nothing_and_does_nothing_t
 
 
 def test_a_machine_that_goes_down_with_its_ray_loses_nothing(chaos, tmp_path, local_ray):
-    n_rows = chaos.either(24, 200)
-    with scene(tmp_path, chaos.seed, n_rows, latency=SLOW) as made:
+    n_rows, workers = chaos.either((24, 1), (200, 2))
+    with scene(tmp_path, chaos.seed, n_rows, workers=workers, latency=SLOW) as made:
         with made.command(RAY_ADDRESS="") as command:
             until(lambda: command.ended or made.n_requests >= n_rows, 120)
             assert not command.ended, command.said

@@ -28,7 +28,7 @@ def test_a_lost_node_loses_no_row(chaos, tmp_path):
         lost = []
         for moment in moments:
             until(lambda moment=moment: command.ended or made.n_requests >= moment, 120)
-            while not command.ended and not (killed := change("replace")):
+            while not command.ended and not (killed := change(chaos.either("lose", "replace"))):
                 time.sleep(0.2)
             assert not command.ended, command.said
             lost.append(killed)

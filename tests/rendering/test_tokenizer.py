@@ -1,6 +1,9 @@
 """Tokenizers as renderers see them: plain text stays plain, and has the ids of its place."""
 
+import json
+
 import pytest
+from transformers import AutoTokenizer
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.rendering.tokenizer import HubTokenizer
@@ -72,6 +75,24 @@ def test_a_saved_tokenizer_is_the_same(kind, tmp_path):
     loaded = HubTokenizer.load(str(tmp_path))
     assert loaded.fingerprint == tokenizers.tokenizer(kind).fingerprint
     assert loaded.encode(LINE, "text") == tokenizers.tokenizer(kind).encode(LINE, "text")
+
+
+@pytest.mark.parametrize("kind", ["nano", "llama2", "qwen2"])
+@pytest.mark.parametrize("model", [None, {"model_type": "llama"}, {"model_type": "qwen2"}])
+@pytest.mark.parametrize("named", [{}, {"tokenizer_class": "TokenizersBackend"}, {"tokenizer_class": "X"}])
+def test_a_tokenizer_is_of_the_class_that_transformers_chooses(kind, model, named, tmp_path):
+    tokenizers.original(kind).save_pretrained(tmp_path)
+    if model is not None:
+        (tmp_path / "config.json").write_text(json.dumps(model))
+    about = tmp_path / "tokenizer_config.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), **named}))
+    try:
+        chosen = type(AutoTokenizer.from_pretrained(tmp_path))
+    except (OSError, ValueError):
+        with pytest.raises(InputError):
+            HubTokenizer.load(str(tmp_path))
+    else:
+        assert type(HubTokenizer.load(str(tmp_path))._tokenizer) is chosen
 
 
 def test_equal_vocabularies_that_give_other_ids_have_other_fingerprints():

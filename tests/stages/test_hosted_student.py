@@ -110,7 +110,7 @@ def trained(tmp_path_factory, local_ray, provider) -> Recipe:
         "sampling: {max_new_tokens: 96}, limits: {max_steps: 4, max_invalid: 1}}"
     )
     with ScriptedTeacher() as scripted:
-        overrides = ["train={}", f"student={student}", "evaluate.n_questions=4"]
+        overrides = ["train={}", f"student={student}", "evaluate.n_questions=2"]
         recipe = small_recipe(tmp_path_factory.mktemp("runs"), scripted, *overrides)
         generate_here(recipe)
         convert(recipe)
@@ -128,7 +128,7 @@ def test_the_provider_learns_our_rows_and_its_loss_falls(trained, provider):
 
 def test_its_model_is_evaluated_on_turns_exactly_as_they_were_trained(trained, provider):
     reports = evaluate(trained)
-    assert [(report.name, report.n_planned) for report in reports] == [("base", 4), ("finetuned", 4)]
+    assert [(report.name, report.n_planned) for report in reports] == [("base", 2), ("finetuned", 2)]
     rows = read_trajectories(Folder(trained.run_dir) / "evaluations" / "finetuned" / "trajectories")
     assert {(row.model, row.method) for row in rows} == {(TUNED, "react")}
     asked = [chat for chat in provider.chats if chat["model"] == TUNED]

@@ -6,22 +6,18 @@ The training is interrupted far from any checkpoint, goes on although a torn one
 
 import json
 import logging
-import os
 import re
 import shutil
 import signal
 import socket
 import sys
-import threading
-import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
-import openai
 import pytest
-from commands import Command, started_here, until
+from commands import Command, until
 from event_files import events
 from plain_run import generate_here
 from provider import Provider
@@ -44,12 +40,13 @@ from fireact_ray.stages.generate import generate
 from fireact_ray.stages.serve import serve, serving
 from fireact_ray.stages.train import train, train_config
 from fireact_ray.tasks import load_questions
-from fireact_ray.training.checkpoint_folders import damage_of
 from fireact_ray.training.loop import train as train_here
 from fireact_ray.training.progress.entries import read_log
 
-from .conftest import reported, small_recipe
+from .conftest import small_recipe
 from .interrupting import HOW_TO_GO_ON, Said, command
+from .killed_worker import KilledWorker, checkpoints, step_in
+from .served_questions import RunningQuestion, ask_by_openai_client
 
 pytestmark = [pytest.mark.ray, pytest.mark.torch]
 
@@ -76,14 +73,6 @@ def said():
 def scripted():
     with ScriptedTeacher() as teacher:
         yield teacher
-
-
-def checkpoints(recipe: Recipe) -> Path:
-    return Path(recipe.run_dir) / "checkpoints"
-
-
-def step_in(checkpoint: Path) -> int:
-    return json.loads((checkpoint / "checkpoint.json").read_bytes())["step"]
 
 
 @pytest.fixture(scope="module")
@@ -132,50 +121,6 @@ def torn(interrupted, saved) -> str:
     with (checkpoints(recipe) / "checkpoint_manager_snapshot.json").open("a") as snapshot:
         snapshot.write(torn.name)
     return torn.name
-
-
-class KilledWorker:
-    """Of a training that saves after every step: killed as soon as two whole checkpoints are there of which Ray Train
-    does not know. `newest`: the one that it should go on from, and `known`: those that Ray Train knew of."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self.newest: Path | None = None
-        self.known: list[str] = []
-        self._recipe = recipe
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self):
-        while not self._over.wait(0.02):
-            found = self._found()
-            # First by name: whether they are whole takes a look at all their bytes.
-            if len(self._unknown(found)) > 1 and len(self._unknown([path for path in found if is_whole(path)])) > 1:
-                (worker,) = [process for process in started_here() if "RayTrainWorker" in process.title]
-                os.kill(worker.pid, signal.SIGKILL)
-                time.sleep(0.1)
-                whole = [path for path in self._found() if is_whole(path)]
-                self.newest, self.known = max(whole, key=step_in), reported(self._recipe)
-                return
-
-    def _unknown(self, found: list[Path]) -> list[Path]:
-        known = reported(self._recipe)
-        return [path for path in found if path.name not in known]
-
-    def _found(self) -> list[Path]:
-        found = checkpoints(self._recipe).glob("checkpoint_2*")
-        return [path for path in found if not path.name.startswith("checkpoint_2999")]
-
-
-def is_whole(checkpoint: Path) -> bool:
-    return damage_of(checkpoint) is None
 
 
 @pytest.fixture(scope="module")
@@ -396,45 +341,6 @@ def test_the_served_agent_answers_the_openai_client_and_an_interrupt_ends_it_beh
     assert not any("error" in json.loads(line.removeprefix("data: ")) for line in question.heard[:-1])
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/healthz")
-
-
-class RunningQuestion:
-    """A streamed one that has begun. `heard`: its events, all of them once the server has ended."""
-
-    def __init__(self, url: str) -> None:
-        self._heard: list[str] = []
-        begun = threading.Event()
-        self._thread = threading.Thread(target=self._listen, args=(url, begun))
-        self._thread.start()
-        assert begun.wait(60)
-
-    @property
-    def heard(self) -> list[str]:
-        self._thread.join(60)
-        return self._heard
-
-    def _listen(self, url: str, begun: threading.Event) -> None:
-        asked = {"model": "fireact/demo", "messages": [{"role": "user", "content": "When was Fulwom Thesfer born?"}]}
-        with httpx.stream("POST", f"{url}/v1/chat/completions", json={**asked, "stream": True}, timeout=60) as reply:
-            for line in reply.iter_lines():
-                if line.startswith("data: "):
-                    self._heard.append(line)
-                    begun.set()
-
-
-def ask_by_openai_client(url: str) -> None:
-    client = openai.OpenAI(base_url=f"{url}/v1", api_key="none")
-    assert [m.id for m in client.models.list()] == ["fireact/demo"]
-    asked = [{"role": "user", "content": "When was Welrel Brambram born?"}]
-    whole = client.chat.completions.create(model="fireact/demo", messages=asked)
-    chunks = list(client.chat.completions.create(model="fireact/demo", messages=asked, stream=True))
-    assert "Thought:" not in whole.choices[0].message.content
-    streamed = "".join(getattr(c.choices[0].delta, "reasoning_content", None) or "" for c in chunks)
-    assert streamed == whole.choices[0].message.reasoning_content
-    assert streamed.startswith("Thought: ")
-    assert whole.usage.completion_tokens > 0
-    with pytest.raises(openai.NotFoundError, match="Known: fireact/demo"):
-        client.chat.completions.create(model="gpt-4", messages=asked)
 
 
 def test_a_port_in_use_is_a_clear_error(trained):

@@ -13,6 +13,8 @@ from fireact_ray.training.__main__ import main
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train
 
+from .sharding.trainings import done_by_forks
+
 pytestmark = pytest.mark.torch
 
 
@@ -57,7 +59,7 @@ def place(tmp_path_factory, write_dataset, counting_rows) -> Path:
 @pytest.fixture(scope="module")
 def together(place: Path, base_dir: Path) -> dict[str, list[dict]]:
     """The log of two workers, by the case, which is their model's folder, too. torchrun starts a torch for each worker,
-    so the other cases share one start (sharding/trainings.py)."""
+    so the workers of the other cases are forks of this process."""
     arguments = ["--dataset", str(place / "data"), "--base-model", str(base_dir), "--out", str(place / UNDER_TORCHRUN)]
     settings = SETTINGS | CASES[UNDER_TORCHRUN]
     done = torchrun(*arguments, *(f"--set={name}={value}" for name, value in settings.items()))
@@ -70,12 +72,7 @@ def together(place: Path, base_dir: Path) -> dict[str, list[dict]]:
         | {"out": str(place / name)}
         for name in others
     ]
-    file = place / "jobs.json"
-    file.write_text(json.dumps([{"workers": 2, "jobs": jobs}]))
-    command = [sys.executable, str(Path(__file__).parent / "sharding" / "trainings.py"), str(file)]
-    over = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert over.returncode == 0, over.stderr
-    (found,) = json.loads(file.with_name("jobs.json.done").read_text())
+    (found,) = done_by_forks([{"workers": 2, "jobs": jobs}])
     return logs | {name: job["log"] for name, job in zip(others, found, strict=True)}
 
 

@@ -1,8 +1,6 @@
 """FSDP2 against one process that trains alone, on 1, 2 and 3 workers, interrupted, continued and killed."""
 
 import json
-import subprocess
-import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,6 +11,8 @@ from fireact_ray.training.artifacts import load_trained
 from fireact_ray.training.checkpoint_model import write_checkpoint_model
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.loop import train
+
+from .trainings import done_by_forks
 
 pytestmark = pytest.mark.torch
 
@@ -87,12 +87,7 @@ def done(place: Path, base_dir: Path) -> dict[str, dict | None]:
         (3, [job("3 after 2 full", FULL, resume_from=after("2 full"))]),
         (1, [job("one alone", FULL)]),
     ]
-    file = place / "jobs.json"
-    file.write_text(json.dumps([{"workers": workers, "jobs": jobs} for workers, jobs in groups]))
-    command = [sys.executable, str(Path(__file__).with_name("trainings.py")), str(file)]
-    over = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert over.returncode == 0, over.stderr
-    results = json.loads(file.with_name("jobs.json.done").read_text())
+    results = done_by_forks([{"workers": workers, "jobs": jobs} for workers, jobs in groups])
     return {
         job["name"]: found
         for (_, jobs), of_group in zip(groups, results, strict=True)

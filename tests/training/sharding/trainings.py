@@ -1,15 +1,12 @@
 """Trainings by several workers, without waiting for torch to be imported by each of them: workers are forks.
 
-Run with a JSON file: a list of groups {"workers", "jobs"}, one after the other, each with a process group of its own.
-What became of the jobs, as worker 0 saw it, is written to `<file>.done`, group by group; None where a worker died.
+Groups {"workers", "jobs"} are done one after the other, each with a process group of its own.
 """
 
-import json
 import multiprocessing
 import os
 import signal
 import socket
-import sys
 from pathlib import Path
 
 import torch
@@ -25,11 +22,11 @@ from fireact_ray.training.sharding import open_sharded
 from fireact_ray.training.sharding.base import Here
 
 
-def main(file: Path) -> None:
-    torch.set_num_threads(1)
+def done_by_forks(groups: list[dict]) -> list[list[dict] | None]:
+    """What became of the jobs, as worker 0 saw it, group by group; None where a worker died."""
     fork = multiprocessing.get_context("fork")
     done = []
-    for group in json.loads(file.read_text()):
+    for group in groups:
         results, port = fork.SimpleQueue(), free_port()
         workers = [
             fork.Process(target=work, args=(rank, group["workers"], port, group["jobs"], results))
@@ -41,7 +38,7 @@ def main(file: Path) -> None:
             worker.join()
         whole = all(worker.exitcode == 0 for worker in workers)
         done.append(results.get() if whole else None)
-    file.with_name(f"{file.name}.done").write_text(json.dumps(done))
+    return done
 
 
 def free_port() -> int:
@@ -50,6 +47,7 @@ def free_port() -> int:
 
 
 def work(rank: int, world_size: int, port: int, jobs: list[dict], results) -> None:
+    torch.set_num_threads(1)
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=world_size)
     done = [look(job) if job.get("look") else run(job, rank) for job in jobs]
     if rank == 0:
@@ -99,7 +97,3 @@ def look(job: dict) -> dict:
         "weights": weights,
         "units": [name for name, module in model.named_modules() if isinstance(module, FSDPModule)],
     }
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
