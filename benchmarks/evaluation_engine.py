@@ -14,8 +14,8 @@ processes of its own. Timed is from the first question to the last answer; loadi
     vllm            vLLM on the CPU, 64 rollouts at once (an environment of its own, --vllm)
 
 One by one, time grows with the questions alone, so that it is timed on `--one-by-one` of them and compared by questions
-a second. `same` counts answers that equal ours. A contestant that fails, or has no result after `--limit` seconds, stands
-in the table with why, and stops no other. Beside other work seconds say little; CPU seconds are the contestant's own.
+a second. `same` counts answers that equal ours. A contestant that fails, or has no result after `--limit` seconds,
+stands in the table with why, and stops no other. Beside other work seconds say little; CPU seconds are its own.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def test_what_a_judge_says_has_a_column_where_one_was_asked_and_a_note_of_its_ag
     at = table.columns.index("judge % [95 %]") - 1
     assert [row.values[at].text for row in table.rows] == ["-", "37.5"]  # the mean over the seeds
     assert {len(row.values) for row in table.rows} == {len(table.columns) - 1}
-    assert table.notes[1] == "Judged by gpt-x, which agrees with exact match on 25.0 to 50.0 % of a system's rows."
+    assert table.notes[1] == "Judged by gpt-x; it agrees with exact match on 25.0 to 50.0 % of a system's rows."
 
 
 def test_cells_that_failed_or_whose_seeds_differ_are_told_beside_those_with_a_result(tmp_path):

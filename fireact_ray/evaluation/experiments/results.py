@@ -141,8 +141,7 @@ class Group:
         return Value(100 * mean(values), "points", 100 * low, 100 * high, self.rows)
 
     def judged(self) -> Value:
-        """What a judge takes for right, in percent, with Wilson's interval where there is one seed; unknown where none was
-        asked."""
+        """What a judge takes for right, in percent; unknown where none was asked."""
         found = [report.judged.right.measure for report in self.reports if report.judged]
         if len(found) < len(self.reports):
             return Value(None, rows=self.rows)

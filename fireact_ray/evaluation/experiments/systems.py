@@ -48,7 +48,7 @@ def _judges_of(groups: Sequence[Group]) -> tuple[str, ...]:
     for judged in (report.judged for group in groups for report in group.reports if report.judged):
         found.setdefault(judged.model, []).append(judged.agreement)
     return tuple(
-        f"Judged by {model}, which agrees with exact match on {min(shares):.1f} to {max(shares):.1f} % of a system's rows."
+        f"Judged by {model}; it agrees with exact match on {min(shares):.1f} to {max(shares):.1f} % of a system's rows."
         for model, shares in found.items()
     )
 
