@@ -2,7 +2,7 @@
 
     python -m benchmarks.evaluation_engine --model runs/nano/model            # 500 questions, two threads
     python -m benchmarks.evaluation_engine --model runs/nano/model --vllm /path/to/venv/bin/python
-    python -m benchmarks.evaluation_engine --small                            # the bundled base, seconds
+    python -m benchmarks.evaluation_engine --small                            # the bundled base, 64 questions
 
 All answer by the same agent (ReAct, the bundled search, greedy, the recipe's limits) on as many threads, each in
 processes of its own. Timed is from the first question to the last answer; loading and a warm-up question are not.
@@ -14,7 +14,8 @@ processes of its own. Timed is from the first question to the last answer; loadi
     vllm            vLLM on the CPU, 64 rollouts at once (an environment of its own, --vllm)
 
 One by one, time grows with the questions alone, so that it is timed on `--one-by-one` of them and compared by questions
-a second. `same` counts answers that equal ours.
+a second. `same` counts answers that equal ours. A contestant that fails, or has no result after `--limit` seconds,
+stands in the table with why, and stops no other. Beside other work seconds say little; CPU seconds are its own.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from tempfile import TemporaryFile
 from typing import Any
 
 from benchmarks.header import print_header, print_table
@@ -34,6 +37,10 @@ from benchmarks.header import print_header, print_table
 OURS, WORKERS, ONE_BY_ONE, VLLM = "ours", "ours-workers", "one-by-one", "vllm"
 CONTESTANTS = (OURS, WORKERS, ONE_BY_ONE, "transformers", VLLM)
 _AT_ONCE = 64
+_COLUMNS = (
+    *("", "questions", "EM %", "steps", "new tokens", "seconds", "questions/s", "CPU s"),
+    *("same", "ours is faster by", "ours by CPU"),
+)
 
 
 def main() -> None:
@@ -42,23 +49,32 @@ def main() -> None:
         asyncio.run(_answer_when_told(args))
         return
     if args.small:
-        args.questions, args.one_by_one = 8, 2
+        args.questions, args.one_by_one = 64, 4
     print_header(f"{args.questions} questions, {args.threads} threads, model {args.model or 'nano (the bundled base)'}")
-    found = {name: _contest(name, args) for name in args.only if name != VLLM or args.vllm}
+    found: dict[str, dict[str, Any] | str] = {}
+    for name in args.only:
+        if name != VLLM or args.vllm:
+            found[name] = _contest(name, args)
+            print(f"{name}: {_in_short(found[name])}", flush=True)
     ours = found.get(OURS)
-    print_table(
-        ["", "questions", "EM %", "steps", "new tokens", "seconds", "questions/s", "same", "ours is faster by"],
-        [_row(name, one, ours) for name, one in found.items()],
-    )
+    print_table(_COLUMNS, [_row(name, one, ours if isinstance(ours, dict) else None) for name, one in found.items()])
 
 
-def _row(name: str, one: dict[str, Any], ours: dict[str, Any] | None) -> list[str]:
+def _in_short(one: dict[str, Any] | str) -> str:
+    return one if isinstance(one, str) else f"{one['questions']} questions in {one['seconds']:.1f} s"
+
+
+def _row(name: str, one: dict[str, Any] | str, ours: dict[str, Any] | None) -> list[str]:
+    if isinstance(one, str):
+        return [f"{name}: {one}", *["-"] * (len(_COLUMNS) - 1)]
     pace = one["questions"] / one["seconds"]
-    same, ratio = "-", "-"
+    same, ratio, by_cpu = "-", "-", "-"
     if ours is not None and one is not ours:
         n_same = sum(ours["answers"].get(key) == answer for key, answer in one["answers"].items())
         same = f"{n_same} of {one['questions']}"
         ratio = f"{ours['questions'] / ours['seconds'] / pace:.2f} x"
+        if one["cpu_s"]:
+            by_cpu = f"{ours['questions'] / ours['cpu_s'] * one['cpu_s'] / one['questions']:.2f} x"
     return [
         name,
         str(one["questions"]),
@@ -67,13 +83,15 @@ def _row(name: str, one: dict[str, Any], ours: dict[str, Any] | None) -> list[st
         f"{one['new_tokens']:,}",
         f"{one['seconds']:.1f}",
         f"{pace:.2f}",
+        f"{one['cpu_s']:.1f}" if one["cpu_s"] else "-",
         same,
         ratio,
+        by_cpu,
     ]
 
 
-def _contest(name: str, args: argparse.Namespace) -> dict[str, Any]:
-    """In its processes, which begin together once all are ready; it ends when the last one does."""
+def _contest(name: str, args: argparse.Namespace) -> dict[str, Any] | str:
+    """In its processes, which begin together once all are ready; it ends when the last one does. Or why it did not."""
     n = min(args.questions, args.one_by_one) if name == ONE_BY_ONE else args.questions
     n_processes = args.threads if name == WORKERS else 1
     threads = str(args.threads // n_processes)
@@ -83,35 +101,53 @@ def _contest(name: str, args: argparse.Namespace) -> dict[str, Any]:
     command += ["--vllm", args.vllm] if args.vllm else []
     environment, pipe = {**os.environ, "OMP_NUM_THREADS": threads}, subprocess.PIPE
     shares = [["--share", str(each), str(n_processes)] for each in range(n_processes)]
-    running = [
-        subprocess.Popen([*command, *share], stdin=pipe, stdout=pipe, text=True, env=environment) for share in shares
-    ]
-    try:
-        results = _results(running, name)
-    finally:
-        for process in running:
-            process.kill()
-    whole = {key: sum(one[key] for one in results) for key in ("questions", "correct", "steps", "new_tokens")}
+    with TemporaryFile("w+") as said:
+        running = [
+            subprocess.Popen([*command, *share], stdin=pipe, stdout=pipe, stderr=said, text=True, env=environment)
+            for share in shares
+        ]
+        is_late = threading.Event()
+
+        def stop() -> None:
+            is_late.set()
+            for process in running:
+                process.kill()
+
+        late = threading.Timer(args.limit, stop)
+        late.start()
+        try:
+            results = _results(running)
+        except EOFError:
+            said.seek(0)
+            last = said.read().strip().splitlines()[-1:]
+            return f"no result after {args.limit} s" if is_late.is_set() else f"it failed: {' '.join(last)}"
+        finally:
+            late.cancel()
+            for process in running:
+                process.kill()
+    summed = ("questions", "correct", "steps", "new_tokens", "cpu_s")
+    whole = {key: sum(one[key] for one in results) for key in summed}
     answers = {question: answer for one in results for question, answer in one["answers"].items()}
     return {**whole, "seconds": max(one["seconds"] for one in results), "answers": answers}
 
 
-def _results(running: Sequence[subprocess.Popen[str]], name: str) -> list[dict[str, Any]]:
+def _results(running: Sequence[subprocess.Popen[str]]) -> list[dict[str, Any]]:
+    """Raises EOFError where a process ended without one."""
     for process in running:
-        _said(process, name, "READY")
+        _said(process, "READY")
     for process in running:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    return [json.loads(_said(process, name, "RESULT ")) for process in running]
+    return [json.loads(_said(process, "RESULT ")) for process in running]
 
 
-def _said(process: subprocess.Popen[str], name: str, begins: str) -> str:
+def _said(process: subprocess.Popen[str], begins: str) -> str:
     assert process.stdout is not None
     for line in process.stdout:  # libraries may say something, too
         if line.startswith(begins):
             return line.removeprefix(begins)
-    sys.exit(f"{name} failed: its process ended with {process.wait()}")
+    raise EOFError
 
 
 async def _answer_when_told(args: argparse.Namespace) -> None:
@@ -146,12 +182,14 @@ async def _answer_when_told(args: argparse.Namespace) -> None:
     await answer(load_questions(recipe.task.name, recipe.task.path, "train", 1)[0])
     print("READY", flush=True)
     sys.stdin.readline()
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     rows = await asyncio.gather(*map(answer, questions))
     seconds = time.perf_counter() - started
+    cpu_s = 0.0 if args.run == VLLM else time.process_time() - cpu  # vLLM's process is another
     await agent.close()
     await backend.close()
-    print("RESULT " + json.dumps({"questions": len(questions), "seconds": seconds, **_counts(rows)}), flush=True)
+    counted = {"questions": len(questions), "seconds": seconds, "cpu_s": cpu_s, **_counts(rows)}
+    print("RESULT " + json.dumps(counted), flush=True)
 
 
 def _counts(rows: Sequence[Any]) -> dict[str, Any]:
@@ -199,7 +237,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--vllm", metavar="PYTHON", help="the interpreter of an environment that has vLLM")
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
-    parser.add_argument("--small", action="store_true", help="8 questions, 2 of them one by one")
+    parser.add_argument("--small", action="store_true", help="64 questions, 4 of them one by one")
+    parser.add_argument("--limit", type=float, default=300.0, metavar="SECONDS", help="for each, loading included")
     parser.add_argument("--run", choices=CONTESTANTS, help=argparse.SUPPRESS)  # in a process that is timed
     parser.add_argument("--share", type=int, nargs=2, default=(0, 1), help=argparse.SUPPRESS)  # which of how many
     return parser.parse_args()

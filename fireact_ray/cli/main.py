@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -13,10 +14,13 @@ from rich.logging import RichHandler
 
 from fireact_ray.core.errors import FireActError
 from fireact_ray.core.secrets import RedactingFilter, redact, remember_environment
-from fireact_ray.core.utils.interrupts import interrupts_heeded
+from fireact_ray.core.utils.interrupts import ctrl_c_is_ignored, interrupts_heeded
 from fireact_ray.recipe.schema import Recipe
 
+logger = logging.getLogger(__name__)
+
 INTERRUPTED = 130
+_HOW_TO_INTERRUPT = "A shell started this in the background, where Ctrl-C does nothing: kill %d interrupts it"
 _HOW_TO_GO_ON = "Interrupted. Nothing finished is lost: run the same command again to go on."
 
 
@@ -26,6 +30,8 @@ def run_guarded(action: Callable[[], Any]) -> None:
     Ctrl-C and SIGTERM end it with 130, whatever became of the action.
     """
     _configure_logging()
+    if ctrl_c_is_ignored():
+        logger.warning(_HOW_TO_INTERRUPT, os.getpid())
     try:
         with interrupts_heeded():
             _act(action)

@@ -84,6 +84,12 @@ class Judged:
             "cost_usd": self.cost_usd,
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Judged:
+        """Of what `to_dict` gave."""
+        counts = (data[name] for name in ("both_right", "only_judge", "only_exact_match", "both_wrong", "no_verdict"))
+        return cls(data["model"], *counts, data["n_asked"], data["cost_usd"])
+
 
 def to_be_judged(episodes: Iterable[Episode]) -> Iterator[tuple[Question, dict[str, Any]]]:
     """Each question to the judge, and its line in the file of them, once. `episodes`: with accepted answers."""

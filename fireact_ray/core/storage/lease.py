@@ -185,11 +185,16 @@ def _renew(run: Folder, owner: Owner, stop: threading.Event) -> None:
             there = holder(run)
             if there is not None and there.id != owner.id:
                 logger.error("%s was taken by %s while this command did not answer: it stops", run.uri, _who(there))
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                signal.pthread_kill(threading.main_thread().ident or 0, _heeded())
                 return
             run.write(FILE, owner.to_json(beats))
         except (DataError, OSError) as error:  # as while the disk is full; the next time may do
             logger.warning("the lease of %s could not be renewed: %s", run.uri, error)
+
+
+def _heeded() -> signal.Signals:
+    """SIGINT, which is a KeyboardInterrupt also where nobody took care of signals, but where a shell had it ignored."""
+    return signal.SIGTERM if signal.getsignal(signal.SIGINT) == signal.SIG_IGN else signal.SIGINT
 
 
 def _release(run: Folder, owner: Owner, created: list[Path]) -> None:

@@ -2,11 +2,15 @@
 
 An exception that a signal raises at any moment is lost where that moment belongs to a callback: of a fork, of the
 garbage collector, of Ray. So handlers take note of every signal: the next wait ends by it, at the latest the command.
-A signal that is ignored, as a shell orders for what it starts in the background, stays so.
+
+A signal that is ignored stays so. But a shell without job control, such as that of a script, starts what stands in the
+background with SIGINT ignored, as a Ctrl-C at the terminal is not for it: where there is no terminal, as under cron, CI
+or `setsid`, who sends it means this command.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -65,6 +69,11 @@ def interrupts_wait() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
 
 
+def ctrl_c_is_ignored() -> bool:
+    """Whether it was for what started this process, and stays so."""
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN and _has_terminal()
+
+
 def _note_and_raise(number: int, frame: FrameType | None) -> None:
     _noted.append(number)
     raise KeyboardInterrupt
@@ -75,7 +84,7 @@ def _handlers(handler: Callable[[int, FrameType | None], None]) -> Iterator[None
     """In place of those from before, which come back at the end: ray.init and Ray Train replace them, too."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number, old in before.items():
-        if old != signal.SIG_IGN:
+        if old != signal.SIG_IGN or (number == signal.SIGINT and not _has_terminal()):
             signal.signal(number, handler)
     try:
         yield
@@ -83,3 +92,12 @@ def _handlers(handler: Callable[[int, FrameType | None], None]) -> Iterator[None
         for number, old in before.items():
             if old is not None:  # None: not installed by Python, which cannot put it back
                 signal.signal(number, old)
+
+
+def _has_terminal() -> bool:
+    """Whether there is one whose Ctrl-C reaches this process."""
+    try:
+        os.close(os.open(os.ctermid(), os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

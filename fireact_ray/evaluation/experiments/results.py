@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import stdev
 from typing import Literal
 
@@ -14,6 +14,7 @@ from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Score
 from fireact_ray.core.utils.statistics import bootstrap_interval
 from fireact_ray.evaluation.experiments.shown import Unit, Value
+from fireact_ray.evaluation.judged import Judged
 from fireact_ray.evaluation.metrics import mean
 from fireact_ray.evaluation.report import Report
 from fireact_ray.evaluation.seeds import scores_over_seeds
@@ -21,6 +22,7 @@ from fireact_ray.rollouts.plan import PLAN
 
 NORMAL = "normal"
 SEED = "seed"
+REPORT = "report.json"  # of an evaluation
 MetricName = Literal["exact_match", "f1"]
 
 
@@ -72,8 +74,14 @@ def read_result(asked: Asked) -> Result:
     rows = [row for row in rows if row.trajectory_id in planned]
     if missing := len(planned) - len(rows):
         raise DataError(f"{asked.folder.uri}: {missing} of {len(planned)} rows are pending.")
-    report = Report.from_trajectories(asked.system, rows, len(planned))
+    report = replace(Report.from_trajectories(asked.system, rows, len(planned)), judged=_judged(asked.folder))
     return Result(asked, report, dict(sorted(Counter(len(row.steps) for row in rows).items())))
+
+
+def _judged(folder: Folder) -> Judged | None:
+    """As the evaluation's own report has it: what a judge said is not in the rows."""
+    said = folder.read_json(REPORT).get("judge") if folder.exists(REPORT) else None
+    return None if said is None else Judged.from_dict(said)
 
 
 def _planned(folder: Folder) -> set[str]:
@@ -131,6 +139,14 @@ class Group:
             return Value(None, rows=self.rows)
         low, high = bootstrap_interval(values)
         return Value(100 * mean(values), "points", 100 * low, 100 * high, self.rows)
+
+    def judged(self) -> Value:
+        """What a judge takes for right, in percent; unknown where none was asked."""
+        found = [report.judged.right.measure for report in self.reports if report.judged]
+        if len(found) < len(self.reports):
+            return Value(None, rows=self.rows)
+        low, high = (found[0].low, found[0].high) if len(found) == 1 else (None, None)
+        return Value(sum(one.percent for one in found) / len(found), "points", low, high, self.rows)
 
     def mean(self, read: Callable[[Report], float | None], unit: Unit = "mean") -> Value:
         """Over the seeds; unknown where that of any is."""

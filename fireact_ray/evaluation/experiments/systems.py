@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from fireact_ray.evaluation.experiments.paper import Paper, rows_of, with_paper
 from fireact_ray.evaluation.experiments.results import NORMAL, Group, label
@@ -11,27 +11,46 @@ from fireact_ray.evaluation.metrics import Metrics
 from fireact_ray.evaluation.paired import compare_paired
 
 TEST = "test"  # the axis of what is asked
+_NOTE = "Unfinished rows are wrong. Intervals: 95 %, Wilson's or the bootstrap's over questions."
 
-_UNITS: dict[str, Unit] = {
-    "em": "points",
-    "f1": "points",
-    "sd": "points",
-    "searches": "mean",
-    "n": "count",
-    "gain": "change",
-    "p": "p",
+JUDGE = "judge"
+_COLUMNS: dict[str, tuple[str, Unit]] = {
+    "em": ("EM % [95 %]", "points"),
+    "f1": ("F1 % [95 %]", "points"),
+    JUDGE: ("judge % [95 %]", "points"),
+    "sd": ("sd of EM over seeds", "points"),
+    "searches": ("searches", "mean"),
+    "n": ("questions", "count"),
+    "gain": ("EM against the first", "change"),
+    "p": ("p", "p"),
 }
-_COLUMNS = ("EM % [95 %]", "F1 % [95 %]", "sd of EM over seeds", "searches", "questions", "EM against the first", "p")
 
 
 def systems(groups: Sequence[Group], paper: Paper) -> Section:
     """Each system's scores, and how far it is from the first on the same questions (paired)."""
-    ours = [(_scores(group, groups), group.asked.model) for group in groups]
+    columns = {key: column for key, column in _COLUMNS.items() if key != JUDGE or any(map(_judges, groups))}
+    ours = [(_scores(group, groups, columns), group.asked.model) for group in groups]
     # Only where several methods prompt one model the paper has such a table.
     methods = {group.asked.method for group in groups if not group.asked.trained}
-    rows = with_paper(ours, _UNITS, rows_of(paper, "prompting") if len(methods) > 1 else [])
-    notes = ("Unfinished rows are wrong. Intervals: 95 %, Wilson's or the bootstrap's over questions.",)
-    return Section((Table("Systems", ("system", *_COLUMNS), rows, notes),), (bars("Exact match", groups),))
+    units = {key: unit for key, (_, unit) in columns.items()}
+    rows = with_paper(ours, units, rows_of(paper, "prompting") if len(methods) > 1 else [])
+    names = ("system", *(name for name, _ in columns.values()))
+    return Section((Table("Systems", names, rows, (_NOTE, *_judges_of(groups))),), (bars("Exact match", groups),))
+
+
+def _judges(group: Group) -> bool:
+    return group.judged().number is not None
+
+
+def _judges_of(groups: Sequence[Group]) -> tuple[str, ...]:
+    """Which model judged, and how far it goes with exact match."""
+    found: dict[str, list[float]] = {}
+    for judged in (report.judged for group in groups for report in group.reports if report.judged):
+        found.setdefault(judged.model, []).append(judged.agreement)
+    return tuple(
+        f"Judged by {model}; it agrees with exact match on {min(shares):.1f} to {max(shares):.1f} % of a system's rows."
+        for model, shares in found.items()
+    )
 
 
 def bars(title: str, groups: Sequence[Group]) -> Figure:
@@ -81,18 +100,19 @@ def _padded(values: Sequence[Value], n: int) -> tuple[Value, ...]:
     return (*values, *(Value(None) for _ in range(n - len(values))))
 
 
-def _scores(group: Group, groups: Sequence[Group]) -> Row:
-    return Row(
-        label(group, groups),
-        (
-            group.measured(),
-            group.measured("f1"),
-            group.spread(),
-            group.mean(lambda report: report.searches_per_question),
-            Value(group.n_questions, "count", rows=group.rows),
-            *against(groups[0], group),
-        ),
-    )
+def _scores(group: Group, groups: Sequence[Group], columns: Collection[str]) -> Row:
+    gain, p = against(groups[0], group)
+    values = {
+        "em": group.measured(),
+        "f1": group.measured("f1"),
+        JUDGE: group.judged(),
+        "sd": group.spread(),
+        "searches": group.mean(lambda report: report.searches_per_question),
+        "n": Value(group.n_questions, "count", rows=group.rows),
+        "gain": gain,
+        "p": p,
+    }
+    return Row(label(group, groups), tuple(values[key] for key in columns))
 
 
 def against(first: Group, group: Group) -> tuple[Value, Value]:

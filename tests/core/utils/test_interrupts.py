@@ -2,7 +2,11 @@
 
 import importlib
 import os
+import pty
+import re
 import signal
+import subprocess
+import sys
 import threading
 from contextlib import suppress
 
@@ -83,19 +87,54 @@ def test_an_error_without_an_interrupt_is_itself(number):
         raise RuntimeError("alone")
 
 
-@pytest.mark.parametrize("context", [interrupts_wait, interrupts_heeded])
-def test_a_signal_that_is_ignored_stays_so(number, context):
-    signal.signal(number, signal.SIG_IGN)
-    with context():
-        come(number)
-    assert signal.getsignal(number) == signal.SIG_IGN
+IN_THE_BACKGROUND = """
+import fcntl, os, signal, sys, termios
+from fireact_ray.cli.main import run_guarded
+from fireact_ray.core.utils.interrupts import interrupts_wait
 
+if os.isatty(0):
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+number = int(sys.argv[1])
+signal.signal(number, signal.SIG_IGN)
 
-def test_an_ignored_signal_stays_so_where_a_library_takes_it(number):
-    signal.signal(number, signal.SIG_IGN)
+def action():
     with interrupts_wait():
-        signal.signal(number, signal.default_int_handler)
-    assert signal.getsignal(number) == signal.SIG_IGN
+        signal.signal(number, signal.SIG_IGN if sys.argv[2] == "stays" else signal.default_int_handler)
+    os.kill(os.getpid(), number)
+    print("went on")
+
+run_guarded(action)
+"""
+
+
+def in_the_background(number, handler, **options):
+    """What a command of its own session says, whose shell had the signal ignored. `handler`: whether a library takes
+    it meanwhile."""
+    command = [sys.executable, "-c", IN_THE_BACKGROUND, str(int(number)), handler]
+    return subprocess.run(command, capture_output=True, text=True, start_new_session=True, timeout=60, **options)
+
+
+@pytest.mark.parametrize("handler", ["stays", "is taken by a library"])
+def test_sigint_ends_a_command_that_was_started_in_the_background_without_a_terminal(handler):
+    ended = in_the_background(signal.SIGINT, handler, stdin=subprocess.DEVNULL)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", HOW_TO_GO_ON)
+
+
+@pytest.mark.parametrize("handler", ["stays", "is taken by a library"])
+def test_in_the_background_of_a_terminal_sigint_stays_ignored_and_what_interrupts_is_said(handler):
+    ours, its = pty.openpty()
+    try:
+        ended = in_the_background(signal.SIGINT, handler, stdin=its)
+    finally:
+        os.close(ours)
+        os.close(its)
+    assert (ended.returncode, ended.stdout) == (0, "went on\n")
+    assert re.search(r"in the background, where Ctrl-C does nothing: kill \d+ interrupts it\n$", ended.stderr)
+
+
+def test_a_sigterm_that_is_ignored_stays_so():
+    ended = in_the_background(signal.SIGTERM, "stays", stdin=subprocess.DEVNULL)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "went on\n", "")
 
 
 def test_an_interrupt_that_a_callback_swallowed_ends_the_next_wait(number):
