@@ -12,6 +12,8 @@ from fireact_ray.serving.message_text import SPEAKERS, text_of
 from fireact_ray.serving.request_fields import (
     Count,
     Labels,
+    NTop,
+    Penalty,
     Share,
     Temperature,
     ignored_of,
@@ -39,8 +41,8 @@ class ResponsesRequest(Labels):
     max_output_tokens: Count | None = None
     temperature: Temperature | None = None
     top_p: Share | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
     include: list[str] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
@@ -51,7 +53,7 @@ class ResponsesRequest(Labels):
     store: StrictBool | None = None
     background: StrictBool | None = None
     service_tier: str | None = None
-    top_logprobs: int | None = None
+    top_logprobs: NTop | None = None
     previous_response_id: str | None = None
     conversation: str | dict[str, Any] | None = None
     prompt: dict[str, Any] | None = None
