@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 DOCS = Path(__file__).parents[1] / "docs"
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(document: str, language: str = "") -> list[str]:
     """The fenced blocks of a file in docs/; `language`: as behind the fence, "" where there is none."""
     text = (DOCS / document).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [block for named, block in _FENCED.findall(text) if named == language]
 
 
 def commands(document: str, program: str) -> list[str]:

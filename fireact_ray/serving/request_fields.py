@@ -124,6 +124,7 @@ _IGNORED = {
     "web_search_options": "the agent searches what it was given to search",
     "service_tier": "there is one tier",
     "store": "nothing is stored for clients",
+    "include": "a reply holds its searches with what they found, and nothing else that can be included",
     "tools": _OWN_TOOLS,
     "functions": _OWN_TOOLS,
     "max_tool_calls": "fireact.max_steps bounds what the agent does",

@@ -66,6 +66,7 @@ async function ask() {
   const chosen = [$("against").value, $("show").value].filter(Boolean);
   const faults = $("faulty").checked ? $("faults").value : "";
   const runs = chosen.map((model) => newRun(model, earlierFor(model, followed), methods[model]));
+  asking = new AbortController();
   const entry = { question, faults, follows: followed, at: Date.now(), runs };
   $("question").value = "";
   followUp(null);
@@ -76,7 +77,6 @@ async function ask() {
 }
 
 async function watch(entry) {
-  asking = new AbortController();
   drawRunning();
   const clock = setInterval(redraw, 100);
   const onChange = () => opened === entry && redraw();

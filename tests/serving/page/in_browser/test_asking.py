@@ -137,3 +137,12 @@ def test_a_limit_is_said_in_words_and_its_trajectory_is_there(opened):
         assert page.locator(".step").count() == 8
         assert texts(page, ".foot button") == ["Download JSON", "Copy JSON"]
         assert texts(page, ".entry .result") == ["out of steps"]
+
+
+def test_the_focus_stays_where_one_writes_while_an_answer_arrives(opened):
+    with opened() as page:
+        ask(page, AUTHOR)
+        page.locator(".verdict.answered").wait_for()
+        assert page.evaluate("document.activeElement.id") == "question"
+        page.locator(".entry").click()
+        assert page.evaluate("document.activeElement.id") == "card"
