@@ -107,7 +107,7 @@ def chunks(text: str) -> list[dict]:
 
 async def called(app: object, path: str, headers: dict[str, str], receive: Callable, send: Callable) -> None:
     """A bare POST, for what a client library would not do."""
-    raw = [(name.encode(), value.encode()) for name, value in {"host": "test", **headers}.items()]
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in {"host": "test", **headers}.items()]
     scope = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "POST",
         "path": path, "raw_path": path.encode(), "query_string": b"", "headers": raw, "scheme": "http",

@@ -32,7 +32,7 @@ from fireact_ray.serving.body import JsonRoute, invalid
 from fireact_ray.serving.chat_api import add_chat
 from fireact_ray.serving.errors import ApiError, ErrorReply
 from fireact_ray.serving.guard import HEALTH, Guard
-from fireact_ray.serving.health import health_reply
+from fireact_ray.serving.health import Probe
 from fireact_ray.serving.keys import Keys
 from fireact_ray.serving.models_api import add_models
 from fireact_ray.serving.page.routes import add_page
@@ -80,10 +80,12 @@ def build_app(
     if add_tools is not None:
         add_tools(app)
 
+    probe = Probe(hooks)
+
     @app.head(HEALTH, include_in_schema=False)
     @app.get(HEALTH)
     async def healthz() -> Response:
-        return await health_reply(hooks, settings.retry_after_s)
+        return await probe.reply(settings.retry_after_s)
 
     add_page(app, settings.page)
     app.exception_handler(ApiError)(_refused)

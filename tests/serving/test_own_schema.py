@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from schemas import values_of
-from served import ASKED, MODEL, EndlessModel, by, client
+from served import ASKED, MODEL, EndlessModel, by, called, client, sending, settings
+
+from fireact_ray.serving.app import build_app
+from fireact_ray.serving.keys import Keys
 
 LIMITS = {"faults": True, "max_seconds": 20.0}
 
@@ -69,3 +72,53 @@ def test_no_text_is_answered_by_a_fault(parts):
             return (await http.post("/v1/responses", content="".join(parts).encode(), headers=headers)).status_code
 
     assert asyncio.run(status()) in (400, 404)
+
+
+HEADERS = (
+    "host",
+    "origin",
+    "authorization",
+    "content-type",
+    "content-length",
+    "traceparent",
+    "if-none-match",
+    "accept",
+)
+VALUES = st.text(st.characters(codec="latin-1", exclude_characters="\r\n"), max_size=40) | st.sampled_from(
+    [
+        "http://[",
+        "http://[::1",
+        "null",
+        "Bearer",
+        "Bearer \xff",
+        "+5",
+        "0x5",
+        "²",
+        "1e3",
+        "-1",
+        "9" * 5000,
+        "*/*",
+        "[",
+        "::",
+    ]
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(HEADERS), VALUES),
+    st.sampled_from(["/", "/healthz", "/v1/models", "/v1/chat/completions"]),
+    st.booleans(),
+)
+def test_no_header_is_answered_by_a_fault(headers, path, has_keys):
+    async def status():
+        keys = Keys.of({"a": "fr-0123456789"}) if has_keys else None
+        app = build_app({MODEL: by(EndlessModel())}, settings(body_timeout_s=0.01), keys)
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        await called(app, path, headers, sending({}, asyncio.Event()), send)
+        return sent[0]["status"]
+
+    assert asyncio.run(status()) < 500
