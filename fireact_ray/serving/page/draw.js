@@ -148,14 +148,15 @@ function reasonOf(run) {
 
 function drawFacts(run, side) {
   const searches = run.steps.filter((step) => step.tool === "search").length;
-  const { prompt, completion, cost } = totalsOf(run);
+  const { prompt, completion, cost, isLeast } = totalsOf(run);
   const unknown = run.ended ? UNKNOWN : "";
+  const least = run.ended && isLeast ? "at least " : "";
   side.facts.replaceChildren(measures([
     ["time", run.ended ? secondsText(run.seconds) : sinceText(run.begun)],
     ["steps", String(run.steps.length)],
     ["searches", String(searches)],
-    ["tokens", prompt !== null ? `${numberText(prompt)} + ${numberText(completion)}` : unknown],
-    ["cost", cost !== null ? usdText(cost) : unknown],
+    ["tokens", prompt !== null ? `${least}${numberText(prompt)} + ${numberText(completion)}` : unknown],
+    ["cost", cost !== null ? least + usdText(cost) : unknown],
   ]), drawTimeline(run.steps));
 }
 

@@ -29,13 +29,14 @@ function newRun(model, earlier = [], method = "") {
   };
 }
 
-// Totals so far: what the steps say, until the response says what all of it took.
+// What all of it took, as the response says; until it does, and where it never did, what the whole steps say: that `isLeast`.
 function totalsOf(run) {
+  const told = { prompt: run.prompt, completion: run.completion, cost: run.cost, isLeast: false };
   const whole = wholeSteps(run);
-  if (run.ended || !whole.length) return { prompt: run.prompt, completion: run.completion, cost: run.cost };
+  if (run.prompt !== null || !whole.length) return told;
   const sum = (name) => whole.reduce((total, step) => total + step[name], 0);
   const isPriced = whole.every((step) => step.cost !== null);
-  return { prompt: sum("prompt"), completion: sum("completion"), cost: isPriced ? sum("cost") : null };
+  return { prompt: sum("prompt"), completion: sum("completion"), cost: isPriced ? sum("cost") : null, isLeast: true };
 }
 
 function endRun(run, stop, error = "") {

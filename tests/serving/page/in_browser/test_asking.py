@@ -146,3 +146,16 @@ def test_the_focus_stays_where_one_writes_while_an_answer_arrives(opened):
         assert page.evaluate("document.activeElement.id") == "question"
         page.locator(".entry").click()
         assert page.evaluate("document.activeElement.id") == "card"
+
+
+def test_tokens_cost_and_time_add_up_while_it_works(opened, gate):
+    with opened() as page:
+        ask(page, "held model")
+        page.locator(".observation").wait_for()
+        facts = dict(text.split("\n") for text in texts(page, ".measures > div"))
+        assert (facts["steps"], facts["tokens"], facts["cost"]) == ("1", "400 + 25", "$0.00024")
+        assert page.locator(".timeline .piece.model").count() == 1
+        gate.is_open.set()
+        page.locator(".verdict.answered").wait_for()
+        assert page.locator(".timeline .piece.model").count() == 2
+        assert dict(text.split("\n") for text in texts(page, ".measures > div"))["tokens"] == "800 + 50"

@@ -36,6 +36,8 @@ def test_of_a_run_that_was_stopped_its_whole_steps_are_taken(opened, gate, tmp_p
         page.locator(".observation").wait_for()
         page.keyboard.press("Escape")
         page.locator(".verdict.stopped").wait_for()
+        facts = [text.split("\n") for text in texts(page, ".measures > div")]
+        assert facts[3:] == [["tokens", "at least 400 + 25"], ["cost", "at least $0.00024"]]
         trajectory, _ = taken(page, tmp_path)
     assert (trajectory.question.text, trajectory.model, trajectory.method) == ("held model", "tuned", "react")
     assert (trajectory.stop_reason, trajectory.answer) == (StopReason.TIMEOUT, None)
