@@ -23,6 +23,8 @@ from fireact_ray.core.types import Hit, Turn, Usage
 
 HELD = "(held) "  # before a reply or in a query: it comes once the gate is open
 
+Replies = dict[str, Sequence[str | ModelError]]  # by a part of what is asked, in the order of steps
+
 
 class Gate:
     """Opened by a test. `n_waiting`, `n_gone`: who waits, and who was cancelled while waiting."""
@@ -47,10 +49,11 @@ class Script:
 
     name = "scripted"
 
-    def __init__(self, gate: Gate, replies: dict[str, Sequence[str | ModelError]]) -> None:
-        self.gate, self.replies = gate, replies
+    def __init__(self, gate: Gate, replies: Replies, seen: list[str]) -> None:
+        self.gate, self.replies, self.seen = gate, replies, seen
 
     async def complete(self, turns: Sequence[Turn], sampling: Sampling) -> Completion:
+        self.seen.append(turns[-1].content)
         asked = next(text for text in self.replies if any(text in turn.content for turn in turns))
         reply = self.replies[asked][sum(turn.role == "assistant" for turn in turns)]
         if isinstance(reply, ModelError):
@@ -73,10 +76,11 @@ class HeldBackend(DictBackend):
         return await super().search(query, k)
 
 
-def paged_agent(gate: Gate, replies: dict[str, Sequence[str | ModelError]], texts: dict[str, str]) -> Agent:
+def paged_agent(gate: Gate, replies: Replies, texts: dict[str, str], seen: list[str] | None = None) -> Agent:
+    """`seen` grows by the last turn of each call of its model."""
     return Agent(
         method=make_method("react", "jsonl", few_shot=False, reflect_every=2),
-        model=Script(gate, replies),
+        model=Script(gate, replies, seen if seen is not None else []),
         tools={"search": SearchTool(HeldBackend(gate, texts))},
         limits=Limits(max_steps=8),
         price=Price(0.5, 1.5),

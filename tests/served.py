@@ -22,7 +22,9 @@ from fireact_ray.serving.settings import ServingSettings
 MODEL = "fireact/x"
 ASKED = "Who wrote The Road to Zem?"
 JSON = {"content-type": "application/json"}
-CHAT = {"model": MODEL, "messages": [{"role": "user", "content": ASKED}]}
+CHAT_URL = "/v1/chat/completions"
+USER = {"role": "user", "content": ASKED}
+CHAT = {"model": MODEL, "messages": [USER]}
 RESPONSES = {"model": MODEL, "input": ASKED}
 REASONING = (
     "Thought: I need the author.\nAction: search[The Road to Zem author]\n"
@@ -81,6 +83,22 @@ def client(*replies: object, of: Agent | None = None, limits: dict | None = None
     return httpx.AsyncClient(transport=httpx.ASGITransport(built), base_url="http://test")
 
 
+async def posted(
+    *replies: object, of: Agent | None = None, limits: dict | None = None, **body: object
+) -> httpx.Response:
+    """To a chat with these fields beside a question."""
+    async with client(*replies, of=of, limits=limits) as http:
+        return await http.post(CHAT_URL, json={**CHAT, **body})
+
+
+async def shown(messages: list[dict], **limits: object) -> tuple[str, dict]:
+    """The question that the model was given for these messages, and what the reply says of it."""
+    model = EndlessModel()
+    reply = await posted(of=by(model), limits=limits, messages=messages)
+    assert reply.status_code == 200, reply.text
+    return model.asked[0][-1].content, reply.json()["fireact"]["ignored"]
+
+
 def chunks(text: str) -> list[dict]:
     """The JSON events of a stream, its end mark left out."""
     lines = [line for line in text.split("\n") if line.startswith("data: ")]
@@ -89,7 +107,7 @@ def chunks(text: str) -> list[dict]:
 
 async def called(app: object, path: str, headers: dict[str, str], receive: Callable, send: Callable) -> None:
     """A bare POST, for what a client library would not do."""
-    raw = [(name.encode(), value.encode()) for name, value in {"host": "test", **headers}.items()]
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in {"host": "test", **headers}.items()]
     scope = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "POST",
         "path": path, "raw_path": path.encode(), "query_string": b"", "headers": raw, "scheme": "http",

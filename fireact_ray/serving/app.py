@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -31,15 +30,14 @@ from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import InputError
 from fireact_ray.serving.body import JsonRoute, invalid
 from fireact_ray.serving.chat_api import add_chat
-from fireact_ray.serving.delivery import call_of
 from fireact_ray.serving.errors import ApiError, ErrorReply
 from fireact_ray.serving.guard import HEALTH, Guard
-from fireact_ray.serving.health import health_reply
+from fireact_ray.serving.health import Probe
 from fireact_ray.serving.keys import Keys
 from fireact_ray.serving.models_api import add_models
 from fireact_ray.serving.page.routes import add_page
 from fireact_ray.serving.responses_api import add_responses
-from fireact_ray.serving.retrieve_api import RetrieveRequest, retrieved
+from fireact_ray.serving.retrieve_api import add_retrieve
 from fireact_ray.serving.service import Service
 from fireact_ray.serving.settings import Hooks, ServingSettings
 from fireact_ray.serving.spans import with_spans
@@ -78,14 +76,16 @@ def build_app(
     add_responses(app, service)
     add_models(app, service)
     if search is not None:
-        _add_retrieve(app, service, search)
+        add_retrieve(app, service, search)
     if add_tools is not None:
         add_tools(app)
+
+    probe = Probe(hooks)
 
     @app.head(HEALTH, include_in_schema=False)
     @app.get(HEALTH)
     async def healthz() -> Response:
-        return await health_reply(hooks, settings.retry_after_s)
+        return await probe.reply(settings.retry_after_s)
 
     add_page(app, settings.page)
     app.exception_handler(ApiError)(_refused)
@@ -105,13 +105,6 @@ def _mcp(service: Service, search: SearchBackend | None) -> tuple[Lifespan, Call
         raise InputError("Serving MCP needs its SDK, which is not installed: pip install 'fireact-ray[mcp]'.") from None
     server = mcp_server(service, search)
     return lifespan_of(server), partial(add_mcp, server=server, max_body_bytes=service.settings.max_body_bytes)
-
-
-def _add_retrieve(app: FastAPI, service: Service, search: SearchBackend) -> None:
-    @app.post("/retrieve")
-    async def retrieve(body: RetrieveRequest, request: Request) -> dict[str, Any]:
-        service.admission.count(call_of(request).key)
-        return await retrieved(search, body, service.settings.retry_after_s)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ before it holds anything.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from fastapi import Request
@@ -33,6 +33,7 @@ class JsonRequest(Request):
             raise ApiError(400, f"The body is not JSON: {error}.") from None
         if halves:
             raise ApiError(400, "The body holds half a character (a lone surrogate), which is no text.")
+        _check_shape(value)
         return value
 
     async def read(self, settings: ServingSettings) -> None:
@@ -82,6 +83,26 @@ class JsonRoute(APIRoute):
         return handle_json
 
 
+def _check_shape(value: Any) -> None:
+    """Raises ApiError (400) for a value whose checks would hold up everybody else, or that is nested too deeply to be
+    written again."""
+    level, n_values = [value], 1
+    for _ in range(_MOST_DEEP):
+        level = [inner for outer in level for inner in _inner(outer)]
+        n_values += len(level)
+        if n_values > _MOST_VALUES:
+            raise ApiError(400, f"The body holds more than {_MOST_VALUES} values.")
+        if not level:
+            return
+    raise ApiError(400, f"The body is nested more than {_MOST_DEEP} levels deep.")
+
+
+def _inner(value: Any) -> Collection[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
 def invalid(error: RequestValidationError) -> ApiError:
     """The first problem; its place without the names of alternatives that pydantic tried."""
     problem = error.errors()[0]
@@ -106,3 +127,4 @@ def _too_large(most: int) -> ApiError:
 
 _CLOSE = {"connection": "close"}
 _DIGITS = 18  # of a number that any machine counts with
+_MOST_VALUES, _MOST_DEEP = 50_000, 64  # of a body

@@ -11,6 +11,8 @@ from fireact_ray.serving.message_text import SPEAKERS, text_of
 from fireact_ray.serving.request_fields import (
     Count,
     Labels,
+    NTop,
+    Penalty,
     Role,
     Seed,
     Share,
@@ -51,11 +53,11 @@ class ChatRequest(Labels):
     top_p: Share | None = None
     n: Count | None = None
     stop: str | list[str] | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
     logit_bias: dict[str, float] | None = None
     logprobs: StrictBool | None = None
-    top_logprobs: int | None = None
+    top_logprobs: NTop | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     functions: list[dict[str, Any]] | None = None

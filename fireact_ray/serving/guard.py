@@ -35,7 +35,8 @@ _SECURITY = {
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
 }
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+# As W3C Trace Context has it: neither id is zero, and no version is ff.
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _GONE = 499  # nginx's word for a client that went away
 
 
@@ -124,7 +125,7 @@ class Guard:
         origin = headers.get("origin")
         if origin is None or self._is_allowed_elsewhere(headers):
             return
-        if urlsplit(origin).netloc != headers.get("host"):
+        if _netloc(origin) != headers.get("host", ""):
             raise ApiError(403, "Pages of that origin may not call this server.", code="origin_not_allowed")
 
     def _is_allowed_elsewhere(self, headers: Headers) -> bool:
@@ -160,6 +161,14 @@ def _path(scope: Scope) -> str:
     """As routes spell it, wherever the application is mounted."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
+
+
+def _netloc(origin: str) -> str | None:
+    """None for what is no address."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _is_preflight(scope: Scope, headers: Headers) -> bool:

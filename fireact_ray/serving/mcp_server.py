@@ -9,27 +9,29 @@ where a server has it: the SDK is no dependency.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError as McpError
 from mcp.server.transport_security import TransportSecuritySettings
+from pydantic import Field
 
 from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.serving.conversation import Said
-from fireact_ray.serving.errors import ApiError
 from fireact_ray.serving.guard import Call
-from fireact_ray.serving.retrieve_api import RetrieveRequest, found
+from fireact_ray.serving.outcome import failure
+from fireact_ray.serving.retrieve_api import MOST_QUERY_CHARS, RetrieveRequest, found
 from fireact_ray.serving.service import Service
 from fireact_ray.serving.usage import extension
 from fireact_ray.serving.wishes import Wishes
 
 PATH = "/mcp"
-_MOST_HITS = 20
+Query = Annotated[str, Field(max_length=MOST_QUERY_CHARS)]
+NHits = Annotated[int, Field(ge=1, le=20)]
 
 
 @dataclass(frozen=True)
@@ -55,20 +57,18 @@ def mcp_server(service: Service, search: SearchBackend | None) -> MCPServer:
 
     async def ask(question: str, context: Context, model: str = next(iter(service.agents))) -> dict[str, Any]:
         request = _Asked(model, question)
-        try:
-            ended = await service.whole(service.ask(request, _call(context), PATH, "question"))
-        except ApiError as error:
-            raise McpError(error.message) from None
+        call = _call(context)
+        with _told(call):
+            ended = await service.whole(service.ask(request, call, PATH, "question"))
         return {"answer": ended.trajectory.answer, **extension(ended)}
 
-    async def find(query: str, context: Context, n: int = 3) -> dict[str, Any]:
+    async def find(query: Query, context: Context, n: NHits = 3) -> dict[str, Any]:
         assert search is not None
-        try:
-            service.admission.count(_call(context).key)
-            wanted = RetrieveRequest(queries=[query[:2_000]], topk=max(1, min(n, _MOST_HITS)))
-            [hits] = await found(search, wanted, service.settings.retry_after_s)
-        except ApiError as error:
-            raise McpError(error.message) from None
+        call = _call(context)
+        with _told(call):
+            service.admission.count(call.key)
+            with service.admission.running(call.key):
+                [hits] = await found(search, RetrieveRequest(queries=[query], topk=n), service.settings)
         return {"hits": [{"title": hit.title, "text": hit.text, "score": hit.score} for hit in hits]}
 
     server.add_tool(ask, name="ask", description=f"The answer of an agent that searches for it. Agents: {known}.")
@@ -96,6 +96,15 @@ def lifespan_of(server: MCPServer) -> Callable[[FastAPI], AbstractAsyncContextMa
             yield
 
     return lifespan
+
+
+@contextmanager
+def _told(call: Call) -> Iterator[None]:
+    """What goes wrong within it, in the words that any caller is told."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 (whatever it is, its own words stay here)
+        raise McpError(failure(error, call.trace_id).message) from None
 
 
 def _call(context: Context) -> Call:

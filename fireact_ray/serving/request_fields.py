@@ -11,16 +11,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic_core import PydanticCustomError
 
 from fireact_ray.agent.tools.faults import FaultKind, FaultPlan
 from fireact_ray.serving.errors import ApiError
 
-Count = Annotated[int, Field(ge=1)]
-Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+def _a_number(value: Any) -> Any:
+    """Raises PydanticCustomError for a text or a truth, which would pass for one."""
+    if isinstance(value, str | bool):
+        raise PydanticCustomError("number", "a number is wanted, not a text and not true or false")
+    return value
+
+
+number = BeforeValidator(_a_number)
+Count = Annotated[int, Field(ge=1, lt=2**63), number]
+Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False), number]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63), number]
+Share = Annotated[float, Field(ge=0, le=1), number]
+NTop = Annotated[int, Field(ge=0, le=20), number]
+Penalty = Annotated[float, Field(ge=-2, le=2), number]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), number]
 
 
 class Faults(BaseModel):
@@ -30,7 +42,7 @@ class Faults(BaseModel):
     kind: FaultKind
     probability: Share = 0.5
     seed: Seed = 0
-    latency_s: Annotated[float, Field(ge=0, le=60)] = 5.0
+    latency_s: Annotated[float, Field(ge=0, le=60), number] = 5.0
 
     def plan(self) -> FaultPlan:
         return FaultPlan(self.kind, self.probability, self.seed, self.latency_s)
@@ -112,6 +124,7 @@ _IGNORED = {
     "web_search_options": "the agent searches what it was given to search",
     "service_tier": "there is one tier",
     "store": "nothing is stored for clients",
+    "include": "a reply holds its searches with what they found, and nothing else that can be included",
     "tools": _OWN_TOOLS,
     "functions": _OWN_TOOLS,
     "max_tool_calls": "fireact.max_steps bounds what the agent does",

@@ -186,7 +186,7 @@ def _cut_by(ended: Ended) -> str:
 
 
 def _result(text: str) -> dict[str, Any]:
-    return {"file_id": "", "filename": "", "score": None, "attributes": {}, "text": text}
+    return {"file_id": "", "filename": "", "score": None, "attributes": {}, "vector_store_id": None, "text": text}
 
 
 def _new(kind: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
@@ -12,6 +12,8 @@ from fireact_ray.serving.message_text import SPEAKERS, text_of
 from fireact_ray.serving.request_fields import (
     Count,
     Labels,
+    NTop,
+    Penalty,
     Share,
     Temperature,
     ignored_of,
@@ -21,6 +23,7 @@ from fireact_ray.serving.request_fields import (
 from fireact_ray.serving.wishes import Wishes, wishes_of
 
 _SKIPPED = {"reasoning", "function_call", "custom_tool_call"}  # what a model said to itself, or to a client's function
+_INCLUDED = {"file_search_call.results", "reasoning.encrypted_content"}  # is there anyway; is never there, nor missed
 
 
 class StreamOptions(BaseModel):
@@ -39,19 +42,19 @@ class ResponsesRequest(Labels):
     max_output_tokens: Count | None = None
     temperature: Temperature | None = None
     top_p: Share | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
     include: list[str] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     max_tool_calls: Count | None = None
     text: dict[str, Any] | None = None
     reasoning: dict[str, Any] | None = None
-    truncation: str | None = None
+    truncation: Literal["auto", "disabled"] | None = None
     store: StrictBool | None = None
     background: StrictBool | None = None
     service_tier: str | None = None
-    top_logprobs: int | None = None
+    top_logprobs: NTop | None = None
     previous_response_id: str | None = None
     conversation: str | dict[str, Any] | None = None
     prompt: dict[str, Any] | None = None
@@ -72,8 +75,10 @@ class ResponsesRequest(Labels):
         format_of = (self.text or {}).get("format") or {"type": "text"}
         if format_of != {"type": "text"}:
             refuse({"text": format_of})
-        told = {name: value for name, value in (self.reasoning or {}).items() if value is not None}
-        return ignored_of({**self.model_dump(include=_IGNORED), "reasoning": told})
+        reasoning = {name: value for name, value in (self.reasoning or {}).items() if value is not None}
+        others = [what for what in self.include or () if what not in _INCLUDED]
+        told = {"reasoning": reasoning, "include": others, "verbosity": (self.text or {}).get("verbosity")}
+        return ignored_of({**self.model_dump(include=_IGNORED), **told})
 
 
 _REFUSED = {"top_logprobs", "previous_response_id", "conversation", "prompt", "background"}

@@ -6,14 +6,17 @@ Replicas are killed, clients go away and too many come; what is asked is answere
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import sys
+from asyncio.subprocess import PIPE
 from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 from commands import Command, started_here, until
+from documents import blocks, commands
 
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.trajectories import read_trajectories
@@ -159,6 +162,28 @@ async def test_killed_replicas_cost_no_question_change_no_answer_and_are_replace
     assert [reply.json()["choices"] for reply in await asked] == before
     assert until(lambda: ready() == "agent 1 of 1, engine 2 of 2, search 2 of 2", 120), ready()
     await until_at_work("engine", 0, 0)
+
+
+def as_here(text: str, url: str) -> str:
+    """What a document shows, for the server of this test."""
+    assert "http://127.0.0.1:8000" in text
+    return text.replace("http://127.0.0.1:8000", url)
+
+
+async def test_each_request_of_the_document_is_answered_as_it_is_written(server):
+    for command in commands("serving.md", "curl"):
+        asked = await asyncio.create_subprocess_shell(as_here(command, server[1]), stdout=PIPE, stderr=PIPE)
+        said, _ = await asyncio.wait_for(asked.communicate(), 120)
+        assert asked.returncode == 0, command
+        assert said, command
+        assert b'"error":{' not in said, (command, said)
+
+
+@pytest.mark.parametrize("program", blocks("serving.md", "python"))
+async def test_each_program_of_the_document_runs_as_it_is_written(server, capsys, program):
+    pytest.importorskip(re.match(r"(?:import|from) (\w+)", program)[1])
+    await asyncio.to_thread(exec, as_here(program, server[1]), {})
+    assert capsys.readouterr().out.strip()
 
 
 async def test_a_server_about_to_end_takes_no_question_and_has_kept_what_it_was_asked_for_the_next_round(server):

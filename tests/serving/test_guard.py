@@ -82,6 +82,9 @@ async def test_pages_of_other_origins_are_refused_unless_they_are_allowed():
             "https://evil.example": 403,
             "null": 403,
             "http://test.evil.example": 403,
+            "http://[": 403,
+            "http://[::1": 403,
+            "": 403,
         }.items():
             reply = await http.post("/v1/chat/completions", json=CHAT, headers={**BEARER, "origin": origin})
             assert reply.status_code == status, origin
@@ -112,7 +115,13 @@ async def test_every_reply_bears_an_id_and_is_inert_in_a_browser():
 async def test_the_callers_own_trace_is_gone_on_with():
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     async with client() as http:
-        for given, kept in {f"00-{trace}-00f067aa0ba902b7-01": True, "00-x-y-z": False, trace: False}.items():
+        for given, kept in {
+            f"00-{trace}-00f067aa0ba902b7-01": True,
+            f"ff-{trace}-00f067aa0ba902b7-01": False,
+            f"00-{trace}-{16 * '0'}-01": False,
+            "00-x-y-z": False,
+            trace: False,
+        }.items():
             reply = await http.get("/healthz", headers={"traceparent": given})
             assert (reply.headers["x-request-id"] == trace) is kept
 
@@ -219,6 +228,26 @@ async def test_health_is_asked_each_time_and_says_what_is_not_there():
         assert (reply.status_code, reply.text) == (200, reply.text)
         reply = await http.get("/healthz")
         assert (reply.status_code, "secret" in reply.text) == (503, False)
+
+
+async def test_many_who_ask_for_health_at_once_ask_it_once():
+    asked, answered = 0, asyncio.Event()
+
+    async def ready():
+        nonlocal asked
+        asked += 1
+        await answered.wait()
+        return Health({"engine": None})
+
+    async with client(hooks=Hooks(ready=ready)) as http:
+        asking = [asyncio.create_task(http.get("/healthz")) for _ in range(20)]
+        await asyncio.wait([asking[0]], timeout=0.05)
+        asking[0].cancel()
+        answered.set()
+        replies = await asyncio.gather(*asking[1:])
+        assert ({reply.status_code for reply in replies}, asked) == ({200}, 1)
+        await http.get("/healthz")
+        assert asked == 2
 
 
 async def test_the_access_log_knows_who_and_how_but_no_content():

@@ -7,7 +7,7 @@ import pytest
 from fakes import TEXTS, DictBackend
 from served import ASKED, MODEL, EndlessModel, by, listening
 
-from fireact_ray.core.errors import InputError
+from fireact_ray.core.errors import InputError, ToolDenied
 from fireact_ray.serving.app import build_app
 from fireact_ray.serving.keys import Keys
 from fireact_ray.serving.settings import ServingSettings
@@ -21,10 +21,17 @@ def test_without_the_sdk_it_is_said_what_to_install(monkeypatch):
         build_app({MODEL: by(EndlessModel())}, ServingSettings(mcp=True))
 
 
+class Denying(DictBackend):
+    async def search(self, query, k):
+        if query == "denied":
+            raise ToolDenied("secret words of a provider")
+        return await super().search(query, k)
+
+
 @pytest.fixture
 def url():
     pytest.importorskip("mcp")
-    app = build_app({MODEL: by(EndlessModel())}, ServingSettings(mcp=True), search=DictBackend(TEXTS))
+    app = build_app({MODEL: by(EndlessModel())}, ServingSettings(mcp=True), search=Denying(TEXTS))
     with listening(app, lifespan="on") as url:
         yield f"{url}/mcp"
 
@@ -48,13 +55,18 @@ async def test_what_goes_wrong_is_an_error_of_the_tool_in_our_words(url):
 
     async with Client(url) as client:
         for name, given, said in [
+            ("search", {"query": "denied"}, "refuses its key"),
+            ("search", {"query": "x" * 2_001}, "2000"),
+            ("search", {"query": "x", "n": 0}, "greater than or equal to 1"),
+            ("search", {"query": "x", "n": 21}, "less than or equal to 20"),
             ("ask", {"question": " "}, "asks something"),
             ("ask", {"question": ASKED, "model": "gpt"}, "not served here"),
             ("search", {"query": "down"}, "unavailable"),
         ]:
             result = await client.call_tool(name, given)
             assert result.is_error, name
-            assert said in result.content[0].text
+            assert said in result.content[0].text, name
+            assert "secret" not in result.content[0].text
 
 
 async def test_it_stands_behind_the_same_guard():

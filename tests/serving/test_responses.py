@@ -241,11 +241,16 @@ async def test_fields_that_ask_for_nothing_change_nothing():
     ("name", "value"),
     [
         ("reasoning", {"effort": "low"}), ("store", True), ("tools", [{"type": "web_search"}]), ("top_p", 0.2),
-        ("max_tool_calls", 3),
+        ("max_tool_calls", 3), ("include", ["reasoning.encrypted_content", "message.output_text.logprobs"]),
     ],
 )  # fmt: skip
 async def test_a_wish_that_is_not_met_is_named(name, value):
     assert list((await posted(**{name: value})).json()["fireact"]["ignored"]) == [name]
+
+
+async def test_how_wordy_an_answer_should_be_is_named_as_in_chats():
+    reply = await posted(text={"format": {"type": "text"}, "verbosity": "high"})
+    assert list(reply.json()["fireact"]["ignored"]) == ["verbosity"]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +258,7 @@ async def test_a_wish_that_is_not_met_is_named(name, value):
     [
         ("previous_response_id", "resp_1"), ("conversation", "conv_1"), ("prompt", {"id": "p"}), ("background", True),
         ("text", {"format": {"type": "json_schema", "name": "a", "schema": {}}}), ("tool_choice", "required"),
-        ("top_logprobs", 2),
+        ("top_logprobs", 2), ("truncation", "middle"),
     ],
 )  # fmt: skip
 async def test_what_is_not_there_is_refused_by_name(name, value):

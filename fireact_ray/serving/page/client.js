@@ -39,9 +39,9 @@ function messageIn(text) {
 }
 
 // Feeds `run` until it has ended, however that is. `onChange`: after everything that came.
-async function follow(run, question, faults, signal, onChange) {
+async function follow(run, request, signal, onChange) {
   try {
-    const response = await call("v1/responses", requestOf(run.model, question, faults), signal);
+    const response = await call("v1/responses", request, signal);
     for await (const event of eventsIn(response.body)) {
       applyEvent(run, event);
       onChange();

@@ -32,6 +32,7 @@ function shortReason(run) {
   return SHORT[run.stop] || "no answer";
 }
 
+// `actions`: again, follow, download, copy.
 function showEntry(entry, actions) {
   if (!entry) {
     view = null;
@@ -40,27 +41,30 @@ function showEntry(entry, actions) {
     return;
   }
   const sides = entry.runs.map((run) => sideOf(run, entry, actions));
-  view = { entry, sides };
-  const again = h("button", "link", "Ask again");
-  again.type = "button";
-  again.addEventListener("click", () => actions.again(entry));
-  const when = new Date(entry.at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  const faults = entry.faults ? h("span", "faulty", `search faults: ${visible(faultWords(entry.faults))}`) : null;
   const isCompared = sides.length > 1;
-  const model = isCompared ? null : h("span", "", visible(entry.runs[0].model));
+  const follow = actionButton("Ask a follow-up", () => actions.follow(entry));
+  view = { entry, sides, follow };
   document.body.classList.toggle("comparing", isCompared);
   $("card").replaceChildren(
-    h("header", "asking",
-      h("h2", "question", visible(entry.question)), h("p", "place", model, h("span", "", when), faults, again)),
+    headOf(entry, isCompared, actions, follow),
     h("div", isCompared ? "sides two" : "sides", ...sides.map((side) => side.section)),
   );
   redraw();
 }
 
+function headOf(entry, isCompared, actions, follow) {
+  const when = new Date(entry.at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const faults = entry.faults ? h("span", "faulty", `search faults: ${visible(faultWords(entry.faults))}`) : null;
+  const model = isCompared ? null : h("span", "", visible(entry.runs[0].model));
+  const again = actionButton("Ask again", () => actions.again(entry));
+  return h("header", "asking", drawEarlier(entry.runs), h("h2", "question", visible(entry.question)),
+    h("p", "place", model, h("span", "", when), faults, again, follow));
+}
+
 function sideOf(run, entry, actions) {
   const parts = {
     verdict: h("div", "verdict"),
-    facts: h("div", ""),
+    facts: h("div", "facts-of"),
     steps: h("ol", "steps"),
     thinking: h("p", "waiting thinking", "thinking"),
     foot: h("p", "foot"),
@@ -72,7 +76,7 @@ function sideOf(run, entry, actions) {
   parts.section.setAttribute("aria-label", `Answer of ${run.model}`);
   parts.actions = () => [
     actionButton("Download JSON", () => actions.download(entry, run)),
-    actionButton("Copy JSON", (button) => actions.copy(run, button)),
+    actionButton("Copy JSON", (button) => actions.copy(entry, run, button)),
   ];
   return parts;
 }
@@ -89,25 +93,34 @@ function redraw() {
   const { entry, sides } = view;
   const isOver = entry.runs.every((run) => run.ended);
   const differs = isOver ? differsFrom(entry.runs.map((run) => run.steps)) : -1;
+  view.follow.hidden = !isOver || !canBeFollowed(entry);
   entry.runs.forEach((run, n) => drawRun(run, sides[n], differs));
 }
 
 function drawRun(run, side, differs) {
   drawVerdict(run, side);
   drawFacts(run, side);
-  run.steps.forEach((step, n) => {
-    const isDifferent = n === differs;
-    const drawn = side.drawn[n];
-    if (drawn && drawn.step === step && drawn.isDifferent === isDifferent) return;
-    const item = drawStep(shownStep(step), n, { differs: isDifferent });
-    if (step.isOpen && step.tool) item.append(h("p", "waiting", "searching"));
-    if (drawn) drawn.item.replaceWith(item);
-    else side.steps.append(item);
-    item.classList.toggle("new", !drawn && !run.ended);
-    side.drawn[n] = { step, isDifferent, item };
-  });
-  side.thinking.hidden = run.ended || Boolean(run.steps.at(-1)?.isOpen);
-  side.foot.replaceChildren(...(run.trajectory ? side.actions() : []));
+  run.steps.forEach((step, n) => drawStepOf(run, side, n, n === differs));
+  const open = run.ended ? undefined : run.steps.at(-1);
+  const isSearching = Boolean(open?.isOpen);
+  side.thinking.hidden = run.ended || isSearching;
+  if (isSearching && side.searching) side.searching.textContent = `searching ${sinceText(open.begun)}`;
+  side.foot.replaceChildren(...(canBeTaken(run) ? side.actions() : []));
+}
+
+function drawStepOf(run, side, n, isDifferent) {
+  const step = run.steps[n];
+  const drawn = side.drawn[n];
+  if (drawn && drawn.step === step && drawn.isDifferent === isDifferent) return;
+  const item = drawStep(shownStep(step), n, { differs: isDifferent });
+  if (step.isOpen && step.tool) {
+    side.searching = h("p", "waiting", "searching");
+    item.append(side.searching);
+  }
+  if (drawn) drawn.item.replaceWith(item);
+  else side.steps.append(item);
+  item.classList.toggle("new", !drawn && !run.ended);
+  side.drawn[n] = { step, isDifferent, item };
 }
 
 function drawVerdict(run, side) {
@@ -121,8 +134,11 @@ function drawVerdict(run, side) {
 
 function verdictParts(run, state) {
   if (state === "running") return [h("p", "label", "Working")];
-  if (state === "answered") return [h("p", "label", "Answer"), h("p", "final", visible(run.answer))];
-  return [h("p", "label", run.stop === "stopped" ? "Stopped" : "No answer"), h("p", "why", visible(reasonOf(run)))];
+  const ignored = Object.entries(run.ignored).map(([name, why]) =>
+    h("p", "not-done", visible(`Not done: ${name} (${why})`)));
+  if (state === "answered") return [h("p", "label", "Answer"), h("p", "final", visible(run.answer)), ...ignored];
+  const what = run.stop === "stopped" ? "Stopped" : "No answer";
+  return [h("p", "label", what), h("p", "why", visible(reasonOf(run))), ...ignored];
 }
 
 // Why there is no answer, in words.
@@ -131,16 +147,21 @@ function reasonOf(run) {
 }
 
 function drawFacts(run, side) {
-  const seconds = run.ended ? run.seconds : (Date.now() - run.begun) / 1000;
   const searches = run.steps.filter((step) => step.tool === "search").length;
-  const known = run.prompt !== null;
+  const { prompt, completion, cost, isLeast } = totalsOf(run);
+  const unknown = run.ended ? UNKNOWN : "";
+  const least = run.ended && isLeast ? "at least " : "";
   side.facts.replaceChildren(measures([
-    ["time", run.ended ? secondsText(seconds) : `${seconds.toFixed(1)} s`],
+    ["time", run.ended ? secondsText(run.seconds) : sinceText(run.begun)],
     ["steps", String(run.steps.length)],
     ["searches", String(searches)],
-    ["tokens", known ? `${numberText(run.prompt)} + ${numberText(run.completion)}` : run.ended ? UNKNOWN : ""],
-    ["cost", run.cost !== null ? usdText(run.cost) : run.ended ? UNKNOWN : ""],
-  ]));
+    ["tokens", prompt !== null ? `${least}${numberText(prompt)} + ${numberText(completion)}` : unknown],
+    ["cost", cost !== null ? least + usdText(cost) : unknown],
+  ]), drawTimeline(run.steps));
+}
+
+function sinceText(begun) {
+  return `${((Date.now() - begun) / 1000).toFixed(1)} s`;
 }
 
 function shownStep(step) {

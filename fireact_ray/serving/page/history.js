@@ -1,7 +1,7 @@
 "use strict";
 // What was asked in this session: in memory, and in the tab's own storage, so that a page that is loaded again has it.
 
-const SESSION = "fireact.session";
+const SESSION = "fireact.session.2";
 const THEME = "fireact.theme";
 
 let entries = []; // the newest first
@@ -54,7 +54,8 @@ function drawEntries(open, onOpen) {
 
 function drawEntry(entry, isOpen, onOpen) {
   const results = entry.runs.map((run) => h("span", `result ${stateOf(run)}`, inline(resultText(run))));
-  const button = h("button", "entry", h("span", "asked", inline(visible(entry.question))), ...results);
+  const asked = h("span", entry.runs[0].earlier.length ? "asked following" : "asked", inline(visible(entry.question)));
+  const button = h("button", "entry", asked, ...results);
   button.type = "button";
   if (isOpen) button.setAttribute("aria-current", "true");
   button.addEventListener("click", () => onOpen(entry));

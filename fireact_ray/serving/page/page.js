@@ -1,10 +1,8 @@
 "use strict";
-// What one does here: ask, watch, stop, open again, take away.
-
-const THEMES = { "": "Auto", light: "Light", dark: "Dark" };
-const NARROW = window.matchMedia("(max-width: 860px)");
+// What one does here: ask, watch, stop, follow up, open again.
 
 let models = [];
+let methods = {}; // by model
 let offered = { title: "", examples: [] };
 let asking = null; // the AbortController of what runs
 let opened = null; // the entry that is shown
@@ -14,6 +12,7 @@ async function connect() {
     const [listed, offer] = await Promise.all([call("v1/models"), call("v1/page")]);
     const cards = (await listed.json()).data;
     models = cards.map((card) => card.id);
+    methods = Object.fromEntries(cards.map((card) => [card.id, card.fireact?.method || ""]));
     offered = await offer.json();
     drawOffer(cards.some((card) => card.fireact?.takes_faults));
     showProblem("");
@@ -59,21 +58,34 @@ function propose(text) {
 
 async function ask() {
   const question = $("question").value.trim();
-  if (asking || !question || !models.length) return;
+  if (asking || !question) return;
+  if (!models.length) {
+    await connect(); // there was no server, or no key, when the page was opened
+    return;
+  }
   const chosen = [$("against").value, $("show").value].filter(Boolean);
   const faults = $("faulty").checked ? $("faults").value : "";
-  const entry = { question, faults, at: Date.now(), runs: chosen.map(newRun) };
+  const runs = chosen.map((model) => newRun(model, earlierFor(model, followed), methods[model]));
   asking = new AbortController();
+  const entry = { question, faults, follows: followed, at: Date.now(), runs };
   $("question").value = "";
+  followUp(null);
   keepEntry(entry);
   open(entry);
   if (NARROW.matches) $("card").scrollIntoView();
+  await watch(entry);
+}
+
+async function watch(entry) {
   drawRunning();
   const clock = setInterval(redraw, 100);
   const onChange = () => opened === entry && redraw();
-  const heard = entry.runs.map((run) => hearing(run));
+  const heard = entry.runs.map((run) => hearing(run, entry.runs.length > 1));
   const ends = await Promise.allSettled(
-    entry.runs.map((run, n) => follow(run, question, faults, asking.signal, () => { onChange(); heard[n](); })),
+    entry.runs.map((run, n) => follow(run, requestOf(run, entry.question, entry.faults), asking.signal, () => {
+      onChange();
+      heard[n]();
+    })),
   );
   clearInterval(clock);
   asking = null;
@@ -88,37 +100,13 @@ function drawRunning() {
   $("stop").hidden = asking === null;
 }
 
-// Says each step once to whoever listens instead of looking.
-function hearing(run) {
-  let nSaid = 0;
-  let isOver = false;
-  return () => {
-    const steps = run.steps.filter((step) => !step.isOpen);
-    for (; nSaid < steps.length; nSaid += 1) say(run, stepWords(steps[nSaid], nSaid));
-    if (run.ended && !isOver) say(run, run.answer === null ? `No answer. ${reasonOf(run)}` : `Answer: ${run.answer}`);
-    isOver = run.ended;
-  };
-}
-
-function stepWords(step, n) {
-  const found = step.status === "ok" ? "found something" : step.status === "empty" ? "found nothing" : "failed";
-  const did = step.tool ? `${step.tool} ${step.argument}` : "no usable action";
-  return `Step ${n + 1}: ${step.thought} ${did}${step.observation ? `, ${found}` : ""}.`;
-}
-
-function say(run, text) {
-  const who = opened && opened.runs.length > 1 ? `${run.model}: ` : "";
-  $("said").append(h("span", "", visible(`${who}${text} `)));
-  while ($("said").childElementCount > 6) $("said").firstChild.remove();
-}
-
 function stop() {
   asking?.abort();
 }
 
 function open(entry) {
   opened = entry;
-  showEntry(entry, { again: askAgain, download, copy });
+  showEntry(entry, { again: askAgain, follow: askOn, download, copy });
   drawEntries(opened, open);
   document.body.classList.toggle("asked-before", opened !== null);
   $("question").placeholder = opened ? "Another question" : "Something that takes a few searches";
@@ -128,101 +116,46 @@ function open(entry) {
 }
 
 function askAgain(entry) {
+  followUp(entry.follows);
   propose(entry.question);
   window.scrollTo({ top: 0 });
 }
 
-function download(entry, run) {
-  const file = new Blob([jsonOf(run)], { type: "application/json" });
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(file);
-  link.download = `${nameFor(run.model)}-${new Date(entry.at).toISOString().slice(0, 19).replaceAll(":", "")}.json`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}
-
-async function copy(run, button) {
-  try {
-    await navigator.clipboard.writeText(jsonOf(run));
-    button.textContent = "Copied";
-  } catch {
-    button.textContent = "The browser does not let this page copy";
-  }
-}
-
-function jsonOf(run) {
-  return `${JSON.stringify(rowOf(run.trajectory), null, 2)}\n`;
-}
-
-function nameFor(model) {
-  return model.replace(/[^\w.-]+/g, "-").slice(0, 80) || "trajectory";
+function askOn(entry) {
+  followUp(entry);
+  $("question").focus();
+  window.scrollTo({ top: 0 });
 }
 
 function clear() {
   clearSession();
+  followUp(null);
   if (!entries.includes(opened)) open(null);
   drawEntries(opened, open);
-}
-
-function showProblem(text) {
-  $("problem").textContent = visible(text);
-  $("problem").hidden = !text;
-}
-
-function askForKey() {
-  $("key-problem").textContent = apiKey ? "The server does not take this key." : "";
-  if (!$("key-dialog").open) $("key-dialog").showModal();
-}
-
-function takeKey(event) {
-  event.preventDefault();
-  apiKey = $("key").value.trim();
-  $("key").value = "";
-  $("key-dialog").close();
-  connect();
-}
-
-function setTheme(theme) {
-  if (theme) document.documentElement.dataset.theme = theme;
-  else delete document.documentElement.dataset.theme;
-  $("theme").replaceChildren(h("span", "", "Colours: "), THEMES[theme]);
-  $("theme").setAttribute("aria-label", `Colours: ${THEMES[theme]}`);
-}
-
-function nextTheme() {
-  const names = Object.keys(THEMES);
-  const now = document.documentElement.dataset.theme || "";
-  const theme = names[(names.indexOf(now) + 1) % names.length];
-  setTheme(theme);
-  remember(THEME, theme);
-}
-
-function toggleHistory() {
-  const isOpen = $("history").classList.toggle("open");
-  $("open-history").setAttribute("aria-expanded", isOpen);
-}
-
-function closeHistory() {
-  $("history").classList.remove("open");
-  $("open-history").setAttribute("aria-expanded", "false");
 }
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (event.key === "Escape") {
-    stop();
+    if (asking) stop();
+    else followUp(null);
     closeHistory();
   } else if (event.target === $("question")) {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       ask();
     }
-  } else if (!event.target.matches("input, select")) {
-    if (event.key === "/") {
-      event.preventDefault();
-      $("question").focus();
-    } else if (event.key === "?") $("help").showModal();
-  }
+  } else if (!event.target.matches("input, select")) onShortcut(event);
+}
+
+function onShortcut(event) {
+  if (event.key === "/") {
+    event.preventDefault();
+    $("question").focus();
+  } else if (event.key === "f" && opened && canBeFollowed(opened)) {
+    event.preventDefault();
+    askOn(opened);
+  } else if (event.key === "?") $("help").showModal();
 }
 
 function listen() {
@@ -233,9 +166,10 @@ function listen() {
   $("stop").addEventListener("click", stop);
   $("show").addEventListener("change", drawOthers);
   $("faulty").addEventListener("change", () => ($("faults").hidden = !$("faulty").checked));
+  $("unfollow").addEventListener("click", () => followUp(null));
   $("clear").addEventListener("click", clear);
   $("key-form").addEventListener("submit", takeKey);
-  $("key-cancel").addEventListener("click", () => $("key-dialog").close());
+  $("key-cancel").addEventListener("click", leaveKey);
   $("help-button").addEventListener("click", () => $("help").showModal());
   $("theme").addEventListener("click", nextTheme);
   $("open-history").addEventListener("click", toggleHistory);

@@ -23,7 +23,11 @@ PAGE = "/"
 _PACKAGE = __package__
 _SHARED_STYLES, _STYLES = ("theme.css", "steps.css"), ("page.css", "media.css")
 _SHARED_SCRIPTS = ("elements.js", "steps.js")
-_SCRIPTS = ("visible.js", "events.js", "run.js", "client.js", "history.js", "draw.js", "page.js")
+_SCRIPTS = (
+    *("visible.js", "events.js", "run.js", "follow.js", "take.js", "client.js", "history.js"),
+    *("timeline.js", "draw.js", "say.js", "panels.js", "page.js"),
+)
+_ALLOWED = {"img_src": "data:", "connect_src": "'self'", "frame_ancestors": "'none'"}  # the image: our icon
 
 
 def add_page(app: FastAPI, offer: Offer) -> None:
@@ -45,7 +49,7 @@ def _page() -> tuple[str, dict[str, str]]:
     script = joined(_PACKAGE, _SHARED_SCRIPTS, _SCRIPTS)
     text = Template(asset(_PACKAGE, "page.html")).substitute(style=style, script=script)
     return text, {
-        "Content-Security-Policy": policy(style, script, connect_src="'self'", frame_ancestors="'none'"),
+        "Content-Security-Policy": policy(style, script, **_ALLOWED),
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
         "Referrer-Policy": "no-referrer",

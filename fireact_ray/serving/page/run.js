@@ -14,18 +14,29 @@ function faultWords(kind) {
   return FAULTS[kind] || kind;
 }
 
-function requestOf(model, question, faults) {
+function requestOf(run, question, faults) {
   const options = { trajectory: true, ...(faults ? { faults: { kind: faults } } : {}) };
-  return { model, input: question, stream: true, fireact: options };
+  return { model: run.model, input: inputOf(question, run.earlier), stream: true, fireact: options };
 }
 
 // `stop`: why it ended, as a trajectory says it, or one of the page's own: stopped, broken, refused, failed. `error`:
-// in the server's words. What nobody has measured is null.
-function newRun(model) {
+// in the server's words. `earlier`: pairs of question and answer that it is told. `ignored`: what of the request was not
+// done, by field. What nobody has measured is null.
+function newRun(model, earlier = [], method = "") {
   return {
-    model, begun: Date.now(), ended: false, steps: [], answer: null, stop: "", error: "",
-    seconds: null, prompt: null, completion: null, cost: null, trajectory: null,
+    model, method, earlier, id: "", begun: Date.now(), ended: false, steps: [], answer: null, stop: "", error: "",
+    seconds: null, prompt: null, completion: null, cost: null, trajectory: null, ignored: {},
   };
+}
+
+// What all of it took, as the response says; until it does, and where it never did, what the whole steps say: that `isLeast`.
+function totalsOf(run) {
+  const told = { prompt: run.prompt, completion: run.completion, cost: run.cost, isLeast: false };
+  const whole = wholeSteps(run);
+  if (run.prompt !== null || !whole.length) return told;
+  const sum = (name) => whole.reduce((total, step) => total + step[name], 0);
+  const isPriced = whole.every((step) => step.cost !== null);
+  return { prompt: sum("prompt"), completion: sum("completion"), cost: isPriced ? sum("cost") : null, isLeast: true };
 }
 
 function endRun(run, stop, error = "") {
@@ -39,12 +50,13 @@ function applyEvent(run, event) {
 }
 
 const EVENTS = {
+  "response.created": (run, { response }) => (run.id = response.id),
   "response.output_item.added": (run, { item }) => {
     if (item.type === "file_search_call") growStep(run, { tool: "search", argument: item.queries.join(" ") });
   },
   "response.output_item.done": (run, { item }) => {
     if (item.type === "reasoning") growStep(run, { thought: item.summary.map((part) => part.text).join("\n") });
-    if (item.fireact) growStep(run, { ...factsOf(item.fireact), isOpen: false });
+    if (item.fireact) growStep(run, { ...factsOf(item.fireact), isOpen: false, isWhole: true });
   },
   "response.completed": (run, { response }) => {
     run.answer = response.output.filter((item) => item.type === "message").map(textOf).join("\n");
@@ -63,7 +75,7 @@ function textOf(message) {
 function growStep(run, told) {
   const last = run.steps.at(-1);
   if (last?.isOpen) run.steps[run.steps.length - 1] = { ...last, ...told };
-  else run.steps.push({ isOpen: true, thought: "", tool: "", argument: "", ...told });
+  else run.steps.push({ isOpen: true, begun: Date.now(), thought: "", tool: "", argument: "", ...told });
 }
 
 function factsOf(facts) {
@@ -86,6 +98,7 @@ function endWith(run, response, stop, error = "") {
     Object.assign(run, { prompt: usage.input_tokens, completion: usage.output_tokens, cost: usage.cost_usd ?? null });
   }
   run.trajectory = fireact?.trajectory || null;
+  run.ignored = fireact?.ignored || {};
   run.steps = run.steps.map((step, n) => withHidden(step, run.trajectory?.steps[n]));
   endRun(run, stop === "finished" || error ? stop : fireact?.limit || fireact?.stop_reason || stop, error);
 }
@@ -94,11 +107,4 @@ function endWith(run, response, stop, error = "") {
 function withHidden(step, told) {
   if (!told?.reasoning && !told?.repairs.length) return step;
   return { ...step, reasoning: told.reasoning, ...(told.repairs.length ? { repairs: told.repairs } : {}) };
-}
-
-// A trajectory as a row of a file, which is how `fireact view` and `fireact import` read it.
-function rowOf({ question, score, ...trajectory }) {
-  const asked = { task: question.task, question_id: question.id, kind: question.kind, question: question.text };
-  const marks = { exact_match: score?.exact_match ?? null, f1: score?.f1 ?? null };
-  return { ...trajectory, ...asked, answers: question.answers, ...marks };
 }

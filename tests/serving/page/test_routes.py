@@ -31,6 +31,7 @@ async def test_the_policy_allows_our_style_and_script_and_calls_to_this_server_a
         "default-src": "'none'",
         "style-src": hash_of(elements.named("style")[0][1]),
         "script-src": hash_of(elements.named("script")[0][1]),
+        "img-src": "data:",
         "connect-src": "'self'",
         "frame-ancestors": "'none'",
         "base-uri": "'none'",
@@ -45,7 +46,8 @@ async def test_the_policy_allows_our_style_and_script_and_calls_to_this_server_a
 
 async def test_the_page_names_no_other_file_and_makes_no_markup_from_text(client):
     elements = Elements((await client.get("/")).text)
-    assert not [about for _, about in elements.tags if {"src", "href", "srcset", "style"} & set(about)]
+    named = [about for _, about in elements.tags if {"src", "href", "srcset", "style"} & set(about)]
+    assert [(about["rel"], about["href"][:19]) for about in named] == [("icon", "data:image/svg+xml,")]
     script = elements.named("script")[0][1]
     assert not re.search(
         r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|Function\(|XMLHttp|https?:|localStorage|cookie",
