@@ -53,11 +53,9 @@ def curves(m: Model) -> Iterator[list[str]]:
         ("objects of journals in a bucket", m.journal_objects, 1),
         ("resume on a disk: hours", m.resume_hours, 1),
         ("resume in a bucket: hours", m.resume_hours_in_bucket, 1),
-        ("retry of failed rows before compaction, disk: hours", m.retry_hours, 1),
         ("compaction: core-hours", m.compaction_cpu_hours, 1),
         ("the same: TB read", m.compaction_read_bytes, 1e12),
         ("driver of generate: GB", m.generate_driver_bytes, 1e9),
-        ("the same when a run goes on: GB", m.resume_driver_bytes, 1e9),
         ("driver of convert: GB", m.convert_driver_bytes, 1e9),
         ("convert: core-hours", m.convert_cpu_hours, 1),
         ("convert: blocks of Ray Data", m.blocks, 1),
@@ -92,9 +90,6 @@ def _limits_in_time(m: Model) -> Iterator[Limit]:
     hour, day, month = (1.0, "1 hour"), (24.0, "24 hours of one core"), (30.0, "30 days")
     merging = "compact neighbours while the run goes on: each row is read once"
     yield Limit(
-        "retry of failed rows before compaction, disk", m.retry_hours, *hour, "read a part's footer once: linear then"
-    )
-    yield Limit(
         "resume in a bucket",
         m.resume_hours_in_bucket,
         *hour,
@@ -119,15 +114,8 @@ def _limits_in_space(m: Model) -> Iterator[Limit]:
         "read rows one by one, as `fireact score`",
     )
     yield Limit(
-        "driver of generate when a run goes on",
-        m.resume_driver_bytes,
-        *memory,
-        "add replies up as they are read; stream questions",
-    )
-    yield Limit(
         "driver of generate", m.generate_driver_bytes, *memory, "stream questions; look written keys up by partition"
     )
-    yield Limit("quota actor when a run goes on", m.quota_bytes, *memory, "add replies up as they are read")
     yield Limit(
         "dispatcher when a run goes on", m.dispatcher_bytes, *memory, "read a failed row's replies when it is given out"
     )

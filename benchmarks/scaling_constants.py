@@ -78,7 +78,6 @@ class Constants:
     journal_bytes: float = _weighed(2005)
     question_bytes: float = _weighed(217)
     paid_bytes: float = _weighed(6296)
-    spent_bytes: float = _weighed(230)
     row_bytes: float = _weighed(3968)
     # Later stages.
     convert_cpu_s: float = _measured(

@@ -97,11 +97,6 @@ class Model:
         requests = self.parts(n) * self.c.part_reads + self.journal_objects(n) * self.c.journal_reads
         return self.resume_hours(n) + requests * self.c.request_s / self.c.reads_at_once / _HOUR
 
-    def retry_hours(self, n: float) -> float:
-        """Each part with a failed row has the footers of all parts read."""
-        touched = self.parts(n) * (1 - (1 - self.c.failed_share) ** self.rows_per_part)
-        return touched * self.parts(n) * self.c.open_s / _HOUR
-
     # Compaction: each new part is made by reading all old ones.
 
     def compaction_cpu_hours(self, n: float) -> float:
@@ -117,19 +112,12 @@ class Model:
     # Memory of one process.
 
     def generate_driver_bytes(self, n: float) -> float:
+        """At its audit; it keeps less of what is written when a run goes on."""
         return n * (self.c.question_bytes + self.c.audit_bytes)
-
-    def resume_driver_bytes(self, n: float) -> float:
-        """It adds up what was paid for before it makes the first call."""
-        return n * (self.c.question_bytes + self.c.resume_bytes + self.c.spent_bytes)
 
     def dispatcher_bytes(self, n: float) -> float:
         """When a run goes on."""
         return n * (self.c.resume_bytes + self.c.failed_share * self.c.paid_bytes)
-
-    def quota_bytes(self, n: float) -> float:
-        """When a run goes on."""
-        return n * self.c.spent_bytes
 
     def convert_driver_bytes(self, n: float) -> float:
         return n * self.c.convert_bytes

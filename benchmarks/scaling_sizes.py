@@ -25,7 +25,7 @@ from fireact_ray.core.storage.compaction import compactions_of
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.rollouts.completed import read_written
-from fireact_ray.rollouts.journal import paid_by_row, read_journal
+from fireact_ray.rollouts.journal import read_journal
 from fireact_ray.rollouts.plan import PLAN, Policy, plan_lines, write_plan
 
 _WIDTH = Width(workers=2, concurrency=200)
@@ -33,8 +33,8 @@ _WIDTH = Width(workers=2, concurrency=200)
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes of a rollout. `paid`: of all its replies, as the dispatcher remembers them; `spent`: as the quota does;
-    `row`: of the trajectory as evaluation reads it."""
+    """Bytes of a rollout. `paid`: of all its replies, as the dispatcher remembers them; `row`: of the trajectory as
+    evaluation reads it."""
 
     plan: float
     part: float
@@ -42,7 +42,6 @@ class Sizes:
     journal_lines: float
     question: float
     paid: float
-    spent: float
     row: float
 
 
@@ -60,7 +59,6 @@ def weigh(home: Folder, n: int) -> Sizes:
         journal_lines=sum(1 for _ in read_journal(journal)) / n,
         question=_held_bytes(lambda: list(Questions(n))) / n,
         paid=_held_bytes(lambda: list(read_journal(journal))) / n,
-        spent=_held_bytes(lambda: paid_by_row(journal)) / n,
         row=_held_bytes(lambda: read_trajectories(parts)) / n,
     )
 
@@ -96,7 +94,6 @@ def main() -> None:
             ["journal", f"{sizes.journal:.0f}"],
             ["its question in memory", f"{sizes.question:.0f}"],
             ["its replies in the dispatcher, where it is pending again", f"{sizes.paid:.0f}"],
-            ["its sum in the quota actor", f"{sizes.spent:.0f}"],
             ["it itself in memory", f"{sizes.row:.0f}"],
         ],
     )
