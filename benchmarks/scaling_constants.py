@@ -9,6 +9,7 @@ from typing import Any
 
 _RESULTS = "docs/results.md"
 _WEIGHED = "python -m benchmarks.scaling_sizes --rollouts 2000"
+_COUNTED = "requests of core/storage to an S3 server on loopback (moto), 2026-11-26"
 
 
 class Kind(StrEnum):
@@ -39,6 +40,10 @@ def _measured(value: float, words: str, place: str = _RESULTS) -> Any:
 
 def _weighed(value: float) -> Any:
     return _of(Kind.MEASURED, value, _WEIGHED)
+
+
+def _counted(value: float) -> Any:
+    return _of(Kind.MEASURED, value, _COUNTED)
 
 
 def _code(value: float, place: str, words: str) -> Any:
@@ -79,6 +84,11 @@ class Constants:
     question_bytes: float = _weighed(217)
     paid_bytes: float = _weighed(6296)
     row_bytes: float = _weighed(3968)
+    # Requests to a bucket: a resume reads the keys of a part five times (5 each), its bytes once (2), a journal thrice.
+    part_reads: float = _counted(27)
+    part_opens: float = _counted(5)  # to read it once, whole
+    journal_reads: float = _counted(6)
+    merged_segments: float = _counted(100)  # writes of a journal that become one object
     # Later stages.
     convert_cpu_s: float = _measured(
         284e-6, "|     138 |   7022 |                0.80 |    142 |      2397 |"
@@ -111,13 +121,7 @@ class Constants:
     gpu_usd_per_h: float = _assumed(3, "rented H100 or H200")
     cpu_usd_per_h: float = _assumed(0.05, "rented core")
     request_s: float = _assumed(0.05, "a small object written, read or looked up")
-    part_reads: float = _assumed(17, "requests to read a part in the six passes of a resume (by the code)")
-    part_opens: float = _assumed(3, "the same in one pass")
-    journal_reads: float = _assumed(6, "the same of a journal's object, in three passes one after the other")
-    reads_at_once: float = _assumed(1, "of these; the code waits for each")
-    merged_segments: float = _assumed(
-        100, "writes that a journal in a bucket merges into one (core/storage/appending.py)"
-    )
+    reads_at_once: float = _assumed(1, "requests to a bucket, where a run folder is read: the code waits for each")
     put_usd: float = _documented(5e-6, "S3's list price, one write")
     month_usd_per_byte: float = _documented(0.023e-9, "S3's list price, a byte")
     puts_per_s: float = _documented(3500, "S3, of one prefix")
