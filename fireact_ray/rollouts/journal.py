@@ -114,16 +114,21 @@ def read_journal(folder: Folder, writer: str = "", wanted: Callable[[str], bool]
 
 def paid_for(folder: Folder) -> Spent:
     """Everything that a folder of journals has been paid for: each model reply once. A missing folder holds nothing."""
-    return sum(paid_by_row(folder).values(), Spent())
+    return sum((spent for _, spent in _paid(folder)), Spent())
 
 
 def paid_by_row(folder: Folder) -> dict[str, Spent]:
     """The same by the key of the trajectory, rows that never became whole included."""
     paid: defaultdict[str, Spent] = defaultdict(Spent)
+    for key, spent in _paid(folder):
+        paid[key] += spent
+    return dict(paid)
+
+
+def _paid(folder: Folder) -> Iterator[tuple[str, Spent]]:
     for entry in read_journal(folder):
         if entry.reply is not None and entry.call.startswith("model/"):
-            paid[entry.trajectory_id] += Spent(1, Usage(**entry.reply["usage"]))
-    return dict(paid)
+            yield entry.trajectory_id, Spent(1, Usage(**entry.reply["usage"]))
 
 
 def _entry(line: bytes) -> Entry | None:

@@ -6,14 +6,15 @@ first: a death in between counts one retry too many, and loses no row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fireact_ray.core.storage.artifacts import MANIFEST
-from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.folder import Folder, RowGroup
 from fireact_ray.core.storage.rows import TRAJECTORY_SCHEMA, as_stored_now
 from fireact_ray.core.types import FAILURES
 from fireact_ray.rollouts.plan import PLAN
@@ -59,22 +60,22 @@ def take_out(home: Folder, keys: frozenset[str]) -> None:
     columns = [list(counts), list(counts.values())]
     home.write_table(FILE, pa.table(columns, schema=_SCHEMA))
     folder, wanted = home / "trajectories", pa.array(sorted(keys))
+    groups = {part: list(found) for part, found in groupby(folder.row_groups(), key=lambda group: group.part)}
     folder.delete(MANIFEST)  # without one the folder counts as unfinished
-    for name, table in list(_tables(home)):
+    for name, table in _tables(home):
         gone = _gone(table, wanted)
         if not pc.any(gone).as_py():
             continue
         if not pc.all(gone).as_py():
-            folder.write_part(name.rpartition("-")[0], _rest(folder, name, wanted), TRAJECTORY_SCHEMA)
+            folder.write_part(name.rpartition("-")[0], _rest(groups[name], wanted), TRAJECTORY_SCHEMA)
         folder.delete(name)
 
 
-def _rest(folder: Folder, part: str, keys: pa.Array) -> Iterator[pa.Table]:
-    """The part's rows without these, a row group at a time."""
-    for group in folder.row_groups():
-        if group.part == part:
-            table = as_stored_now(group.read())
-            yield table.filter(pc.invert(_gone(table, keys)))
+def _rest(groups: Iterable[RowGroup], keys: pa.Array) -> Iterator[pa.Table]:
+    """A part's rows without these, a row group at a time."""
+    for group in groups:
+        table = as_stored_now(group.read())
+        yield table.filter(pc.invert(_gone(table, keys)))
 
 
 def _gone(table: pa.Table, keys: pa.Array) -> pa.ChunkedArray:

@@ -47,6 +47,13 @@ def keys_in(home: Folder) -> list[str]:
     return sorted(key for file in folder.glob("*.parquet") for key in pq.read_table(file)["trajectory_id"].to_pylist())
 
 
+def test_the_footer_of_each_part_is_read_once(home, monkeypatch):
+    read, read_metadata = [], pq.read_metadata
+    monkeypatch.setattr(pq, "read_metadata", lambda *args, **more: read.append(args[0]) or read_metadata(*args, **more))
+    take_out(home, frozenset("cdef"))
+    assert len(read) == 2
+
+
 def test_what_failed_from_outside_can_be_retried_and_nothing_else(home):
     failures = read_failures(home)
     assert failures.retryable(3) == set("cdefi")
