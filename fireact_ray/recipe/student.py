@@ -97,6 +97,11 @@ class StudentAgents:
     method: str = "react"
     noise: Noise | None = None
 
+    @property
+    def model_key(self) -> str:
+        """Which model answers: by its folder, and by its renderer, whose end token ends a reply."""
+        return f"{local_student(self.recipe).renderer} {self.model_dir}"
+
     def __call__(self, backend: SearchBackend, slots: int | None = None) -> dict[str, Agent]:
         model: ChatModel = UnopenedModel(student_name(self.model_dir))
         if self.opened:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fireact_ray.agent.models.base import Sampling
+from fireact_ray.core.errors import TokenLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +30,13 @@ class Engine(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+def demand_room(prompt_ids: Sequence[int], sampling: Sampling, max_context: int) -> None:
+    """Raises TokenLimit for an empty prompt, and for one that, with `max_new_tokens`, does not fit."""
+    needed = len(prompt_ids) + sampling.max_new_tokens
+    if not prompt_ids or sampling.max_new_tokens < 1 or needed > max_context:
+        raise TokenLimit(
+            f"A prompt of {len(prompt_ids)} tokens and {sampling.max_new_tokens} new ones make {needed}; "
+            f"from 1 to {max_context} fit. Shorten the conversation or lower max_new_tokens."
+        )

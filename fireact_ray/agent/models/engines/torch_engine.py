@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from fireact_ray.agent.models.base import Sampling
-from fireact_ray.agent.models.engines.base import Generation
+from fireact_ray.agent.models.engines.base import Generation, demand_room
 from fireact_ray.agent.models.engines.kv_cache import CachedSlots
-from fireact_ray.core.errors import ModelUnavailable, TokenLimit
+from fireact_ray.agent.models.engines.stopping import StopStrings
+from fireact_ray.core.errors import ModelUnavailable
 
 # Tokens, padding included, of one forward pass over new prompts. A CPU is busy with a few hundred, and
 # prompts read one after the other can share what they begin with; a GPU wants many at once.
@@ -73,13 +74,9 @@ class TorchEngine:
         Raises TokenLimit for an empty prompt and for one that, with `max_new_tokens`, does not fit into
         `max_context`; ModelUnavailable once the engine is closed. A failing model fails all who wait.
         """
-        needed = len(prompt_ids) + sampling.max_new_tokens
-        if not prompt_ids or sampling.max_new_tokens < 1 or needed > self.max_context:
-            raise TokenLimit(
-                f"A prompt of {len(prompt_ids)} tokens and {sampling.max_new_tokens} new ones make {needed}; "
-                f"from 1 to {self.max_context} fit. Shorten the conversation or lower max_new_tokens."
-            )
-        request = _Request(list(prompt_ids), sampling, random.Random(sampling.seed))
+        demand_room(prompt_ids, sampling, self.max_context)
+        stops = StopStrings(sampling.stop, self._decode)
+        request = _Request(list(prompt_ids), sampling, random.Random(sampling.seed), stops)
         with self._lock:
             if self._closed:
                 raise ModelUnavailable("The engine is closed.")
@@ -158,12 +155,8 @@ class TorchEngine:
         if token == self._end_id:
             return "stop"
         request.new_ids.append(token)
-        if request.sampling.stop:
-            # The newest token alone can complete a stop string, which has at most as many tokens as bytes.
-            # Four more, in case the cut goes through a character.
-            tail = self._decode(request.new_ids[-request.stop_bytes - 4 :])
-            if any(stop in tail for stop in request.sampling.stop):
-                return "stop"
+        if request.stops.completed_by(request.new_ids):
+            return "stop"
         return "length" if len(request.new_ids) >= request.sampling.max_new_tokens else None
 
     def _empty_slots(self) -> CachedSlots:
@@ -188,12 +181,9 @@ class _Request:
     prompt_ids: list[int]
     sampling: Sampling
     random: random.Random
+    stops: StopStrings
     new_ids: list[int] = field(default_factory=list)
     reply: Future[Generation] = field(default_factory=Future)
-    stop_bytes: int = 0
-
-    def __post_init__(self) -> None:
-        self.stop_bytes = max((len(stop.encode()) for stop in self.sampling.stop), default=0)
 
 
 def _choose(logits: Tensor, requests: Sequence[_Request]) -> list[int]:
