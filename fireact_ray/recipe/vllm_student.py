@@ -158,9 +158,6 @@ def _answering(agents: StudentAgents) -> Answering:
 def _dtype(config: VllmConfig, *, on_gpu: bool) -> str:
     if config.dtype != "auto":
         return _DTYPES[config.dtype]
-    import torch
+    from fireact_ray.training.precision import computes_bf16  # torch takes seconds to import
 
-    from fireact_ray.training.precision import by_hardware
-
-    device = torch.device("cuda" if on_gpu else "cpu")
-    return _DTYPES["bf16" if by_hardware("auto", device).bf16 else "fp32"]
+    return _DTYPES["bf16" if computes_bf16(on_gpu=on_gpu) else "fp32"]

@@ -100,7 +100,7 @@ class VllmEngine:
         Raises TokenLimit for what does not fit, ModelRefused for what vLLM does not take, CoreDied where it has ended,
         ModelUnavailable where it failed otherwise.
         """
-        from vllm.exceptions import VLLMClientError
+        from vllm.exceptions import VLLMValidationError
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         demand_room(prompt_ids, sampling, self.max_context)
@@ -110,7 +110,7 @@ class VllmEngine:
             raise CoreDied(f"vLLM's core has ended: {error}") from None
         except EngineGenerateError as error:
             raise ModelUnavailable(f"vLLM failed: {error.__cause__ or error}") from None
-        except VLLMClientError as error:
+        except VLLMValidationError as error:
             raise ModelRefused(f"vLLM refused the request: {error}") from None
 
     async def _generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
