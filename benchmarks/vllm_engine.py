@@ -2,8 +2,8 @@
 
     PYTHON vllm_engine.py MODEL_DIR MAX_CONTEXT MAX_BATCH
 
-In: {"id": "r1", "ids": [...], "max_tokens": 96, "stop": ["\\nObservation:"]}; out: {"id": "r1", "ids": [...], "read": 40},
-the prompt tokens that were not known.
+In: {"id": "r1", "ids": [...], "max_tokens": 96, "stop": ["\\nObservation:"]};
+out: {"id": "r1", "ids": [...], "read": 40}, of the prompt tokens those that were not known.
 """
 
 from __future__ import annotations

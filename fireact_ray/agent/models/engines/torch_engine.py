@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from fireact_ray.agent.models.base import Sampling
-from fireact_ray.agent.models.engines.base import Generation, demand_room
+from fireact_ray.agent.models.engines.base import Generation, demand_fit
 from fireact_ray.agent.models.engines.kv_cache import CachedSlots
 from fireact_ray.agent.models.engines.stopping import StopStrings
 from fireact_ray.core.errors import ModelUnavailable
@@ -53,6 +53,7 @@ class TorchEngine:
         """
         self.max_context = max_context
         self._model = model.eval()
+        self._vocabulary = model.get_input_embeddings().num_embeddings
         self._end_id = end_id
         self._pad_id = pad_id
         self._decode = decode
@@ -72,9 +73,10 @@ class TorchEngine:
         """One reply. Cancelling the caller takes its row out of the batch and leaves the others alone.
 
         Raises TokenLimit for an empty prompt and for one that, with `max_new_tokens`, does not fit into
-        `max_context`; ModelUnavailable once the engine is closed. A failing model fails all who wait.
+        `max_context`; ModelRefused for ids that are none; ModelUnavailable once the engine is closed. A failing model
+        fails all who wait.
         """
-        demand_room(prompt_ids, sampling, self.max_context)
+        demand_fit(prompt_ids, sampling, self.max_context, self._vocabulary)
         stops = StopStrings(sampling.stop, self._decode)
         request = _Request(list(prompt_ids), sampling, random.Random(sampling.seed), stops)
         with self._lock:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fireact_ray.agent.models.base import Sampling
-from fireact_ray.agent.models.engines.base import Generation, demand_room
+from fireact_ray.agent.models.engines.base import Generation, demand_fit
 from fireact_ray.agent.models.engines.stopping import StopStrings
 from fireact_ray.core.errors import ModelRefused, ModelUnavailable
 
@@ -58,6 +58,7 @@ class VllmCore:
 
         self.max_context: int = settings["max_model_len"]
         self.llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**settings))
+        self.vocabulary: int = self.llm.model_config.get_vocab_size()  # without a tokenizer it checks no ids itself
         self._numbers = itertools.count(1)
         self._adapters = {
             key: LoRARequest(model.name, number, model.adapter)
@@ -88,7 +89,7 @@ class VllmCore:
 
 class VllmEngine:
     """An `Engine`: one model of a core. Greedy replies are those of the torch engine, up to ties within rounding; a
-    seeded reply depends on its seed alone, and is not the one that another engine draws by that seed."""
+    seeded one repeats, up to rounding, and is not the one that another engine draws by that seed."""
 
     def __init__(self, core: VllmCore, model: Answering, adapter: Any) -> None:
         self.max_context = core.max_context
@@ -103,7 +104,7 @@ class VllmEngine:
         from vllm.exceptions import VLLMValidationError
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-        demand_room(prompt_ids, sampling, self.max_context)
+        demand_fit(prompt_ids, sampling, self.max_context, self._core.vocabulary)
         try:
             return await self._generate(prompt_ids, sampling)
         except EngineDeadError as error:

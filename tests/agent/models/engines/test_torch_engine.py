@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from fireact_ray.agent.models.base import Sampling
-from fireact_ray.core.errors import InputError, ModelUnavailable, TokenLimit
+from fireact_ray.core.errors import InputError, ModelRefused, ModelUnavailable, TokenLimit
 
 torch = pytest.importorskip("torch")
 from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
@@ -206,6 +206,17 @@ async def test_samples_follow_the_models_probabilities(model, engine):
 async def test_what_does_not_fit_the_context_is_refused(engine, length: int, new: int):
     with pytest.raises(TokenLimit, match=f"from 1 to {CONTEXT} fit"):
         await engine.generate([5] * length, Sampling(max_new_tokens=new))
+
+
+@pytest.mark.parametrize("unknown", [97, -1])
+async def test_an_id_that_the_model_does_not_have_fails_its_own_request_only(model, engine, unknown: int):
+    (prompt,) = prompts(9)
+    replies = await asyncio.gather(
+        engine.generate(prompt, GREEDY), engine.generate([5, unknown, 6], GREEDY), return_exceptions=True
+    )
+    assert replies[0].ids == alone(model, prompt, 12)
+    assert isinstance(replies[1], ModelRefused)
+    assert f"holds the id {unknown}; this model's are 0 to 96" in str(replies[1])
 
 
 async def test_the_last_token_of_the_context_can_be_used(model, engine):

@@ -137,14 +137,11 @@ async def test_stop_strings_end_where_those_of_the_torch_engine_do_however_many(
     assert replies[3] == whole
 
 
-async def test_a_seeded_reply_does_not_depend_on_its_neighbours(core, folders):
-    hot = [Sampling(temperature=1.0, max_new_tokens=12, seed=seed) for seed in (1, 2, 3)]
-    base = engine(core, folders[0])
-    alone = [(await base.generate(PROMPTS[0], how)).ids for how in hot]
-    assert len(set(alone)) == 3
-    others = [engine(core, folders[1]).generate(prompt, GREEDY) for prompt in PROMPTS]
-    together = await asyncio.gather(*(base.generate(PROMPTS[0], how) for how in hot), *others)
-    assert [reply.ids for reply in together[:3]] == alone
+async def test_a_seeded_reply_repeats(core, folders):
+    hot = [Sampling(temperature=1.0, max_new_tokens=12, seed=seed) for seed in (1, 2, 3, 1, 2, 3)]
+    found = [(await engine(core, folders[0]).generate(PROMPTS[0], how)).ids for how in hot]
+    assert len(set(found[:3])) == 3
+    assert found[:3] == found[3:]
 
 
 @pytest.mark.parametrize(("length", "new"), [(0, 5), (CONTEXT - 4, 5), (CONTEXT, 1), (5, 0)])
@@ -162,7 +159,7 @@ async def test_the_last_token_of_the_context_can_be_used(core, folders):
 async def test_an_id_outside_the_vocabulary_fails_its_own_request_only(core, folders):
     base = engine(core, folders[0])
     other = asyncio.create_task(base.generate(PROMPTS[0], GREEDY))
-    with pytest.raises(ModelRefused, match="out of vocabulary"):
+    with pytest.raises(ModelRefused, match="holds the id 10000000; this model's are 0 to 1535"):
         await base.generate([10_000_000], GREEDY)
     assert [await other] == await by_torch(folders[0], PROMPTS[:1], GREEDY)
 
