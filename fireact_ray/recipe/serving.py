@@ -44,10 +44,19 @@ class PartConfig(Section):
 
 
 class EngineConfig(PartConfig):
-    """Replicas, and what answers in them; `serve.engine: vllm` says the kind alone. `vllm`: settings of that kind."""
+    """Replicas, and what answers in them; `serve.engine: vllm` says the kind alone. `vllm`: settings of that kind.
+
+    `share_base`: adapters of one base are attached to one copy of its weights, each to its own rows: less memory, but
+    slower than adapters that are merged into copies of their own. vLLM always does.
+    """
 
     kind: EngineKind = "torch"
+    share_base: bool = False
     vllm: VllmConfig = VllmConfig()
+
+    @property
+    def shares_base(self) -> bool:
+        return self.share_base or self.kind == "vllm"
 
     @model_validator(mode="before")
     @classmethod
@@ -62,8 +71,10 @@ class EngineConfig(PartConfig):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """One that only says how many replicas there are is stored as ever."""
         shown: dict[str, Any] = handler(self)
-        return {name: value for name, value in shown.items() if self.kind == "vllm" or name not in ("kind", "vllm")}
+        newer = {} if self.kind == "torch" and not self.share_base else {"kind", "share_base", "vllm"}
+        return {name: value for name, value in shown.items() if name in PartConfig.model_fields or name in newer}
 
 
 class QuestionLimits(Section):

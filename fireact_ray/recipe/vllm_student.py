@@ -15,13 +15,16 @@ from typing import Any
 
 from fireact_ray.agent.models.engines.vllm_engine import Answering, VllmCore
 from fireact_ray.core.errors import InputError
-from fireact_ray.core.storage.artifacts import read_model_card
-from fireact_ray.core.storage.folder import Folder
 from fireact_ray.recipe.engines import VllmConfig
-from fireact_ray.recipe.student import StudentAgents, local_student, open_renderer, student_name
+from fireact_ray.recipe.student import (
+    StudentAgents,
+    base_of,
+    is_adapter,
+    local_student,
+    open_renderer,
+    student_name,
+)
 from fireact_ray.rendering.tokenizer import HubTokenizer
-from fireact_ray.training.base import base_of_adapter, find_base
-from fireact_ray.training.config import ADAPTED
 
 _GIB = 1 << 30
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM makes room for
@@ -66,17 +69,6 @@ def _facts_of(python: str) -> dict[str, Any]:
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise InputError(f"serve.engine.vllm.python: {python} cannot be run: {error}") from None
     return facts
-
-
-def base_of(model_dir: str) -> Path:
-    """The folder of the weights that an engine loads for a model: the base of an adapter, otherwise the model itself.
-
-    Raises InputError for an incomplete folder, DataError where an adapter's base is not the one it was trained on.
-    """
-    card = read_model_card(Folder(model_dir))
-    if card.get("tuning") in ADAPTED:
-        return base_of_adapter(Path(model_dir), card)
-    return find_base(model_dir)
 
 
 def open_vllm(models: Sequence[StudentAgents], config: VllmConfig) -> VllmCore:
@@ -146,10 +138,9 @@ def _adapter_config(adapter: Path) -> Mapping[str, Any]:
 def _answering(agents: StudentAgents) -> Answering:
     student, folder = local_student(agents.recipe), agents.model_dir
     renderer = open_renderer(folder, student)
-    is_adapter = read_model_card(Folder(folder)).get("tuning") in ADAPTED
     return Answering(
         name=f"{student_name(folder)} {folder}",
-        adapter=str(Path(folder).resolve()) if is_adapter else None,
+        adapter=str(Path(folder).resolve()) if is_adapter(folder) else None,
         end_id=renderer.end_id,
         decode=HubTokenizer.load(folder).decode,
     )

@@ -4,7 +4,7 @@
     serve deploy serve.yaml                     # a file that `fireact serve hotpotqa --print-config` wrote
     FIREACT_RECIPE=hotpotqa serve build fireact_ray.stages.application:app
 
-    proxy -> agent -> engine    one deployment for each model; with vLLM for each base, whose adapters it holds
+    proxy -> agent -> engine    one deployment for each model, or for each base and its adapters
                    -> search
 
 Each deployment has its replicas and scales by its own work.
@@ -29,13 +29,13 @@ from fireact_ray.recipe.models import ScriptedModelConfig
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.recipe.serving import PROXY_GRACE_S, PartConfig, ServeConfig
-from fireact_ray.recipe.student import StudentAgents, open_renderer, student_dir
+from fireact_ray.recipe.student import StudentAgents, base_of, open_renderer, student_dir
 from fireact_ray.recipe.students import HostedStudentConfig
 from fireact_ray.recipe.system_agents import opened_systems
 from fireact_ray.recipe.systems import Entry, StudentSystem, TeacherSystem
 from fireact_ray.recipe.teacher import TeacherAgents
 from fireact_ray.recipe.trials import Trial
-from fireact_ray.recipe.vllm_student import base_of, demand_vllm
+from fireact_ray.recipe.vllm_student import demand_vllm
 from fireact_ray.serving.edge import RETRY_AFTER_S
 from fireact_ray.stages.actors.engine_server import EngineServer
 from fireact_ray.stages.actors.search_server import SearchServer, by_searches
@@ -105,8 +105,7 @@ def application(recipe: Recipe, engine_server: type[EngineServer] | None = None)
 
 
 def served_systems(recipe: Recipe) -> list[ServedSystem]:
-    """The agents of `serve.systems`, each with its model id. Those of one model share its engine; with vLLM, those of
-    one base do.
+    """The agents of `serve.systems`, each with its model id. Those of one model share its engine, or those of one base.
 
     Raises InputError for a model that is not there or has another renderer, and for a teacher that is only played.
     """
@@ -114,7 +113,7 @@ def served_systems(recipe: Recipe) -> list[ServedSystem]:
         if isinstance(entry, TeacherSystem) and isinstance(entry.model or recipe.teacher.model, ScriptedModelConfig):
             raise InputError(f"serve.systems: '{entry.name}' is a scripted teacher, which no server can outlive.")
     agents = {entry.name: _agents(recipe, entry) for entry in recipe.serve.systems}
-    by_base = recipe.serve.engine.kind == "vllm"
+    by_base = recipe.serve.engine.shares_base
     weights = {
         name: str(base_of(one.model_dir)) if by_base else one.model_key
         for name, one in agents.items()

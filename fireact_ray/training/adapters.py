@@ -5,7 +5,7 @@ PEFT takes seconds to import, more where bitsandbytes is installed, so this file
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,28 @@ def attach_adapter(model: Any, config: TrainConfig) -> Any:
 
 def load_adapter(folder: Path, base: Path, dtype: torch.dtype) -> Any:
     """The PeftModel of a trained folder on its base (see base_of_adapter). Raises InputError without weights."""
+    _demand_weights(folder)
+    return peft.PeftModel.from_pretrained(load_base(base, dtype), folder, is_trainable=False)
+
+
+BASE_ALONE = "__base__"  # PEFT's name for rows that no adapter is attached to
+
+
+def load_adapters(folders: Mapping[str, Path], base: Path, dtype: torch.dtype) -> Any:
+    """A PeftModel that holds several adapters, by their names. Raises InputError without weights."""
+    model: Any = None
+    for name, folder in folders.items():
+        _demand_weights(folder)
+        if model is None:
+            model = peft.PeftModel.from_pretrained(load_base(base, dtype), folder, adapter_name=name)
+        else:
+            model.load_adapter(folder, adapter_name=name)
+    return model.eval()
+
+
+def _demand_weights(folder: Path) -> None:
     if not (folder / _ADAPTER).is_file():  # PEFT would look for a pickle
         raise InputError(f"{folder}: no {_ADAPTER}. Restore it, or train again.")
-    return peft.PeftModel.from_pretrained(load_base(base, dtype), folder, is_trainable=False)
 
 
 def merged(model: Any) -> Any:

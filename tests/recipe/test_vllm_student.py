@@ -15,8 +15,8 @@ from fireact_ray.core.paths import NANO_DIR
 from fireact_ray.recipe.engines import VllmConfig
 from fireact_ray.recipe.loader import load_recipe, parse_recipe, to_yaml
 from fireact_ray.recipe.serving import EngineConfig
-from fireact_ray.recipe.student import StudentAgents
-from fireact_ray.recipe.vllm_student import base_of, demand_vllm, vllm_settings
+from fireact_ray.recipe.student import StudentAgents, base_of
+from fireact_ray.recipe.vllm_student import demand_vllm, vllm_settings
 from fireact_ray.training.base import base_fingerprint
 
 

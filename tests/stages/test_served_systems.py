@@ -51,6 +51,8 @@ def serving(adapters: list[Path], *overrides: str) -> Recipe:
 def test_each_model_has_a_torch_engine_and_each_base_one_of_vllm(adapters: list[Path]):
     by_torch = served_systems(serving(adapters))
     assert [one.engine for one in by_torch] == ["engine-1", "engine-2", "engine-3", "engine-4"]
+    shared = served_systems(serving(adapters, "serve.engine={share_base: true}"))
+    assert [one.engine for one in shared] == ["engine"] * 4
     by_vllm = served_systems(serving(adapters, "serve.engine=vllm"))
     assert [one.engine for one in by_vllm] == ["engine"] * 4
     (models,) = models_of_each_engine(by_vllm).values()

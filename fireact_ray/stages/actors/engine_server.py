@@ -18,7 +18,7 @@ import ray
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Engine
 from fireact_ray.core.net.rpc_server import RpcServer
-from fireact_ray.recipe.student import StudentAgents, local_student, open_student
+from fireact_ray.recipe.student import StudentAgents, local_student, open_attached, open_student
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 
 _HELD_WITHIN_S = 10.0
@@ -44,6 +44,8 @@ class EngineServer:
 
     def _opened(self, models: tuple[StudentAgents, ...]) -> Mapping[str, Engine]:
         """By `model_key`."""
+        if len(models) > 1:
+            return open_attached(models)
         (one,) = models
         return {one.model_key: open_student(one.model_dir, local_student(one.recipe), on_gpu=one.on_gpu).engine}
 

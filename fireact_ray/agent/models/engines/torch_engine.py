@@ -46,8 +46,10 @@ class TorchEngine:
         decode: Callable[[Sequence[int]], str],
         max_context: int,
         max_batch: int = 64,
+        adapters: Sequence[str] = (),
     ) -> None:
-        """`decode` turns ids into text, in which stop strings are looked for.
+        """`decode` turns ids into text, in which stop strings are looked for. `adapters`: of a PeftModel, by PEFT's
+        names, the first of them for who asks the engine itself; see `Attached` for the others.
 
         Raises InputError for a model of a shorter context, or with layers that see only a part of it.
         """
@@ -58,6 +60,7 @@ class TorchEngine:
         self._pad_id = pad_id
         self._decode = decode
         self._max_batch = max_batch
+        self._adapters = adapters
         self._max_read = _MAX_READ["cuda" if model.device.type == "cuda" else "cpu"]
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="torch-engine")
         self._lock = threading.Lock()  # guards the next three
@@ -70,6 +73,9 @@ class TorchEngine:
         self._slots = self._empty_slots()
 
     async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
+        return await self.generate_by(0, self._end_id, prompt_ids, sampling)
+
+    async def generate_by(self, adapter: int, end_id: int, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
         """One reply. Cancelling the caller takes its row out of the batch and leaves the others alone.
 
         Raises TokenLimit for an empty prompt and for one that, with `max_new_tokens`, does not fit into
@@ -78,7 +84,7 @@ class TorchEngine:
         """
         demand_fit(prompt_ids, sampling, self.max_context, self._vocabulary)
         stops = StopStrings(sampling.stop, self._decode)
-        request = _Request(list(prompt_ids), sampling, random.Random(sampling.seed), stops)
+        request = _Request(list(prompt_ids), sampling, random.Random(sampling.seed), stops, end_id, adapter)
         with self._lock:
             if self._closed:
                 raise ModelUnavailable("The engine is closed.")
@@ -117,12 +123,13 @@ class TorchEngine:
         group: dict[int, list[int]] = {}  # what is new to each slot: one forward pass
         for request in sorted(self._arrived, key=lambda request: len(request.prompt_ids)):  # less padding
             prompt = request.prompt_ids
-            longest = max([len(prompt) - self._slots.known(prompt), *map(len, group.values())])
+            longest = max([len(prompt) - self._slots.known(prompt, request.adapter), *map(len, group.values())])
             if group and longest * (len(group) + 1) > self._max_read:
                 # Before the next one claims its slot: it may then take over instructions they share.
                 self._compute(group)
                 group = {}
-            slot, known = self._slots.claim(prompt, [i for i, row in enumerate(self._rows) if row])
+            busy = [i for i, row in enumerate(self._rows) if row]
+            slot, known = self._slots.claim(prompt, busy, request.adapter)
             self._rows += [None] * (slot + 1 - len(self._rows))
             self._rows[slot] = request
             group[slot] = prompt[known:]
@@ -154,7 +161,7 @@ class TorchEngine:
                 self._rows[slot] = None
 
     def _finish_reason(self, request: _Request, token: int) -> str | None:
-        if token == self._end_id:
+        if token == request.end_id:
             return "stop"
         request.new_ids.append(token)
         if request.stops.completed_by(request.new_ids):
@@ -162,7 +169,13 @@ class TorchEngine:
         return "length" if len(request.new_ids) >= request.sampling.max_new_tokens else None
 
     def _empty_slots(self) -> CachedSlots:
-        return CachedSlots(self._model, max_slots=self._max_batch, max_context=self.max_context, pad_id=self._pad_id)
+        return CachedSlots(
+            self._model,
+            max_slots=self._max_batch,
+            max_context=self.max_context,
+            pad_id=self._pad_id,
+            adapters=self._adapters,
+        )
 
     def _after_serving(self, serving: Future[None]) -> None:
         """Hand a failure of the worker to everybody who waits; the next request finds empty slots."""
@@ -178,12 +191,34 @@ class TorchEngine:
                 request.reply.set_exception(error)
 
 
+@dataclass(frozen=True)
+class Attached:
+    """An `Engine`: one adapter of a TorchEngine that has several, by its number among them, in the batches of all.
+    `end_id`: of its renderer."""
+
+    engine: TorchEngine
+    adapter: int
+    end_id: int
+
+    @property
+    def max_context(self) -> int:
+        return self.engine.max_context
+
+    async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
+        return await self.engine.generate_by(self.adapter, self.end_id, prompt_ids, sampling)
+
+    async def close(self) -> None:
+        await self.engine.close()
+
+
 @dataclass(slots=True)
 class _Request:
     prompt_ids: list[int]
     sampling: Sampling
     random: random.Random
     stops: StopStrings
+    end_id: int
+    adapter: int
     new_ids: list[int] = field(default_factory=list)
     reply: Future[Generation] = field(default_factory=Future)
 
