@@ -140,7 +140,8 @@ def open_attached(models: Sequence[StudentAgents]) -> dict[str, Attached]:
     def load(dtype: Any, device: Any) -> Any:
         return load_adapters(folders, base, dtype).to(device)
 
-    engine = _torch_engine(load, first.model_dir, ends[0], student.max_context, on_gpu=first.on_gpu, adapters=names)
+    attached = names if folders else ()
+    engine = _torch_engine(load, first.model_dir, ends[0], student.max_context, on_gpu=first.on_gpu, adapters=attached)
     return {one.model_key: Attached(engine, n, ends[n]) for n, one in enumerate(models)}
 
 

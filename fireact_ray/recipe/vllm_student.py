@@ -109,7 +109,9 @@ def vllm_settings(
     if config.tensor_parallel_size > 1:
         settings["distributed_executor_backend"] = "mp"  # not Ray's: the replica has its GPUs already
     if adapters:
-        settings |= {"enable_lora": True, "max_loras": len(adapters), "max_lora_rank": _room(adapters)}
+        # On a CPU vLLM adds what its last place for an adapter holds to the base's own rows (vLLM issue 48421).
+        n_places = len(adapters) + (0 if on_gpu else 1)
+        settings |= {"enable_lora": True, "max_loras": n_places, "max_lora_rank": _room(adapters)}
     return settings
 
 

@@ -45,14 +45,14 @@ BASE_ALONE = "__base__"  # PEFT's name for rows that no adapter is attached to
 
 
 def load_adapters(folders: Mapping[str, Path], base: Path, dtype: torch.dtype) -> Any:
-    """A PeftModel that holds several adapters, by their names. Raises InputError without weights."""
-    model: Any = None
+    """A PeftModel of several adapters, by their names; without any the base. Raises InputError without weights."""
+    model = load_base(base, dtype)
     for name, folder in folders.items():
         _demand_weights(folder)
-        if model is None:
-            model = peft.PeftModel.from_pretrained(load_base(base, dtype), folder, adapter_name=name)
-        else:
+        if isinstance(model, peft.PeftModel):
             model.load_adapter(folder, adapter_name=name)
+        else:
+            model = peft.PeftModel.from_pretrained(model, folder, adapter_name=name)
     return model.eval()
 
 

@@ -77,7 +77,8 @@ def adapter(folder: Path, rank: int) -> Path:
 
 def test_there_is_room_for_the_largest_adapter(tmp_path: Path):
     found = settings(adapters=[adapter(tmp_path / str(rank), rank) for rank in (4, 9, 8)])
-    assert (found["enable_lora"], found["max_loras"], found["max_lora_rank"]) == (True, 3, 16)
+    assert (found["enable_lora"], found["max_loras"], found["max_lora_rank"]) == (True, 4, 16)  # one place stays empty
+    assert settings(adapters=[tmp_path / "4", tmp_path / "8"], on_gpu=True)["max_loras"] == 2
     with pytest.raises(InputError, match=r"1024: an adapter of rank 1024; vLLM takes up to 512\. Merge it"):
         settings(adapters=[adapter(tmp_path / "1024", 1024)])
     with pytest.raises(InputError, match=r"adapter_config\.json cannot be read"):
