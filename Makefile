@@ -25,12 +25,13 @@ test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not ray and not e2e" --durations=10
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "ray or e2e" --durations=15
 
-# vLLM on this CPU, in an environment of its own: it pins what others of our libraries want newer. The package itself is
-# read from here. torchvision and torchaudio of the public index break beside torch's CPU build; and transformers, Ray
-# and `vllm serve` look for a distribution of vLLM's name, which the build for CPUs does not have.
+# vLLM on this CPU, in an environment of its own, into which the package is not installed but read from here. vLLM's build
+# for CPUs pins an older transformers than the torch engine needs, and works with that one, too; torchvision, torchaudio
+# and torchcodec break beside torch's CPU build; and vLLM looks for a distribution by its name, which this build has not.
 $(VLLM_READY): constraints-vllm.txt
 	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
 	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --requirement constraints-vllm.txt
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps transformers==5.23.0
 	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	named="$$(echo $(VLLM)/lib/python3*/site-packages)/vllm-0.32.0+cpu.dist-info"; mkdir -p "$$named" && \
 	printf 'Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n' > "$$named/METADATA" && touch "$$named/RECORD"

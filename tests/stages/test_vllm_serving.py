@@ -11,8 +11,13 @@ import importlib.util
 import os
 import signal
 
-import httpx
 import pytest
+
+PYTHON = os.environ.get("FIREACT_VLLM_PYTHON")
+if PYTHON is None and importlib.util.find_spec("vllm") is None:
+    pytest.skip("vLLM has an environment of its own: make test-vllm", allow_module_level=True)
+
+import httpx
 from commands import started_here, until
 from nano_adapters import write_adapter
 
@@ -24,10 +29,6 @@ from fireact_ray.stages.application import served_systems
 from fireact_ray.stages.serve import serving
 
 pytestmark = pytest.mark.vllm
-
-PYTHON = os.environ.get("FIREACT_VLLM_PYTHON")
-if PYTHON is None and importlib.util.find_spec("vllm") is None:
-    pytest.skip("vLLM has an environment of its own: make test-vllm", allow_module_level=True)
 
 QUESTION = "When was Welrel Brambram born?"
 N_STEPS = 3
