@@ -30,6 +30,7 @@ import torch
 
 from benchmarks.evaluation_contestants import ContinuousBatching, OneByOne, VllmProcess, whole_reply
 from benchmarks.header import print_header, print_table
+from benchmarks.prompt_tokens import fewest
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Engine, Generation
 from fireact_ray.agent.models.engines.kv_cache import CachedSlots
@@ -76,20 +77,6 @@ class Traffic:
     @property
     def written(self) -> int:
         return sum(len(reply) for _, reply in self.replies)
-
-
-def fewest(replies: Sequence[tuple[Sequence[int], Sequence[int]]]) -> int:
-    """Prompt tokens that have to be read, whatever is kept: of (prompt, reply) in the order in which they ended."""
-    known: dict[int, Any] = {}
-    n = 0
-    for prompt, reply in replies:
-        at = known
-        for token in prompt:
-            n += token not in at
-            at = at.setdefault(token, {})
-        for token in reply:
-            at = at.setdefault(token, {})
-    return n
 
 
 class Static:

@@ -7,15 +7,15 @@ only the engine replica runs there.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 import signal
 
 import pytest
 
-PYTHON = os.environ.get("FIREACT_VLLM_PYTHON")
-if PYTHON is None and importlib.util.find_spec("vllm") is None:
-    pytest.skip("vLLM has an environment of its own: make test-vllm", allow_module_level=True)
+pytest.importorskip(
+    "ray" if "FIREACT_VLLM_PYTHON" in os.environ else "vllm",
+    reason="vLLM has an environment of its own: make test-vllm",
+)
 
 import httpx
 from commands import started_here, until
@@ -39,7 +39,8 @@ def recipe(tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")
     adapters = [write_adapter(folder / name, seed) for seed, name in enumerate("ab")]
     systems = ", ".join(f"{{kind: model, name: {one.name}, path: {one}, few_shot: true}}" for one in adapters)
-    engine = f"{{kind: vllm, vllm: {{python: {PYTHON}}}}}" if PYTHON else "vllm"
+    python = os.environ.get("FIREACT_VLLM_PYTHON")
+    engine = f"{{kind: vllm, vllm: {{python: {python}}}}}" if python else "vllm"
     settings = [f"output_dir={folder}", "serve.port=0", f"serve.systems=[base, {systems}]", f"serve.engine={engine}"]
     limits = [f"student.limits.max_steps={N_STEPS}", "serve.request_timeout_s=240"]
     return load_recipe("demo", [*settings, *limits])
