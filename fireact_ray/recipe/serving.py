@@ -69,13 +69,6 @@ class EngineConfig(PartConfig):
             raise ValueError("vllm: settings of an engine of kind vllm: set kind: vllm, or leave them out")
         return self
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """One that only says how many replicas there are is stored as ever."""
-        shown: dict[str, Any] = handler(self)
-        newer = {} if self.kind == "torch" and not self.share_base else {"kind", "share_base", "vllm"}
-        return {name: value for name, value in shown.items() if name in PartConfig.model_fields or name in newer}
-
 
 class QuestionLimits(Section):
     """Of one question, beside the agent's own limits. `max_tokens`: that the model writes for it, over all its steps.
@@ -177,7 +170,10 @@ class ServeConfig(Section):
         shown: dict[str, Any] = handler(self)
         newer = list(shown)[list(shown).index("systems") :]
         unused = {name for name in newer if getattr(self, name) == getattr(_PLAIN, name)}
+        if not self.engine.shares_base:
+            shown["engine"] = {name: value for name, value in shown["engine"].items() if name not in _OF_ENGINES}
         return {name: value for name, value in shown.items() if name not in unused}
 
 
 _PLAIN = ServeConfig()
+_OF_ENGINES = ("kind", "share_base", "vllm")  # what an engine has beside replicas
