@@ -130,8 +130,8 @@ class Static:
 class CountedSlots(CachedSlots):
     read = 0
 
-    def claim(self, prompt_ids: Sequence[int], busy: Any) -> tuple[int, int]:
-        slot, known = super().claim(prompt_ids, busy)
+    def claim(self, prompt_ids: Sequence[int], busy: Any, adapter: int = 0) -> tuple[int, int]:
+        slot, known = super().claim(prompt_ids, busy, adapter)
         CountedSlots.read += len(prompt_ids) - known
         return slot, known
 
