@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VLLM := .venv-vllm
+VLLM_READY := $(VLLM)/.ready
 
-.PHONY: install demo test chaos test-fast check lint clean
+.PHONY: install demo test test-vllm chaos test-fast check lint clean
 
 install: $(READY)
 
@@ -22,6 +24,21 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m "not ray and not e2e" --durations=10
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "ray or e2e" --durations=15
+
+# vLLM on this CPU, in an environment of its own, into which the package is not installed but read from here. vLLM's build
+# for CPUs pins an older transformers than the torch engine needs, and works with that one, too; torchvision, torchaudio
+# and torchcodec break beside torch's CPU build; and vLLM looks for a distribution by its name, which this build has not.
+$(VLLM_READY): constraints-vllm.txt
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --requirement constraints-vllm.txt
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps transformers==5.23.0
+	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	named="$$(echo $(VLLM)/lib/python3*/site-packages)/vllm-0.32.0+cpu.dist-info"; mkdir -p "$$named" && \
+	printf 'Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n' > "$$named/METADATA" && touch "$$named/RECORD"
+	touch $(VLLM_READY)
+
+test-vllm: $(VLLM_READY)
+	PYTHONPATH=$(CURDIR) $(VLLM)/bin/python -m pytest -m vllm --durations=10
 
 # What `make test` does in small counts: properties of many more examples, and faults of every kind.
 chaos: $(READY)
@@ -42,4 +59,4 @@ lint: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) runs build dist *.egg-info
+	rm -rf $(VENV) $(VLLM) runs build dist *.egg-info

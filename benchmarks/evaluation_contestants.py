@@ -49,7 +49,7 @@ class OneByOne:
                 pad_token_id=self._end_id,
                 stopping_criteria=StoppingCriteriaList([is_over]),
             )
-        return _ended(out[0, n:].tolist(), self._end_id, sampling)
+        return whole_reply(out[0, n:].tolist(), self._end_id, sampling)
 
     async def close(self) -> None: ...
 
@@ -85,7 +85,7 @@ class ContinuousBatching:
         output = await reply
         if output.error is not None:
             raise ModelUnavailable(f"continuous batching: {output.error}")
-        return _ended(list(output.generated_tokens), self._end_id, sampling)
+        return whole_reply(list(output.generated_tokens), self._end_id, sampling)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._manager.stop, block=True)
@@ -113,6 +113,7 @@ class VllmProcess:
         )
         self._waiting: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Future[list[int]]]] = {}
         self._n = 0
+        self.read = 0  # prompt tokens, those that it knew left out
         for line in self._lines():
             if line == {"ready": True}:
                 break
@@ -134,7 +135,7 @@ class VllmProcess:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
-        return _ended(await reply, self._end_id, sampling)
+        return whole_reply(await reply, self._end_id, sampling)
 
     async def close(self) -> None:
         assert self._process.stdin is not None
@@ -151,10 +152,11 @@ class VllmProcess:
     def _deliver(self) -> None:
         for line in self._lines():
             loop, reply = self._waiting.pop(line["id"])
+            self.read += line["read"]
             loop.call_soon_threadsafe(reply.set_result, line["ids"])
 
 
-def _ended(ids: list[int], end_id: int, sampling: Sampling) -> Generation:
+def whole_reply(ids: list[int], end_id: int, sampling: Sampling) -> Generation:
     """Without the end token, by which a reply is known to be whole."""
     whole = end_id in ids
     kept = ids[: ids.index(end_id)] if whole else ids

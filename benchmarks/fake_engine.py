@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Engine, Generation
@@ -43,6 +43,7 @@ class FakeEngine:
 
 class FakeEngineServer(EngineServer):
     @staticmethod
-    def _opened(agents: StudentAgents) -> Engine:
-        tokenizer = HubTokenizer.load(agents.model_dir)
-        return FakeEngine(tokenizer, local_student(agents.recipe).max_context, float(os.environ[STEP_VARIABLE]))
+    def _opened(models: tuple[StudentAgents, ...]) -> Mapping[str, Engine]:
+        (one,) = models
+        tokenizer, step_s = HubTokenizer.load(one.model_dir), float(os.environ[STEP_VARIABLE])
+        return {one.model_key: FakeEngine(tokenizer, local_student(one.recipe).max_context, step_s)}

@@ -2,7 +2,8 @@
 
     PYTHON vllm_engine.py MODEL_DIR MAX_CONTEXT MAX_BATCH
 
-In: {"id": "r1", "ids": [...], "max_tokens": 96, "stop": ["\\nObservation:"]}; out: {"id": "r1", "ids": [...]}.
+In: {"id": "r1", "ids": [...], "max_tokens": 96, "stop": ["\\nObservation:"]};
+out: {"id": "r1", "ids": [...], "read": 40}, of the prompt tokens those that were not known.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def main() -> None:
         if engine.has_unfinished_requests():
             for output in engine.step():
                 if output.finished:
-                    print(json.dumps({"id": output.request_id, "ids": list(output.outputs[0].token_ids)}), flush=True)
+                    read = len(output.prompt_token_ids) - output.num_cached_tokens
+                    ids = list(output.outputs[0].token_ids)
+                    print(json.dumps({"id": output.request_id, "ids": ids, "read": read}), flush=True)
 
 
 def _read(asked: queue.Queue[str | None]) -> None:

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from fireact_ray.core.settings import Place, Section, not_empty
+from fireact_ray.recipe.engines import EngineKind, VllmConfig
 from fireact_ray.recipe.models import ScriptedModelConfig
 from fireact_ray.recipe.systems import EndpointSystem, RunSystem, SystemConfig, TeacherSystem
 
@@ -39,6 +40,33 @@ class PartConfig(Section):
     def _is_a_range(self) -> PartConfig:
         if self.min_replicas is not None and self.max_replicas is not None and self.min_replicas > self.max_replicas:
             raise ValueError(f"min_replicas ({self.min_replicas}) may be at most max_replicas ({self.max_replicas})")
+        return self
+
+
+class EngineConfig(PartConfig):
+    """Replicas, and what answers in them; `serve.engine: vllm` says the kind alone. `vllm`: settings of that kind.
+
+    `share_base`: adapters of one base are attached to one copy of its weights, each to its own rows: less memory, but
+    slower than adapters that are merged into copies of their own. vLLM always does.
+    """
+
+    kind: EngineKind = "torch"
+    share_base: bool = False
+    vllm: VllmConfig = VllmConfig()
+
+    @property
+    def shares_base(self) -> bool:
+        return self.share_base or self.kind == "vllm"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_its_kind(cls, given: Any) -> Any:
+        return {"kind": given} if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _settings_of_its_kind(self) -> EngineConfig:
+        if self.kind != "vllm" and self.vllm != VllmConfig():
+            raise ValueError("vllm: settings of an engine of kind vllm: set kind: vllm, or leave them out")
         return self
 
 
@@ -83,7 +111,7 @@ class ServeConfig(Section):
         default=("finetuned",), validate_default=True
     )
     agent: PartConfig = PartConfig()
-    engine: PartConfig = PartConfig()
+    engine: EngineConfig = EngineConfig()
     search: PartConfig = PartConfig()
     max_queued_requests: PositiveInt | None = None
     keys_file: Place | None = None
@@ -130,13 +158,22 @@ class ServeConfig(Section):
                 raise ValueError(f"systems: '{entry.name}' is a scripted teacher, which no server can outlive")
         return self
 
+    @model_validator(mode="after")
+    def _gpus_that_are_used(self) -> ServeConfig:
+        if self.engine.vllm.tensor_parallel_size > 1 and not self.use_gpu:
+            raise ValueError("engine.vllm.tensor_parallel_size: counts GPUs: set use_gpu: true, or leave it out")
+        return self
+
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A run that names none of the newer settings is stored as ever."""
         shown: dict[str, Any] = handler(self)
         newer = list(shown)[list(shown).index("systems") :]
         unused = {name for name in newer if getattr(self, name) == getattr(_PLAIN, name)}
+        if not self.engine.shares_base:
+            shown["engine"] = {name: value for name, value in shown["engine"].items() if name not in _OF_ENGINES}
         return {name: value for name, value in shown.items() if name not in unused}
 
 
 _PLAIN = ServeConfig()
+_OF_ENGINES = ("kind", "share_base", "vllm")  # what an engine has beside replicas

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fireact_ray.agent.agent import Agent
 from fireact_ray.agent.methods import make_method
@@ -27,6 +29,10 @@ from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.base import Renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.tasks import TASKS
+from fireact_ray.training.config import ADAPTED
+
+if TYPE_CHECKING:
+    from fireact_ray.agent.models.engines.torch_engine import Attached, TorchEngine
 
 logger = logging.getLogger(__name__)
 
@@ -40,26 +46,45 @@ def local_student(recipe: Recipe) -> StudentConfig:
 
 def open_student(model_dir: str, config: StudentConfig, *, on_gpu: bool) -> LocalChat:
     """Load weights and start an engine. Raises InputError for an incomplete folder, DataError for a wrong base."""
+    from fireact_ray.training.artifacts import load_trained
+
+    renderer = open_renderer(model_dir, config)
+
+    def load(dtype: Any, device: Any) -> Any:
+        return load_trained(model_dir, merge=True, dtype=dtype, device=device).model
+
+    engine = _torch_engine(load, model_dir, renderer.end_id, config.max_context, on_gpu=on_gpu)
+    return LocalChat(student_name(model_dir), engine, renderer)
+
+
+def _torch_engine(
+    load: Callable[[Any, Any], Any],
+    model_dir: str,
+    end_id: int,
+    max_context: int,
+    *,
+    on_gpu: bool,
+    adapters: Sequence[str] = (),
+) -> TorchEngine:
+    """`load`: dtype, device -> model."""
     import torch
 
     from fireact_ray.agent.models.engines.torch_engine import TorchEngine
-    from fireact_ray.training.artifacts import load_trained
     from fireact_ray.training.precision import by_hardware, for_inference
 
-    renderer, tokenizer = open_renderer(model_dir, config), HubTokenizer.load(model_dir)
+    tokenizer = HubTokenizer.load(model_dir)
     device = torch.device("cuda" if on_gpu else "cpu")
-    held = torch.bfloat16 if on_gpu and by_hardware("auto", device).bf16 else torch.float32
-    model = load_trained(model_dir, merge=True, dtype=held, device=device).model
+    model = load(torch.bfloat16 if on_gpu and by_hardware("auto", device).bf16 else torch.float32, device)
     precision = for_inference(model, device)
     logger.info("%s: precision %s", student_name(model_dir), precision)
-    engine = TorchEngine(
+    return TorchEngine(
         model.to(torch.bfloat16) if precision.bf16 else model,
-        end_id=renderer.end_id,
+        end_id=end_id,
         pad_id=tokenizer.pad_id,
         decode=tokenizer.decode,  # not the renderer's, which strips the newline that a stop string begins with
-        max_context=config.max_context,
+        max_context=max_context,
+        adapters=adapters,
     )
-    return LocalChat(student_name(model_dir), engine, renderer)
 
 
 def open_renderer(model_dir: str, config: StudentConfig) -> Renderer:
@@ -81,6 +106,45 @@ def student_name(model_dir: str) -> str:
     return f"{name}+{card['tuning']}-{content_hash(card, 8)}" if card else f"{name}-base"
 
 
+def is_adapter(model_dir: str) -> bool:
+    """Whether a model folder holds an adapter, of the base that its card names."""
+    return read_model_card(Folder(model_dir)).get("tuning") in ADAPTED
+
+
+def base_of(model_dir: str) -> Path:
+    """The folder of the weights that an engine loads for a model: the base of an adapter, otherwise the model itself.
+
+    Raises InputError for an incomplete folder, DataError where an adapter's base is not the one it was trained on.
+    """
+    from fireact_ray.training.base import base_of_adapter, find_base
+
+    if is_adapter(model_dir):
+        return base_of_adapter(Path(model_dir), read_model_card(Folder(model_dir)))
+    return find_base(model_dir)
+
+
+def open_attached(models: Sequence[StudentAgents]) -> dict[str, Attached]:
+    """One torch engine for a base and adapters of it, each attached to its rows, by their `model_key`.
+
+    Raises InputError for a renderer that a model was not trained with, DataError for a wrong base.
+    """
+    from fireact_ray.agent.models.engines.torch_engine import Attached
+    from fireact_ray.training.adapters import BASE_ALONE, load_adapters
+
+    first = models[0]
+    base, student = base_of(first.model_dir), local_student(first.recipe)
+    folders = {f"adapter-{n}": Path(one.model_dir) for n, one in enumerate(models) if is_adapter(one.model_dir)}
+    names = [f"adapter-{n}" if f"adapter-{n}" in folders else BASE_ALONE for n in range(len(models))]
+    ends = [open_renderer(one.model_dir, local_student(one.recipe)).end_id for one in models]
+
+    def load(dtype: Any, device: Any) -> Any:
+        return load_adapters(folders, base, dtype).to(device)
+
+    attached = names if folders else ()
+    engine = _torch_engine(load, first.model_dir, ends[0], student.max_context, on_gpu=first.on_gpu, adapters=attached)
+    return {one.model_key: Attached(engine, n, ends[n]) for n, one in enumerate(models)}
+
+
 @dataclass(frozen=True)
 class StudentAgents:
     """Builds the agent of a local model. `few_shot`: prompt it with examples (a base model), or not (a fine-tuned one).
@@ -96,6 +160,11 @@ class StudentAgents:
     opened: bool = True
     method: str = "react"
     noise: Noise | None = None
+
+    @property
+    def model_key(self) -> str:
+        """Which model answers: by its folder, and by its renderer, whose end token ends a reply."""
+        return f"{local_student(self.recipe).renderer} {self.model_dir}"
 
     def __call__(self, backend: SearchBackend, slots: int | None = None) -> dict[str, Agent]:
         model: ChatModel = UnopenedModel(student_name(self.model_dir))

@@ -4,7 +4,7 @@
     serve deploy serve.yaml                     # a file that `fireact serve hotpotqa --print-config` wrote
     FIREACT_RECIPE=hotpotqa serve build fireact_ray.stages.application:app
 
-    proxy -> agent -> engine    one deployment for each model
+    proxy -> agent -> engine    one deployment for each model, or for each base and its adapters
                    -> search
 
 Each deployment has its replicas and scales by its own work.
@@ -28,16 +28,18 @@ from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.recipe.models import ScriptedModelConfig
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.search import open_backend
-from fireact_ray.recipe.serving import PROXY_GRACE_S, PartConfig
-from fireact_ray.recipe.student import StudentAgents, open_renderer, student_dir
+from fireact_ray.recipe.serving import PROXY_GRACE_S, PartConfig, ServeConfig
+from fireact_ray.recipe.student import StudentAgents, base_of, open_renderer, student_dir
 from fireact_ray.recipe.students import HostedStudentConfig
 from fireact_ray.recipe.system_agents import opened_systems
 from fireact_ray.recipe.systems import Entry, StudentSystem, TeacherSystem
 from fireact_ray.recipe.teacher import TeacherAgents
 from fireact_ray.recipe.trials import Trial
+from fireact_ray.recipe.vllm_student import demand_vllm
 from fireact_ray.serving.edge import RETRY_AFTER_S
 from fireact_ray.stages.actors.engine_server import EngineServer
 from fireact_ray.stages.actors.search_server import SearchServer, by_searches
+from fireact_ray.stages.actors.vllm_server import VllmServer
 from fireact_ray.stages.deployments import AgentServer, ServedSystem
 from fireact_ray.stages.serve_settings import keys_of, settings_of
 
@@ -73,7 +75,7 @@ def __getattr__(name: str) -> Application:
     return build(BuildArgs(recipe=os.environ[_RECIPE]))
 
 
-def application(recipe: Recipe, engine_server: type[EngineServer] = EngineServer) -> Application:
+def application(recipe: Recipe, engine_server: type[EngineServer] | None = None) -> Application:
     """The graph of deployments. `engine_server`: what answers in the place of models. Raises InputError for what is
     missing here."""
     config = recipe.serve
@@ -81,11 +83,14 @@ def application(recipe: Recipe, engine_server: type[EngineServer] = EngineServer
     fingerprint = open_backend(recipe.search).fingerprint
     systems = served_systems(recipe)
     longest_s = config.proxy_timeout_s + PROXY_GRACE_S
+    if config.engine.kind == "vllm" and engine_server is None:
+        demand_vllm(config.engine.vllm)
+    server = engine_server or (VllmServer if config.engine.kind == "vllm" else EngineServer)
     engines = {
-        system.engine: _part(engine_server, system.engine, config.engine, config.replicas, longest_s)
-        .options(ray_actor_options={"num_cpus": CPUS[ENGINE], "num_gpus": float(config.use_gpu)})
-        .bind(system.agents, longest_s)
-        for system in first_of_each_engine(systems)
+        name: _part(server, name, config.engine, config.replicas, longest_s)
+        .options(ray_actor_options=_of_an_engine(config))
+        .bind(models, longest_s)
+        for name, models in models_of_each_engine(systems).items()
     }
     n_search = recipe.search.actors
     most = config.search.max_replicas or config.search.min_replicas or n_search
@@ -100,7 +105,7 @@ def application(recipe: Recipe, engine_server: type[EngineServer] = EngineServer
 
 
 def served_systems(recipe: Recipe) -> list[ServedSystem]:
-    """The agents of `serve.systems`, each with its model id. Those of one model share its engine.
+    """The agents of `serve.systems`, each with its model id. Those of one model share its engine, or those of one base.
 
     Raises InputError for a model that is not there or has another renderer, and for a teacher that is only played.
     """
@@ -108,10 +113,16 @@ def served_systems(recipe: Recipe) -> list[ServedSystem]:
         if isinstance(entry, TeacherSystem) and isinstance(entry.model or recipe.teacher.model, ScriptedModelConfig):
             raise InputError(f"serve.systems: '{entry.name}' is a scripted teacher, which no server can outlive.")
     agents = {entry.name: _agents(recipe, entry) for entry in recipe.serve.systems}
-    folders = list(dict.fromkeys(one.model_dir for one in agents.values() if isinstance(one, StudentAgents)))
-    engines = {folder: ENGINE if len(folders) == 1 else f"{ENGINE}-{n}" for n, folder in enumerate(folders, 1)}
+    by_base = recipe.serve.engine.shares_base
+    weights = {
+        name: str(base_of(one.model_dir)) if by_base else one.model_key
+        for name, one in agents.items()
+        if isinstance(one, StudentAgents)
+    }
+    several = list(dict.fromkeys(weights.values()))
+    engines = {each: ENGINE if len(several) == 1 else f"{ENGINE}-{n}" for n, each in enumerate(several, 1)}
     return [
-        ServedSystem(model_id(recipe, name), one, engines[one.model_dir] if isinstance(one, StudentAgents) else None)
+        ServedSystem(model_id(recipe, name), one, engines[weights[name]] if name in weights else None)
         for name, one in agents.items()
     ]
 
@@ -143,9 +154,25 @@ def model_id(recipe: Recipe, system: str) -> str:
     return f"fireact/{recipe.name}" + ("" if system == "finetuned" else f"-{system}")
 
 
-def first_of_each_engine(systems: Sequence[ServedSystem]) -> list[ServedSystem]:
-    """One system for each engine deployment."""
-    return list({system.engine: system for system in reversed(systems) if system.engine is not None}.values())[::-1]
+def models_of_each_engine(systems: Sequence[ServedSystem]) -> dict[str, tuple[StudentAgents, ...]]:
+    """By engine deployment; each model once, by the first of its systems."""
+    engines: dict[str, dict[str, StudentAgents]] = {}
+    for system in systems:
+        if system.engine is not None and isinstance(system.agents, StudentAgents):
+            engines.setdefault(system.engine, {}).setdefault(system.agents.model_key, system.agents)
+    return {name: tuple(models.values()) for name, models in engines.items()}
+
+
+def engine_takes(config: ServeConfig) -> dict[str, float]:
+    """Of an engine replica, by Ray's names."""
+    return {"CPU": CPUS[ENGINE], "GPU": float(config.use_gpu) * config.engine.vllm.tensor_parallel_size}
+
+
+def _of_an_engine(config: ServeConfig) -> dict[str, Any]:
+    """What Ray gives to a replica."""
+    takes, python = engine_takes(config), config.engine.vllm.python
+    options: dict[str, Any] = {"num_cpus": takes["CPU"], "num_gpus": takes["GPU"]}
+    return options if python is None else {**options, "runtime_env": {"py_executable": python}}
 
 
 def _part(

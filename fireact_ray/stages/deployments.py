@@ -90,18 +90,24 @@ class AgentServer:
         self._turns = asyncio.Semaphore(config.max_ongoing_requests)
         self._metrics = ServeMetrics()
         self._traces = Traces(Folder(recipe.run_dir) / TRACES, recipe.task.name) if config.keep_traces else None
-        self._engines = {
-            system.engine: EnginePool(engines[system.engine], local_student(system.agents.recipe).max_context)
-            for system in systems
-            if system.engine is not None
-        }
+        self._engines: dict[str, EnginePool] = {}  # by model
+        self._handles = engines
         self._agents = {system.model_id: self._served(system) for system in systems}
         self._is_open = threading.Event()
         self._is_open.set()
 
     def _served(self, system: ServedSystem) -> ServedAgent:
-        pool = None if system.engine is None else self._engines[system.engine]
+        pool = self._pool(system)
         return ServedAgent.of(_agent_of(system.agents, self._backend, pool), self._turns, pool)
+
+    def _pool(self, system: ServedSystem) -> EnginePool | None:
+        agents = system.agents
+        if system.engine is None or isinstance(agents, TeacherAgents):
+            return None
+        if agents.model_key not in self._engines:
+            handle, student = self._handles[system.engine], local_student(agents.recipe)
+            self._engines[agents.model_key] = EnginePool(handle, student.max_context, agents.model_key)
+        return self._engines[agents.model_key]
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Asked for by Ray Serve once the replica is constructed."""

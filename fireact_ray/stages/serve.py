@@ -20,7 +20,7 @@ from fireact_ray.recipe.schema import Recipe
 from fireact_ray.serving.edge import MARK
 from fireact_ray.serving.guard import HEALTH
 from fireact_ray.stages.actors.engine_server import EngineServer
-from fireact_ray.stages.application import CPUS, ENGINE, NAME, application, model_id
+from fireact_ray.stages.application import NAME, application, engine_takes, model_id
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.serve_progress import drain, explained, ready, said_as_replicas_come
 from fireact_ray.stages.starting import EDGE_PATH, EDGE_VARIABLE
@@ -42,7 +42,7 @@ def serve(recipe: Recipe) -> None:
 
 
 @contextmanager
-def serving(recipe: Recipe, engine_server: type[EngineServer] = EngineServer) -> Iterator[str]:
+def serving(recipe: Recipe, engine_server: type[EngineServer] | None = None) -> Iterator[str]:
     """The running application's base URL; at the end what runs is answered, and it is shut down.
 
     Raises InputError for a missing model or key and for a port in use, before Ray Serve is started.
@@ -66,7 +66,7 @@ def serving(recipe: Recipe, engine_server: type[EngineServer] = EngineServer) ->
 def _start(recipe: Recipe, app: Application, port: int) -> None:
     config = recipe.serve
     http = {"host": config.host, "port": port, "request_timeout_s": config.proxy_timeout_s}
-    with said_as_replicas_come({"CPU": CPUS[ENGINE], "GPU": float(config.use_gpu)}):
+    with said_as_replicas_come(engine_takes(config)):
         try:
             with suppress(TimeoutError):  # a proxy that is late: it is waited for below
                 ray_serve.start(http_options=http)

@@ -5,7 +5,7 @@ PEFT takes seconds to import, more where bitsandbytes is installed, so this file
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,7 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
-from fireact_ray.core.errors import DataError, InputError, TrainingError
-from fireact_ray.training.base import base_fingerprint
+from fireact_ray.core.errors import InputError, TrainingError
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.model import load_base
 
@@ -36,13 +35,30 @@ def attach_adapter(model: Any, config: TrainConfig) -> Any:
     return model
 
 
-def load_adapter(folder: Path, base: Path, card: dict[str, Any], dtype: torch.dtype) -> Any:
-    """The PeftModel of a trained folder. Raises DataError for another base than its own, InputError without weights."""
-    if base_fingerprint(base) != card["base_fingerprint"]:
-        raise DataError(f"{folder} was trained on another base than {base}. Name its own base, or train it again.")
+def load_adapter(folder: Path, base: Path, dtype: torch.dtype) -> Any:
+    """The PeftModel of a trained folder on its base (see base_of_adapter). Raises InputError without weights."""
+    _demand_weights(folder)
+    return peft.PeftModel.from_pretrained(load_base(base, dtype), folder, is_trainable=False)
+
+
+BASE_ALONE = "__base__"  # PEFT's name for rows that no adapter is attached to
+
+
+def load_adapters(folders: Mapping[str, Path], base: Path, dtype: torch.dtype) -> Any:
+    """A PeftModel of several adapters, by their names; without any the base. Raises InputError without weights."""
+    model = load_base(base, dtype)
+    for name, folder in folders.items():
+        _demand_weights(folder)
+        if isinstance(model, peft.PeftModel):
+            model.load_adapter(folder, adapter_name=name)
+        else:
+            model = peft.PeftModel.from_pretrained(model, folder, adapter_name=name)
+    return model.eval()
+
+
+def _demand_weights(folder: Path) -> None:
     if not (folder / _ADAPTER).is_file():  # PEFT would look for a pickle
         raise InputError(f"{folder}: no {_ADAPTER}. Restore it, or train again.")
-    return peft.PeftModel.from_pretrained(load_base(base, dtype), folder, is_trainable=False)
 
 
 def merged(model: Any) -> Any:

@@ -21,7 +21,7 @@ from fireact_ray.core.paths import NANO
 from fireact_ray.core.storage.artifacts import MODEL_CARD
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import SCHEMA_VERSION
-from fireact_ray.training.base import base_fingerprint, find_base, hub_revision
+from fireact_ray.training.base import base_fingerprint, base_of_adapter, find_base, hub_revision
 from fireact_ray.training.config import ADAPTED, TrainConfig
 from fireact_ray.training.files import whole_folder
 from fireact_ray.training.mapped.loading import TokenDataset
@@ -126,7 +126,7 @@ def load_trained(
     if card["tuning"] in ADAPTED:
         from fireact_ray.training.adapters import load_adapter, merged  # PEFT takes seconds to import
 
-        model = load_adapter(folder, find_base(base_model or card["base_model"]), card, dtype)
+        model = load_adapter(folder, base_of_adapter(folder, card, base_model), dtype)
         model = merged(model) if merge else model
     else:
         model = load_base(folder, dtype)

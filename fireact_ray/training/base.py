@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-from fireact_ray.core.errors import InputError
+from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.json_text import parse
 from fireact_ray.core.paths import NANO, NANO_DIR, last_name
 
@@ -83,6 +83,17 @@ def base_fingerprint(folder: Path) -> str:
             stream.seek(max(0, size - _SAMPLE_BYTES))
             digest.update(stream.read(_SAMPLE_BYTES))
     return digest.hexdigest()[:16]
+
+
+def base_of_adapter(folder: Path, card: Mapping[str, Any], base_model: str | None = None) -> Path:
+    """The base that a trained adapter belongs to, by its model card. `base_model`: where it is, for one that has moved.
+
+    Raises InputError where it is not there, DataError where it is another one than the adapter was trained on.
+    """
+    base = find_base(base_model or card["base_model"])
+    if base_fingerprint(base) != card["base_fingerprint"]:
+        raise DataError(f"{folder} was trained on another base than {base}. Name its own base, or train it again.")
+    return base
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -48,6 +48,11 @@ def has_bf16(device: torch.device, cpuinfo: str | None = None) -> bool:
     return bool(flags & _CPU_FLAGS)
 
 
+def computes_bf16(*, on_gpu: bool) -> bool:
+    """`has_bf16` of the device that a model is to answer on, for who does not import torch."""
+    return has_bf16(torch.device("cuda" if on_gpu else "cpu"))
+
+
 def by_hardware(asked: str, device: torch.device) -> Precision:
     """`asked`: auto, fp32 or bf16. For auto on a CPU with bf16 instructions this is a guess to be measured."""
     if asked != "auto":

@@ -41,12 +41,15 @@ class Engine:
 
 
 class Replica(EngineServer):
-    _opened = staticmethod(Engine)
     is_dead = False
+
+    @staticmethod
+    def _opened(models):
+        return {"a": Engine(models)}
 
     @property
     def engine(self) -> Engine:
-        return self._engine
+        return self._engines["a"]
 
     async def converse(self):
         if self.is_dead:
@@ -89,7 +92,7 @@ async def until_at_work(n: int, *replicas: Replica) -> None:
 
 
 async def test_the_steps_of_a_conversation_stay_at_one_replica_and_others_go_elsewhere(two):
-    pool = EnginePool(Handle(*two), 64)
+    pool = EnginePool(Handle(*two), 64, "a")
 
     async def question(first: int) -> set[int]:
         async with pool.conversation():
@@ -102,7 +105,7 @@ async def test_the_steps_of_a_conversation_stay_at_one_replica_and_others_go_els
 
 
 async def test_a_conversation_counts_from_its_first_step_to_its_end(two):
-    pool = EnginePool(Handle(two[0]), 64)
+    pool = EnginePool(Handle(two[0]), 64, "a")
     async with pool.conversation():
         assert await two[0].at_work() == 0
         await pool.generate([7], GREEDY)
@@ -114,7 +117,7 @@ async def test_a_conversation_counts_from_its_first_step_to_its_end(two):
 
 
 async def test_a_step_whose_replica_dies_is_asked_again_at_another_one(two):
-    pool = EnginePool(Handle(*two), 64)
+    pool = EnginePool(Handle(*two), 64, "a")
     async with pool.conversation():
         assert (await pool.generate([7], GREEDY)).ids == (1, 7)
         step = asyncio.create_task(pool.generate([0, 5], GREEDY))
@@ -126,7 +129,7 @@ async def test_a_step_whose_replica_dies_is_asked_again_at_another_one(two):
 
 
 async def test_where_every_replica_is_gone_the_model_is_not_available(two):
-    pool = EnginePool(Handle(two[0]), 64)
+    pool = EnginePool(Handle(two[0]), 64, "a")
     async with pool.conversation():
         await pool.generate([7], GREEDY)
         await two[0].die()
@@ -136,7 +139,7 @@ async def test_where_every_replica_is_gone_the_model_is_not_available(two):
 
 
 async def test_what_the_engine_refuses_is_refused_once_and_in_its_type(two):
-    pool = EnginePool(Handle(two[0]), 64)
+    pool = EnginePool(Handle(two[0]), 64, "a")
     async with pool.conversation():
         with pytest.raises(TokenLimit, match="too long"):
             await pool.generate([9], GREEDY)
@@ -146,7 +149,7 @@ async def test_what_the_engine_refuses_is_refused_once_and_in_its_type(two):
 
 
 async def test_a_question_that_nobody_waits_for_is_called_off_and_ends_its_conversation(two):
-    pool = EnginePool(Handle(two[0]), 64)
+    pool = EnginePool(Handle(two[0]), 64, "a")
 
     async def question():
         async with pool.conversation():
@@ -161,7 +164,7 @@ async def test_a_question_that_nobody_waits_for_is_called_off_and_ends_its_conve
 
 
 async def test_an_agent_that_dies_ends_its_conversations(two):
-    pool = EnginePool(Handle(two[0]), 64)
+    pool = EnginePool(Handle(two[0]), 64, "a")
     async with pool.conversation():
         await pool.generate([7], GREEDY)
         await pool.close()  # as its connections do with its process

@@ -16,7 +16,8 @@ from fireact_ray.agent.models.base import Sampling
 from fireact_ray.cli.merge import merge as command
 from fireact_ray.core.errors import DataError, InputError, TrainingError
 from fireact_ray.core.paths import NANO, NANO_DIR
-from fireact_ray.recipe.student import open_student
+from fireact_ray.recipe.loader import load_recipe
+from fireact_ray.recipe.student import StudentAgents, open_attached, open_student
 from fireact_ray.recipe.students import StudentConfig
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
@@ -97,6 +98,23 @@ def test_the_served_engine_replies_what_the_trained_model_generates(trained: Tra
     expected = generated(plainly_loaded(folder), prompts)
     assert served(folder, prompts) == expected
     assert expected != generated(AutoModelForCausalLM.from_pretrained(NANO_DIR, dtype=torch.float32), prompts)
+
+
+def test_base_and_adapters_that_share_its_weights_reply_what_each_generates(trained: Train, prompts):
+    recipe = load_recipe("demo")
+    models = [StudentAgents(recipe, str(folder), False) for folder in (NANO_DIR, trained("lora"), trained("qlora"))]
+
+    async def ask() -> list[list[tuple[int, ...]]]:
+        engines = open_attached(models)
+        sampling = Sampling(max_new_tokens=N_TOKENS)
+        asked = [engines[one.model_key].generate(prompt, sampling) for one in models for prompt in prompts]
+        found = [reply.ids for reply in await asyncio.gather(*asked)]
+        await engines[models[0].model_key].close()
+        return [found[n : n + N_PROMPTS] for n in range(0, len(found), N_PROMPTS)]
+
+    expected = [generated(plainly_loaded(Path(one.model_dir)), prompts) for one in models]
+    assert asyncio.run(ask()) == expected
+    assert expected[0] != expected[1]
 
 
 @pytest.mark.parametrize("tuning", ["lora", "qlora"])

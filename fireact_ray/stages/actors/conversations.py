@@ -32,11 +32,11 @@ _NOW: ContextVar[Conversation] = ContextVar("conversation")
 class EnginePool:
     """All engine replicas of one model, as one agent replica sees them: an Engine inside `conversation`.
 
-    `handle`: of the deployment.
+    `handle`: of the deployment. `model`: the `model_key` that it knows it by.
     """
 
-    def __init__(self, handle: Any, max_context: int) -> None:
-        self.max_context = max_context
+    def __init__(self, handle: Any, max_context: int, model: str) -> None:
+        self.max_context, self.model = max_context, model
         self._handle = handle.options(method_name="converse", stream=True)
         self._clients: dict[Address, RpcClient] = {}
         self._lasting: set[asyncio.Task[None]] = set()  # Serve's calls, until the replica ends them
@@ -106,7 +106,8 @@ class Conversation:
         self._seat: Seat | None = None
 
     async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
-        asked = [list(prompt_ids), [sampling.temperature, sampling.max_new_tokens, list(sampling.stop), sampling.seed]]
+        how = [sampling.temperature, sampling.max_new_tokens, list(sampling.stop), sampling.seed]
+        asked = [self._pool.model, list(prompt_ids), how]
         for pause_s in (*_PAUSES_S, None):
             try:
                 if self._seat is None:

@@ -1,4 +1,5 @@
-"""A replica of the engine deployment: one model, in whose batches the conversations of all agents meet.
+"""A replica of the engine deployment: a model, in whose batches the conversations of all agents meet, or several of one
+base.
 
 A conversation is one streaming call of Serve that lasts as long as the conversation: it is what Serve counts, routes,
 scales by, and waits for before it stops a replica. The steps of the conversation go over a connection of their own
@@ -8,7 +9,7 @@ scales by, and waits for before it stops a replica. The steps of the conversatio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ import ray
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Engine
 from fireact_ray.core.net.rpc_server import RpcServer
-from fireact_ray.recipe.student import StudentAgents, local_student, open_student
+from fireact_ray.recipe.student import StudentAgents, local_student, open_attached, open_student
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 
 _HELD_WITHIN_S = 10.0
@@ -30,19 +31,23 @@ class _Conversation:
 
 
 class EngineServer:
-    """`longest_s`: after which a conversation counts as over, though nobody said so."""
+    """`models`: that this engine answers with, each once. `longest_s`: after which a conversation counts as over,
+    though nobody said so."""
 
-    def __init__(self, agents: StudentAgents, longest_s: float) -> None:
+    def __init__(self, models: tuple[StudentAgents, ...], longest_s: float) -> None:
         forward_warnings()
-        self._engine = self._opened(agents)
+        self._engines = self._opened(models)
         self._longest_s = longest_s
         self._server = RpcServer(self._answer)
         self._open: dict[int, _Conversation] = {}
         self._n_opened = 0
 
-    @staticmethod
-    def _opened(agents: StudentAgents) -> Engine:
-        return open_student(agents.model_dir, local_student(agents.recipe), on_gpu=agents.on_gpu).engine
+    def _opened(self, models: tuple[StudentAgents, ...]) -> Mapping[str, Engine]:
+        """By `model_key`."""
+        if len(models) > 1:
+            return open_attached(models)
+        (one,) = models
+        return {one.model_key: open_student(one.model_dir, local_student(one.recipe), on_gpu=one.on_gpu).engine}
 
     async def converse(self) -> AsyncIterator[list[Any]]:
         """Yields where this replica listens, and the conversation's number; lasts until that is no longer held."""
@@ -66,13 +71,14 @@ class EngineServer:
         return len(self._open)
 
     async def _answer(self, item: list[Any]) -> list[Any] | None:
-        """[prompt ids, sampling] -> [ids, finish reason]. A conversation's number alone holds it open: it is over when
-        that call is called off, or its connection breaks."""
+        """[model, prompt ids, sampling] -> [ids, finish reason]. A number alone holds its conversation open: it is over
+        when that call is called off, or its connection breaks."""
         if len(item) == 1:
             await self._hold(item[0])
             return None
-        prompt_ids, (temperature, max_new_tokens, stop, seed) = item
-        generation = await self._engine.generate(prompt_ids, Sampling(temperature, max_new_tokens, tuple(stop), seed))
+        model, prompt_ids, (temperature, max_new_tokens, stop, seed) = item
+        sampling = Sampling(temperature, max_new_tokens, tuple(stop), seed)
+        generation = await self._engines[model].generate(prompt_ids, sampling)
         return [generation.ids, generation.finish_reason]
 
     async def _hold(self, number: int) -> None:

@@ -9,7 +9,7 @@ computed.
     computed                                         observation 1
 
 A prompt that only begins like another conversation (the same instructions) does not take its slot: that beginning is
-copied into the idle slot that was used longest ago.
+copied into the idle slot that was used longest ago. What one adapter has read is not known to another.
 """
 
 from __future__ import annotations
@@ -35,30 +35,37 @@ class CachedSlots:
     caller's knowledge. Memory grows with the number and length of conversations.
     """
 
-    def __init__(self, model: Any, *, max_slots: int, max_context: int, pad_id: int) -> None:
-        """Raises InputError for a model of a shorter context, or with layers that see a part of it only."""
+    def __init__(
+        self, model: Any, *, max_slots: int, max_context: int, pad_id: int, adapters: Sequence[str] = ()
+    ) -> None:
+        """`adapters`: PEFT's names of those that `model` has; empty where it is no PeftModel.
+
+        Raises InputError for a model of a shorter context, or with layers that see a part of it only.
+        """
         self._model = model
         self._max_slots = max_slots
         self._max_context = max_context
         self._pad_id = pad_id
-        # These four stay on the CPU. The last column, here and in the buffers, takes what padding writes.
+        self._adapters = adapters
+        # These five stay on the CPU. The last column, here and in the buffers, takes what padding writes.
         self._ids = torch.zeros(0, 1, dtype=torch.long)  # (slots, tokens + 1)
         self._lengths = torch.zeros(0, dtype=torch.long)  # how many tokens of each slot are valid
         self._prompts = torch.zeros(0, dtype=torch.long)  # how many of them were its last prompt
         self._last_use = torch.zeros(0, dtype=torch.long)  # 0 = never
+        self._owners = torch.zeros(0, dtype=torch.long)  # by which adapter it was read, by number
         self._uses = 0
         self._pass = _Pass()
         self._layers = [_SlotLayer(self._pass) for _ in range(_count_layers(model.config, max_context))]
         self._cache = Cache(layers=self._layers)
         self._takes_spans = use_spans(model)
 
-    def known(self, prompt_ids: Sequence[int]) -> int:
+    def known(self, prompt_ids: Sequence[int], adapter: int = 0) -> int:
         """How many tokens of a prompt need not be computed; always less than all."""
-        return self._longest_known(torch.tensor(prompt_ids))[0]
+        return self._longest_known(torch.tensor(prompt_ids), adapter)[0]
 
-    def claim(self, prompt_ids: Sequence[int], busy: Collection[int]) -> tuple[int, int]:
+    def claim(self, prompt_ids: Sequence[int], busy: Collection[int], adapter: int = 0) -> tuple[int, int]:
         """A slot that is not `busy`, and how many tokens of the prompt it now holds: fewer than all."""
-        known, source = self._longest_known(torch.tensor(prompt_ids))
+        known, source = self._longest_known(torch.tensor(prompt_ids), adapter)
         slot = source
         if not known or source in busy or known < int(self._prompts[source]):
             # That conversation does not go on here, it only begins alike: with the same instructions.
@@ -66,7 +73,7 @@ class CachedSlots:
             self._ids[slot, :known] = self._ids[source, :known]
             for buffer in self._buffers():
                 buffer[slot, :, :known] = buffer[source, :, :known]
-        self._lengths[slot], self._prompts[slot] = known, len(prompt_ids)
+        self._lengths[slot], self._prompts[slot], self._owners[slot] = known, len(prompt_ids), adapter
         self._uses += 1
         self._last_use[slot] = self._uses
         return slot, known
@@ -110,6 +117,7 @@ class CachedSlots:
             use_cache=True,
             logits_to_keep=self._to_device(counts[:, None].clamp(min=1) - 1),
             **({"spans": spans} if spans else {}),
+            **({"adapter_names": [self._adapters[n] for n in self._owners[rows].tolist()]} if self._adapters else {}),
         )
         return output.logits[:, 0]
 
@@ -118,16 +126,16 @@ class CachedSlots:
             return
         pair, reverse = [a, b], [b, a]
         longest = int(self._lengths[pair].max())
-        for table in (self._ids, self._lengths, self._prompts, self._last_use):
+        for table in (self._ids, self._lengths, self._prompts, self._last_use, self._owners):
             table[pair] = table[reverse]
         for buffer in self._buffers():
             buffer[pair, :, :longest] = buffer[reverse, :, :longest]
 
-    def _longest_known(self, prompt: Tensor) -> tuple[int, int]:
+    def _longest_known(self, prompt: Tensor, adapter: int) -> tuple[int, int]:
         """The length of the longest known beginning, and the slot that holds it."""
         width = min(len(prompt), self._ids.shape[1])
         same = (self._ids[:, :width] == prompt[:width]).cumprod(1).sum(1)
-        same = torch.minimum(same, self._lengths).clamp(max=len(prompt) - 1)
+        same = torch.minimum(same, self._lengths).clamp(max=len(prompt) - 1) * (self._owners == adapter)
         slot = int(same.argmax()) if len(same) else 0
         return (int(same[slot]) if len(same) else 0), slot
 
@@ -150,8 +158,8 @@ class CachedSlots:
         if tokens > have_tokens:
             have_tokens = min(self._max_context, -(-tokens // _GROWTH) * _GROWTH)
         self._ids = _grown(self._ids, (have_slots, have_tokens + 1))
-        tables = (self._lengths, self._prompts, self._last_use)
-        self._lengths, self._prompts, self._last_use = (_grown(table, (have_slots,)) for table in tables)
+        tables = (self._lengths, self._prompts, self._last_use, self._owners)
+        self._lengths, self._prompts, self._last_use, self._owners = (_grown(table, (have_slots,)) for table in tables)
         self._pass.capacity = (have_slots, have_tokens + 1)
         for layer in self._layers:
             layer.grow()

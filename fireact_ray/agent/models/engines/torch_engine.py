@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from fireact_ray.agent.models.base import Sampling
-from fireact_ray.agent.models.engines.base import Generation
+from fireact_ray.agent.models.engines.base import Generation, demand_fit
 from fireact_ray.agent.models.engines.kv_cache import CachedSlots
-from fireact_ray.core.errors import ModelUnavailable, TokenLimit
+from fireact_ray.agent.models.engines.stopping import StopStrings
+from fireact_ray.core.errors import ModelUnavailable
 
 # Tokens, padding included, of one forward pass over new prompts. A CPU is busy with a few hundred, and
 # prompts read one after the other can share what they begin with; a GPU wants many at once.
@@ -45,17 +46,21 @@ class TorchEngine:
         decode: Callable[[Sequence[int]], str],
         max_context: int,
         max_batch: int = 64,
+        adapters: Sequence[str] = (),
     ) -> None:
-        """`decode` turns ids into text, in which stop strings are looked for.
+        """`decode` turns ids into text, in which stop strings are looked for. `adapters`: of a PeftModel, by PEFT's
+        names, the first of them for who asks the engine itself; see `Attached` for the others.
 
         Raises InputError for a model of a shorter context, or with layers that see only a part of it.
         """
         self.max_context = max_context
         self._model = model.eval()
+        self._vocabulary = model.get_input_embeddings().num_embeddings
         self._end_id = end_id
         self._pad_id = pad_id
         self._decode = decode
         self._max_batch = max_batch
+        self._adapters = adapters
         self._max_read = _MAX_READ["cuda" if model.device.type == "cuda" else "cpu"]
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="torch-engine")
         self._lock = threading.Lock()  # guards the next three
@@ -68,18 +73,18 @@ class TorchEngine:
         self._slots = self._empty_slots()
 
     async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
+        return await self.generate_by(0, self._end_id, prompt_ids, sampling)
+
+    async def generate_by(self, adapter: int, end_id: int, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
         """One reply. Cancelling the caller takes its row out of the batch and leaves the others alone.
 
         Raises TokenLimit for an empty prompt and for one that, with `max_new_tokens`, does not fit into
-        `max_context`; ModelUnavailable once the engine is closed. A failing model fails all who wait.
+        `max_context`; ModelRefused for ids that are none; ModelUnavailable once the engine is closed. A failing model
+        fails all who wait.
         """
-        needed = len(prompt_ids) + sampling.max_new_tokens
-        if not prompt_ids or sampling.max_new_tokens < 1 or needed > self.max_context:
-            raise TokenLimit(
-                f"A prompt of {len(prompt_ids)} tokens and {sampling.max_new_tokens} new ones make {needed}; "
-                f"from 1 to {self.max_context} fit. Shorten the conversation or lower max_new_tokens."
-            )
-        request = _Request(list(prompt_ids), sampling, random.Random(sampling.seed))
+        demand_fit(prompt_ids, sampling, self.max_context, self._vocabulary)
+        stops = StopStrings(sampling.stop, self._decode)
+        request = _Request(list(prompt_ids), sampling, random.Random(sampling.seed), stops, end_id, adapter)
         with self._lock:
             if self._closed:
                 raise ModelUnavailable("The engine is closed.")
@@ -118,12 +123,13 @@ class TorchEngine:
         group: dict[int, list[int]] = {}  # what is new to each slot: one forward pass
         for request in sorted(self._arrived, key=lambda request: len(request.prompt_ids)):  # less padding
             prompt = request.prompt_ids
-            longest = max([len(prompt) - self._slots.known(prompt), *map(len, group.values())])
+            longest = max([len(prompt) - self._slots.known(prompt, request.adapter), *map(len, group.values())])
             if group and longest * (len(group) + 1) > self._max_read:
                 # Before the next one claims its slot: it may then take over instructions they share.
                 self._compute(group)
                 group = {}
-            slot, known = self._slots.claim(prompt, [i for i, row in enumerate(self._rows) if row])
+            busy = [i for i, row in enumerate(self._rows) if row]
+            slot, known = self._slots.claim(prompt, busy, request.adapter)
             self._rows += [None] * (slot + 1 - len(self._rows))
             self._rows[slot] = request
             group[slot] = prompt[known:]
@@ -155,19 +161,21 @@ class TorchEngine:
                 self._rows[slot] = None
 
     def _finish_reason(self, request: _Request, token: int) -> str | None:
-        if token == self._end_id:
+        if token == request.end_id:
             return "stop"
         request.new_ids.append(token)
-        if request.sampling.stop:
-            # The newest token alone can complete a stop string, which has at most as many tokens as bytes.
-            # Four more, in case the cut goes through a character.
-            tail = self._decode(request.new_ids[-request.stop_bytes - 4 :])
-            if any(stop in tail for stop in request.sampling.stop):
-                return "stop"
+        if request.stops.completed_by(request.new_ids):
+            return "stop"
         return "length" if len(request.new_ids) >= request.sampling.max_new_tokens else None
 
     def _empty_slots(self) -> CachedSlots:
-        return CachedSlots(self._model, max_slots=self._max_batch, max_context=self.max_context, pad_id=self._pad_id)
+        return CachedSlots(
+            self._model,
+            max_slots=self._max_batch,
+            max_context=self.max_context,
+            pad_id=self._pad_id,
+            adapters=self._adapters,
+        )
 
     def _after_serving(self, serving: Future[None]) -> None:
         """Hand a failure of the worker to everybody who waits; the next request finds empty slots."""
@@ -183,17 +191,36 @@ class TorchEngine:
                 request.reply.set_exception(error)
 
 
+@dataclass(frozen=True)
+class Attached:
+    """An `Engine`: one adapter of a TorchEngine that has several, by its number among them, in the batches of all.
+    `end_id`: of its renderer."""
+
+    engine: TorchEngine
+    adapter: int
+    end_id: int
+
+    @property
+    def max_context(self) -> int:
+        return self.engine.max_context
+
+    async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
+        return await self.engine.generate_by(self.adapter, self.end_id, prompt_ids, sampling)
+
+    async def close(self) -> None:
+        await self.engine.close()
+
+
 @dataclass(slots=True)
 class _Request:
     prompt_ids: list[int]
     sampling: Sampling
     random: random.Random
+    stops: StopStrings
+    end_id: int
+    adapter: int
     new_ids: list[int] = field(default_factory=list)
     reply: Future[Generation] = field(default_factory=Future)
-    stop_bytes: int = 0
-
-    def __post_init__(self) -> None:
-        self.stop_bytes = max((len(stop.encode()) for stop in self.sampling.stop), default=0)
 
 
 def _choose(logits: Tensor, requests: Sequence[_Request]) -> list[int]:

@@ -10,12 +10,12 @@ from dataclasses import replace
 import pytest
 
 from fireact_ray.agent.models.base import Sampling
-from fireact_ray.core.errors import InputError, ModelUnavailable, TokenLimit
+from fireact_ray.core.errors import InputError, ModelRefused, ModelUnavailable, TokenLimit
 
 torch = pytest.importorskip("torch")
 from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
 
-from fireact_ray.agent.models.engines.torch_engine import TorchEngine  # noqa: E402
+from fireact_ray.agent.models.engines.torch_engine import Attached, TorchEngine  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -175,6 +175,53 @@ async def test_shared_instructions_are_computed_once(model, computed: list[int])
     await engine.close()
 
 
+@pytest.fixture(scope="module")
+def adapted():
+    """A model with two adapters of different ranks and places."""
+    import peft
+
+    model = peft.get_peft_model(make_model(), peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"]), "a")
+    model.add_adapter("b", peft.LoraConfig(r=2, target_modules=["k_proj", "down_proj"]))
+    torch.manual_seed(5)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.5)
+    return model.eval()
+
+
+def alone_by(model, adapter: str, prompt: list[int]) -> tuple[int, ...]:
+    if adapter == "__base__":
+        with model.disable_adapter():
+            return alone(model, prompt, 12)
+    model.set_adapter(adapter)
+    return alone(model, prompt, 12)
+
+
+async def test_adapters_of_one_base_reply_in_one_batch_what_each_does_alone(adapted):
+    asked = [(n, prompt) for prompt in prompts(1, 7, 19, 19, 64) for n in range(3)]
+    names = ("a", "__base__", "b")
+    expected = [alone_by(adapted, names[n], prompt) for n, prompt in asked]
+    engine = make_engine(adapted, adapters=names)
+    engines = [Attached(engine, n, NO_END) for n in range(3)]
+    replies = await asyncio.gather(*(engines[n].generate(prompt, GREEDY) for n, prompt in asked))
+    assert [reply.ids for reply in replies] == expected
+    assert len(set(expected[-3:])) == 3
+    assert (await engine.generate(asked[0][1], GREEDY)).ids == expected[0]  # by the first
+    stopped = await Attached(engine, 2, expected[-1][3]).generate(asked[-1][1], GREEDY)
+    assert stopped.ids == expected[-1][: expected[-1].index(expected[-1][3])]  # each has its own end token
+    await engine.close()
+
+
+async def test_what_one_adapter_has_read_is_not_known_to_another(adapted):
+    (prompt,) = prompts(80)
+    names = ("a", "b", "__base__")
+    expected = [alone_by(adapted, name, prompt) for name in names]
+    engine = make_engine(adapted, adapters=names)
+    for n in (0, 1, 0, 2, 1):
+        assert (await Attached(engine, n, NO_END).generate(prompt, GREEDY)).ids == expected[n]
+    await engine.close()
+
+
 async def test_a_reply_ends_before_the_end_token(model):
     (prompt,) = prompts(9)
     greedy = alone(model, prompt, 12)
@@ -229,6 +276,17 @@ async def test_samples_follow_the_models_probabilities(model, engine):
 async def test_what_does_not_fit_the_context_is_refused(engine, length: int, new: int):
     with pytest.raises(TokenLimit, match=f"from 1 to {CONTEXT} fit"):
         await engine.generate([5] * length, Sampling(max_new_tokens=new))
+
+
+@pytest.mark.parametrize("unknown", [97, -1])
+async def test_an_id_that_the_model_does_not_have_fails_its_own_request_only(model, engine, unknown: int):
+    (prompt,) = prompts(9)
+    replies = await asyncio.gather(
+        engine.generate(prompt, GREEDY), engine.generate([5, unknown, 6], GREEDY), return_exceptions=True
+    )
+    assert replies[0].ids == alone(model, prompt, 12)
+    assert isinstance(replies[1], ModelRefused)
+    assert f"holds the id {unknown}; this model's are 0 to 96" in str(replies[1])
 
 
 async def test_the_last_token_of_the_context_can_be_used(model, engine):

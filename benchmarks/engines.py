@@ -1,0 +1,245 @@
+"""The engine that serves beside others, for the same agents on the same weights and threads.
+
+    python -m benchmarks.engines                                # the bundled base, 32 agents, 64 questions, one thread
+    python -m benchmarks.engines --vllm /path/to/venv/bin/python
+    python -m benchmarks.engines --small                        # 4 agents, 4 questions
+
+All answer questions of the almanac by the same agent (ReAct, the bundled search, greedy), --agents at once. Timed is
+from the first question to the last answer; loading and a warm-up question are not.
+
+    ours            TorchEngine
+    one-by-one      `generate()`, one prompt after the other, each read anew: FireAct's way; on --one-by-one questions
+    static          `generate()` on as many prompts as wait; the next batch begins once all of it have ended
+    transformers    its continuous batching
+    vllm            vLLM on the CPU (an environment of its own, --vllm)
+
+Tokens/s count what was written. `prompt tokens read` are those that went through the model, beside the fewest possible:
+each beginning that prompts share read once, and nothing of what the model itself wrote.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from benchmarks.evaluation_contestants import ContinuousBatching, OneByOne, VllmProcess, whole_reply
+from benchmarks.header import print_header, print_table
+from benchmarks.prompt_tokens import fewest
+from fireact_ray.agent.models.base import Sampling
+from fireact_ray.agent.models.engines.base import Engine, Generation
+from fireact_ray.agent.models.engines.kv_cache import CachedSlots
+from fireact_ray.agent.models.engines.stopping import StopStrings
+from fireact_ray.agent.models.engines.torch_engine import TorchEngine
+from fireact_ray.agent.models.local import LocalChat
+from fireact_ray.core.types import Question
+from fireact_ray.recipe.loader import load_recipe
+from fireact_ray.recipe.schema import Recipe
+from fireact_ray.recipe.search import open_backend
+from fireact_ray.recipe.student import base_model_dir, local_student, open_renderer, student_agent
+from fireact_ray.rendering.tokenizer import HubTokenizer
+from fireact_ray.tasks import load_questions
+from fireact_ray.training.artifacts import load_trained
+
+OURS, ONE_BY_ONE, STATIC, TRANSFORMERS, VLLM = "ours", "one-by-one", "static", "transformers", "vllm"
+CONTESTANTS = (OURS, ONE_BY_ONE, STATIC, TRANSFORMERS, VLLM)
+
+
+@dataclass
+class Traffic:
+    """An engine, and what went through it. `read`: prompt tokens that the model computed; None: it does not say."""
+
+    engine: Any
+    read: Callable[[], int] | None
+    replies: list[tuple[list[int], tuple[int, ...]]] = field(default_factory=list)
+
+    @property
+    def max_context(self) -> int:
+        return int(self.engine.max_context)
+
+    async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
+        generation: Generation = await self.engine.generate(prompt_ids, sampling)
+        self.replies.append((list(prompt_ids), generation.ids))
+        return generation
+
+    async def close(self) -> None:
+        await self.engine.close()
+
+    @property
+    def given(self) -> int:
+        return sum(len(prompt) for prompt, _ in self.replies)
+
+    @property
+    def written(self) -> int:
+        return sum(len(reply) for _, reply in self.replies)
+
+
+class Static:
+    """Batches of whatever waits; none joins before the longest of a batch has ended."""
+
+    def __init__(self, model: Any, tokenizer: HubTokenizer, end_id: int, max_context: int, max_batch: int) -> None:
+        self.max_context = max_context
+        self._model, self._tokenizer, self._end_id, self._max_batch = model, tokenizer, end_id, max_batch
+        self._waiting: list[tuple[list[int], Sampling, asyncio.Future[Generation]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
+        reply: asyncio.Future[Generation] = asyncio.get_running_loop().create_future()
+        self._waiting.append((list(prompt_ids), sampling, reply))
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run())
+        return await reply
+
+    async def _run(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(0.01)  # agents that have just been answered ask again
+            batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
+            replies = await asyncio.to_thread(self._generated, [one[0] for one in batch], batch[0][1])
+            for (_, _, reply), generation in zip(batch, replies, strict=True):
+                reply.set_result(generation)
+
+    def _generated(self, prompts: list[list[int]], sampling: Sampling) -> list[Generation]:
+        longest = max(map(len, prompts))
+        ids = torch.tensor([[self._tokenizer.pad_id] * (longest - len(prompt)) + prompt for prompt in prompts])
+        mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        stops = StopStrings(sampling.stop, self._tokenizer.decode)
+
+        def is_over(tokens: torch.Tensor, _: Any, **__: Any) -> torch.Tensor:
+            return torch.tensor([stops.completed_by(row) for row in tokens[:, longest:].tolist()])
+
+        with torch.inference_mode():
+            out = self._model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                do_sample=False,
+                max_new_tokens=sampling.max_new_tokens,
+                eos_token_id=self._end_id,
+                pad_token_id=self._end_id,
+                stopping_criteria=[is_over],
+            )
+        return [whole_reply(row, self._end_id, sampling) for row in out[:, longest:].tolist()]
+
+    async def close(self) -> None: ...
+
+
+class CountedSlots(CachedSlots):
+    read = 0
+
+    def claim(self, prompt_ids: Sequence[int], busy: Any, adapter: int = 0) -> tuple[int, int]:
+        slot, known = super().claim(prompt_ids, busy, adapter)
+        CountedSlots.read += len(prompt_ids) - known
+        return slot, known
+
+
+class CountedTorch(TorchEngine):
+    def _empty_slots(self) -> CachedSlots:
+        return CountedSlots(self._model, max_slots=self._max_batch, max_context=self.max_context, pad_id=self._pad_id)
+
+
+def main() -> None:
+    args = _arguments()
+    torch.set_num_threads(args.threads)
+    print_header(f"{args.agents} agents, {args.questions} questions, {args.threads} threads, model {args.model}")
+    recipe = load_recipe("demo")
+    found = {name: asyncio.run(_contest(name, args, recipe)) for name in args.only if name != VLLM or args.vllm}
+    base = found.get(ONE_BY_ONE)
+    rows = [_row(name, *one, None if base is None else base) for name, one in found.items()]
+    columns = ["", "replies", "tokens", "seconds", "tokens/s", "times one-by-one", "prompt tokens", "of these read"]
+    print_table([*columns, "fewest possible", "read / fewest"], rows)
+
+
+def _row(name: str, traffic: Traffic, seconds: float, base: tuple[Traffic, float] | None) -> list[str]:
+    pace, fewest_read = traffic.written / seconds, fewest(traffic.replies)
+    read = None if traffic.read is None else traffic.read()
+    return [
+        name,
+        f"{len(traffic.replies):,}",
+        f"{traffic.written:,}",
+        f"{seconds:.1f}",
+        f"{pace:.0f}",
+        "-" if base is None else f"{pace / (base[0].written / base[1]):.2f}",
+        f"{traffic.given:,}",
+        "-" if read is None else f"{read:,}",
+        f"{fewest_read:,}",
+        "-" if read is None else f"{read / fewest_read:.3f}",
+    ]
+
+
+async def _contest(name: str, args: argparse.Namespace, recipe: Recipe) -> tuple[Traffic, float]:
+    folder, config = base_model_dir(args.model), local_student(recipe)
+    renderer = open_renderer(folder, config)
+    traffic = _opened(name, args, folder, renderer.end_id, config.max_context)
+    backend = open_backend(recipe.search)
+    agent = student_agent(recipe, LocalChat(name, traffic, renderer), backend, few_shot=args.few_shot)
+    n = min(args.questions, args.one_by_one) if name == ONE_BY_ONE else args.questions
+    questions = load_questions(recipe.task.name, recipe.task.path, "test", n)
+    await agent.run(load_questions(recipe.task.name, recipe.task.path, "train", 1)[0])
+    warm_up = 0 if traffic.read is None else traffic.read()
+    n_warm = len(traffic.replies)
+    slots = asyncio.Semaphore(1 if name == ONE_BY_ONE else args.agents)
+
+    async def answer(question: Question) -> None:
+        async with slots:
+            await agent.run(question)
+
+    started = time.perf_counter()
+    await asyncio.gather(*map(answer, questions))
+    seconds = time.perf_counter() - started
+    total = None if traffic.read is None else traffic.read() - warm_up
+    await agent.close()
+    await backend.close()
+    return Traffic(None, None if total is None else lambda: total, traffic.replies[n_warm:]), seconds
+
+
+def _opened(name: str, args: argparse.Namespace, folder: str, end_id: int, max_context: int) -> Traffic:
+    if name == VLLM:
+        vllm = VllmProcess(args.vllm, folder, end_id, max_context, args.agents, args.threads)
+        return Traffic(vllm, lambda: vllm.read)
+    tokenizer = HubTokenizer.load(folder)
+    model = load_trained(folder, merge=True, dtype=torch.float32, device=torch.device("cpu")).model.eval()
+    engine: Engine
+    if name == TRANSFORMERS:
+        return Traffic(ContinuousBatching(model, end_id, max_context, args.agents), None)
+    if name == OURS:
+        engine = CountedTorch(
+            model,
+            end_id=end_id,
+            pad_id=tokenizer.pad_id,
+            decode=tokenizer.decode,
+            max_context=max_context,
+            max_batch=2 * args.agents,
+        )
+        return Traffic(engine, lambda: CountedSlots.read)
+    if name == ONE_BY_ONE:
+        engine = OneByOne(model, tokenizer.decode, end_id, max_context)
+    else:
+        engine = Static(model, tokenizer, end_id, max_context, args.agents)
+    traffic = Traffic(engine, None)
+    traffic.read = lambda: traffic.given
+    return traffic
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="nano", help="a trained student's folder, or a base model's")
+    parser.add_argument("--zero-shot", dest="few_shot", action="store_false", help="no examples in the prompt")
+    parser.add_argument("--agents", type=int, default=32)
+    parser.add_argument("--questions", type=int, default=64)
+    parser.add_argument("--one-by-one", type=int, default=8, help="questions of these that are asked one by one")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--vllm", metavar="PYTHON", help="the interpreter of an environment that has vLLM")
+    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
+    parser.add_argument("--small", action="store_true")
+    args = parser.parse_args()
+    if args.small:
+        args.agents, args.questions, args.one_by_one = 4, 4, 1
+    return args
+
+
+if __name__ == "__main__":
+    main()
