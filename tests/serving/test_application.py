@@ -1,6 +1,7 @@
 """The whole server, as `serve run` starts it from a config file: one agent replica, two of engine and search, the nano.
 
-Replicas are killed, clients go away and too many come; what is asked is answered or refused in words.
+Replicas are killed, updated and made fewer, clients go away and too many come; what is asked is answered or refused in
+words.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+import yaml
 from commands import Command, started_here, until
 
 from fireact_ray.core.storage.folder import Folder
@@ -159,6 +161,29 @@ async def test_killed_replicas_cost_no_question_change_no_answer_and_are_replace
     assert [reply.json()["choices"] for reply in await asked] == before
     assert until(lambda: ready() == "agent 1 of 1, engine 2 of 2, search 2 of 2", 120), ready()
     await until_at_work("engine", 0, 0)
+
+
+async def test_an_update_and_fewer_replicas_under_constant_load_fail_no_question(server):
+    folder = server[0]
+    config = yaml.safe_load((folder / "serve.yaml").read_text())
+    fewer = [{"name": part, "num_replicas": 1} for part in ("engine", "search")]
+    config["applications"][0]["deployments"] = [{"name": "agent", "ray_actor_options": {"num_cpus": 0.2}}, *fewer]
+    (folder / "changed.yaml").write_text(yaml.safe_dump(config))
+    old, replies, is_over = replicas("agent"), [], asyncio.Event()
+
+    async def asks(question):
+        while not is_over.is_set():
+            replies.extend(await answers(server, [question]))
+
+    asking = [asyncio.create_task(asks(question)) for question in QUESTIONS]
+    command = [sys.executable, "-m", "ray.serve.scripts", "run", "--non-blocking", str(folder / "changed.yaml")]
+    update = Command(command, folder, {})
+    assert await asyncio.to_thread(update.wait, 180) == 0, update.said
+    is_changed = "agent 1 of 1, engine 1 of 1, search 1 of 1"
+    assert await asyncio.to_thread(until, lambda: ready() == is_changed and not set(old) & set(replicas("agent")), 180)
+    is_over.set()
+    await asyncio.gather(*asking)
+    assert {reply.status_code for reply in replies} == {200}, [reply.text for reply in replies]
 
 
 async def test_a_server_about_to_end_takes_no_question_and_has_kept_what_it_was_asked_for_the_next_round(server):
