@@ -34,6 +34,8 @@ _SETTINGS = (
     *(f"serve.{part}={_PART}" for part in (AGENT, ENGINE, SEARCH)),
 )
 _NODES = 3
+# Serve has a proxy on each node, and these nodes have one address: clients are to meet the head's only, which stays.
+_ONE_MACHINE = {"RAY_AUTH_MODE": "disabled", "RAY_SERVE_WORKER_PROXY_HTTP_PORT": "18217"}
 
 
 def main() -> None:
@@ -42,7 +44,7 @@ def main() -> None:
     parser.add_argument("--step-s", type=float, default=0.1, help="of a reply of the fake engine")
     args = parser.parse_args()
     print_header(f"replies of the fake engine take {args.step_s:g} s, {STEPS} a question; {_NODES} nodes and a head")
-    os.environ |= {STEP_VARIABLE: str(args.step_s), EDGE_VARIABLE: EDGE_PATH, "RAY_AUTH_MODE": "disabled"}
+    os.environ |= {STEP_VARIABLE: str(args.step_s), EDGE_VARIABLE: EDGE_PATH, **_ONE_MACHINE}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
         nodes = [cluster.add_node(num_cpus=2) for _ in range(_NODES)]

@@ -20,8 +20,6 @@ from fireact_ray.core.types import Hit
 from fireact_ray.serving.errors import ApiError
 
 _MOST_QUERIES, _MOST_HITS, _DEFAULT_HITS = 256, 100, 3
-_MOST_CHARS = 4_000_000  # of all hits of a reply
-_AT_ONCE = 64  # queries: what they find is in memory before it is counted
 
 
 class RetrieveRequest(BaseModel):
@@ -38,20 +36,13 @@ async def retrieved(backend: SearchBackend, request: RetrieveRequest, retry_afte
 
 
 async def found(backend: SearchBackend, request: RetrieveRequest, retry_after_s: float) -> list[list[Hit]]:
-    """The hits of each query. Raises ApiError: 503 where the search cannot answer, 400 for more than a reply holds."""
-    k, lists, n_chars = request.topk or _DEFAULT_HITS, list[list[Hit]](), 0
-    for first in range(0, len(request.queries), _AT_ONCE):
-        queries = request.queries[first : first + _AT_ONCE]
-        try:
-            lists += await asyncio.gather(*(_hits(backend, canonical_line(query), k) for query in queries))
-        except ToolError:
-            message = "The search is unavailable right now."
-            raise ApiError(503, message, code="search_unavailable", retry_after_s=retry_after_s) from None
-        n_chars += sum(len(hit.title) + len(hit.text) for hits in lists[first:] for hit in hits)
-        if n_chars > _MOST_CHARS:
-            message = f"The hits have more than {_MOST_CHARS} characters. Send fewer queries, or a smaller topk."
-            raise ApiError(400, message, code="too_much_text")
-    return lists
+    """The hits of each query. Raises ApiError (503) where the search cannot answer."""
+    k = request.topk or _DEFAULT_HITS
+    try:
+        return await asyncio.gather(*(_hits(backend, canonical_line(query), k) for query in request.queries))
+    except ToolError:
+        message = "The search is unavailable right now."
+        raise ApiError(503, message, code="search_unavailable", retry_after_s=retry_after_s) from None
 
 
 async def _hits(backend: SearchBackend, query: str, k: int) -> list[Hit]:

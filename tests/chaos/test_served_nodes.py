@@ -29,6 +29,8 @@ PARTS = [f"serve.{part}={{min_replicas: 2, max_replicas_per_node: 1}}" for part 
 
 def test_a_lost_node_fails_no_question_and_changes_no_answer(chaos, tmp_path, monkeypatch):
     monkeypatch.setenv(EDGE_VARIABLE, EDGE_PATH)  # of the nodes
+    # Serve has a proxy on each, and these have one address: clients are to meet the head's only, which stays.
+    monkeypatch.setenv("RAY_SERVE_WORKER_PROXY_HTTP_PORT", "18218")
     with cluster(3) as (address, change):
         settings = [f"output_dir={tmp_path}", f"ray={{address: '{address}'}}", "serve.systems=[base]", *PARTS]
         given = [word for setting in settings for word in ("--set", setting)]

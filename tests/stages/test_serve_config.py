@@ -115,7 +115,7 @@ def test_systems_of_one_model_share_its_engine_and_a_played_teacher_is_refused()
 
 
 def test_where_nothing_is_trained_the_way_to_serve_the_base_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"Run `fireact train` first. Or serve the base alone, .*serve.systems=\[base\]"):
+    with pytest.raises(InputError, match=r"Run `fireact train` first. Or serve the base .*systems=\[base\]"):
         served_systems(load_recipe("demo", [f"output_dir={tmp_path}"]))
 
 
