@@ -120,7 +120,8 @@ async def waiting(scene: Scene) -> None:
     rows = []
     for n_waiting in (0, 500):
         before = taken()
-        answers = await scene.clients.ask(int((1000 + n_waiting) * scene.scale), CLIENTS + n_waiting)
+        n_questions = max(int(1000 * scene.scale), 2 * (CLIENTS + n_waiting))
+        answers = await scene.clients.ask(n_questions, CLIENTS + n_waiting)
         spent = taken().since(before)
         n_answers = sum(one.is_answered for one in answers)
         per_answer = [f"{part} {seconds / n_answers * 1000:.1f}" for part, seconds in sorted(spent.items())]

@@ -20,7 +20,7 @@ from fireact_ray.recipe.serving import PartConfig
 from fireact_ray.stages.application import AGENT, ENGINE, NAME, SEARCH, application
 from fireact_ray.stages.serve_progress import ready
 
-_SETTLE_S = 120.0  # for replicas to be as many as they should
+_SETTLE_S = 240.0  # for replicas to be as many as they should
 
 
 async def kills(scene: Scene) -> None:
