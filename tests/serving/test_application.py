@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-import yaml
 from commands import Command, started_here, until
 
 from fireact_ray.core.storage.folder import Folder
@@ -163,12 +162,18 @@ async def test_killed_replicas_cost_no_question_change_no_answer_and_are_replace
     await until_at_work("engine", 0, 0)
 
 
+CHANGED = """
+  deployments:
+  - {name: agent, ray_actor_options: {num_cpus: 0.2}}
+  - {name: engine, num_replicas: 1}
+  - {name: search, num_replicas: 1}
+"""
+
+
 async def test_an_update_and_fewer_replicas_under_constant_load_fail_no_question(server):
     folder = server[0]
-    config = yaml.safe_load((folder / "serve.yaml").read_text())
-    fewer = [{"name": part, "num_replicas": 1} for part in ("engine", "search")]
-    config["applications"][0]["deployments"] = [{"name": "agent", "ray_actor_options": {"num_cpus": 0.2}}, *fewer]
-    (folder / "changed.yaml").write_text(yaml.safe_dump(config))
+    (folder / "changed.yaml").write_text(f"{(folder / 'serve.yaml').read_text()}{CHANGED}")
+    assert check_serve_config(folder / "changed.yaml") == "fireact at /"
     old, replies, is_over = replicas("agent"), [], asyncio.Event()
 
     async def asks(question):
