@@ -132,7 +132,8 @@ async def waiting(scene: Scene) -> None:
 
 
 async def overload(scene: Scene) -> None:
-    rows, before, seconds = [], taken().rss, 20 * scene.scale
+    rows: list[tuple[str, ...]] = []
+    before, seconds = taken().rss, 20 * scene.scale
     usual_s = float("nan")
     for name, n_clients in (("as many as are let in", 1), ("ten times as many", 10), ("after", 1)):
         began = time.monotonic()
@@ -140,7 +141,7 @@ async def overload(scene: Scene) -> None:
         p99_s = quantile([one.seconds for one in answers if one.is_answered], 0.99)
         refused_s = quantile([one.seconds for one in answers if one.said == "429"], 0.99)
         slow = [one.at - began for one in answers if one.seconds > 1.5 * usual_s]
-        usual_s = p99_s if rows == [] else usual_s
+        usual_s = p99_s if not rows else usual_s
         grown = (taken().rss / before - 1) * 100
         back = f"{max(slow, default=0.0):.1f}" if name == "after" else ""
         rows.append((name, counted(answers), f"{p99_s:.2f}", f"{refused_s * 1000:.0f}", f"{grown:+.1f}", back))
