@@ -1,12 +1,22 @@
-"""A served agent: what it takes beyond its model, under overload, when replicas die and when clients go away.
+"""A served agent: what it takes beyond its model, and what it does under overload, faults and change.
 
-    python -m benchmarks.serving            # some 4 minutes on two quiet cores
-    python -m benchmarks.serving --small    # the same in a minute, for a look
+    python -m benchmarks.serving                      # all but the soak, some 8 minutes on two quiet cores
+    python -m benchmarks.serving --small              # the same in 3, for a look
+    python -m benchmarks.serving overload update      # parts by name
+    python -m benchmarks.serving soak --soak-s 1200
 
-A fake engine whose replies take --step-s each, one agent replica, two engine replicas: overhead of a step (what a
-question takes beyond its replies, its searches included; CPU of the server's processes, the fake engine's own work
-included), ten times as many clients as are let in, replicas killed by SIGKILL, disconnects. Then the nano base behind
-one engine replica beside the same agent in this process, in turns.
+A fake engine whose replies take --step-s each, and four of them make an answer. Two replicas of agent, engine and
+search; 32 questions at work, 32 more may wait, the next ones are refused.
+
+overhead    what a question takes beyond its replies, its searches included; CPU of all processes of the server
+waiting     CPU of an answer where 500 questions wait
+overload    ten times as many clients as are let in, which come again when they are told to
+kills       one replica of two, by SIGKILL; `alone`: the only one
+disconnects all clients go away at once, again and again
+update      a rolling update of all replicas, under constant load
+scaling     replicas by load, up and down again
+soak        for --soak-s, with clients that leave and requests that are refused
+engine      the nano base behind one engine replica, beside the same agent in this process, in turns
 """
 
 from __future__ import annotations
@@ -14,187 +24,179 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-
-from ray import serve as ray_serve
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from benchmarks.fake_engine import STEP_VARIABLE, STEPS, FakeEngineServer
 from benchmarks.header import print_header, print_table
-from benchmarks.serving_load import Clients, processes, quantile, statuses, taken
+from benchmarks.serving_faults import alone, disconnects, kills, scaling, soak, update
+from benchmarks.serving_load import Answer, Clients, counted, quantile, taken
+from benchmarks.serving_scene import CLIENTS, Scene, questions
+from fireact_ray.core.paths import NANO_DIR
 from fireact_ray.core.types import Question
 from fireact_ray.recipe.loader import load_recipe
-from fireact_ray.recipe.schema import RayConfig, Recipe
+from fireact_ray.recipe.schema import RayConfig
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.recipe.student import StudentAgents
-from fireact_ray.stages.application import AGENT, ENGINE, NAME, model_id
+from fireact_ray.stages.application import model_id
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.serve import serving
-from fireact_ray.tasks import load_questions
 
-FAKE = "{kind: model, name: base, path: nano, few_shot: false}"
-CLIENTS = 32
+_FAKE = "serve.systems=[{kind: model, name: base, path: nano, few_shot: false}]"
+_PAIRS = tuple(f"serve.{part}={{min_replicas: 2}}" for part in ("agent", "engine", "search"))
+_HALF = (f"serve.max_ongoing_requests={CLIENTS // 2}", f"serve.max_queued_requests={CLIENTS // 2}")  # of two replicas
+_LOAD = 0.8  # of what may be at work
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help="; ".join([*_PAIRED, *_OTHERS]))
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--step-s", type=float, default=0.1, help="of a reply of the fake engine")
+    parser.add_argument("--soak-s", type=float, default=1200.0)
     args = parser.parse_args()
+    if unknown := set(args.parts) - {*_PAIRED, *_OTHERS}:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    parts = args.parts or [name for name in (*_PAIRED, *_OTHERS) if name != "soak"]
     print_header(f"replies of the fake engine take {args.step_s:g} s, {STEPS} a question")
     os.environ[STEP_VARIABLE] = str(args.step_s)
-    with tempfile.TemporaryDirectory() as folder, ray_session(RayConfig(num_cpus=4)):
-        settings = [f"output_dir={folder}", "serve.port=0", f"serve.max_ongoing_requests={CLIENTS}"]
-        fake = load_recipe("demo", [*settings, f"serve.systems=[{FAKE}]", "serve.engine={min_replicas: 2}"])
-        with serving(fake, FakeEngineServer) as url:
-            asyncio.run(with_fake_engine(_clients(fake, url, 50), args.step_s, 0.2 if args.small else 1.0))
-        nano = load_recipe("demo", [*settings, "serve.systems=[base]"])
-        with serving(nano) as url:
-            asyncio.run(beside_the_raw_engine(nano, url, 32 if args.small else 256, 1 if args.small else 2))
+    with tempfile.TemporaryDirectory() as folder, ray_session(RayConfig(num_cpus=8)):
+        made = Settings(folder, args.step_s, 0.2 if args.small else 1.0, args.soak_s)
+        if paired := [part for part in _PAIRED if part in parts]:
+            with made.scene(_FAKE, *_PAIRS, *_HALF) as scene:
+                asyncio.run(_all_of([_PAIRED[name] for name in paired], scene))
+        for name in _OTHERS:
+            if name in parts:
+                with made.scene(*_OTHERS[name][0], fake=name != "engine") as scene:
+                    asyncio.run(_all_of([_OTHERS[name][1]], scene))
 
 
-async def with_fake_engine(clients: Clients, step_s: float, scale: float) -> None:
-    await clients.ask(2 * CLIENTS, CLIENTS)  # connections and caches
-    await overhead(clients, step_s, scale)
-    await overload(clients, 20 * scale)
-    for part in (ENGINE, AGENT):
-        await killed(clients, part, int(400 * scale))
-    await disconnect(clients, int(20 * scale) or 1)
+class Settings:
+    """`scale`: of how long a part goes on."""
+
+    def __init__(self, folder: str, step_s: float, scale: float, soak_s: float) -> None:
+        self._folder, self._step_s, self._scale, self._soak_s = folder, step_s, scale, soak_s
+
+    @contextmanager
+    def scene(self, *settings: str, fake: bool = True) -> Iterator[Scene]:
+        recipe = load_recipe("demo", [f"output_dir={self._folder}", "serve.port=0", *settings])
+        with serving(recipe, FakeEngineServer) if fake else serving(recipe) as url:
+            yield Scene(recipe, url, self._step_s, self._scale, self._soak_s)
 
 
-async def overhead(clients: Clients, step_s: float, scale: float) -> None:
+async def _all_of(parts: Sequence[Callable[[Scene], Awaitable[None]]], scene: Scene) -> None:
+    await scene.clients.ask(2 * CLIENTS, CLIENTS)  # connections and caches
+    for part in parts:
+        await part(scene)
+
+
+async def overhead(scene: Scene) -> None:
     rows = []
-    for n_clients, n_questions in ((1, int(50 * scale)), (CLIENTS, int(1000 * scale))):
+    for n_clients, n_questions in ((1, 50), (int(_LOAD * CLIENTS), 1000), (CLIENTS, 1000)):
         before = taken()
-        answers = await clients.ask(n_questions, n_clients)
+        answers = await scene.clients.ask(int(n_questions * scene.scale), n_clients)
         spent = taken().since(before)
-        extra = [(one.seconds - one.steps * step_s) / one.steps * 1000 for one in answers if one.status == 200]
-        n_steps = sum(one.steps for one in answers)
+        rows.append((n_clients, *_costs(answers, spent, scene.step_s)))
+    print_table(("clients", "replies", "share, %", "ms a step, p50", "p99", "CPU ms a step", "of that"), rows)
+
+
+def _costs(answers: Sequence[Answer], spent: dict[str, float], step_s: float) -> tuple[str, ...]:
+    answered = [one for one in answers if one.is_answered]
+    extra_ms = [(one.seconds / one.steps - step_s) * 1000 for one in answered]
+    n_steps, wall_s = sum(one.steps for one in answered), sum(one.seconds for one in answered)
+    return (
+        counted(answers),
+        f"{(1 - n_steps * step_s / wall_s) * 100:.1f}",
+        f"{quantile(extra_ms, 0.5):.1f}",
+        f"{quantile(extra_ms, 0.99):.1f}",
+        f"{sum(spent.values()) / n_steps * 1000:.2f}",
+        ", ".join(f"{part} {seconds / n_steps * 1000:.2f}" for part, seconds in sorted(spent.items())),
+    )
+
+
+async def waiting(scene: Scene) -> None:
+    rows = []
+    for n_waiting in (0, 500):
+        before = taken()
+        n_questions = max(int(1000 * scene.scale), 2 * (CLIENTS + n_waiting))
+        answers = await scene.clients.ask(n_questions, CLIENTS + n_waiting)
+        spent = taken().since(before)
+        n_answers = sum(one.is_answered for one in answers)
+        per_answer = [f"{part} {seconds / n_answers * 1000:.1f}" for part, seconds in sorted(spent.items())]
         rows.append(
-            (
-                n_clients,
-                statuses(answers),
-                f"{quantile(extra, 0.5):.1f}",
-                f"{quantile(extra, 0.99):.1f}",
-                f"{sum(spent.values()) / n_steps * 1000:.2f}",
-                ", ".join(f"{part} {seconds / n_steps * 1000:.2f}" for part, seconds in sorted(spent.items())),
-            )
+            (n_waiting, counted(answers), f"{sum(spent.values()) / n_answers * 1000:.1f}", ", ".join(per_answer))
         )
-    print_table(("clients", "replies", "ms a step, p50", "p99", "CPU ms a step", "of that"), rows)
+    print_table(("waiting", "replies", "CPU ms an answer", "of that"), rows)
 
 
-async def overload(clients: Clients, seconds: float) -> None:
-    rows, before = [], taken().rss
-    for name, n_clients in (
-        ("as many as are let in", CLIENTS),
-        ("ten times as many", 10 * CLIENTS),
-        ("after", CLIENTS),
-    ):
-        answers = await clients.ask_for(seconds, n_clients)
-        admitted = [one.seconds for one in answers if one.status == 200]
-        refused = [one.seconds for one in answers if one.status == 429]
-        rows.append(
-            (
-                name,
-                statuses(answers),
-                f"{quantile(admitted, 0.99):.2f}",
-                f"{quantile(refused, 0.99) * 1000:.0f}",
-                f"{(taken().rss / before - 1) * 100:+.1f}",
-            )
-        )
-    print_table(("clients", "replies", "answered, p99 s", "refused, p99 ms", "memory, %"), rows)
+async def overload(scene: Scene) -> None:
+    rows: list[tuple[str, ...]] = []
+    before, seconds = taken().rss, 20 * scene.scale
+    usual_s = float("nan")
+    for name, n_clients in (("as many as are let in", 1), ("ten times as many", 10), ("after", 1)):
+        began = time.monotonic()
+        answers = await scene.clients.ask_for(seconds, n_clients * CLIENTS)
+        p99_s = quantile([one.seconds for one in answers if one.is_answered], 0.99)
+        refused_s = quantile([one.seconds for one in answers if one.said == "429"], 0.99)
+        slow = [one.at - began for one in answers if one.seconds > 1.5 * usual_s]
+        usual_s = p99_s if not rows else usual_s
+        grown = (taken().rss / before - 1) * 100
+        back = f"{max(slow, default=0.0):.1f}" if name == "after" else ""
+        rows.append((name, counted(answers), f"{p99_s:.2f}", f"{refused_s * 1000:.0f}", f"{grown:+.1f}", back))
+    print_table(
+        ("clients", "replies", "answered, p99 s", "refused, p99 ms", "memory, %", "the last answer over 1.5 x p99, s"),
+        rows,
+    )
 
 
-async def killed(clients: Clients, part: str, n_questions: int) -> None:
-    """One replica of `part` in the middle; then until a question is answered again."""
-    asking = asyncio.create_task(clients.ask(n_questions, CLIENTS))
-    await asyncio.sleep(1.0)
-    victims = processes(part)
-    os.kill(victims[0].pid, signal.SIGKILL)
-    at = time.monotonic()
-    (first,) = await clients.ask(1, 1)
-    again_s = time.monotonic() - at
-    answers = await asking
-    row = (f"1 of {len(victims)} {part}", statuses(answers), f"{again_s:.1f} ({first.status})")
-    print_table(("killed", "replies", "the next question, s"), [row])
-
-
-async def disconnect(clients: Clients, n_times: int) -> None:
-    """So many times: all clients go away at once. Until no agent and no engine works on anything."""
-    took = []
-    for _ in range(n_times):
-        asking = asyncio.create_task(clients.ask(CLIENTS, CLIENTS))
-        await asyncio.sleep(0.5)
-        asking.cancel()
-        await asyncio.wait([asking])
-        at = time.monotonic()
-        await _until_idle()
-        took.append(time.monotonic() - at)
-    print_table(("clients that went away", "times", "until nothing runs, s"), [(CLIENTS, n_times, f"{max(took):.2f}")])
-
-
-async def beside_the_raw_engine(recipe: Recipe, url: str, n_questions: int, n_rounds: int) -> None:
+async def beside_the_raw_engine(scene: Scene) -> None:
     """Questions a second: over HTTP, and by the same agent in this process. In turns; of each the best."""
-    texts = _questions(recipe, n_questions)
-    clients = _clients(recipe, url, n_questions)
-    agent = StudentAgents(recipe, _nano(), few_shot=True)(open_backend(recipe.search), CLIENTS)["react"]
+    recipe, n_questions = scene.recipe, int(256 * scene.scale)
+    texts = questions(recipe, n_questions)
+    agent = StudentAgents(recipe, str(NANO_DIR), few_shot=True)(open_backend(recipe.search), CLIENTS)["react"]
 
     async def raw() -> None:
-        waiting = iter(texts)
+        waiting_texts = iter(texts)
 
         async def one() -> None:
-            for text in waiting:
+            for text in waiting_texts:
                 await agent.run(Question("served", text, text, ()))
 
         await asyncio.gather(*(one() for _ in range(CLIENTS)))
 
     async def served() -> None:
+        clients = Clients(scene.url, model_id(recipe, "base"), texts)
         answers = await clients.ask(n_questions, CLIENTS)
-        assert all(one.status == 200 for one in answers), statuses(answers)
+        assert all(one.is_answered for one in answers), counted(answers)
 
     rates: dict[str, list[float]] = {"served": [], "raw": []}
-    for _ in range(n_rounds):
+    for _ in range(1 if scene.scale < 1 else 3):
         for name, run in (("served", served), ("raw", raw)):
-            rates[name].append(n_questions / await _seconds(run))
+            began = time.monotonic()
+            await run()
+            rates[name].append(n_questions / (time.monotonic() - began))
     best = {name: max(found) for name, found in rates.items()}
     row = (f"{best['served']:.2f}", f"{best['raw']:.2f}", f"{best['served'] / best['raw']:.3f}")
     print_table(("served, questions/s", "the agent alone", "ratio"), [row])
 
 
-async def _seconds(run: Callable[[], Awaitable[None]]) -> float:
-    began = time.monotonic()
-    await run()
-    return time.monotonic() - began
-
-
-async def _until_idle() -> None:
-    for _ in range(3000):
-        if not await _at_work():
-            return
-        await asyncio.sleep(0.02)
-    raise RuntimeError(f"{await _at_work()} questions still run")
-
-
-async def _at_work() -> int:
-    asked = [ray_serve.get_deployment_handle(part, NAME).broadcast("at_work") for part in (AGENT, ENGINE)]
-    found = [await one.results_async(timeout_s=30, return_exceptions=True) for one in asked]
-    return sum(n for part in found for n in part if isinstance(n, int))
-
-
-def _clients(recipe: Recipe, url: str, n_questions: int) -> Clients:
-    return Clients(url, model_id(recipe, "base"), _questions(recipe, n_questions))
-
-
-def _questions(recipe: Recipe, n: int) -> list[str]:
-    return [question.text for question in load_questions(recipe.task.name, recipe.task.path, "train", n)]
-
-
-def _nano() -> str:
-    from fireact_ray.core.paths import NANO_DIR
-
-    return str(NANO_DIR)
+_PAIRED = {  # with two replicas of everything
+    "overhead": overhead,
+    "overload": overload,
+    "kills": kills,
+    "disconnects": disconnects,
+    "update": update,
+    "scaling": scaling,
+    "soak": soak,
+}
+_ONE_EACH = (f"serve.max_ongoing_requests={CLIENTS}",)
+_OTHERS: dict[str, tuple[tuple[str, ...], Callable[[Scene], Awaitable[None]]]] = {
+    "alone": ((_FAKE, *_ONE_EACH), alone),
+    "waiting": ((_FAKE, *_ONE_EACH, "serve.max_queued_requests=1000"), waiting),
+    "engine": (("serve.systems=[base]", *_ONE_EACH), beside_the_raw_engine),
+}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import (
     AfterValidator,
     Field,
+    NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     SerializerFunctionWrapHandler,
@@ -28,19 +29,29 @@ class PartConfig(Section):
     than `target_ongoing_requests` at work (questions of an agent, conversations of an engine, searches).
 
     null: `serve.replicas`, of the search `search.actors`; no more than the least. `max_replicas_per_node`: 1 keeps two
-    of them off one machine, and leaves one pending where there are fewer machines.
+    of them off one machine, and leaves one pending where there are fewer machines. `upscale_delay_s`,
+    `downscale_delay_s`: for how long there must be more, or less, to do before the number changes; null: as Serve has
+    it, 30 and 600 s.
     """
 
     min_replicas: PositiveInt | None = None
     max_replicas: PositiveInt | None = None
     target_ongoing_requests: PositiveFloat = 16.0
     max_replicas_per_node: Annotated[int, Field(ge=1, le=100)] | None = None
+    upscale_delay_s: NonNegativeFloat | None = None
+    downscale_delay_s: NonNegativeFloat | None = None
 
     @model_validator(mode="after")
     def _is_a_range(self) -> PartConfig:
         if self.min_replicas is not None and self.max_replicas is not None and self.min_replicas > self.max_replicas:
             raise ValueError(f"min_replicas ({self.min_replicas}) may be at most max_replicas ({self.max_replicas})")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_delays_that_are_serve_s(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A run that names none is stored as ever."""
+        shown: dict[str, Any] = handler(self)
+        return {name: value for name, value in shown.items() if not (name.endswith("_delay_s") and value is None)}
 
 
 class EngineConfig(PartConfig):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from fireact_ray.serving.errors import ApiError
+from fireact_ray.serving.errors import ApiError, server_busy
 from fireact_ray.serving.settings import ServingSettings
 
 _MINUTE_S = 60.0
@@ -55,8 +55,7 @@ class Admission:
             message = f"This key may ask {settings.concurrency} questions at once, and that many are running."
             raise ApiError(429, message, code="too_many_at_once", retry_after_s=settings.retry_after_s)
         if settings.max_in_flight is not None and self._running.total() >= settings.max_in_flight:
-            message = "The server has as many questions as it can take. Come again a little later."
-            raise ApiError(429, message, code="server_busy", retry_after_s=settings.retry_after_s)
+            raise server_busy(settings.retry_after_s)
         self._running[key] += 1
         try:
             yield

@@ -3,8 +3,9 @@
 Serve answers in bare text where a request reaches no replica (too many wait, none is ready, none is left), and not at
 all where its replica dies. Here that becomes an error object with Retry-After; a question whose replica died before its
 first byte is asked again, as it has no side effect; a stream that was cut ends with an event. A body is read here, up
-to its limit and in time, so that a slow client holds no place at a replica. Headers by which clients could switch off
-Serve's time limit or its heed of disconnects are not passed on.
+to its limit and in time, so that a slow client holds no place at a replica. Where the replicas take no more questions,
+the next ones are refused here. Headers by which clients could switch off Serve's time limit or its heed of disconnects
+are not passed on.
 
 Serve builds it in where RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH names `edge` when its proxies start.
 """
@@ -19,7 +20,8 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fireact_ray.serving.errors import ApiError
+from fireact_ray.serving.errors import BUSY_MARK, ApiError, server_busy
+from fireact_ray.serving.room import Room
 from fireact_ray.serving.sse import event
 
 MARK = "x-fireact-edge"  # a header of every reply that came by here
@@ -50,6 +52,7 @@ class Edge:
     def __init__(self, app: ASGIApp, max_body_bytes: int = MAX_BODY_BYTES, body_s: float = BODY_S) -> None:
         self._app = app
         self._max_body_bytes, self._body_s = max_body_bytes, body_s
+        self._room = Room()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith(_OF_SERVE):
@@ -59,11 +62,23 @@ class Edge:
         reply = _Reply(scope, receive, send)
         try:
             body = await self._body(scope, receive)
-            await self._answer(scope, body, receive, reply)
+            if _is_question(scope):
+                await self._ask(scope, body, receive, reply)
+            else:
+                await self._answer(scope, body, receive, reply)
         except ApiError as error:
             await reply.refuse(error)
         except _Gone:
             return
+
+    async def _ask(self, scope: Scope, body: bytes, receive: Receive, reply: _Reply) -> None:
+        """Raises ApiError also where the replicas have just said that they take no more."""
+        if self._room.is_full:
+            raise server_busy(RETRY_AFTER_S)
+        with self._room.one():
+            await self._answer(scope, body, receive, reply)
+            if reply.is_busy:
+                self._room.refused()
 
     async def _answer(self, scope: Scope, body: bytes, receive: Receive, reply: _Reply) -> None:
         """Raises ApiError where no replica says anything."""
@@ -139,7 +154,7 @@ class _Reply:
     """What goes to the client: a replica's reply as it is, a bare text of Serve's as an error object."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.started = False
+        self.started = self.is_busy = False
         self._scope, self._receive, self._send = scope, receive, send
         self._bare: Message | None = None  # the start of a bare text, which is kept back
         self._is_stream = self._is_whole = False
@@ -148,7 +163,11 @@ class _Reply:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            kind = dict(message["headers"]).get(b"content-type", b"")
+            headers = dict(message["headers"])
+            kind = headers.get(b"content-type", b"")
+            self.is_busy = message["status"] == 429 and (
+                BUSY_MARK.encode() in headers or kind.startswith(b"text/plain")
+            )
             if message["status"] >= 400 and kind.startswith(b"text/plain"):
                 self._bare = message
                 return
@@ -175,6 +194,11 @@ class _Reply:
         await response(self._scope, self._receive, self._send)
 
 
+def _is_question(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return scope["method"] == "POST" and path.endswith(("/chat/completions", "/responses"))
+
+
 def _steers(name: bytes) -> bool:
     return name.decode("latin-1").lower().replace("-", "_") in _STEERING
 
@@ -193,8 +217,7 @@ def _in_words(bare: Message) -> ApiError:
     if status == 408:  # which means a slow body elsewhere; this one waited for us, and would wait as long again
         return ApiError(504, "The question was not answered in time.", code="timeout")
     if status == 429:
-        message = "The server has as many questions as it can take. Come again a little later."
-        return ApiError(429, message, code="server_busy", retry_after_s=after_s)
+        return server_busy(after_s)
     if status == 503:
         return ApiError(503, "The agent is not available right now.", code="unavailable", retry_after_s=after_s)
     return ApiError(status, "The server failed at this request.", code="internal_error")

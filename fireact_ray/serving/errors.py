@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 INVALID = "invalid_request_error"
+BUSY, BUSY_MARK = "server_busy", "x-fireact-busy"  # the header tells proxies that it is no key's own limit
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -71,6 +72,11 @@ class ApiError(Exception):
 
 class ClientGone(Exception):
     """Nobody is there any more to be told anything."""
+
+
+def server_busy(retry_after_s: float) -> ApiError:
+    message = "The server has as many questions as it can take. Come again a little later."
+    return ApiError(429, message, code=BUSY, retry_after_s=retry_after_s, headers={BUSY_MARK: "1"})
 
 
 def missing_key() -> ApiError:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from ray import serve as ray_serve
 from ray.serve import Application, Deployment
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, BackpressureConfig
+from ray.serve.schema import LoggingConfig
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.recipe.hosted import hosted_agents, open_api
@@ -48,6 +49,8 @@ AGENT, ENGINE, SEARCH = "agent", "engine", "search"
 _RECIPE = "FIREACT_RECIPE"
 CPUS = {AGENT: 0.25, ENGINE: 0.5, SEARCH: 0.0}
 _ROOM = 64  # for what is no question, and for those that a replica itself refuses: it says more than Serve does
+_LOOK_S = 2.0  # how often Serve looks whether a replica is alive; a dead one is replaced so much later
+_DELAYS = ("upscale_delay_s", "downscale_delay_s")
 _MANY = 100_000  # so that calls wait inside a replica: Serve's routers ask around for as long as one waits with them
 
 
@@ -138,7 +141,11 @@ def _agents(recipe: Recipe, entry: Entry) -> StudentAgents | TeacherAgents:
     if isinstance(student, HostedStudentConfig):
         open_api(student)
         return hosted_agents(recipe, entry.kind, entry.method)
-    folder = student_dir(recipe, entry.kind)
+    try:
+        folder = student_dir(recipe, entry.kind)
+    except InputError as error:
+        base = "Or serve the base alone, for which nothing need be trained: --set 'serve.systems=[base]'."
+        raise InputError(f"{error} {base}") from None
     open_renderer(folder, student)  # what does not match is found here, not in a replica
     return StudentAgents(recipe, folder, entry.kind == "base", on_gpu, method=entry.method)
 
@@ -185,11 +192,12 @@ def _part(
     # Unset where there is none: Serve writes a null that was given into what `serve build` makes, and refuses it there.
     spread = {} if part.max_replicas_per_node is None else {"max_replicas_per_node": part.max_replicas_per_node}
     if most > least:
+        given = {name: value for name in _DELAYS if (value := getattr(part, name)) is not None}
         policy = {"policy": AutoscalingPolicy(policy_function=by_searches)} if name == SEARCH else {}
         target = part.target_ongoing_requests
         options = {
             "autoscaling_config": AutoscalingConfig(
-                min_replicas=least, max_replicas=most, target_ongoing_requests=target, **policy
+                min_replicas=least, max_replicas=most, target_ongoing_requests=target, **given, **policy
             )
         }
     deployment: Deployment = ray_serve.deployment(
@@ -197,6 +205,8 @@ def _part(
         max_ongoing_requests=_MANY,
         max_queued_requests=_MANY,
         graceful_shutdown_timeout_s=longest_s,
+        health_check_period_s=_LOOK_S,
+        logging_config=LoggingConfig(enable_access_log=False),  # the agent has a line of its own for each request
         ray_actor_options={"num_cpus": CPUS.get(name or ENGINE, 0.5)},
         **options,
         **spread,

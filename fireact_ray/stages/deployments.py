@@ -8,7 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fastapi import FastAPI
@@ -22,6 +22,7 @@ from fireact_ray.core.types import Hit, Trajectory
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import StudentAgents, local_student, open_renderer, student_agent, student_name
 from fireact_ray.recipe.teacher import TeacherAgents
+from fireact_ray.rendering.remembered import RememberingTokenizer
 from fireact_ray.rollouts.traces import Traces
 from fireact_ray.serving.app import build_app
 from fireact_ray.serving.edge import Door
@@ -166,5 +167,7 @@ def _agent_of(agents: StudentAgents | TeacherAgents, backend: SearchBackend, poo
         (agent,) = agents(backend).values()
         return agent
     student = local_student(agents.recipe)
-    model = LocalChat(student_name(agents.model_dir), pool, open_renderer(agents.model_dir, student))
+    renderer = open_renderer(agents.model_dir, student)
+    quick = replace(renderer, tokenizer=RememberingTokenizer(renderer.tokenizer))
+    model = LocalChat(student_name(agents.model_dir), pool, quick)
     return student_agent(agents.recipe, model, backend, few_shot=agents.few_shot, method=agents.method)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -57,19 +58,23 @@ def ready() -> str:
 def drain(patience_s: float) -> None:
     """Take no more questions, and wait for those that run. A KeyboardInterrupt ends the wait."""
     with suppress(*_BROKEN):
-        agents = ray_serve.get_deployment_handle(AGENT, NAME)
-        agents.broadcast("close").results(timeout_s=_ASK_S, return_exceptions=True)
-        n_running, until = -1, time.monotonic() + patience_s
-        while time.monotonic() < until:
-            answers = agents.broadcast("at_work").results(timeout_s=_ASK_S, return_exceptions=True)
-            n_now = sum(answer for answer in answers if isinstance(answer, int))
-            if n_now == 0:
-                return
-            if n_now != n_running:
-                n_running = n_now
-                logger.info("serve: %d questions run and are answered first; Ctrl-C cuts them off", n_running)
-            time.sleep(_LOOK_S)
-        logger.warning("serve: %d questions are cut off: they ran longer than %.0f s", n_running, patience_s)
+        asyncio.run(_drain(patience_s))  # where Serve's router has no loop of its own, it needs one
+
+
+async def _drain(patience_s: float) -> None:
+    agents = ray_serve.get_deployment_handle(AGENT, NAME)
+    await agents.broadcast("close").results_async(timeout_s=_ASK_S, return_exceptions=True)
+    n_running, until = -1, time.monotonic() + patience_s
+    while time.monotonic() < until:
+        answers = await agents.broadcast("at_work").results_async(timeout_s=_ASK_S, return_exceptions=True)
+        n_now = sum(answer for answer in answers if isinstance(answer, int))
+        if n_now == 0:
+            return
+        if n_now != n_running:
+            n_running = n_now
+            logger.info("serve: %d questions run and are answered first; Ctrl-C cuts them off", n_running)
+        await asyncio.sleep(_LOOK_S)
+    logger.warning("serve: %d questions are cut off: they ran longer than %.0f s", n_running, patience_s)
 
 
 def explained(error: RuntimeError) -> FireActError:

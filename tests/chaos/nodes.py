@@ -76,7 +76,9 @@ def _parent(process: Path) -> int:
 def _is_worker(process: Path) -> bool:
     try:
         return (
-            re.search(r"ray::.*(RolloutWorker|TrainWorker)", (process / "cmdline").read_text(errors="replace"))
+            re.search(
+                r"ray::.*(RolloutWorker|TrainWorker|ServeReplica)", (process / "cmdline").read_text(errors="replace")
+            )
             is not None
         )
     except OSError:

@@ -31,6 +31,9 @@ def test_what_is_used_is_stored_and_read_again():
     stored = yaml.safe_load(to_yaml(recipe))["serve"]
     assert stored["systems"] == ["base", "finetuned"]
     assert stored["engine"]["max_replicas"] == 4
+    assert set(stored["engine"]) == {
+        *("min_replicas", "max_replicas", "target_ongoing_requests", "max_replicas_per_node")  # and no delay
+    }
     assert set(stored) == {*AS_EVER, "systems", "engine"}
     assert parse_recipe("r", to_yaml(recipe)).serve == recipe.serve
 

@@ -1,6 +1,7 @@
 """The whole server, as `serve run` starts it from a config file: one agent replica, two of engine and search, the nano.
 
-Replicas are killed, clients go away and too many come; what is asked is answered or refused in words.
+Replicas are killed, updated and made fewer, clients go away and too many come; what is asked is answered or refused in
+words.
 """
 
 import asyncio
@@ -184,6 +185,35 @@ async def test_each_program_of_the_document_runs_as_it_is_written(server, capsys
     pytest.importorskip(re.match(r"(?:import|from) (\w+)", program)[1])
     await asyncio.to_thread(exec, as_here(program, server[1]), {})
     assert capsys.readouterr().out.strip()
+
+
+CHANGED = """
+  deployments:
+  - {name: agent, ray_actor_options: {num_cpus: 0.2}}
+  - {name: engine, num_replicas: 1}
+  - {name: search, num_replicas: 1}
+"""
+
+
+async def test_an_update_and_fewer_replicas_under_constant_load_fail_no_question(server):
+    folder = server[0]
+    (folder / "changed.yaml").write_text(f"{(folder / 'serve.yaml').read_text()}{CHANGED}")
+    assert check_serve_config(folder / "changed.yaml") == "fireact at /"
+    old, replies, is_over = replicas("agent"), [], asyncio.Event()
+
+    async def asks(question):
+        while not is_over.is_set():
+            replies.extend(await answers(server, [question]))
+
+    asking = [asyncio.create_task(asks(question)) for question in QUESTIONS]
+    command = [sys.executable, "-m", "ray.serve.scripts", "run", "--non-blocking", str(folder / "changed.yaml")]
+    update = Command(command, folder, {})
+    assert await asyncio.to_thread(update.wait, 180) == 0, update.said
+    is_changed = "agent 1 of 1, engine 1 of 1, search 1 of 1"
+    assert await asyncio.to_thread(until, lambda: ready() == is_changed and not set(old) & set(replicas("agent")), 180)
+    is_over.set()
+    await asyncio.gather(*asking)
+    assert {reply.status_code for reply in replies} == {200}, [reply.text for reply in replies]
 
 
 async def test_a_server_about_to_end_takes_no_question_and_has_kept_what_it_was_asked_for_the_next_round(server):

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from fireact_ray.serving.edge import Door, Edge
+from fireact_ray.serving.room import Room
 
 HEAD = [(b"content-type", b"application/json"), (b"content-length", b"2")]
 
@@ -94,6 +95,82 @@ async def test_a_bare_text_of_serve_becomes_an_error_object(bare, text, status, 
     assert (client.status, client.error["code"], client.headers.get("retry-after")) == (status, code, retry_after)
     assert client.error.keys() == {"message", "type", "param", "code"}
     assert text.decode() not in client.body
+
+
+BUSY = [start(429, b"application/json", (b"x-fireact-busy", b"1")), body(b"{}")]
+OF_A_KEY = [start(429), body(b"{}")]
+
+
+class Replica:
+    """Takes so many questions at once, which end when they are told to; the next ones are `refused`."""
+
+    def __init__(self, n: int, refused=BUSY):
+        self.n, self.refused, self.n_asked, self.running = n, refused, 0, []
+
+    async def __call__(self, scope, receive, send):
+        self.n_asked += 1
+        await receive()
+        await asyncio.sleep(0)
+        if len(self.running) >= self.n:
+            for message in self.refused:
+                await send(message)
+            return
+        self.running.append(end := asyncio.Event())
+        await end.wait()
+        self.running.remove(end)
+        await send(start(200))
+        await send(body(b"{}"))
+
+
+async def rush(edge, n, **request):
+    clients = [Client(b"{}", **request) for _ in range(n)]
+    asking = [asyncio.create_task(edge(one.scope, one.receive, one.send)) for one in clients]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    return clients, asking
+
+
+async def test_where_replicas_take_no_more_the_next_questions_are_refused_without_them():
+    edge = Edge(replica := Replica(4))
+    first, asking = await rush(edge, 10)
+    assert [client.status for client in first if client.heard] == [429] * 6
+    assert replica.n_asked == 10  # they came before anybody was refused
+    next_ones, _ = await rush(edge, 50)
+    assert {(one.status, one.error["code"], one.headers["retry-after"]) for one in next_ones} == {
+        (429, "server_busy", "2")
+    }
+    assert replica.n_asked == 10
+    for end in replica.running[:3]:
+        end.set()
+    more, _ = await rush(edge, 50)  # as many are let in as have ended
+    assert sum(not client.heard for client in more) == 3
+    assert replica.n_asked == 13
+    for end in replica.running:
+        end.set()
+    await asyncio.wait(asking)
+    assert sorted(client.status for client in first) == [200] * 4 + [429] * 6
+
+
+async def test_what_is_no_question_is_let_by_and_a_key_s_own_limit_teaches_nothing():
+    edge = Edge(Replica(0))
+    await rush(edge, 1)
+    (health,), _ = await rush(edge, 1, path="/healthz", method="GET")
+    assert health.body == "{}"
+    edge = Edge(replica := Replica(0, OF_A_KEY))
+    await rush(edge, 3)
+    await rush(edge, 3)
+    assert replica.n_asked == 6
+
+
+def test_what_was_learnt_is_forgotten_as_there_may_be_more_replicas():
+    time = [0.0]
+    room = Room(lambda: time[0])
+    with room.one():
+        with room.one():
+            room.refused()
+        assert room.is_full
+        time[0] = 3.0
+        assert not room.is_full
 
 
 async def test_a_question_whose_replica_died_before_its_first_byte_is_asked_again():

@@ -88,7 +88,8 @@ def test_keys_of_deployments_and_their_scaling_are_checked_too():
 
 def test_what_serve_build_writes_passes_too(tmp_path, monkeypatch):
     recipe = tmp_path / "r.yaml"
-    recipe.write_text("name: r\nserve: {systems: [base], engine: {max_replicas: 4, max_replicas_per_node: 1}}\n")
+    engine = "{max_replicas: 4, max_replicas_per_node: 1, downscale_delay_s: 60}"
+    recipe.write_text(f"name: r\nserve: {{systems: [base], engine: {engine}}}\n")
     monkeypatch.setenv("FIREACT_RECIPE", str(recipe))
     built = tmp_path / "built.yaml"
     done = CliRunner().invoke(serve_build, ["fireact_ray.stages.application:app", "-o", str(built)])
@@ -96,7 +97,8 @@ def test_what_serve_build_writes_passes_too(tmp_path, monkeypatch):
     check_serve_config(built)
     deployments = {one["name"]: one for one in yaml.safe_load(built.read_text())["applications"][0]["deployments"]}
     assert set(deployments) == {"agent", "engine", "search"}
-    assert deployments["engine"]["autoscaling_config"]["max_replicas"] == 4
+    scaling = deployments["engine"]["autoscaling_config"]
+    assert (scaling["max_replicas"], scaling["downscale_delay_s"]) == (4, 60)
     assert deployments["engine"]["max_replicas_per_node"] == 1
     assert deployments["agent"]["graceful_shutdown_timeout_s"] > 120 + 10  # a question and the proxy's grace
 
@@ -110,6 +112,11 @@ def test_systems_of_one_model_share_its_engine_and_a_played_teacher_is_refused()
     assert {system.engine for system in found} == {"engine"}
     with pytest.raises(InputError, match="'teacher' is a scripted teacher"):
         application(load_recipe("demo", ["serve.systems=[teacher]"]))
+
+
+def test_where_nothing_is_trained_the_way_to_serve_the_base_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"Run `fireact train` first. Or serve the base .*systems=\[base\]"):
+        served_systems(load_recipe("demo", [f"output_dir={tmp_path}"]))
 
 
 def test_a_query_stays_at_its_replica_when_another_one_comes_or_goes():

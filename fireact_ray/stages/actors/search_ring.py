@@ -41,27 +41,39 @@ class SearchRing:
         """Raises what the backend raises, and ToolError where replica after replica is gone."""
         for pause_s in (*_PAUSES_S, None):
             try:
-                client = self._clients[chosen(query, await self._members())]
-                return [Hit(*hit) for hit in await client.ask([query, k])]
+                return await self._ask(query, k, await self._members())
             except (RpcUnavailable, RayError, RayServeException, TimeoutError, LookupError) as error:
-                self._looked_at = float("-inf")
                 if pause_s is None:
                     raise ToolError(f"No search replica answers ({type(error).__name__})") from None
                 await asyncio.sleep(pause_s)
         raise AssertionError("the last try returns or raises")
 
     async def close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
         for client in self._clients.values():
             await client.close()
 
+    async def _ask(self, query: str, k: int, members: Iterable[Address]) -> list[Hit]:
+        address = chosen(query, members)
+        client = self._clients[address]
+        try:
+            return [Hit(*hit) for hit in await client.ask([query, k])]
+        except RpcUnavailable:  # the others go on without it, also where Serve does not know yet
+            if self._clients.get(address) is client:
+                del self._clients[address]
+            self._looked_at = float("-inf")
+            raise
+
     async def _members(self) -> Iterable[Address]:
-        """Where the replicas are. Known ones are used while Serve is asked again; the first time waits for it."""
+        """Where the replicas are. Known ones are used while Serve is asked again, which waits for lost nodes; where
+        none is known, that is waited for."""
         if self._looking is None and time.monotonic() - self._looked_at > _LOOK_EVERY_S:
             self._looking = asyncio.create_task(self._look())
             self._looking.add_done_callback(self._looked)
-        if self._looking is not None and (not self._clients or self._looked_at == float("-inf")):
+        if self._looking is not None and not self._clients:
             await asyncio.shield(self._looking)
-        return self._clients
+        return list(self._clients)
 
     async def _look(self) -> None:
         answers = await self._handle.broadcast("where").results_async(timeout_s=_LOOK_S, return_exceptions=True)

@@ -6,6 +6,7 @@ tells Serve itself how much it has to do, and `by_searches` makes replicas of th
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import Any
 
@@ -24,10 +25,12 @@ class SearchServer(SearchActor):
     """
 
     def __init__(self, config: SearchConfig, fingerprint: str, share: float) -> None:
+        self._at_work = 0
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
         super().__init__(config, share)
         if self._backend.fingerprint != fingerprint:
             raise InputError("The search corpus differs between the nodes of the cluster. Put the same file on each.")
-        self._at_work = 0
 
     async def where(self) -> list[Any]:
         address = await self.address()
@@ -37,12 +40,20 @@ class SearchServer(SearchActor):
         """Asked for by Serve, every few seconds."""
         return {SEARCHES: float(self._at_work)}
 
+    async def __del__(self) -> None:
+        """Called by Ray Serve before it stops the replica. Serve knows nothing of the searches that run here: they are
+        waited for, for as long as it lets a replica drain."""
+        await self._is_idle.wait()
+
     async def _answer(self, item: list[Any]) -> list[list[Any]]:
         self._at_work += 1
+        self._is_idle.clear()
         try:
             return await super()._answer(item)
         finally:
             self._at_work -= 1
+            if not self._at_work:
+                self._is_idle.set()
 
 
 def by_searches(context: Any) -> tuple[float, dict[str, Any]]:
