@@ -16,7 +16,7 @@ from benchmarks.header import print_table
 from benchmarks.serving_load import counted, processes, quantile, taken
 from benchmarks.serving_scene import CLIENTS, Scene, until_idle
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.recipe.serving import PartConfig
+from fireact_ray.recipe.serving import EngineConfig, PartConfig
 from fireact_ray.stages.application import AGENT, ENGINE, NAME, SEARCH, application
 from fireact_ray.stages.serve_progress import ready
 
@@ -95,7 +95,7 @@ async def scaling(scene: Scene) -> None:
     quick = PartConfig(
         min_replicas=1, max_replicas=3, target_ongoing_requests=4, upscale_delay_s=1, downscale_delay_s=2
     )
-    config = scene.recipe.serve.model_copy(update={AGENT: quick, ENGINE: quick})
+    config = scene.recipe.serve.model_copy(update={AGENT: quick, ENGINE: EngineConfig(**quick.model_dump())})
     recipe = scene.recipe.model_copy(update={"serve": config})
     seen: list[str] = []
     async with scene.mixed_clients.asking(2) as few:
