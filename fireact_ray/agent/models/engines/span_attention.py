@@ -55,7 +55,8 @@ def span_attention(
 ) -> tuple[Tensor, None]:
     """`query` (B, H, T, D), `key` and `value` (B, K, S, D), `attention_mask` (B, 1, T, S) -> (B, T, H, D)."""
     if spans is None or attention_mask is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+        whole: Tensor = sdpa_attention_forward(module, query, key, value, attention_mask, **options)[0]
+        return whole, None
     parts = [
         sdpa_attention_forward(
             module, query[rows], key[rows, :, :end], value[rows, :, :end], attention_mask[rows, ..., :end], **options
