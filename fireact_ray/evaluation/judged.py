@@ -87,8 +87,8 @@ class Judged:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Judged:
         """Of what `to_dict` gave."""
-        counts = (data[name] for name in ("both_right", "only_judge", "only_exact_match", "both_wrong", "no_verdict"))
-        return cls(data["model"], *counts, data["n_asked"], data["cost_usd"])
+        same = ("model", "both_right", "only_judge", "both_wrong", "no_verdict", "n_asked", "cost_usd")
+        return cls(only_exact=data["only_exact_match"], **{name: data[name] for name in same})
 
 
 def to_be_judged(episodes: Iterable[Episode]) -> Iterator[tuple[Question, dict[str, Any]]]:

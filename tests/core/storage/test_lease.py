@@ -17,6 +17,7 @@ from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import FILE, Owner, holder, leased, run_lease
 from fireact_ray.core.storage.trajectories import write_trajectories
+from fireact_ray.core.utils.interrupts import interrupts_heeded
 from fireact_ray.core.utils.processes import is_alive, this_process
 from fireact_ray.recipe.loader import load_recipe
 
@@ -181,6 +182,21 @@ def test_who_lives_here_is_looked_up_and_elsewhere_nobody_can_tell():
 def test_a_lease_that_was_taken_over_stays_with_its_new_owner(run):
     with run_lease(run, "fireact train"):
         left_by(run, ELSEWHERE)
+    assert json.loads(run.read(FILE))["process"]["host"] == "node-7"
+
+
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN], ids=["heeded", "ignored"])
+def test_whose_folder_is_taken_meanwhile_stops_also_where_a_shell_has_sigint_ignored(run, monkeypatch, handler):
+    monkeypatch.setattr("fireact_ray.core.storage.lease.RENEWED_S", 0.01)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupts_heeded(), run_lease(run, "fireact train"):
+            signal.signal(signal.SIGINT, handler)
+            left_by(run, ELSEWHERE)
+            threading.Event().wait(20)
+            pytest.fail("it went on")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert json.loads(run.read(FILE))["process"]["host"] == "node-7"
 
 

@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-from fireact_ray.agent.models.engines.span_attention import spans_of, use_spans
 from fireact_ray.core.errors import InputError
 
 _GROWTH = 256  # tokens by which slots grow: seldom enough to ignore the copying, little beside a context
@@ -57,7 +56,6 @@ class CachedSlots:
         self._pass = _Pass()
         self._layers = [_SlotLayer(self._pass) for _ in range(_count_layers(model.config, max_context))]
         self._cache = Cache(layers=self._layers)
-        self._takes_spans = use_spans(model)
 
     def known(self, prompt_ids: Sequence[int], adapter: int = 0) -> int:
         """How many tokens of a prompt need not be computed; always less than all."""
@@ -106,9 +104,6 @@ class CachedSlots:
         self._pass.read = slice(slots[0], slots[0] + len(slots)) if consecutive else self._to_device(rows)
         self._pass.rows, self._pass.columns = self._to_device(rows[:, None]), self._to_device(columns)
         self._pass.start, self._pass.end = int(starts[0]), longest
-        spans = None
-        if self._takes_spans and not plain and len(steps) == 1:
-            spans = spans_of(torch.where(counts > 0, ends, 1))
         output = self._model(
             input_ids=self._to_device(ids),
             position_ids=self._to_device(positions),
@@ -116,7 +111,6 @@ class CachedSlots:
             past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=self._to_device(counts[:, None].clamp(min=1) - 1),
-            **({"spans": spans} if spans else {}),
             **({"adapter_names": [self._adapters[n] for n in self._owners[rows].tolist()]} if self._adapters else {}),
         )
         return output.logits[:, 0]

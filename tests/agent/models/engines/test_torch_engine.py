@@ -93,29 +93,6 @@ async def test_a_batch_replies_what_each_prompt_gets_alone(changes: dict):
     await engine.close()
 
 
-async def test_a_long_conversation_does_not_make_all_others_read_as_much(monkeypatch):
-    """What a step reads of keys: of each four rows as much as the longest of them has."""
-    model, asked = make_model(num_key_value_heads=2), prompts(90, *[5] * 11)
-    read: list[int] = []
-    attend = torch.nn.functional.scaled_dot_product_attention
-
-    def counted(query, key, value, **options):
-        if query.shape[2] <= 2:  # of a step; two queries share their keys
-            read.append(key.shape[0] * key.shape[2])
-        return attend(query, key, value, **options)
-
-    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", counted)
-    engine = make_engine(model)
-    replies = await asyncio.gather(*(engine.generate(prompt, GREEDY) for prompt in asked))
-    await engine.close()
-    monkeypatch.undo()
-    assert [reply.ids for reply in replies] == [alone(model, prompt, 12) for prompt in asked]
-    n_steps, n_layers = 11, 2
-    assert (
-        sum(read) < n_steps * n_layers * 12 * 91 / 1.5
-    )  # that by which it is divided: 1, were all read to the longest
-
-
 async def test_prompts_that_fill_several_forward_passes_are_read_right(model):
     asked = prompts(*range(60, 116, 2))  # more than the tokens of one pass
     sampling = replace(GREEDY, max_new_tokens=4)
