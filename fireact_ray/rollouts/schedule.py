@@ -81,6 +81,12 @@ class Schedule:
         return len(self._ready)
 
     @property
+    def n_open(self) -> int:
+        """Rows that wait or run; of a line, the one that is next."""
+        held = sum(not entry.finished for rows in self._held.values() for entry in rows.values())
+        return len(self._ready) + len(self._suspects) + held
+
+    @property
     def is_idle(self) -> bool:
         """Nothing is held and nothing could be given out."""
         self._drop_skipped()

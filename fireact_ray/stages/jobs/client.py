@@ -18,6 +18,7 @@ from fireact_ray.stages.connecting import TOKEN
 
 _ELSEWHERE = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")  # Ray's client takes them before the address that it is given
 
+
 def connect(address: str) -> JobSubmissionClient:
     """`address`: of the dashboard, such as http://127.0.0.1:8265. Raises InputError where no job server of this Ray
     answers there, or it wants another token."""

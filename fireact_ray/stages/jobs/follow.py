@@ -70,9 +70,7 @@ def exit_code(details: Any) -> int:
     return int(details.driver_exit_code or 1)
 
 
-async def _follow(
-    client: JobClient, job: str, log: Log, enough: Callable[[Any], bool], patience_s: float
-) -> Any:
+async def _follow(client: JobClient, job: str, log: Log, enough: Callable[[Any], bool], patience_s: float) -> Any:
     heard = time.monotonic()
     tail: asyncio.Task[None] | None = None
     try:

@@ -39,4 +39,4 @@ def run_job(recipe: Recipe, stages: Sequence[str] = tuple(PIPELINE)) -> str:
 def result_text(reports: Sequence[Report]) -> str:
     """One line: the exact match of each system, where any question has a known answer."""
     scored = [(report.name, report.metrics, report.n_planned) for report in reports]
-    return ", ".join(f"{name}: EM {100 * found.em:.1f} % of {n}" for name, found, n in scored if found is not None)
+    return ", ".join(f"{name}: EM {found.em} of {n}" for name, found, n in scored if found is not None)

@@ -110,7 +110,9 @@ def _taken(
 ) -> str:
     try:
         job: str = client.submit_job(
-            entrypoint=shlex.join(["python", "-m", "fireact_ray.cli.job", "--recipe", RECIPE, "--stages", ",".join(stages)]),
+            entrypoint=shlex.join(
+                ["python", "-m", "fireact_ray.cli.job", "--recipe", RECIPE, "--stages", ",".join(stages)]
+            ),
             submission_id=named,
             runtime_env={"working_dir": folder, "env_vars": _PLAIN_ENV},
             metadata=metadata,

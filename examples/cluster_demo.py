@@ -1,0 +1,109 @@
+"""A run on an autoscaling cluster that loses a node in the middle, beside the same run on one machine.
+
+python examples/cluster_demo.py        (or `make cluster-demo`; no key, no GPU)
+
+The cluster is local: a head without tasks and up to two nodes, each a raylet of its own, with Ray's autoscaler and token
+authentication. `fireact submit` sends it the demo's recipe; when rows come in, one node is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from local_cluster import LocalCluster, local_cluster, until
+
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import read_trajectories
+from fireact_ray.core.types import Trajectory
+
+N_QUESTIONS = 32
+SETTINGS = [
+    f"generate={{split: train, n_questions: {N_QUESTIONS}, workers: {{min: 1, max: 4}}, concurrency: 16}}",
+    "teacher.model={kind: scripted, latency_median_s: 1.5, latency_sigma: 0.5}",
+    "train={workers: 1, epochs: 1, checkpoint_every_steps: 4}",
+    "evaluate={split: test, n_questions: 8, systems: [finetuned]}",
+]
+
+
+def main() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="fireact-cluster-demo-"))
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - began:4.0f} s] {text}", flush=True)
+
+    try:
+        with local_cluster(n_nodes=2, cpus=2) as cluster:
+            say(f"cluster: a head without tasks at {cluster.url}, {len(cluster.nodes())} other nodes, token on")
+            on_the_cluster(cluster, folder / "cluster", say)
+        say("the same recipe on this machine alone")
+        alone = ["run", "demo", *options(folder / "alone"), "--set=generate.workers=1"]
+        subprocess.run(fireact(alone), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        same = compare(folder / "cluster" / "demo", folder / "alone" / "demo", say)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(not same)
+
+
+def on_the_cluster(cluster: LocalCluster, output_dir: Path, say: Any) -> None:
+    command = fireact(["submit", "demo", "--cluster", cluster.url, "--follow", *options(output_dir)])
+    say(shlex.join(["fireact", *command[3:]]))
+    with (output_dir.parent / "job.log").open("w") as log:
+        job = subprocess.Popen(command, env=cluster.env, stdout=log, stderr=subprocess.STDOUT)
+    until(lambda: job.poll() is not None or len(cluster.nodes()) == 2, 120, "two nodes to come")
+    say(f"up by demand: {len(cluster.nodes())} nodes")
+    until(lambda: job.poll() is not None or n_rows(output_dir / "demo") >= 2, 120, "rows to come in")
+    say(f"killed a node: {cluster.kill_node()}, {n_rows(output_dir / 'demo')} of the rows were written")
+    if job.wait(900) != 0:
+        sys.exit(f"the job failed:\n{(output_dir.parent / 'job.log').read_text()}")
+    lost = (output_dir.parent / "job.log").read_text().count("was lost")
+    say(f"the job ended with 0; its log speaks of {lost} lost nodes or more")
+    until(lambda: not cluster.nodes(), 120, "idle nodes to go")
+    say("down when idle: 0 nodes beside the head")
+
+
+def compare(cluster: Path, alone: Path, say: Any) -> bool:
+    """Rows are the same but for who took how long; so then are dataset, training and report."""
+    rows = [read_rows(run) for run in (cluster, alone)]
+    reports = [json.loads((run / "evaluations" / "report.json").read_text()) for run in (cluster, alone)]
+    same_rows = rows[0] == rows[1]
+    say(f"rows: {len(rows[0])} and {len(rows[1])}, {'equal' if same_rows else 'NOT equal'}")
+    for report in reports:
+        say(f"report: {report_line(report)}")
+    return same_rows
+
+
+def report_line(report: Any) -> str:
+    return json.dumps(report)[:400]
+
+
+def read_rows(run: Path) -> dict[str, Trajectory]:
+    """By key, without times and the name of the worker."""
+    rows = read_trajectories(Folder(str(run / "trajectories")))
+    return {row.trajectory_id: replace(row, seconds=0.0) for row in rows}
+
+
+def n_rows(run: Path) -> int:
+    """Written so far, as far as a part's file says so."""
+    return len(list((run / "trajectories").glob("*.parquet")))
+
+
+def options(output_dir: Path) -> list[str]:
+    return [*(f"--set={setting}" for setting in SETTINGS), f"--set=output_dir={output_dir}"]
+
+
+def fireact(arguments: list[str]) -> list[str]:
+    return [sys.executable, "-m", "fireact_ray.cli", *arguments]
+
+
+if __name__ == "__main__":
+    main()
