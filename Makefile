@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: install demo test chaos test-fast check lint clean
+.PHONY: install demo cluster-demo test chaos test-fast check lint clean
 
 install: $(READY)
 
@@ -17,6 +17,10 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/fireact demo
+
+# A cluster of three nodes on this machine that scales itself, wants a token and loses a node in the middle of a run.
+cluster-demo: $(READY)
+	$(BIN)/python examples/cluster_demo.py
 
 # What needs no Ray goes first, then the rest, which waits enough for three processes. Each process has its Ray.
 test: $(READY)

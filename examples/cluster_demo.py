@@ -2,8 +2,8 @@
 
 python examples/cluster_demo.py        (or `make cluster-demo`; no key, no GPU)
 
-The cluster is local: a head without tasks and up to two nodes, each a raylet of its own, with Ray's autoscaler and token
-authentication. `fireact submit` sends it the demo's recipe; when rows come in, one node is killed.
+The cluster is local: a head without tasks and up to two nodes, each a raylet of its own, with Ray's autoscaler and
+token authentication. `fireact submit` sends it the demo's recipe; when rows come in, one node is killed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """An autoscaling Ray cluster on one machine: a head without tasks, and nodes that come by demand and go when idle.
 
-Each node is a raylet of its own; the autoscaler is the real one (v2), its provider Ray's own for tests. It wants a token
-of everybody, listens to loopback for jobs, and ends with all its processes.
+Each node is a raylet of its own; the autoscaler is the real one (v2), its provider Ray's own for tests. It wants a
+token of everybody, listens to loopback for jobs, and ends with all its processes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,18 +29,24 @@ _HEAD = "f" * 51 + "00000"  # as Ray's provider for tests numbers its nodes
 _PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
 # A node that is gone is found out in 1.5 s instead of half a minute.
 _FAST = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
+_COMMANDS = (  # none, but Ray wants to know
+    *("cluster_synced_files", "initialization_commands", "setup_commands", "head_setup_commands"),
+    *("worker_setup_commands", "head_start_ray_commands", "worker_start_ray_commands"),
+)
 _FIXED_PORTS = ("port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port")
 
 
 @dataclass(frozen=True)
 class LocalCluster:
-    """`url`: of its dashboard; `env`: for commands that speak to it; `mark`: what all its processes inherit."""
+    """`url`: of its dashboard; `env`: for commands that speak to it; `mark`: what all its processes inherit; `folder`:
+    of their sessions and logs."""
 
     url: str
     address: str
     env: dict[str, str]
     mark: str
     token: str
+    folder: Path
 
     def get(self, path: str, *, token: bool = True) -> Any:
         """JSON of its HTTP API. Raises HTTPError for a refusal."""
@@ -94,7 +101,7 @@ def local_cluster(
         _start(folder, ports), env={**spoken, **_of_nodes(folder, mark), **(env or {})}, stdout=subprocess.DEVNULL
     )
     made = LocalCluster(
-        f"http://127.0.0.1:{ports['dashboard-port']}", f"127.0.0.1:{ports['port']}", spoken, mark, token
+        f"http://127.0.0.1:{ports['dashboard-port']}", f"127.0.0.1:{ports['port']}", spoken, mark, token, Path(folder)
     )
     try:
         until(lambda: _takes_jobs(made, head), 120, "the cluster to start")
@@ -102,6 +109,7 @@ def local_cluster(
     finally:
         _end(made.mark)
         head.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def until(what: Callable[[], object], seconds: float, said: str) -> None:
@@ -130,6 +138,8 @@ def _config(n_nodes: int, cpus: int, idle_s: float, port: int) -> dict[str, Any]
         "available_node_types": {"worker": worker, "ray.head.default": head},
         "head_node_type": "ray.head.default",
         "upscaling_speed": 10.0,
+        **{name: {} for name in ("auth", "docker", "file_mounts")},
+        **{name: [] for name in _COMMANDS},
     }
 
 

@@ -30,13 +30,24 @@ def main(arguments: Sequence[str]) -> None:
     """Some or all stages of a run."""
     parser = _parser("Generate, convert, train, evaluate, as a Ray job.")
     parser.add_argument("--stages", default=ALL, metavar="NAME,NAME", help=f"some of {ALL}")
+    parser.add_argument("--doctor", action="store_true", help="look at the cluster's nodes instead")
+    parser.add_argument("--storage", help="with --doctor: a folder that every node should see")
     given = parser.parse_args(arguments)
 
     def run() -> None:
         from fireact_ray.recipe.loader import load_recipe
+
+        recipe = load_recipe(given.recipe, given.overrides)
+        if given.doctor:
+            from fireact_ray.stages.jobs.doctor import demand_fit, examine
+
+            found = examine(recipe, given.storage)
+            print(*found, sep="\n", flush=True)
+            demand_fit(found)
+            return
         from fireact_ray.stages.jobs.run import run_job
 
-        print(run_job(load_recipe(given.recipe, given.overrides), stages_of(given.stages)))
+        print(run_job(recipe, stages_of(given.stages)))
 
     run_guarded(run)
 

@@ -53,8 +53,8 @@ class GenerateConfig(Section):
     one only where those before it were not accepted (not finished, or known to be wrong), and `escalate` the next of
     `teacher.methods` only where the former failed. `target_accepted`: per method, stop at so many accepted rollouts.
     `max_retries`: how many later runs ask a row again that failed for a reason outside the agent; null: all of them.
-    `workers`: a number, or {min, max}: as many as have rows to run and a quota that lets their calls through. Each makes
-    concurrency / max calls at a time, so fewer workers make fewer.
+    `workers`: a number, or {min, max}: as many as have rows to run and a quota that lets their calls through. Each
+    makes concurrency / max calls at a time, so fewer workers make fewer.
     """
 
     split: str = "train"

@@ -85,8 +85,8 @@ async def _demand_seen(home: Folder) -> None:
         await asyncio.sleep(1)
     node = ray.util.get_node_ip_address()
     raise InputError(
-        f"output_dir: {home.uri}/{PLAN}, which was written by the node of the run, is not there on {node}. Put output_dir "
-        "on storage that every node mounts at the same place, or on s3://."
+        f"output_dir: {home.uri}/{PLAN}, which was written by the node of the run, is not there on {node}. "
+        "Put output_dir on storage that every node mounts at the same place, or on s3://."
     )
 
 

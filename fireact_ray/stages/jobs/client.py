@@ -16,6 +16,11 @@ from ray.job_submission import JobSubmissionClient
 from fireact_ray.core.errors import InputError
 from fireact_ray.stages.connecting import TOKEN
 
+_TALKERS = (  # of what we say ourselves
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
 _ELSEWHERE = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")  # Ray's client takes them before the address that it is given
 
 
@@ -23,7 +28,8 @@ def connect(address: str) -> JobSubmissionClient:
     """`address`: of the dashboard, such as http://127.0.0.1:8265. Raises InputError where no job server of this Ray
     answers there, or it wants another token."""
     _demand_http(address)
-    logging.getLogger("ray.dashboard.modules").setLevel(logging.WARNING)
+    for module in _TALKERS:
+        logging.getLogger(module).setLevel(logging.WARNING)
     try:
         with _unset(_ELSEWHERE):
             client = JobSubmissionClient(address)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import tempfile
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,12 +63,7 @@ def submit(recipe: Recipe, stages: Sequence[str], address: str, again: str) -> S
 
     Raises InputError where it cannot be begun there, or one is under way in the same run folder.
     """
-    client, resolved = connect(address), to_yaml(recipe)
-    if redact(resolved) != resolved:
-        raise InputError(
-            "The resolved recipe holds what looks like a key, and everybody who sees the cluster would see it. Name a "
-            "variable (api_key_env) or a file (api_key_file) instead."
-        )
+    client = connect(address)
     if is_open(address):
         logger.warning(
             "%s takes jobs of anybody who reaches it. Start its nodes with RAY_AUTH_MODE=token, or keep it on loopback",
@@ -75,14 +71,18 @@ def submit(recipe: Recipe, stages: Sequence[str], address: str, again: str) -> S
         )
     logs = as_command(f"ray job logs --address {address}")
     named = next_id(stem(recipe.name, recipe.run_dir), _known(client), recipe.run_dir, logs)
-    keys = [place_of(key) for key in named_keys(recipe, stages)]
-    logger.info("submit: keys, by name: %s", ", ".join(keys) or "none")
-    with tempfile.TemporaryDirectory(prefix="fireact-job-") as folder:
-        package = pack(Path(folder), resolved, GCS_STORAGE_MAX_SIZE)
-        logger.info("submit: %s, code %s -> %s", package, package.code, address)
-        metadata = {"fireact_run": recipe.run_dir, "fireact_stages": ",".join(stages), "fireact_code": package.code}
-        job = _taken(client, stages, named, folder, {**metadata, "fireact_keys": ", ".join(keys), STATE: CHECKING})
-    return Submitted(job, address, again)
+    keys = ", ".join(place_of(key) for key in named_keys(recipe, stages)) or "none"
+    logger.info("submit: keys, by name: %s", keys)
+    run = {"fireact_run": recipe.run_dir, "fireact_stages": ",".join(stages), "fireact_keys": keys, STATE: CHECKING}
+    return Submitted(_begin(client, recipe, ["--stages", ",".join(stages)], named, run), address, again)
+
+
+def examine_from_outside(recipe: Recipe, storage: str | None, address: str, write: Callable[[str], None]) -> int:
+    """The cluster's doctor as a job of its own, whose log is written; returns its exit code."""
+    client = connect(address)
+    options = ["--doctor", *(["--storage", storage] if storage is not None else [])]
+    job = _begin(client, recipe, options, f"fireact-doctor-{uuid.uuid4().hex[:8]}", {})
+    return exit_code(follow(client, job, write))
 
 
 def watch(submitted: Submitted, write: Callable[[str], None], *, to_the_end: bool) -> int:
@@ -105,23 +105,35 @@ def _known(client: JobSubmissionClient) -> dict[str, str]:
     return {job.submission_id: str(job.status.value) for job in client.list_jobs() if job.submission_id}
 
 
-def _taken(
-    client: JobSubmissionClient, stages: Sequence[str], named: str, folder: str, metadata: dict[str, str]
+def _begin(
+    client: JobSubmissionClient, recipe: Recipe, options: Sequence[str], named: str, metadata: dict[str, str]
 ) -> str:
-    try:
-        job: str = client.submit_job(
-            entrypoint=shlex.join(
-                ["python", "-m", "fireact_ray.cli.job", "--recipe", RECIPE, "--stages", ",".join(stages)]
-            ),
-            submission_id=named,
-            runtime_env={"working_dir": folder, "env_vars": _PLAIN_ENV},
-            metadata=metadata,
+    """Packs and submits `fireact_ray.cli.job` with this recipe and these options; returns the job's id."""
+    resolved = to_yaml(recipe)
+    if redact(resolved) != resolved:
+        raise InputError(
+            "The resolved recipe holds what looks like a key, and everybody who sees the cluster would see it. Name a "
+            "variable (api_key_env) or a file (api_key_file) instead."
         )
-    except RuntimeError as error:
-        if "already exists" in str(error):
-            raise InputError(
-                f"The job {named} has just been begun by somebody else: Ray takes each id once. Look at it, and give "
-                "the same command again when it has ended."
-            ) from None
-        raise InputError(f"The cluster did not take the job {named}: {' '.join(str(error).split())[:500]}") from None
+    with tempfile.TemporaryDirectory(prefix="fireact-job-") as folder:
+        package = pack(Path(folder), resolved, GCS_STORAGE_MAX_SIZE)
+        logger.info("submit: %s, code %s", package, package.code)
+        try:
+            job: str = client.submit_job(
+                entrypoint=shlex.join(["python", "-m", "fireact_ray.cli.job", "--recipe", RECIPE, *options]),
+                submission_id=named,
+                runtime_env={"working_dir": folder, "env_vars": _PLAIN_ENV},
+                metadata={**metadata, "fireact_code": package.code},
+            )
+        except RuntimeError as error:
+            raise _refusal(named, str(error)) from None
     return job
+
+
+def _refusal(named: str, said: str) -> InputError:
+    if "already exists" in said:
+        return InputError(
+            f"The job {named} has just been begun by somebody else: Ray takes each id once. Look at it, and give the "
+            "same command again when it has ended."
+        )
+    return InputError(f"The cluster did not take the job {named}: {' '.join(said.split())[:500]}")
