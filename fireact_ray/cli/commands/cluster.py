@@ -37,7 +37,12 @@ def submit(
 
     submitted = begin(loaded, asked, cluster, f"{shlex.join(['fireact', *sys.argv[1:]])}")
     print(submitted, flush=True)
-    if code := watch(submitted, lambda text: print(text, end="", flush=True), to_the_end=follow):
+    try:
+        code = watch(submitted, lambda text: print(text, end="", flush=True), to_the_end=follow)
+    except KeyboardInterrupt:
+        print(f"The job goes on. Stop it: {submitted.command('stop')}", flush=True)
+        raise
+    if code:
         raise typer.Exit(code)
     done(loaded.run_dir)
 
