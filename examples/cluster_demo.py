@@ -32,6 +32,8 @@ SETTINGS = [
     "evaluate={split: test, n_questions: 8, systems: [finetuned]}",
 ]
 
+_TELLING = ("job: ", "workers", "was lost", "rows")
+
 
 def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="fireact-cluster-demo-"))
@@ -60,12 +62,13 @@ def on_the_cluster(cluster: LocalCluster, output_dir: Path, say: Callable[[str],
         job = subprocess.Popen(command, env=cluster.env, stdout=log, stderr=subprocess.STDOUT)
     until(lambda: job.poll() is not None or len(cluster.nodes()) == 2, 120, "two nodes to come")
     say(f"up by demand: {len(cluster.nodes())} nodes")
-    until(lambda: job.poll() is not None or n_rows(output_dir / "demo") >= 2, 120, "rows to come in")
-    say(f"killed a node: {cluster.kill_node()}, {n_rows(output_dir / 'demo')} of the rows were written")
+    until(lambda: job.poll() is not None or n_rows(output_dir / "demo") >= N_QUESTIONS // 2, 240, "rows to come in")
+    say(f"{n_rows(output_dir / 'demo')} rows are finished; killed a node: {cluster.kill_node()}")
     if job.wait(900) != 0:
         sys.exit(f"the job failed:\n{(output_dir.parent / 'job.log').read_text()}")
-    lost = (output_dir.parent / "job.log").read_text().count("was lost")
-    say(f"the job ended with 0; its log speaks of {lost} lost nodes or more")
+    log = (output_dir.parent / "job.log").read_text().splitlines()
+    say("the job ended with 0; of its log:")
+    print(*(f"         {line}" for line in log if any(word in line for word in _TELLING)), sep="\n", flush=True)
     until(lambda: not cluster.nodes(), 120, "idle nodes to go")
     say("down when idle: 0 nodes beside the head")
 
@@ -100,8 +103,9 @@ def read_rows(folder: Path) -> dict[str, Any]:
 
 
 def n_rows(run: Path) -> int:
-    """Written so far, as far as a part's file says so."""
-    return len(list((run / "trajectories").glob("*.parquet")))
+    """Finished so far, as `fireact status` says it, too."""
+    progress = run / "progress.json"
+    return int(json.loads(progress.read_text())["done"]) if progress.exists() else 0
 
 
 def options(output_dir: Path) -> list[str]:

@@ -55,7 +55,8 @@ class Crew:
             self._dismiss(worker)
 
     def settle(self, timeout_s: float) -> None:
-        """Give those that run so long to end: killed while it runs, Ray would complain."""
+        """Give those that have come so long to end: killed while it runs, Ray would complain."""
+        self._let_go(len(self._staying))
         if self._running:
             ray.wait(list(self._running), num_returns=len(self._running), timeout=timeout_s)
 
@@ -66,12 +67,8 @@ class Crew:
             logger.info("%s: %d workers asked for, %d so far", self._label, n, now)
             self._run(self._add(n - now))
         elif n < now:
-            leaving: Leaving = ray.get(self._dispatcher.leave.remote(self._staying, now - n))
             logger.info("%s: %d workers are enough: %d leave", self._label, n, now - n)
-            self._staying = [worker for worker in self._staying if worker not in {*leaving.gone, *leaving.ending}]
-            self._running = {run: worker for run, worker in self._running.items() if worker not in leaving.gone}
-            for worker in leaving.gone:
-                self._dismiss(worker)
+            self._let_go(now - n)
         else:
             return
         ray.get(self._dispatcher.expect.remote(n))
@@ -92,6 +89,14 @@ class Crew:
         for worker in workers:
             run = self._actors[worker].run.remote(self._settings, worker, self._dispatcher)
             self._running[run] = worker
+
+    def _let_go(self, n: int) -> None:
+        """Those that have not come hold nothing, and end at once."""
+        leaving: Leaving = ray.get(self._dispatcher.leave.remote(self._staying, n))
+        self._staying = [worker for worker in self._staying if worker not in {*leaving.gone, *leaving.ending}]
+        self._running = {run: worker for run, worker in self._running.items() if worker not in leaving.gone}
+        for worker in leaving.gone:
+            self._dismiss(worker)
 
     def _dismiss(self, worker: str) -> None:
         ray.kill(self._actors.pop(worker))
