@@ -1,7 +1,7 @@
 """An autoscaling Ray cluster on one machine: a head without tasks, and nodes that come by demand and go when idle.
 
-Each node is a raylet of its own; the autoscaler is the real one (v2), its provider Ray's own for tests. It wants a
-token of everybody, listens to loopback for jobs, and ends with all its processes.
+Each node is a raylet of its own; the autoscaler is the real one (v2), its provider in local_nodes.py. It wants a token
+of everybody, listens to loopback for jobs, and ends with all its processes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 _HEAD = "f" * 51 + "00000"  # as Ray's provider for tests numbers its nodes
-_PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
 # A node that is gone is found out in 1.5 s instead of half a minute.
 _FAST = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
 _COMMANDS = (  # none, but Ray wants to know
@@ -84,13 +83,13 @@ class LocalCluster:
 
 @contextmanager
 def local_cluster(
-    n_nodes: int = 2, cpus: int = 2, idle_s: float = 6.0, env: Mapping[str, str] | None = None
+    n_nodes: int = 2, cpus: int = 2, idle_s: float = 6.0, env: Mapping[str, str] | None = None, least: int = 0
 ) -> Iterator[LocalCluster]:
-    """At most `n_nodes` beside the head, of so many CPUs each. `env`: of its nodes, such as keys."""
+    """From `least` to `n_nodes` beside the head, of so many CPUs each. `env`: of its nodes, such as keys."""
     folder = tempfile.mkdtemp(prefix="fr", dir="/tmp")  # short: Ray's sockets lie in it
     ports = {name: _free_port() for name in _FIXED_PORTS}
     token, mark = secrets.token_hex(32), f"FIREACT_CLUSTER={uuid.uuid4().hex}"
-    files = {"token": token, "cluster.json": json.dumps(_config(n_nodes, cpus, idle_s, ports["port"]))}
+    files = {"token": token, "cluster.json": json.dumps(_config(folder, least, n_nodes, cpus, idle_s, ports["port"]))}
     for name, content in files.items():
         Path(folder, name).write_text(content)
     spoken = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": f"{folder}/token", "RAY_DISABLE_IMPORT_WARNING": "1"}
@@ -121,8 +120,8 @@ def until(what: Callable[[], object], seconds: float, said: str) -> None:
         time.sleep(0.5)
 
 
-def _config(n_nodes: int, cpus: int, idle_s: float, port: int) -> dict[str, Any]:
-    worker = {"resources": {"CPU": cpus}, "node_config": {}, "min_workers": 0, "max_workers": n_nodes}
+def _config(folder: str, least: int, n_nodes: int, cpus: int, idle_s: float, port: int) -> dict[str, Any]:
+    worker = {"resources": {"CPU": cpus}, "node_config": {}, "min_workers": least, "max_workers": n_nodes}
     head = {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0}
     return {
         "cluster_name": "local",
@@ -130,7 +129,8 @@ def _config(n_nodes: int, cpus: int, idle_s: float, port: int) -> dict[str, Any]
         "idle_timeout_minutes": idle_s / 60,
         "provider": {
             "type": "external",
-            "module": _PROVIDER,
+            "module": "local_nodes.LocalNodes",
+            "folder": folder,
             "gcs_address": f"127.0.0.1:{port}",
             "launch_multiple": True,
             "head_node_id": _HEAD,
@@ -156,6 +156,7 @@ def _of_nodes(folder: str, mark: str) -> dict[str, str]:
     return {
         name: value,
         "RAY_TMPDIR": folder,
+        "PYTHONPATH": f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}",  # local_nodes, for the autoscaler
         "RAY_FAKE_CLUSTER": "1",
         "RAY_enable_autoscaler_v2": "1",
         "RAY_CLOUD_INSTANCE_ID": _HEAD,

@@ -93,7 +93,7 @@ def watch(submitted: Submitted, write: Callable[[str], None], *, to_the_end: boo
     if details.status not in ENDED:
         return 0
     if (code := exit_code(details)) != 0:
-        logger.error("job %s: %s. %s", submitted.job, details.status, redact(details.message or ""))
+        logger.error("job %s: %s, exit code %d", submitted.job, details.status, code)
     return code
 
 
