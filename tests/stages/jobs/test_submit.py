@@ -1,0 +1,65 @@
+"""What is refused before a cluster is asked."""
+
+import pytest
+
+from fireact_ray.cli.commands.cluster import submit
+from fireact_ray.cli.job import stages_of
+from fireact_ray.core.errors import InputError
+from fireact_ray.core.secrets import redact
+from fireact_ray.recipe.loader import load_recipe, shipped_recipes, to_yaml
+from fireact_ray.stages.jobs.client import connect
+from fireact_ray.stages.jobs.submit import Submitted
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"), [([], "runs"), (["output_dir=my/runs"], "my/runs"), (["output_dir=~/runs"], "~/runs")]
+)
+def test_a_run_folder_beside_the_command_is_no_folder_of_the_cluster(overrides, named):
+    with pytest.raises(
+        InputError, match=rf"output_dir {named}: this lies in the folder .* --set output_dir=/shared/runs"
+    ):
+        submit("demo", "http://127.0.0.1:9", overrides=overrides)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1:6379", "ray://h:10001", "auto", "http://", "http://me:secret@h:8265"])
+def test_the_address_is_the_dashboards_and_holds_no_password(address):
+    with pytest.raises(
+        InputError, match=r"expected the dashboard's address, such as http://127\.0\.0\.1:8265"
+    ) as raised:
+        connect(address)
+    assert "secret" not in str(raised.value)
+
+
+def test_where_nobody_answers_it_is_said_in_one_sentence_whatever_the_environment_names(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8")
+    with pytest.raises(
+        InputError, match=r"Cluster http://127\.0\.0\.1:9: no job server of Ray answers there \(no conn"
+    ):
+        connect("http://127.0.0.1:9")
+
+
+def test_stages_run_in_their_order_and_an_unknown_one_is_refused():
+    assert stages_of("convert, generate") == ("generate", "convert")
+    for wrong in ("generate,serve", "", ","):
+        with pytest.raises(InputError, match="expected some of generate, convert, train, evaluate"):
+            stages_of(wrong)
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_no_shipped_recipe_is_taken_for_one_with_a_key_in_it(name):
+    resolved = to_yaml(load_recipe(name))
+    assert redact(resolved) == resolved
+
+
+def test_the_commands_that_are_printed_can_be_given_as_they_are(monkeypatch):
+    made = Submitted("fireact-r-1", "http://h:8265/", "fireact submit r --cluster http://h:8265/")
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    assert str(made).splitlines() == [
+        "job        fireact-r-1",
+        "dashboard  http://h:8265/#/jobs/fireact-r-1",
+        "log        ray job logs --address http://h:8265/ fireact-r-1 --follow",
+        "stop       ray job stop --address http://h:8265/ fireact-r-1",
+        "resume     fireact submit r --cluster http://h:8265/",
+    ]
+    monkeypatch.setenv("RAY_AUTH_MODE", "TOKEN")
+    assert made.command("stop").startswith("RAY_AUTH_MODE=token ray job stop ")
