@@ -54,10 +54,13 @@ class LocalCluster:
             return json.load(reply)
 
     def text(self, path: str) -> str:
-        with urlopen(
-            Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {self.token}"}), timeout=30
-        ) as reply:
-            return str(reply.read().decode(errors="replace"))
+        """What the API says, also of an error."""
+        request = Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {self.token}"})
+        try:
+            with urlopen(request, timeout=30) as reply:
+                return str(reply.read().decode(errors="replace"))
+        except HTTPError as error:
+            return error.read().decode(errors="replace")
 
     def nodes(self) -> list[str]:
         """Ids of the nodes beside the head that are alive."""

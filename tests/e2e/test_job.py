@@ -106,7 +106,8 @@ def key_is_nowhere(cluster: LocalCluster, job: str, shown: str, folder: Path) ->
         f"/api/jobs/{job}",
         f"/api/jobs/{job}/logs",
         "/nodes?view=details",
-        "/api/v0/actors?detail=1",
+        "/logical/actors",
+        "/api/v0/tasks",
     ]
     for text in (shown, *map(cluster.text, paths)):
         assert len(text) > 2
@@ -133,3 +134,16 @@ def test_a_job_is_refused_without_a_token_and_without_its_key_before_anything_is
     assert re.search(lack, refused)
     assert teacher.stats()["requests"] == n_asked
     assert not (tmp_path / "demo").exists()
+
+
+def test_the_clusters_doctor_looks_at_it_from_within(cluster, tmp_path):
+    command = [sys.executable, "-m", "fireact_ray.cli", "doctor", "--cluster", cluster.url, "--storage", str(tmp_path)]
+    done = subprocess.run(command, env=cluster.env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = {line.split()[1]: line for line in done.stdout.splitlines() if re.match("(ok|FAIL|-) ", line)}
+    assert lines["nodes"] == "ok    nodes       1 alive"
+    assert "ray 2.60.0, torch 2.13.0" in lines["versions"]
+    assert lines["token"] == "ok    token       asked for by every node"
+    assert lines["storage"] == f"ok    storage     {tmp_path}: each node sees what each writes"
+    assert [name for name, line in lines.items() if line.startswith("-")] == ["keys", "collective"]
+    assert list(tmp_path.iterdir()) == []
