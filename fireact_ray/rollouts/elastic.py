@@ -40,6 +40,7 @@ class Sizing:
         if now < self._held_up_until:  # more workers would only wait with the others
             useful = min(useful, load.n_joined)
         target = min(max(useful, self._least), self._most)
-        if target >= self._now or now - self._fewer_since >= _IDLE_S:
+        is_due = now - self._fewer_since >= _IDLE_S
+        if target >= self._now or is_due:
             self._now, self._fewer_since = target, now
         return self._now

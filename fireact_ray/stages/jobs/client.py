@@ -21,6 +21,7 @@ _TALKERS = (  # of what we say ourselves
     "ray.dashboard.modules.job.sdk",
     "ray._private.runtime_env.packaging",
 )
+_ANSWER_S = 30.0
 _ELSEWHERE = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")  # Ray's client takes them before the address that it is given
 
 
@@ -31,6 +32,7 @@ def connect(address: str) -> JobSubmissionClient:
     for module in _TALKERS:
         logging.getLogger(module).setLevel(logging.WARNING)
     try:
+        requests.get(f"{address.rstrip('/')}/api/version", timeout=_ANSWER_S)  # Ray's client would wait for ever
         with _unset(_ELSEWHERE):
             client = JobSubmissionClient(address)
         theirs = client._do_request("GET", "/api/version").json()["ray_version"]
@@ -52,7 +54,7 @@ def connect(address: str) -> JobSubmissionClient:
 
 def is_open(address: str) -> bool:
     """Whether the job server takes requests of anybody."""
-    return requests.get(f"{address.rstrip('/')}/api/jobs/", timeout=30).status_code == 200
+    return requests.get(f"{address.rstrip('/')}/api/jobs/", timeout=_ANSWER_S).status_code == 200
 
 
 def as_command(command: str) -> str:
@@ -76,6 +78,8 @@ def _refusal(text: str) -> str:
 
 
 def _in_short(error: BaseException) -> str:
+    if isinstance(error, requests.exceptions.Timeout):
+        return f"no answer in {_ANSWER_S:g} s"
     if isinstance(error, requests.exceptions.ConnectionError | ConnectionError):
         return "no connection"
     return " ".join(str(error).split())[:200] or type(error).__name__

@@ -53,6 +53,15 @@ def test_a_stream_that_ends_early_is_begun_again_and_no_line_is_shown_twice():
     assert ("".join(shown), details.status) == ("one\ntwo\nthree\nfour\n", "SUCCEEDED")
 
 
+def test_lines_are_shown_as_they_come_also_after_a_stream_has_ended():
+    server = JobServer(
+        [RUNNING] * 8 + [Details("RUNNING", metadata={"state": "x"})], [["one\n"], ["one\n", "two\n"]], ""
+    )
+    shown = []
+    follow(server, "j", shown.append, lambda details: bool(details.metadata))
+    assert shown == ["one\n", "two\n"]
+
+
 def test_a_server_that_is_away_for_a_moment_does_not_end_it():
     server = JobServer([RUNNING, OSError("refused"), RuntimeError("502"), Details("FAILED", 3)], [], "log\n")
     shown = []

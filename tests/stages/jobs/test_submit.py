@@ -1,6 +1,13 @@
 """What is refused before a cluster is asked."""
 
+import json
+import os
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
+import ray
 
 from fireact_ray.cli.commands.cluster import submit
 from fireact_ray.cli.job import stages_of
@@ -30,12 +37,49 @@ def test_the_address_is_the_dashboards_and_holds_no_password(address):
     assert "secret" not in str(raised.value)
 
 
-def test_where_nobody_answers_it_is_said_in_one_sentence_whatever_the_environment_names(monkeypatch):
-    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8")
+class Version(BaseHTTPRequestHandler):
+    """What the job server says of itself, and nothing else."""
+
+    said = "0"
+
+    def do_GET(self):
+        content = json.dumps({"ray_version": self.said}).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_): ...
+
+
+@pytest.fixture
+def job_server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Version) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_the_address_that_is_given_counts_whatever_the_environment_names(job_server, monkeypatch):
+    monkeypatch.setattr(Version, "said", ray.__version__)
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:9")
+    connect(job_server)
+    assert os.environ["RAY_ADDRESS"] == "http://127.0.0.1:9"
+
+
+def test_a_cluster_of_another_ray_is_refused(job_server, monkeypatch):
+    monkeypatch.setattr(Version, "said", "2.9.3")
+    with pytest.raises(InputError, match=rf"it runs Ray 2\.9\.3, and this is {ray.__version__}\. Install"):
+        connect(job_server)
+
+
+def test_where_nobody_answers_it_is_said_in_one_sentence(monkeypatch):
     with pytest.raises(
         InputError, match=r"Cluster http://127\.0\.0\.1:9: no job server of Ray answers there \(no conn"
     ):
         connect("http://127.0.0.1:9")
+    monkeypatch.setattr("fireact_ray.stages.jobs.client._ANSWER_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(InputError, match=r"\(no answer in 0\.1 s\)"):
+        connect(f"http://127.0.0.1:{silent.getsockname()[1]}")
 
 
 def test_stages_run_in_their_order_and_an_unknown_one_is_refused():
