@@ -32,7 +32,9 @@ def run_job(recipe: Recipe, stages: Sequence[str] = tuple(PIPELINE)) -> str:
         except FireActError as error:
             tell(**{STATE: f"failed: {error}"})
             raise
-        tell(**{STATE: "done", RESULT: result_text(reports) or recipe.run_dir})
+        result = result_text(reports) or recipe.run_dir
+        logger.info("job: done: %s", result)
+        tell(**{STATE: "done", RESULT: result})
     return recipe.run_dir
 
 
