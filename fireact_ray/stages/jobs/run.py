@@ -10,7 +10,7 @@ from fireact_ray.core.utils.itinerary import PIPELINE, Itinerary
 from fireact_ray.evaluation.report import Report
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.stages.jobs.checks import check_nodes
-from fireact_ray.stages.jobs.told import CHECKING, RESULT, STATE, tell
+from fireact_ray.stages.jobs.told import CHECKING, FAILED, RESULT, STATE, STOPPED, tell
 from fireact_ray.stages.pipeline import pipeline
 from fireact_ray.stages.ray_session import ray_session
 
@@ -27,10 +27,10 @@ def run_job(recipe: Recipe, stages: Sequence[str] = tuple(PIPELINE)) -> str:
             reports = pipeline(recipe, itinerary, stages)
             logger.info(itinerary.summary())
         except KeyboardInterrupt:
-            tell(**{STATE: "stopped"})
+            tell(**{STATE: STOPPED})
             raise
         except FireActError as error:
-            tell(**{STATE: f"failed: {error}"})
+            tell(**{STATE: f"{FAILED}: {error}"})
             raise
         result = result_text(reports) or recipe.run_dir
         logger.info("job: done: %s", result)

@@ -6,10 +6,9 @@ import logging
 import shlex
 import tempfile
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ray._private.runtime_env.packaging import GCS_STORAGE_MAX_SIZE
 from ray.job_submission import JobSubmissionClient
@@ -23,7 +22,7 @@ from fireact_ray.stages.jobs.client import as_command, connect, is_open
 from fireact_ray.stages.jobs.follow import exit_code, follow
 from fireact_ray.stages.jobs.names import ENDED, next_id, stem
 from fireact_ray.stages.jobs.package import RECIPE, pack
-from fireact_ray.stages.jobs.told import CHECKING, STATE
+from fireact_ray.stages.jobs.told import CHECKING, FAILED, STATE, STOPPED
 
 # Seconds that a stopped job has to write what has finished: Ray kills after 3.
 _PLAIN_ENV = {"RAY_JOB_STOP_WAIT_TIME_S": "30"}
@@ -89,7 +88,7 @@ def watch(submitted: Submitted, write: Callable[[str], None], *, to_the_end: boo
     """Writes the job's log until it has found what it needs on the nodes and begins, or `to_the_end`; returns the exit
     code of a job that has ended, else 0."""
     client = connect(submitted.address)
-    details = follow(client, submitted.job, write, (lambda _: False) if to_the_end else _has_begun)
+    details = follow(client, submitted.job, write, lambda seen: not to_the_end and has_begun(seen.metadata))
     if details.status not in ENDED:
         return 0
     if (code := exit_code(details)) != 0:
@@ -97,8 +96,9 @@ def watch(submitted: Submitted, write: Callable[[str], None], *, to_the_end: boo
     return code
 
 
-def _has_begun(details: Any) -> bool:
-    return bool((details.metadata or {}).get(STATE, CHECKING) != CHECKING)
+def has_begun(metadata: Mapping[str, str] | None) -> bool:
+    """By what a job says of itself: one that failed or was stopped is about to end, with a code to wait for."""
+    return not (metadata or {}).get(STATE, CHECKING).startswith((CHECKING, FAILED, STOPPED))
 
 
 def _known(client: JobSubmissionClient) -> dict[str, str]:

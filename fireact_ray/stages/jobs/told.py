@@ -17,7 +17,7 @@ from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
 from fireact_ray.core.secrets import redact
 
 STATE, RESULT = "fireact_state", "fireact_result"
-CHECKING = "checking"
+CHECKING, FAILED, STOPPED = "checking", "failed", "stopped"
 _LONGEST = 500
 _JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # by which Ray tells a driver whose job it is
 

@@ -15,7 +15,7 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.core.secrets import redact
 from fireact_ray.recipe.loader import load_recipe, shipped_recipes, to_yaml
 from fireact_ray.stages.jobs.client import connect
-from fireact_ray.stages.jobs.submit import Submitted
+from fireact_ray.stages.jobs.submit import Submitted, has_begun
 
 
 @pytest.mark.parametrize(
@@ -107,3 +107,18 @@ def test_the_commands_that_are_printed_can_be_given_as_they_are(monkeypatch):
     ]
     monkeypatch.setenv("RAY_AUTH_MODE", "TOKEN")
     assert made.command("stop").startswith("RAY_AUTH_MODE=token ray job stop ")
+
+
+@pytest.mark.parametrize(
+    ("state", "begun"),
+    [
+        ("checking", False),
+        ("generate, stage 1 of 4", True),
+        ("done", True),
+        ("failed: there is no key", False),  # its exit code is still to come
+        ("stopped", False),
+    ],
+)
+def test_a_job_is_let_alone_when_its_stages_have_begun_and_not_when_it_is_about_to_fail(state, begun):
+    assert has_begun({"fireact_state": state}) == begun
+    assert not has_begun(None)
