@@ -43,7 +43,7 @@ def main() -> None:
         print(f"[{time.monotonic() - began:4.0f} s] {text}", flush=True)
 
     try:
-        with local_cluster(n_nodes=2, cpus=2) as cluster:
+        with local_cluster(n_nodes=2, cpus=1) as cluster:
             say(f"cluster: a head without tasks at {cluster.url}, {len(cluster.nodes())} other nodes, token on")
             on_the_cluster(cluster, folder / "cluster", say)
         say("the same recipe on this machine alone")
@@ -60,7 +60,7 @@ def on_the_cluster(cluster: LocalCluster, output_dir: Path, say: Callable[[str],
     say(shlex.join(["fireact", *command[3:]]))
     with (output_dir.parent / "job.log").open("w") as log:
         job = subprocess.Popen(command, env=cluster.env, stdout=log, stderr=subprocess.STDOUT)
-    until(lambda: job.poll() is not None or len(cluster.nodes()) == 2, 120, "two nodes to come")
+    until(lambda: job.poll() is not None or len(cluster.nodes()) == 2, 240, "two nodes to come")
     say(f"up by demand: {len(cluster.nodes())} nodes")
     until(lambda: job.poll() is not None or n_rows(output_dir / "demo") >= N_QUESTIONS // 2, 240, "rows to come in")
     say(f"{n_rows(output_dir / 'demo')} rows are finished; killed a node: {cluster.kill_node()}")
