@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import shlex
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ray._private.runtime_env.packaging import GCS_STORAGE_MAX_SIZE
 from ray.job_submission import JobSubmissionClient
@@ -24,6 +26,7 @@ from fireact_ray.stages.jobs.names import ENDED, next_id, stem
 from fireact_ray.stages.jobs.package import RECIPE, pack
 from fireact_ray.stages.jobs.told import CHECKING, FAILED, STATE, STOPPED
 
+_AGENT_S, _AGAIN_S = 60.0, 2.0
 # Seconds that a stopped job has to write what has finished: Ray kills after 3.
 _PLAIN_ENV = {"RAY_JOB_STOP_WAIT_TIME_S": "30"}
 
@@ -118,16 +121,26 @@ def _begin(
     with tempfile.TemporaryDirectory(prefix="fireact-job-") as folder:
         package = pack(Path(folder), resolved, GCS_STORAGE_MAX_SIZE)
         logger.info("submit: %s, code %s", package, package.code)
+        return _taken(
+            client,
+            entrypoint=shlex.join(["python", "-m", "fireact_ray.cli.job", "--recipe", RECIPE, *options]),
+            submission_id=named,
+            runtime_env={"working_dir": folder, "env_vars": _PLAIN_ENV},
+            metadata={**metadata, "fireact_code": package.code},
+        )
+
+
+def _taken(client: JobSubmissionClient, **job: Any) -> str:
+    """A head that has just started has no agent yet that could begin a job: it is asked for a minute."""
+    until = time.monotonic() + _AGENT_S
+    while True:
         try:
-            job: str = client.submit_job(
-                entrypoint=shlex.join(["python", "-m", "fireact_ray.cli.job", "--recipe", RECIPE, *options]),
-                submission_id=named,
-                runtime_env={"working_dir": folder, "env_vars": _PLAIN_ENV},
-                metadata={**metadata, "fireact_code": package.code},
-            )
+            taken: str = client.submit_job(**job)
+            return taken
         except RuntimeError as error:
-            raise _refusal(named, str(error)) from None
-    return job
+            if "No available agent" not in str(error) or time.monotonic() > until:
+                raise _refusal(job["submission_id"], str(error)) from None
+        time.sleep(_AGAIN_S)
 
 
 def _refusal(named: str, said: str) -> InputError:
