@@ -119,7 +119,7 @@ def _start(cluster: LocalCluster, folder: str, ports: Mapping[str, int], env: Ma
         if head.poll() is None:
             return
         _end(cluster.mark)
-    raise TimeoutError(f"the head did not start, {_STARTS} times; look into {folder}")
+    raise TimeoutError(f"the head did not start, {_STARTS} times")
 
 
 def until(what: Callable[[], object], seconds: float, said: str) -> None:

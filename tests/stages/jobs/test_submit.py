@@ -14,6 +14,7 @@ from fireact_ray.cli.job import stages_of
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.secrets import redact
 from fireact_ray.recipe.loader import load_recipe, shipped_recipes, to_yaml
+from fireact_ray.stages.jobs import submit as submitting
 from fireact_ray.stages.jobs.client import connect
 from fireact_ray.stages.jobs.submit import Submitted, has_begun
 
@@ -122,3 +123,28 @@ def test_the_commands_that_are_printed_can_be_given_as_they_are(monkeypatch):
 def test_a_job_is_let_alone_when_its_stages_have_begun_and_not_when_it_is_about_to_fail(state, begun):
     assert has_begun({"fireact_state": state}) == begun
     assert not has_begun(None)
+
+
+class Cluster:
+    """Refuses with these, then takes the job."""
+
+    def __init__(self, *refusals):
+        self.refusals = list(refusals)
+
+    def submit_job(self, *, submission_id):
+        if self.refusals:
+            raise RuntimeError(f"Request failed with status code 500: {self.refusals.pop(0)}")
+        return submission_id
+
+
+def test_a_head_without_an_agent_yet_is_asked_again_and_another_refusal_is_told(monkeypatch):
+    monkeypatch.setattr(submitting, "_AGAIN_S", 0.01)
+    no_agent = "No available agent to submit job, please try again later."
+    assert submitting._taken(Cluster(no_agent, no_agent), submission_id="j") == "j"
+    with pytest.raises(InputError, match=r"The job j has just been begun by somebody else"):
+        submitting._taken(Cluster(no_agent, "Job with submission_id j already exists."), submission_id="j")
+    with pytest.raises(InputError, match=r"The cluster did not take the job j: Request failed .* 500: disk full"):
+        submitting._taken(Cluster("disk full"), submission_id="j")
+    monkeypatch.setattr(submitting, "_AGENT_S", -1.0)
+    with pytest.raises(InputError, match="No available agent"):
+        submitting._taken(Cluster(no_agent), submission_id="j")
