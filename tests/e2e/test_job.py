@@ -66,11 +66,11 @@ def test_a_job_grows_by_demand_outlives_a_node_and_is_told_once(cluster, teacher
     assert cluster.nodes() == []
     job = submit(cluster, given, "--follow")
     until(lambda: job.poll() is not None or len(cluster.nodes()) == 2, 240, "two nodes to come")
-    second = submit(cluster, given)  # while the first is at work
+    other = submit(cluster, given)  # while the first is at work
     until(lambda: job.poll() is not None or teacher.stats()["requests"] >= N_ROWS, 240, "calls to be made")
     assert job.poll() is None, job.communicate()
     assert cluster.kill_node()
-    again = said(second, 2)
+    again = said(other, 2)
     assert re.search(r"the job fireact-demo-\w+ is at work there \(RUNNING\)\. Two jobs in one run folder", again)
     log = said(job)
     assert "checked: nodes: 1; keys: the environment variable TEACHER_KEY" in log
