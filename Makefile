@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 VLLM := .venv-vllm
 VLLM_READY := $(VLLM)/.ready
 
-.PHONY: install demo test test-vllm chaos test-fast check lint clean
+.PHONY: install demo cluster-demo test test-vllm chaos test-fast check lint clean
 
 install: $(READY)
 
@@ -19,6 +19,10 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/fireact demo
+
+# A cluster of three nodes on this machine that scales itself, wants a token and loses a node in the middle of a run.
+cluster-demo: $(READY)
+	$(BIN)/python examples/cluster_demo.py
 
 # What needs no Ray goes first, then the rest. Both wait enough for three processes; each of the rest has its Ray.
 test: $(READY)

@@ -1,10 +1,11 @@
-"""Serve the fine-tuned agent, as a Ray job:
+"""Serve the fine-tuned agent, as a Ray job that goes on until it is stopped:
 
 ray job submit --working-dir . -- python jobs/serve.py --recipe demo --set output_dir=/shared/runs
 """
 
-from fireact_ray.cli.main import run_job
-from fireact_ray.stages.serve import serve
+import sys
+
+from fireact_ray.cli.job import serve
 
 if __name__ == "__main__":
-    run_job(serve)
+    serve(sys.argv[1:])

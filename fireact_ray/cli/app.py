@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from fireact_ray.cli.commands import data, experiment, keys, looking, models, recipes, rows, score, stages
+from fireact_ray.cli.commands import cluster, data, experiment, keys, looking, models, recipes, rows, score, stages
 from fireact_ray.cli.commands.view import view
 from fireact_ray.cli.main import run_guarded
 
@@ -27,6 +27,7 @@ app.command()(stages.train)
 app.command()(models.merge)
 app.command()(stages.evaluate)
 app.command()(stages.run)
+app.command()(cluster.submit)
 app.command()(stages.serve)
 app.command()(keys.key)
 app.command()(models.ask)

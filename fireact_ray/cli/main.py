@@ -1,8 +1,7 @@
-"""What every way in shares: logging, exit codes, and the arguments of a job."""
+"""What every way in shares: logging and exit codes."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
@@ -15,7 +14,6 @@ from rich.logging import RichHandler
 from fireact_ray.core.errors import FireActError
 from fireact_ray.core.secrets import RedactingFilter, redact, remember_environment
 from fireact_ray.core.utils.interrupts import ctrl_c_is_ignored, interrupts_heeded
-from fireact_ray.recipe.schema import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -46,23 +44,6 @@ def _act(action: Callable[[], Any]) -> None:
     except FireActError as error:
         print(redact(str(error)), file=sys.stderr)
         sys.exit(error.exit_code)
-
-
-def run_job(stage: Callable[[Recipe], Any]) -> None:
-    """`python jobs/<stage>.py --recipe NAME [--set key=value ...]`, as the command line does it."""
-    from fireact_ray.recipe.loader import load_recipe
-
-    parser = argparse.ArgumentParser(description=stage.__doc__)
-    parser.add_argument("--recipe", required=True, help="a YAML file, or a shipped name such as demo")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    arguments = parser.parse_args()
-
-    def run() -> None:
-        recipe = load_recipe(arguments.recipe, arguments.overrides)
-        stage(recipe)
-        print(recipe.run_dir)
-
-    run_guarded(run)
 
 
 def _configure_logging() -> None:

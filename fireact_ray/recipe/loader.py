@@ -27,6 +27,12 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     return parse_recipe(*_read(source), overrides)
 
 
+def given_output_dir(source: str, overrides: Sequence[str] = ()) -> str | None:
+    """`output_dir` as the recipe or an override says it, before it is made absolute; None where neither does."""
+    given = read_data(*_read(source), overrides).get("output_dir")
+    return None if given is None else str(given)
+
+
 def parse_recipe(label: str, text: str, overrides: Sequence[str] = ()) -> Recipe:
     """The same of a text; `label` names it in messages."""
     return validated(label, read_data(label, text, overrides))

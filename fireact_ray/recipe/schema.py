@@ -20,6 +20,7 @@ from fireact_ray.recipe.serving import ServeConfig
 from fireact_ray.recipe.students import HostedStudentConfig, Student, StudentConfig
 from fireact_ray.recipe.systems import EvaluateConfig
 from fireact_ray.recipe.training import TrainSection
+from fireact_ray.recipe.workers import WorkerRange, Workers
 from fireact_ray.rollouts.plan import Policy
 from fireact_ray.tasks import TASKS
 
@@ -52,6 +53,8 @@ class GenerateConfig(Section):
     one only where those before it were not accepted (not finished, or known to be wrong), and `escalate` the next of
     `teacher.methods` only where the former failed. `target_accepted`: per method, stop at so many accepted rollouts.
     `max_retries`: how many later runs ask a row again that failed for a reason outside the agent; null: all of them.
+    `workers`: a number, or {min, max}: as many as have rows to run and a quota that lets their calls through. Each
+    makes concurrency / max calls at a time, so fewer workers make fewer.
     """
 
     split: str = "train"
@@ -61,7 +64,7 @@ class GenerateConfig(Section):
     escalate: bool = False
     target_accepted: PositiveInt | None = None
     max_retries: NonNegativeInt | None = 3
-    workers: PositiveInt = 1
+    workers: Workers = WorkerRange.of(1)
     concurrency: PositiveInt = 64
     budget: BudgetConfig = BudgetConfig()
 

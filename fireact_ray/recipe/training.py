@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BeforeValidator, NonNegativeInt, PlainSerializer, PositiveInt, model_validator
+from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from fireact_ray.core.settings import Section, one_of
+from fireact_ray.recipe.workers import WorkerRange, Workers
 from fireact_ray.training.config import TrainSettings
 from fireact_ray.training.trackers.base import TRACKERS
 
 TrackerName = Annotated[str, one_of("tracker", TRACKERS)]
-
-
-class WorkerRange(Section):
-    """As many workers as there is room for: fewer when a node is lost, more when one comes."""
-
-    min: PositiveInt
-    max: PositiveInt
-
-    @model_validator(mode="after")
-    def _is_a_range(self) -> WorkerRange:
-        if self.min > self.max:
-            raise ValueError(f"min ({self.min}) may be at most max ({self.max})")
-        return self
-
-    def __str__(self) -> str:
-        return str(self.min) if self.min == self.max else f"{self.min} to {self.max}"
-
-
-def _as_range(given: Any) -> Any:
-    if isinstance(given, int) and not isinstance(given, bool) and given > 0:
-        return WorkerRange(min=given, max=given)
-    if isinstance(given, dict | WorkerRange):
-        return given
-    raise ValueError("expected a number from 1 on, or {min: 1, max: 4}")
-
-
-def _as_given(workers: WorkerRange) -> Any:
-    return workers.min if workers.min == workers.max else {"min": workers.min, "max": workers.max}
 
 
 class AgentEvaluation(Section):
@@ -61,7 +34,7 @@ class TrainSection(TrainSettings):
     the agent is asked a few questions on the way.
     """
 
-    workers: Annotated[WorkerRange, BeforeValidator(_as_range), PlainSerializer(_as_given)] = WorkerRange(min=1, max=1)
+    workers: Workers = WorkerRange.of(1)
     use_gpu: bool = False
     threads_per_worker: PositiveInt | None = None
     max_failures: NonNegativeInt = 3

@@ -8,7 +8,7 @@ new writer's name, and one that falls silent loses its rows to the others.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,13 +28,23 @@ _SILENT_S = 30.0  # a pool reports every half second
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Of this session. `error`: why the run stops; `joined`: pools that have come."""
+    """Of this session. `error`: why the run stops; `joined`: pools that have come and were not told to leave; `open`:
+    rows that wait or run."""
 
     finished: int
     accepted: int
     over: bool
     error: FireActError | None
     joined: int
+    open: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """Pools that get no more rows: `gone` never came, `ending` finish what they have."""
+
+    gone: tuple[str, ...]
+    ending: tuple[str, ...]
 
 
 class Dispatch:
@@ -57,6 +67,7 @@ class Dispatch:
         self._paid: dict[str, dict[str, Entry]] = {}
         self._writers: dict[str, str] = {}
         self._heard_of: dict[str, float] = {}
+        self._leaving: set[str] = set()
         self._all_fed = False
         self._error: FireActError | None = None
         self._gives_up = False
@@ -83,6 +94,20 @@ class Dispatch:
         """Let nothing go on: only what has finished is still written."""
         self._gives_up = True
 
+    def expect(self, n_workers: int) -> None:
+        """So many pools share what waits from now on."""
+        self._n_workers = n_workers
+
+    def leave(self, workers: Sequence[str], n: int) -> Leaving:
+        """Let `n` of these pools get no more rows: those that have not come, then those that hold least."""
+        staying = [worker for worker in workers if worker not in self._leaving]
+        chosen = sorted(staying, key=lambda worker: (worker in self._writers, len(self._schedule.held(worker))))[:n]
+        self._leaving.update(chosen)
+        return Leaving(
+            tuple(worker for worker in chosen if worker not in self._writers),
+            tuple(worker for worker in chosen if worker in self._writers),
+        )
+
     def join(self, worker: str, writer: str) -> None:
         """A worker begins; what it held in an earlier life is pending again."""
         self._lose(worker)
@@ -102,6 +127,8 @@ class Dispatch:
             self.halt(report.error)
         if self._error is not None or self._gives_up:
             return Order(halt=True, give_up=self._gives_up)
+        if worker in self._leaving:
+            return Order(skipped=schedule.skipped(), halt=True)
         self._lose_the_silent()
         # No pool takes more than half of its share of what waits, so that all end at about the same time.
         share = -(-schedule.n_ready // (2 * self._n_workers))
@@ -116,7 +143,14 @@ class Dispatch:
     def counts(self) -> Counts:
         over = self._is_over
         error = self._error or (self._streak.stops(at_end=True) if over and self._streak else None)
-        return Counts(self._schedule.n_finished, self._schedule.n_accepted, over, error, len(self._writers))
+        return Counts(
+            self._schedule.n_finished,
+            self._schedule.n_accepted,
+            over,
+            error,
+            len(self._writers.keys() - self._leaving),
+            self._schedule.n_open,
+        )
 
     def _watch(self, receipts: Iterable[Receipt]) -> None:
         """Stop the run where the same failure hits row after row: what is under way would only fail as well."""

@@ -19,6 +19,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from fireact_ray.rollouts.plan import Line, Planned, Policy
 
@@ -26,6 +27,7 @@ _SUSPECT_AFTER = 5  # deaths of workers in which a row got no further, before it
 _QUARANTINE_AFTER = 3  # deaths of workers in which it was alone
 _LEAST_RATE = 0.05  # of acceptance, for guessing how many rollouts a target still needs
 _PRIOR = 0.5
+_METHODS_OF = 1000  # rows that are next: rows of all methods are among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,16 @@ class Schedule:
     @property
     def n_ready(self) -> int:
         return len(self._ready)
+
+    @property
+    def n_open(self) -> int:
+        """Rows that wait or run, of a line the one that is next; not more than the target is likely to need."""
+        held = sum(not entry.finished for rows in self._held.values() for entry in rows.values())
+        n_open = len(self._ready) + len(self._suspects) + held
+        if self._policy.target_accepted is None:
+            return n_open
+        methods = {*self._running, *(entry.row.method for entry in islice(self._ready, _METHODS_OF))}
+        return min(n_open, sum(self._needed(method) for method in methods))
 
     @property
     def is_idle(self) -> bool:
@@ -193,9 +205,13 @@ class Schedule:
         """Not more at a time than the target is likely to need, so that few rollouts are paid for in vain."""
         if self._policy.target_accepted is None:
             return True
+        return self._running[method] < self._needed(method)
+
+    def _needed(self, method: str) -> int:
+        """Rollouts that a target is likely to need from now on."""
         rate = (self._accepted_now[method] + _PRIOR) / (self._tried[method] + 1)
-        missing = self._policy.target_accepted - self._accepted[method]
-        return self._running[method] < math.ceil(missing / max(rate, _LEAST_RATE))
+        missing = (self._policy.target_accepted or 0) - self._accepted[method]
+        return max(0, math.ceil(missing / max(rate, _LEAST_RATE)))
 
     def _next_of(self, entry: _Held) -> None:
         if entry.index + 1 < len(entry.line):

@@ -17,7 +17,7 @@ Metadata = tuple[tuple[str, str], ...]
 _ANSWER_S = 10.0
 _PING = "/ray.rpc.NodeInfoGcsService/CheckAlive"  # any method would do: it is the status that tells
 _OTHERWISE = "Start it with `ray start --head`, or leave ray.address and RAY_ADDRESS unset for a local one."
-_TOKEN = (
+TOKEN = (
     "Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the cluster's token or RAY_AUTH_TOKEN_PATH to the file that "
     "holds it, if that is not ~/.ray/auth_token (`ray get-auth-token` prints it on the head)."
 )
@@ -33,7 +33,7 @@ def demand_cluster(address: str) -> None:
 
 def unreachable(address: str, why: str) -> InputError:
     if "oken" in why:
-        return InputError(f"Ray cluster '{address}': {why}. {_TOKEN}")
+        return InputError(f"Ray cluster '{address}': {why}. {TOKEN}")
     return InputError(f"Ray cluster '{address}': cannot be reached ({why}). {_OTHERWISE}")
 
 

@@ -37,6 +37,7 @@ from fireact_ray.recipe.students import HostedStudentConfig
 from fireact_ray.recipe.system_agents import System, opened_systems
 from fireact_ray.recipe.systems import RunSystem
 from fireact_ray.recipe.trials import Trial, trials_of
+from fireact_ray.recipe.workers import WorkerRange
 from fireact_ray.rollouts.plan import Policy, plan_lines
 from fireact_ray.rollouts.pool import OPEN_PER_SLOT
 from fireact_ray.stages.judge import judge_rows
@@ -94,7 +95,7 @@ def _run(
             recipe,
             backend,
             size=size,
-            workers=config.workers,
+            workers=WorkerRange.of(config.workers),
             concurrency=config.concurrency,
             open_per_slot=1 if system.is_local else OPEN_PER_SLOT,
             num_gpus=float(system.is_local and config.use_gpu),

@@ -119,6 +119,6 @@ def _ceilings(generation: Generation, price: Price | None) -> dict[str, Amounts[
 def _rate_limits(generation: Generation) -> RateLimits:
     config = generation.recipe.generate
     slots = (
-        max(1, config.concurrency // config.workers) * config.workers
+        max(1, config.concurrency // config.workers.max) * config.workers.max
     )  # as stages.rollout_workers deals them out to workers
     return RateLimits(teacher_limits(generation.builder.recipe), slots, generation.recipe.search.rate.per_second)

@@ -1,6 +1,7 @@
 """Generate, convert, train, evaluate: each stage reads what the one before wrote, and skips what is done."""
 
 import logging
+from collections.abc import Callable, Sequence
 
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import run_lease
@@ -18,20 +19,25 @@ from fireact_ray.training.trackers import demand_trackers
 logger = logging.getLogger(__name__)
 
 
-def pipeline(recipe: Recipe, itinerary: Itinerary | None = None) -> list[Report]:
-    """The whole run on one Ray session; returns the reports. `itinerary`: of a command that does more."""
-    demand_mounted(recipe.output_dir)
-    demand_trackers(recipe.train.trackers)  # before `generate` has paid for anything
-    stages = itinerary or Itinerary("run", PIPELINE)
+def pipeline(
+    recipe: Recipe, itinerary: Itinerary | None = None, asked: Sequence[str] = tuple(PIPELINE)
+) -> list[Report]:
+    """The whole run on one Ray session; returns the reports. `itinerary`: of a command that does more. `asked`: these
+    stages, in their order; without `evaluate` there are no reports."""
+    if "train" in asked:
+        demand_mounted(recipe.output_dir)
+        demand_trackers(recipe.train.trackers)  # before `generate` has paid for anything
+    stages, reports = itinerary or Itinerary("run", PIPELINE), []
     with run_lease(Folder(recipe.run_dir), "fireact run"), ray_session(recipe.ray):
-        with stages.stage("generate"):
-            generate(recipe)
-        with stages.stage("convert"):
-            convert(recipe)
-        with stages.stage("train"):
-            train_student(recipe)
-        with stages.stage("evaluate"):
-            reports = evaluate(recipe)
+        for name in asked:
+            with stages.stage(name):
+                if name == "evaluate":
+                    reports = evaluate(recipe)
+                else:
+                    _STAGES[name](recipe)
     if itinerary is None:
         logger.info(stages.summary())
     return reports
+
+
+_STAGES: dict[str, Callable[[Recipe], object]] = {"generate": generate, "convert": convert, "train": train_student}

@@ -1,15 +1,16 @@
 """Rollouts at scale, shared by generate and evaluate.
 
 The plan goes to a dispatcher (stages.plan_feed), each row marked with what is written of it; long-lived async workers
-pull rows from there and land what finishes in Parquet. An async UDF of Ray Data is a barrier per block (the block comes
-out when its slowest row is done), so no rollout is one: a slow row here holds no slot but its own.
+(stages.crew) pull rows from there and land what finishes in Parquet. An async UDF of Ray Data is a barrier per block
+(the block comes out when its slowest row is done), so no rollout is one: a slow row here holds no slot but its own.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -25,21 +26,24 @@ from fireact_ray.core.utils.interrupts import interrupts_wait
 from fireact_ray.core.utils.waiting import Waiting
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.teacher import TeacherAgents
+from fireact_ray.recipe.workers import WorkerRange
 from fireact_ray.rollouts.dispatcher import Counts
+from fireact_ray.rollouts.elastic import Load, Sizing
 from fireact_ray.rollouts.plan import PlanSize
 from fireact_ray.rollouts.pool import OPEN_PER_SLOT
 from fireact_ray.rollouts.progress import LiveProgress
 from fireact_ray.stages.actors.dispatcher import open_dispatcher
+from fireact_ray.stages.actors.quota import ActorQuota
 from fireact_ray.stages.actors.resources import pending
-from fireact_ray.stages.actors.rollout_worker import RolloutWorker, WorkerSettings
+from fireact_ray.stages.actors.rollout_worker import WorkerSettings
 from fireact_ray.stages.actors.search import search_pool
+from fireact_ray.stages.crew import Crew, crew
 from fireact_ray.stages.plan_feed import Feed, feeding
 from fireact_ray.stages.preflight import preflight
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.shared_folder import demand_shared
 from fireact_ray.stages.shared_quota import shared_quota
 
-_WORKER_CPUS = 0.5
 _POLL_S = 0.5
 _ENDING_S = 10.0  # how long interrupted workers may take to write what has finished
 
@@ -54,7 +58,7 @@ def run_rollouts(
     source: SearchBackend,
     *,
     size: PlanSize,
-    workers: int,
+    workers: WorkerRange,
     concurrency: int,
     open_per_slot: int = OPEN_PER_SLOT,
     num_gpus: float = 0,
@@ -63,14 +67,14 @@ def run_rollouts(
 ) -> None:
     """Run what `home`/plan.parquet owes; each row is in `home`/trajectories before it counts.
 
-    `concurrency`: model calls in flight, over all workers; `open_per_slot`: begun rollouts for each of them.
+    `concurrency`: model calls in flight, over the most workers; `open_per_slot`: begun rollouts for each of them.
     `source`: the search as the driver has opened it (see stages.actors.search). `recording`: a folder like `home` whose
     journal answers every call; nothing is asked outside. `only`: these rows.
     Raises ModelDenied, ToolDenied or BudgetExhausted, once what is under way is written, when no further call is
     allowed, SameFailure when the teacher's first call or row after row fails alike, and DataError when rows cannot be
     written.
     """
-    slots = max(1, concurrency // workers)
+    slots = max(1, concurrency // workers.max)
     backend_context: Any = nullcontext(OfflineBackend(source.fingerprint))
     with ray_session(recipe.ray):
         demand_shared(home)
@@ -79,20 +83,20 @@ def run_rollouts(
                 _preflight(home, builder, source, only)
             backend_context = search_pool(recipe.search, source.fingerprint)
         with (
-            _workers(workers, num_gpus) as actors,  # they and the dispatcher start while the last two are waited for
-            open_dispatcher(home, workers, recording) as dispatcher,
+            crew(label, workers, num_gpus) as staff,  # it and the dispatcher start while the last two are waited for
+            open_dispatcher(home, workers.min, recording) as dispatcher,
             backend_context as backend,
             shared_quota(builder) as builder,
         ):
             settings = WorkerSettings(builder, backend, home, slots, open_per_slot, offline=recording is not None)
-            width = f"{workers} workers, {slots * workers} calls in flight"
+            width = f"{workers} workers, {slots * workers.max} calls in flight"
             logger.info("%s: %d rows to %s", label, size.pending, width)
             progress = LiveProgress(label, home, size.pending, size.planned - size.pending)
-            each = {"CPU": _WORKER_CPUS, "GPU": num_gpus}
-            running = [actor.run.remote(settings, f"w{worker}", dispatcher) for worker, actor in enumerate(actors)]
+            staff.begin(settings, dispatcher)
             with feeding(home, dispatcher, only) as feed:
-                waiting = Waiting(label, partial(_waited_for, dispatcher, feed, workers, each))
-                _follow(progress, waiting, dispatcher, running)
+                waiting = Waiting(label, partial(_waited_for, dispatcher, feed, workers.min, staff.needs))
+                sized = partial(_resize, staff, Sizing(workers.min, workers.max, slots), _quota_of(builder))
+                _follow(progress, waiting, dispatcher, staff, sized)
 
 
 def _preflight(home: Folder, builder: TeacherAgents, source: SearchBackend, only: frozenset[str] | None) -> None:
@@ -102,32 +106,33 @@ def _preflight(home: Folder, builder: TeacherAgents, source: SearchBackend, only
         raise _explained(error) from None
 
 
-@contextmanager
-def _workers(n: int, num_gpus: float) -> Iterator[list[Any]]:
-    """Their handles. A worker that dies is started again, wherever there is room."""
-    options = {"max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "SPREAD"}
-    actor = ray.remote(RolloutWorker).options(num_cpus=_WORKER_CPUS, num_gpus=num_gpus, **options)
-    actors = [actor.remote() for _ in range(n)]
-    try:
-        yield actors
-    finally:
-        for actor in actors:
-            ray.kill(actor)
+def _quota_of(builder: AgentBuilder) -> ActorQuota | None:
+    quota = builder.quota if isinstance(builder, TeacherAgents) else None
+    return quota if isinstance(quota, ActorQuota) else None
 
 
-def _follow(progress: LiveProgress, waiting: Waiting, dispatcher: Any, running: list[Any]) -> None:
+def _resize(staff: Crew, sizing: Sizing, quota: ActorQuota | None, counts: Counts) -> None:
+    if not sizing.is_fixed:
+        n_held_up = 0 if quota is None else quota.n_waiting()
+        staff.resize(sizing.wanted(Load(counts.open, counts.joined, n_held_up), time.monotonic()))
+
+
+def _follow(
+    progress: LiveProgress, waiting: Waiting, dispatcher: Any, staff: Crew, resize: Callable[[Counts], None]
+) -> None:
     """Show progress until all is over. Raises what stopped the run."""
     with progress, interrupts_wait() as interrupted:
         counts = _counts(dispatcher)
-        while not counts.over and running and not interrupted():
-            ended, running = ray.wait(running, num_returns=len(running), timeout=_POLL_S)
-            ray.get(ended)  # a worker that failed says why
+        while not counts.over and staff.is_running and not interrupted():
+            staff.wait(_POLL_S)  # a worker that failed says why
             counts = _counts(dispatcher)
             progress.set(counts.finished, counts.accepted)
+            if counts.error is None and not counts.over:
+                resize(counts)
             waiting.look()
         if interrupted():
             ray.get(dispatcher.give_up.remote())
-        ray.wait(running, num_returns=len(running), timeout=_ENDING_S)  # killed while it runs, Ray would complain
+        staff.settle(_ENDING_S)
     if counts.error is not None:
         raise _explained(counts.error)
 

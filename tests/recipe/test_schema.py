@@ -110,6 +110,19 @@ def test_the_workers_of_a_training_are_a_number_or_a_range(tmp_path):
     assert load_recipe(write(tmp_path, to_yaml(some))) == some
 
 
+def test_the_workers_of_generate_are_stored_as_they_are_given(tmp_path):
+    one, some = load_recipe("demo", ["generate.workers=3"]), load_recipe("demo", ["generate.workers={min: 1, max: 4}"])
+    assert [yaml.safe_load(to_yaml(recipe))["generate"]["workers"] for recipe in (one, some)] == [
+        3,
+        {"min": 1, "max": 4},
+    ]
+    assert load_recipe(write(tmp_path, to_yaml(some))) == some
+    with pytest.raises(
+        RecipeError, match=r"generate\.workers: expected a number from 1 on, or {min: 1, max: 4}; found 0"
+    ):
+        load_recipe("demo", ["generate.workers=0"])
+
+
 @pytest.mark.parametrize(
     ("workers", "said"),
     [

@@ -9,7 +9,7 @@ from fireact_ray.core.errors import BudgetExhausted, DataError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Score, StopReason
-from fireact_ray.rollouts.dispatcher import Dispatch
+from fireact_ray.rollouts.dispatcher import Dispatch, Leaving
 from fireact_ray.rollouts.plan import Planned, Policy
 from fireact_ray.rollouts.pool import Assignment, Order, Pool, Report
 from fireact_ray.rollouts.writer import Writer
@@ -218,3 +218,38 @@ async def test_a_wrong_answer_is_no_accepted_row(tmp_path):
     dispatch = dispatcher(folder, "ab")
     await run_pool(folder, dispatch, run_row)
     assert (dispatch.counts().finished, dispatch.counts().accepted) == (2, 0)
+
+
+async def test_a_pool_that_is_told_to_leave_finishes_what_it_has_and_the_others_get_the_rest(tmp_path):
+    folder, begun = Folder(str(tmp_path)), asyncio.Event()
+
+    async def slow(assignment: Assignment):
+        begun.set()
+        await asyncio.sleep(0.05)
+        return finished_trajectory(assignment.row.trajectory_id)
+
+    dispatch = dispatcher(folder, "abcdefgh")
+    leaving = asyncio.create_task(run_pool(folder, dispatch, slow))
+    await begun.wait()
+    assert dispatch.leave(["w", "late"], 2) == Leaving(gone=("late",), ending=("w",))
+    await leaving
+    assert len(keys_in(folder)) in range(1, 8)
+    assert (dispatch.counts().joined, dispatch.counts().over) == (0, False)
+    dispatch.join("late", "late-1")
+    assert dispatch.exchange("late", Report(), 5) == Order(halt=True)  # though it came after all
+    dispatch.join("v", "v-1")
+    other = Pool(slow, Writer(folder / "trajectories", "v-1"), LocalSource(dispatch, "v"), 3)
+    await asyncio.wait_for(other.run(), 20)
+    assert sorted(keys_in(folder)) == list("abcdefgh")
+
+
+def test_those_that_hold_least_are_let_go_first(tmp_path):
+    dispatch = dispatcher(Folder(str(tmp_path)), "abcdefgh")
+    for worker in "xyz":
+        dispatch.join(worker, f"{worker}-1")
+    for worker, n in (("x", 2), ("y", 1), ("z", 3)):
+        for _ in range(n):
+            dispatch.exchange(worker, Report(), 1)
+    assert dispatch.counts().open == 8
+    assert dispatch.leave(["x", "y", "z"], 1) == Leaving(gone=(), ending=("y",))
+    assert dispatch.leave(["x", "y", "z"], 1) == Leaving(gone=(), ending=("x",))

@@ -185,3 +185,16 @@ def test_whatever_happens_every_needed_row_lands_once(lengths, seed):
             if ok[key]:
                 break
     assert sorted(written) == sorted(expected)
+
+
+def test_open_are_the_rows_that_wait_or_run_and_no_more_than_a_target_needs():
+    made = schedule(*"abcdefgh")
+    taken(made, n=3)
+    assert made.n_open == 8
+    end(made, "a", accepted=True)
+    assert made.n_open == 7
+    aimed = schedule(*"abcdefghijkLMNOPQ", policy=Policy(target_accepted=2))
+    assert aimed.n_open == 8  # four of each method, where every second one is accepted
+    taken(aimed, n=3)
+    end(aimed, "ab", accepted=True)
+    assert aimed.n_open == 4

@@ -19,7 +19,8 @@ from fireact_ray.core.types import Turn
 from fireact_ray.demo.teacher.server import ScriptedTeacher
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import local_student, open_student, student_dir
-from fireact_ray.recipe.training import AgentEvaluation, WorkerRange
+from fireact_ray.recipe.training import AgentEvaluation
+from fireact_ray.recipe.workers import WorkerRange
 from fireact_ray.stages import train as train_stage
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.train import train, train_config

@@ -43,6 +43,11 @@ class Gate:
         self._timer: asyncio.TimerHandle | None = None
         self._announced_until = -math.inf
 
+    @property
+    def n_waiting(self) -> int:
+        """Calls that wait for their turn."""
+        return len(self._queue)
+
     def open(self, account: Account, spent: Spent) -> None:
         """Begin, or begin anew, a run that has spent this much; who still waits of an earlier session is dead."""
         self._dismiss(account.run)

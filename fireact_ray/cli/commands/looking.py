@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fireact_ray.cli.options import SetOption, load
+
 
 def show(
     path: Annotated[str, typer.Argument(help="A run folder, or any file that `fireact import` reads.")],
@@ -35,8 +37,34 @@ def status(
     (watch_status if watch else show_status)(Folder(str(path)), Console())
 
 
-def doctor(path: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
-    """Prove that a run adds up: planned = written + skipped + pending, no key twice, no broken file, one renderer."""
+def doctor(
+    path: Annotated[Path | None, typer.Argument(help="A run folder.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", metavar="URL", help="Look at a cluster: its dashboard's address.")
+    ] = None,
+    storage: Annotated[str | None, typer.Option(metavar="DIR", help="A folder that all its nodes should see.")] = None,
+    recipe: Annotated[str, typer.Option(help="Whose keys its nodes should have.")] = "demo",
+    overrides: SetOption = None,
+) -> None:
+    """Prove that a run adds up: planned = written + skipped + pending, no key twice, no broken file, one renderer. With
+    --cluster: that its nodes are fit for a run (versions, GPUs, token, clock, ports, storage, keys, collective)."""
+    from fireact_ray.core.errors import InputError
+
+    if (path is None) == (cluster is None):
+        raise InputError("fireact doctor takes a run folder, or --cluster with the dashboard's address of a cluster.")
+    if cluster is not None:
+        from fireact_ray.stages.jobs.submit import examine_from_outside
+
+        def write(text: str) -> None:
+            print(text, end="", flush=True)
+
+        if code := examine_from_outside(load(recipe, overrides), storage, cluster, write):
+            raise typer.Exit(code)
+    if path is not None:
+        _audit(path)
+
+
+def _audit(path: Path) -> None:
     from fireact_ray.cli.status import audit_text
     from fireact_ray.core.errors import DataError
     from fireact_ray.core.storage.folder import Folder

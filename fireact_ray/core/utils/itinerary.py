@@ -15,12 +15,17 @@ _DEMO_START_S = 20.0  # of Python and Ray
 
 
 class Itinerary:
-    """`stages`: their names in order, and about how many seconds each takes, where that is known."""
+    """`stages`: their names in order, and about how many seconds each takes, where that is known. `on_stage`: told
+    which one begins."""
 
     def __init__(
-        self, label: str, stages: Mapping[str, float | None], clock: Callable[[], float] = time.monotonic
+        self,
+        label: str,
+        stages: Mapping[str, float | None],
+        clock: Callable[[], float] = time.monotonic,
+        on_stage: Callable[[str], None] = lambda where: None,
     ) -> None:
-        self._label, self._stages, self._clock = label, dict(stages), clock
+        self._label, self._stages, self._clock, self._on_stage = label, dict(stages), clock, on_stage
         self._started = clock()
         self._took: dict[str, float] = {}
 
@@ -28,7 +33,9 @@ class Itinerary:
     def stage(self, name: str) -> Iterator[None]:
         number, about = list(self._stages).index(name) + 1, self._stages[name]
         expected = "" if about is None else f", {_about(about)}"
-        logger.info("%s: %s, stage %d of %d%s", self._label, name, number, len(self._stages), expected)
+        where = f"{name}, stage {number} of {len(self._stages)}"
+        logger.info("%s: %s%s", self._label, where, expected)
+        self._on_stage(where)
         began = self._clock()
         yield
         self._took[name] = self._clock() - began

@@ -17,7 +17,7 @@ from fireact_ray.core.errors import FireActError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.utils.gc_tuning import spare_collector
 from fireact_ray.core.utils.light_tables import spare_pandas
-from fireact_ray.rollouts.dispatcher import Counts, Dispatch
+from fireact_ray.rollouts.dispatcher import Counts, Dispatch, Leaving
 from fireact_ray.rollouts.plan import Planned, Policy, planned_row, read_policy
 from fireact_ray.rollouts.pool import Order, Report
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
@@ -70,6 +70,12 @@ class DispatchActor:
 
     async def counts(self) -> Counts:
         return self._dispatch.counts()
+
+    async def expect(self, n_workers: int) -> None:
+        self._dispatch.expect(n_workers)
+
+    async def leave(self, workers: list[str], n: int) -> Leaving:
+        return self._dispatch.leave(workers, n)
 
     def _feed_line(self) -> int:
         line, self._line = self._line, []

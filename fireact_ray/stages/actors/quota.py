@@ -101,6 +101,9 @@ class QuotaActor:
                 if not self._gate.ledger.runs:
                     await asyncio.to_thread(ray.kill, me)
 
+    async def n_waiting(self) -> int:
+        return self._gate.n_waiting
+
     async def close(self, run: str) -> Closing:
         self._jobs.pop(run, None)
         budget = self._gate.close(run)
@@ -140,6 +143,15 @@ class ActorQuota:
     async def close(self) -> None:
         """The actor outlives its callers."""
         await self._client.close()
+
+    def n_waiting(self) -> int:
+        """Calls of all runs that wait for it; 0 while the actor is starting again."""
+        try:
+            n: int = ray.get(self.actor().n_waiting.remote())
+        except RayActorError:
+            self._actor = None
+            return 0
+        return n
 
     def actor(self) -> Any:
         """The actor's handle; starts it where there is none."""

@@ -10,13 +10,17 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+import ray
+
 from fireact_ray.agent.agent import AgentBuilder
 from fireact_ray.agent.tools.base import SearchBackend
+from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Trajectory
 from fireact_ray.core.utils.gc_tuning import spare_collector
 from fireact_ray.core.utils.light_tables import spare_pandas
 from fireact_ray.rollouts.journal import Journal
+from fireact_ray.rollouts.plan import PLAN
 from fireact_ray.rollouts.pool import Assignment, Pool
 from fireact_ray.rollouts.replay import journaled
 from fireact_ray.rollouts.writer import Writer
@@ -24,6 +28,7 @@ from fireact_ray.stages.actors.dispatcher import ActorSource
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 
 _SHIP_S = 1.0
+_SEEN_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class RolloutWorker:
 
     async def run(self, settings: WorkerSettings, worker: str, dispatcher: Any) -> None:
         """Until there is nothing left to run. Ray calls it again in a new process when this one dies."""
+        await _demand_seen(settings.home)
         writer = f"{worker}-{uuid.uuid4().hex[:8]}"
         journal = Journal(settings.home / "journal", writer)
         agents = settings.builder(settings.backend, settings.slots)
@@ -68,6 +74,20 @@ class RolloutWorker:
             journal.close()
             for agent in agents.values():
                 await agent.close()
+
+
+async def _demand_seen(home: Folder) -> None:
+    """Raises InputError on a node that does not see the run folder, as one that came after the others were asked: its
+    rows would lie where nobody reads them. A mount may be slow to show what another node wrote."""
+    for _ in range(int(_SEEN_S)):
+        if await asyncio.to_thread(home.exists, PLAN):
+            return
+        await asyncio.sleep(1)
+    node = ray.util.get_node_ip_address()
+    raise InputError(
+        f"output_dir: {home.uri}/{PLAN}, which was written by the node of the run, is not there on {node}. "
+        "Put output_dir on storage that every node mounts at the same place, or on s3://."
+    )
 
 
 async def _ship(journal: Journal) -> None:
