@@ -5,7 +5,6 @@ It imports no stage, and so no Ray Data: a process that starts loads a second le
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +21,6 @@ from fireact_ray.rollouts.replay import journaled
 from fireact_ray.rollouts.writer import Writer
 from fireact_ray.stages.actors.dispatcher import ActorSource
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
-
-_SHIP_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,18 +56,10 @@ class RolloutWorker:
 
         await dispatcher.join.remote(worker, writer)
         rows = Writer(settings.home / "trajectories", writer)
-        shipping = asyncio.create_task(_ship(journal))
         try:
             source, n_open = ActorSource(dispatcher, worker), settings.open_per_slot * settings.slots
             await Pool(run_row, rows, source, n_open).run()
         finally:
-            shipping.cancel()
             journal.close()
             for agent in agents.values():
                 await agent.close()
-
-
-async def _ship(journal: Journal) -> None:
-    while True:
-        await asyncio.sleep(_SHIP_S)
-        await asyncio.to_thread(journal.ship)
