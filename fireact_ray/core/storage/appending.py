@@ -43,12 +43,12 @@ class Appended(Protocol):
 
 
 def open_appended(folder: Folder, name: str) -> Appended:
-    return AppendedFile(folder, name) if folder.objects is None else AppendedObjects(folder, name)
+    return AppendedFile(folder, name) if folder.is_local else AppendedSegments(folder, name)
 
 
 def appended_lines(folder: Folder, begins: str = "") -> Iterator[bytes]:
     """Each line once, of the files whose names begin so; a torn last one is a line too. Writers may be at work."""
-    if folder.objects is None:
+    if folder.is_local:
         names = [name for name in folder.names(SUFFIX) if name.startswith(begins)]
         yield from chain.from_iterable(map(folder.lines, names))
         return
@@ -111,7 +111,7 @@ class AppendedFile:
         self._file.close()
 
 
-class AppendedObjects:
+class AppendedSegments:
     kept_at_once = False
 
     def __init__(self, folder: Folder, name: str) -> None:

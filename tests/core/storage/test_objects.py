@@ -15,7 +15,7 @@ from pyarrow import fs
 
 from fireact_ray.core.errors import DataError, InputError, WriteFailed
 from fireact_ray.core.storage import buckets
-from fireact_ray.core.storage.appending import MERGED_SEGMENTS, AppendedObjects, appended_lines
+from fireact_ray.core.storage.appending import MERGED_SEGMENTS, AppendedSegments, appended_lines
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import FILE, holder, run_lease
 from fireact_ray.core.storage.lease_file import lease_file
@@ -191,7 +191,7 @@ def test_a_write_that_is_denied_in_the_middle_is_a_write_that_failed(run, door):
 
 
 def test_lines_are_kept_in_segments_that_are_merged_and_each_read_once(run, store):
-    writer = AppendedObjects(run, "w0-x")
+    writer = AppendedSegments(run, "w0-x")
     for number in range(MERGED_SEGMENTS + 2):
         writer.append(b"%d\n" % number)
         writer.keep()
@@ -207,7 +207,7 @@ def test_lines_are_kept_in_segments_that_are_merged_and_each_read_once(run, stor
 
 
 def test_a_reader_that_listed_segments_before_they_were_merged_reads_each_line_once(run, monkeypatch):
-    writer = AppendedObjects(run, "w0-x")
+    writer = AppendedSegments(run, "w0-x")
     for number in range(3):
         writer.append(b"%d\n" % number)
         writer.keep()
@@ -229,7 +229,7 @@ def test_a_reader_that_listed_segments_before_they_were_merged_reads_each_line_o
 
 def test_what_could_not_be_written_is_kept_by_the_next_write(run, door):
     there = behind(door, run)
-    writer = AppendedObjects(there, "w0-x")
+    writer = AppendedSegments(there, "w0-x")
     writer.append(b"a\n")
     there.exists("x")
     door.trouble = lambda method, path: "denied" if method == "PUT" else None
