@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,24 +24,24 @@ def show(
 
 
 def status(
-    path: Annotated[Path, typer.Argument(help="A run folder.")],
+    path: Annotated[str, typer.Argument(help="A run folder.")],
     watch: Annotated[bool, typer.Option("--watch", help="Look again every 2 s until the run ends.")] = False,
 ) -> None:
     """What a run has planned, finished, stopped, failed and spent, while it goes on and afterwards."""
     from fireact_ray.cli.status import show_status, watch_status
     from fireact_ray.core.storage.folder import Folder
 
-    (watch_status if watch else show_status)(Folder(str(path)), Console())
+    (watch_status if watch else show_status)(Folder(path), Console())
 
 
-def doctor(path: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+def doctor(path: Annotated[str, typer.Argument(help="A run folder.")]) -> None:
     """Prove that a run adds up: planned = written + skipped + pending, no key twice, no broken file, one renderer."""
     from fireact_ray.cli.status import audit_text
     from fireact_ray.core.errors import DataError
     from fireact_ray.core.storage.folder import Folder
     from fireact_ray.rollouts.audit import audit
 
-    found = audit(Folder(str(path)))
+    found = audit(Folder(path))
     print(audit_text(found))
     if found.problems:
         raise DataError("\n".join(found.problems))

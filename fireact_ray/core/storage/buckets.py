@@ -90,11 +90,11 @@ def as_os_errors(place: str) -> Iterator[None]:
     """What a store says becomes an OSError, in a line that holds no secret. A missing object is FileNotFoundError."""
     try:
         yield
-    except (PermissionDeniedError, UnauthenticatedError) as error:
+    except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
         raise PermissionError(f"{place}: {reason_of(error)}") from None
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{place}: {reason_of(error)}") from None
-    except BaseError as error:
+    except (BaseError, OSError) as error:
         raise OSError(f"{place}: {reason_of(error)}") from None
 
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import tempfile
 import uuid
 import zlib
@@ -67,6 +68,19 @@ class Folder:
         return Path(self.uri.removeprefix("file://")).absolute()
 
     @property
+    def place(self) -> str:
+        """An absolute path, or its URI: where every process and machine finds it."""
+        return str(self.local_path) if self.is_local else self.uri
+
+    @property
+    def shown(self) -> str:
+        """Its URI for people, and for names made of it: without user and options."""
+        place = self.uri if self.is_local else self.uri.partition("?")[0]
+        scheme, mark, rest = place.partition("://")
+        root, slash, path = rest.partition("/")
+        return f"{scheme}{mark}{root.rpartition('@')[2]}{slash}{path}" if mark else place
+
+    @property
     def objects(self) -> tuple[ObjectFiles, str] | None:
         """The files of its bucket and its key there; None where it lies in none. Raises InputError."""
         if not is_object_uri(self.uri):
@@ -100,6 +114,19 @@ class Folder:
         filesystem, path = (self / name)._resolve()
         return bool(filesystem.get_file_info(path).is_file)
 
+    @contextmanager
+    def stream(self) -> Iterator[pa.NativeFile]:
+        """Of what is a file itself, read from its start. Raises OSError."""
+        filesystem, path = self._resolve()
+        with filesystem.open_input_stream(path) as stream:
+            yield stream
+
+    def about(self) -> StoredFile | None:
+        """Of what is a file itself."""
+        filesystem, path = self._resolve()
+        info = filesystem.get_file_info(path)
+        return StoredFile("", info.size, info.mtime_ns) if info.is_file else None
+
     def read(self, name: str) -> bytes:
         if (objects := (self / name).objects) is not None:
             files, key = objects
@@ -121,6 +148,11 @@ class Folder:
         """Whole or not at all. Raises WriteFailed."""
         data = content.encode() if isinstance(content, str) else content
         self._place(name, lambda sink: sink.write(data), memoryview(data).cast("B"))
+
+    def write_file(self, name: str, file: Path) -> None:
+        """A file of this machine, of any size; large ones go into a bucket in parts. Raises WriteFailed."""
+        with file.open("rb") as source:
+            self._place(name, lambda sink: shutil.copyfileobj(source, sink, _CHUNK_BYTES))
 
     def write_json(self, name: str, value: Any) -> None:
         self.write(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
@@ -317,4 +349,3 @@ class RowGroup:
         filesystem, path = (self.folder / self.part)._resolve()
         with self.folder._reading(self.part), filesystem.open_input_file(path) as file:
             return pq.ParquetFile(file).read_row_group(self.number)
-

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.json_text import parse
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.lease_file import FILE, LeaseFile, ObjectLease, Seen, lease_file
+from fireact_ray.core.storage.lease_file import LeaseFile, ObjectLease, Seen, lease_file
 from fireact_ray.core.utils.processes import Process, is_alive, this_process
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -14,8 +15,9 @@ from object_store import Door, door_to, object_store
 from pyarrow import fs
 
 from fireact_ray.core.errors import DataError, InputError, WriteFailed
-from fireact_ray.core.storage import buckets
+from fireact_ray.core.storage import buckets, source
 from fireact_ray.core.storage.appending import MERGED_SEGMENTS, AppendedSegments, appended_lines
+from fireact_ray.core.storage.fetched import fetched
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import FILE, holder, run_lease
 from fireact_ray.core.storage.lease_file import lease_file
@@ -128,8 +130,9 @@ def test_pyarrow_and_a_pickled_folder_find_the_same_files(run):
     import pickle
 
     run.write("a.json", "{}")
-    filesystem, path = pickle.loads(pickle.dumps(Folder(run.uri)))._resolve()
-    assert pickle.loads(pickle.dumps(filesystem)).get_file_info(f"{path}/a.json").is_file
+    filesystem, path = pickle.loads(pickle.dumps(Folder(run.uri)))._resolve()  # noqa: S301
+    again = pickle.loads(pickle.dumps(filesystem))  # noqa: S301
+    assert again.get_file_info(f"{path}/a.json").is_file
     with filesystem.open_output_stream(f"{path}/b.json") as stream:
         stream.write(b"{}")
     with run.opened("b.json") as file:
@@ -382,3 +385,54 @@ def in_another_thread_of_life(run: Folder):
         yield
 
     return asked()
+
+
+def test_a_folder_of_a_bucket_is_fetched_once_for_a_machine_and_anew_when_it_changes(run, tmp_path, monkeypatch, door):
+    monkeypatch.setenv("FIREACT_CACHE", str(tmp_path))
+    there = behind(door, run) / "base"
+    there.write("config.json", "{}")
+    (there / "sub").write("a.safetensors", b"x" * 9_000_000)
+    copy = Path(fetched(there.uri))
+    assert (copy.name, (copy / "config.json").read_text()) == ("base", "{}")
+    assert (copy / "sub/a.safetensors").stat().st_size == 9_000_000
+    door.asked.clear()
+    assert fetched(there.uri) == str(copy)
+    assert all("list-type" in path for _, path in door.asked), "a copy is only looked for"
+    assert [path.name for path in Path(fetched(there.uri, without=(".safetensors",))).iterdir()] == ["config.json"]
+    there.write("README.md", "for people")
+    assert fetched(there.uri) == str(copy)
+    there.write("config.json", "{ }")
+    assert Path(fetched(there.uri), "config.json").read_text() == "{ }"
+    assert (copy / "config.json").read_text() == "{}", "who has it open keeps it"
+
+
+def test_one_object_is_fetched_as_a_file_and_a_path_is_its_own_place(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("FIREACT_CACHE", str(tmp_path))
+    run.write("corpus.jsonl", '{"text": "t"}\n')
+    assert Path(fetched((run / "corpus.jsonl").uri)).read_text() == '{"text": "t"}\n'
+    assert fetched("/some/place") == "/some/place"
+    with pytest.raises(InputError, match="nothing is there"):
+        fetched((run / "nothing").uri)
+
+
+def test_a_fetch_that_is_cut_off_leaves_no_copy(run, tmp_path, monkeypatch, door):
+    monkeypatch.setenv("FIREACT_CACHE", str(tmp_path))
+    there = behind(door, run) / "base"
+    there.write("a.safetensors", b"x")
+    door.trouble = lambda method, path: "denied" if method == "GET" and "list-type" not in path else None
+    with pytest.raises(InputError, match=r"could not be fetched \(.*AccessDenied\)"):
+        fetched(there.uri)
+    door.trouble = lambda method, path: None
+    assert Path(fetched(there.uri), "a.safetensors").read_bytes() == b"x"
+
+
+def test_questions_and_packed_files_are_read_from_a_bucket(run):
+    import gzip
+
+    run.write("a.jsonl.gz", gzip.compress(b'{"q": 1}\n'))
+    (run / "sub").write("b.txt", "\ufefftext")
+    assert source.read_text((run / "a.jsonl.gz").uri) == '{"q": 1}\n'
+    assert source.kind_of(run.uri) == "folder"
+    assert source.kind_of((run / "nothing").uri) is None
+    assert source.names_in(run.uri) == ["a.jsonl.gz", "sub/"]
+    assert source.size_of((run / "sub/b.txt").uri) == 7
