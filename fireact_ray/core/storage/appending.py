@@ -3,8 +3,9 @@
 On a disk it is one file. `append` returns when the line is with the operating system, so it is kept at once.
 
 Nothing is appended to an object, so in a bucket a file is a row of segments, `NAME-000007.jsonl`, each written whole by
-one `keep` with all that was appended until then. A hundred of them are written once more as one, `NAME-000000-000099.jsonl`,
-and then deleted; where a writer died between, the small ones stand beside it and are passed over.
+one `keep` with all that was appended until then. A hundred of them are written once more as one,
+`NAME-000000-000099.jsonl`, and then deleted; where a writer died between, the small ones stand beside it and are passed
+over.
 """
 
 from __future__ import annotations

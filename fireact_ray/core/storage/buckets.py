@@ -146,7 +146,7 @@ def _made(bucket: Bucket, n_tries: int, patience_s: float) -> Store:
     options = dict(bucket.options)
     if bucket.scheme == "gs":
         base = {"base_url": options["endpoint_override"]} if "endpoint_override" in options else {}
-        return GCSStore(bucket.name, config=base, client_options=client, retry_config=retry)  # type: ignore[arg-type]
+        return GCSStore(bucket.name, config=base, client_options=client, retry_config=retry)
     config, allow_http = _s3_config(bucket, options)
     provider = None if "access_key_id" in config else _profile()
     return S3Store(

@@ -155,8 +155,8 @@ class ObjectLease:
                 self.files.delete([key])
         if ignored:
             raise InputError(
-                f"{self.run.uri}: this store ignores the conditions of writes (If-None-Match), so that nothing would keep "
-                "two commands apart. Use one that heeds them, as S3, MinIO and Google's do, or a mounted folder."
+                f"{self.run.uri}: this store ignores the conditions of writes (If-None-Match), so that nothing would "
+                "keep two commands apart. Use one that heeds them, as S3, MinIO and Google's do, or a mounted folder."
             )
 
     @property
