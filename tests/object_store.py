@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -56,6 +56,7 @@ class Door:
     trouble: Callable[[str, str], str | None] = lambda method, path: None
     asked: list[tuple[str, str]] = field(default_factory=list)
     deaf: bool = False  # to the conditions of writes
+    turn: Any = field(default_factory=threading.Lock)  # a store looks and writes in one step, moto does not
 
 
 @contextmanager
@@ -90,12 +91,13 @@ class _Handler(BaseHTTPRequestHandler):
         if trouble == "reset":
             self.close_connection = True
             return
-        there = http.client.HTTPConnection(self.server_at, timeout=30)
         unheard = ("if-match", "if-none-match") if self.door.deaf else ()
         headers = {name: value for name, value in self.headers.items() if name.lower() not in unheard}
-        there.request(self.command, self.path, body, headers)
-        answer = there.getresponse()
-        content = answer.read()
+        there = http.client.HTTPConnection(self.server_at, timeout=30)
+        with self.door.turn if self.command == "PUT" else nullcontext():
+            there.request(self.command, self.path, body, headers)
+            answer = there.getresponse()
+            content = answer.read()
         there.close()
         if trouble == "lost":
             self.close_connection = True

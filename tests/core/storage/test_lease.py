@@ -15,7 +15,8 @@ from pyarrow import fs
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.lease import FILE, Owner, holder, leased, run_lease
+from fireact_ray.core.storage.lease import Owner, holder, leased, run_lease
+from fireact_ray.core.storage.lease_file import FILE
 from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.utils.processes import is_alive, this_process
 from fireact_ray.recipe.loader import load_recipe

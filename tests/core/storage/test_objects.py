@@ -19,8 +19,8 @@ from fireact_ray.core.storage import buckets, source
 from fireact_ray.core.storage.appending import MERGED_SEGMENTS, AppendedSegments, appended_lines
 from fireact_ray.core.storage.fetched import fetched
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.lease import FILE, holder, run_lease
-from fireact_ray.core.storage.lease_file import lease_file
+from fireact_ray.core.storage.lease import holder, run_lease
+from fireact_ray.core.storage.lease_file import FILE, lease_file
 from fireact_ray.core.storage.trajectories import finished_keys, read_trajectories, set_aside_broken, write_trajectories
 
 pytestmark = pytest.mark.slow
@@ -266,14 +266,15 @@ def test_a_killed_commands_lease_is_taken_over(run):
         assert holder(run).command == "fireact convert"
 
 
-def test_of_many_that_begin_at_once_one_gets_the_folder(run):
+def test_of_many_that_begin_at_once_one_gets_the_folder(run, door):
+    there = behind(door, run)
     begin, got, refused = threading.Barrier(8), [], []
     release = threading.Event()
 
     def command(number: int) -> None:
         begin.wait()
         try:
-            with run_lease(run, f"fireact {number}"):
+            with run_lease(there, f"fireact {number}"):
                 got.append(number)
                 release.wait(30)
         except InputError:
