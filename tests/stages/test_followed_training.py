@@ -54,9 +54,7 @@ def test_a_training_is_gone_on_with_by_another_machine_from_its_last_whole_check
         checkpoint(here, 2, b"later weights")
         (here.local_path / "checkpoints/log.jsonl").write_text("{}\n")
         (here.local_path / "checkpoints/checkpoint_manager_snapshot.json").write_text("{}")
-        half = here.local_path / "checkpoints/checkpoint_03"
-        half.mkdir()
-        (half / "state.pt").write_text("half")
+        (checkpoint(here, 3) / "state.pt").write_text("half of it")
         raise KeyboardInterrupt
     assert names(run) == [
         "checkpoints/checkpoint_01/checkpoint.json",
