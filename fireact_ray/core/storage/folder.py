@@ -314,7 +314,7 @@ class Folder:
                 files.put(key, Path(kept.name))
         except OSError as error:
             raise WriteFailed(
-                f"{self.uri}/{name}: cannot be written ({error}). Run the same command again to go on."
+                f"{(self / name).shown}: cannot be written ({error}). Run the same command again to go on."
             ) from None
 
     def _resolve(self) -> tuple[fs.FileSystem, str]:
