@@ -50,12 +50,14 @@ def object_store() -> Iterator[Store]:
 @dataclass
 class Door:
     """Lets requests through to a server. `trouble`: what happens to one instead, by method and path, in their order:
-    "busy", "denied", "lost" (it is carried out, and the answer is not sent), "reset" (neither), None for no trouble."""
+    "busy", "denied", "lost" (it is carried out, and the answer is not sent), "reset" (neither), "hang" (neither, and
+    the connection stays open), None for no trouble."""
 
     endpoint: str
     trouble: Callable[[str, str], str | None] = lambda method, path: None
     asked: list[tuple[str, str]] = field(default_factory=list)
     deaf: bool = False  # to the conditions of writes
+    closed: threading.Event = field(default_factory=threading.Event)
     turn: Any = field(default_factory=threading.Lock)  # a store looks and writes in one step, moto does not
 
 
@@ -71,6 +73,7 @@ def door_to(server: str) -> Iterator[Door]:
     try:
         yield door
     finally:
+        door.closed.set()
         http_server.shutdown()
         thread.join()
         http_server.server_close()
@@ -88,7 +91,9 @@ class _Handler(BaseHTTPRequestHandler):
         if trouble in ("busy", "denied"):
             self._send(503 if trouble == "busy" else 403, {}, BUSY if trouble == "busy" else DENIED)
             return
-        if trouble == "reset":
+        if trouble == "hang":
+            self.door.closed.wait(60)
+        if trouble in ("reset", "hang"):
             self.close_connection = True
             return
         unheard = ("if-match", "if-none-match") if self.door.deaf else ()

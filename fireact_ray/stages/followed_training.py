@@ -133,7 +133,7 @@ class _Follower:
                 self._there_already.add(checkpoint.name)
                 self._drop_gone()
         for file in self._here.glob("*"):
-            if file.is_file() and file.name != _NOT_OURS:
+            if file.is_file() and file.name != _NOT_OURS and not file.name.startswith("."):
                 self._bring_file(file)
 
     def _bring_file(self, file: Path) -> None:

@@ -51,7 +51,9 @@ def train(recipe: Recipe) -> Folder:
 @leased("fireact train")
 def _train_here(recipe: Recipe) -> Folder:
     run = Folder(recipe.run_dir)
-    return _train(recipe, run, run / "dataset", lambda: demand_shared(run))
+    model = _train(recipe, run, run / "dataset", lambda: demand_shared(run))
+    logger.info("train: -> %s", model.uri)
+    return model
 
 
 @leased("fireact train")
@@ -80,7 +82,7 @@ def _train(recipe: Recipe, run: Folder, dataset: Folder, demand_nodes: Callable[
         ignored.add("dataset")
     lock_inputs(run / "checkpoints", inputs, is_empty=not started, ignored=frozenset(ignored))
     if model.exists(MODEL_CARD):
-        logger.info("train: already done -> %s", model.uri)
+        logger.info("train: already done")
         return model
     named = (recipe.name, recipe.train.trackers)
     with trackers_of(*named, config, checkpoints, goes_on=started) as sender, ray_session(recipe.ray):
@@ -98,7 +100,6 @@ def _train(recipe: Recipe, run: Folder, dataset: Folder, demand_nodes: Callable[
         raise TrainingError(f"{model.uri}: the workers ended without a model. Run the same command again to go on.")
     drop_old(checkpoints)
     write_readme(model.local_path)  # again, as there is a curve of the loss now
-    logger.info("train: -> %s", model.uri)
     return model
 
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 import obstore
@@ -36,6 +37,7 @@ _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]+)")
 
 Store = Any
+Answer = TypeVar("Answer")
 
 _opened: dict[Bucket, Store] = {}
 _opening = threading.Lock()
@@ -85,9 +87,31 @@ def store_of(bucket: Bucket, key: str) -> Store:
         return _opened[bucket]
 
 
+def asked(place: str, call: Callable[[], Answer]) -> Answer:
+    """What the store answers to `call`, which may take minutes; a main thread that waits for it can be interrupted.
+
+    What a store says instead becomes an OSError, in a line that holds no secret; a missing object is FileNotFoundError.
+    """
+    with _as_os_errors(place):
+        return call() if threading.current_thread() is not threading.main_thread() else _beside(call)
+
+
+def _beside(call: Callable[[], Answer]) -> Answer:
+    """In a thread that nobody waits for when the process ends: the client's own calls heed no signal."""
+    future: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 (raised where it is waited for)
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="object-store", daemon=True).start()
+    return future.result()
+
+
 @contextmanager
-def as_os_errors(place: str) -> Iterator[None]:
-    """What a store says becomes an OSError, in a line that holds no secret. A missing object is FileNotFoundError."""
+def _as_os_errors(place: str) -> Iterator[None]:
     try:
         yield
     except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
@@ -110,9 +134,9 @@ def reason_of(error: Exception) -> str:
 
 
 def _demand_answer(bucket: Bucket, key: str) -> None:
+    store = _made(bucket, _FIRST_TRIES, _FIRST_S)
     try:
-        for _ in obstore.list(_made(bucket, _FIRST_TRIES, _FIRST_S), key or None, chunk_size=1):
-            break
+        _beside(lambda: next(iter(obstore.list(store, key or None, chunk_size=1)), None))
     except (BaseError, OSError) as error:
         reason = reason_of(error)
         raise InputError(f"{bucket}: {_advice(bucket, reason)} ({reason}).") from None

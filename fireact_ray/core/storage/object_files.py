@@ -6,7 +6,9 @@ No folder is ever made, and nothing is renamed: what is written appears in its p
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pyarrow as pa
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 from pyarrow import fs
 
-from fireact_ray.core.storage.buckets import Bucket, as_os_errors, store_of
+from fireact_ray.core.storage.buckets import Bucket, asked, store_of
 
 _BUFFER_BYTES = 1 << 23
 
@@ -35,19 +37,23 @@ class ObjectFiles(fs.FileSystemHandler):
     # What callers use.
 
     def read(self, path: str) -> bytes:
-        with as_os_errors(self._shown(path)):
-            return bytes(obstore.get(self._store(path), path).bytes())
+        store = self._store(path)
+        return asked(self._shown(path), lambda: bytes(obstore.get(store, path).bytes()))
 
     def read_versioned(self, path: str) -> tuple[bytes, dict[str, str]]:
         """With what tells this content from a later one."""
-        with as_os_errors(self._shown(path)):
-            found = obstore.get(self._store(path), path)
+        store = self._store(path)
+
+        def call() -> tuple[bytes, dict[str, str]]:
+            found = obstore.get(store, path)
             return bytes(found.bytes()), _version(found.meta)
+
+        return asked(self._shown(path), call)
 
     def put(self, path: str, content: Any) -> None:
         """`content`: bytes, or the Path of a file here, which is sent in parts."""
-        with as_os_errors(self._shown(path)):
-            obstore.put(self._store(path), path, content)
+        store = self._store(path)
+        asked(self._shown(path), lambda: obstore.put(store, path, content))
 
     def put_if(self, path: str, content: bytes, version: dict[str, str] | None) -> dict[str, str] | None:
         """Write where the object is still of this version (None: where there is none); returns the new version.
@@ -56,9 +62,11 @@ class ObjectFiles(fs.FileSystemHandler):
         again. Raises OSError where nobody can tell whether it was written.
         """
         mode: Any = "create" if version is None else version
-        with as_os_errors(self._shown(path)):
+        store = self._store(path)
+
+        def call() -> dict[str, str] | None:
             try:
-                return _version(obstore.put(self._store(path), path, content, mode=mode))
+                return _version(obstore.put(store, path, content, mode=mode))
             except (AlreadyExistsError, PreconditionError):
                 return None
             except FileNotFoundError:
@@ -66,12 +74,14 @@ class ObjectFiles(fs.FileSystemHandler):
                     raise
                 return None
 
+        return asked(self._shown(path), call)
+
     def delete(self, paths: Iterable[str]) -> None:
         """Those that are there."""
         keys = list(paths)
         if keys:
-            with as_os_errors(self._shown(keys[0])):
-                obstore.delete(self._store(keys[0]), keys)
+            store = self._store(keys[0])
+            asked(self._shown(keys[0]), lambda: obstore.delete(store, keys))
 
     # What pyarrow asks.
 
@@ -86,15 +96,7 @@ class ObjectFiles(fs.FileSystemHandler):
 
     def get_file_info_selector(self, selector: fs.FileSelector) -> list[fs.FileInfo]:
         base = selector.base_dir.strip("/")
-        store = self._store(base)
-        folders: set[str] = set()
-        with as_os_errors(self._shown(base)):
-            if selector.recursive:
-                found = [meta for chunk in obstore.list(store, base or None) for meta in chunk]
-                folders.update(*(_folders_between(base, meta["path"]) for meta in found))
-            else:
-                listing = obstore.list_with_delimiter(store, base or None)
-                found, folders = list(listing["objects"]), set(listing["common_prefixes"])
+        found, folders = asked(self._shown(base), partial(_listed, self._store(base), base, selector.recursive))
         infos = [_file_info(meta) for meta in found if not _is_mark(meta, base, folders)]
         if not infos and not folders and base and not selector.allow_not_found:
             raise FileNotFoundError(f"{self._shown(base)}: nothing is there")
@@ -117,20 +119,19 @@ class ObjectFiles(fs.FileSystemHandler):
         self.delete([path])
 
     def move(self, src: str, dest: str) -> None:
-        with as_os_errors(self._shown(src)):
-            obstore.copy(self._store(src), src, dest)
+        self.copy_file(src, dest)
         self.delete([src])
 
     def copy_file(self, src: str, dest: str) -> None:
-        with as_os_errors(self._shown(src)):
-            obstore.copy(self._store(src), src, dest)
+        store = self._store(src)
+        asked(self._shown(src), lambda: obstore.copy(store, src, dest))
 
     def open_input_stream(self, path: str) -> pa.NativeFile:
         return self.open_input_file(path)
 
     def open_input_file(self, path: str) -> pa.NativeFile:
-        with as_os_errors(self._shown(path)):
-            file = obstore.open_reader(self._store(path), path, buffer_size=_BUFFER_BYTES)
+        store = self._store(path)
+        file = asked(self._shown(path), lambda: obstore.open_reader(store, path, buffer_size=_BUFFER_BYTES))
         return pa.PythonFile(_Reader(file, self._shown(path)), mode="r")
 
     def open_output_stream(self, path: str, metadata: Any = None) -> pa.NativeFile:
@@ -141,15 +142,17 @@ class ObjectFiles(fs.FileSystemHandler):
 
     def _info(self, path: str) -> fs.FileInfo:
         store = self._store(path)
-        with as_os_errors(self._shown(path)):
+
+        def call() -> fs.FileInfo:
             if not path:
                 return fs.FileInfo(path, fs.FileType.Directory)
             try:
                 return _file_info({**obstore.head(store, path), "path": path})
             except FileNotFoundError:
-                pass
-            below = next(iter(obstore.list(store, path, chunk_size=1)), None)
-        return fs.FileInfo(path, fs.FileType.Directory if below else fs.FileType.NotFound)
+                below = next(iter(obstore.list(store, path, chunk_size=1)), None)
+                return fs.FileInfo(path, fs.FileType.Directory if below else fs.FileType.NotFound)
+
+        return asked(self._shown(path), call)
 
     def _store(self, path: str) -> Any:
         return store_of(self.bucket, path.rpartition("/")[0])
@@ -177,8 +180,8 @@ class _Reader(io.RawIOBase):
         return int(self._file.tell())
 
     def read(self, size: int | None = -1) -> bytes:
-        with as_os_errors(self._place):
-            return bytes(self._file.read(None if size is None or size < 0 else size))
+        wanted = None if size is None or size < 0 else size
+        return asked(self._place, lambda: bytes(self._file.read(wanted)))
 
     def size(self) -> int:
         return int(self._file.size())
@@ -188,8 +191,6 @@ class _Writer(io.RawIOBase):
     """Kept here until it is closed, then sent."""
 
     def __init__(self, files: ObjectFiles, path: str) -> None:
-        import tempfile
-
         self._files, self._path = files, path
         self._kept = tempfile.NamedTemporaryFile(prefix="fireact-object-")  # noqa: SIM115 (closed with this)
 
@@ -208,6 +209,15 @@ class _Writer(io.RawIOBase):
             self._kept.flush()
             with self._kept:
                 self._files.put(self._path, Path(self._kept.name))
+
+
+def _listed(store: Any, base: str, recursive: bool) -> tuple[list[Any], set[str]]:
+    """Objects, and the folders that hold some."""
+    if not recursive:
+        listing = obstore.list_with_delimiter(store, base or None)
+        return list(listing["objects"]), set(listing["common_prefixes"])
+    found = [meta for chunk in obstore.list(store, base or None) for meta in chunk]
+    return found, set().union(*(_folders_between(base, meta["path"]) for meta in found))
 
 
 def _version(found: Any) -> dict[str, str]:
