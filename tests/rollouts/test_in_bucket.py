@@ -89,7 +89,7 @@ async def test_a_worker_of_a_troubled_bucket_dies_and_costs_at_most_the_replies_
         folder = Folder("s3://data/run")
         folder.write("recipe.yaml", "")
         door.trouble = lambda method, path: {5: "busy", 12: "lost", 19: "reset"}.get(next(numbers) % 29)
-        dispatch, teacher = Dispatch(folder, Policy(), n_workers=1), Teacher()
+        dispatch, teacher = Dispatch(folder, Policy(), n_workers=1, clock=lambda: 0.0), Teacher()
         dispatch.feed([((Planned(key, question(), "react"),), [None]) for key in KEYS])
         dispatch.fed()
         teacher.dies_after = 14
