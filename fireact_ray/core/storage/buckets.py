@@ -169,8 +169,11 @@ def _made(bucket: Bucket, n_tries: int, patience_s: float) -> Store:
     }
     options = dict(bucket.options)
     if bucket.scheme == "gs":
-        base = {"base_url": options["endpoint_override"]} if "endpoint_override" in options else {}
-        return GCSStore(bucket.name, config=base, client_options=client, retry_config=retry)
+        endpoint = options.get("endpoint_override")
+        base, allow_http = {"base_url": endpoint} if endpoint else {}, (endpoint or "").startswith("http://")
+        return GCSStore(
+            bucket.name, config=base, client_options={**client, "allow_http": allow_http}, retry_config=retry
+        )
     config, allow_http = _s3_config(bucket, options)
     provider = None if "access_key_id" in config else _profile()
     return S3Store(
