@@ -15,6 +15,7 @@ import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import chain
 from typing import Protocol
 
@@ -150,5 +151,8 @@ class AppendedSegments:
         if len(self._since_merge) > 1:
             name = f"{self._name}-{self._first:06}-{self._next - 1:06}{SUFFIX}"
             self._folder.write(name, b"".join(self._since_merge))
-            self._folder.delete_all(f"{self._name}-{number:06}{SUFFIX}" for number in range(self._first, self._next))
+            with suppress(OSError):  # those that stay are passed over
+                self._folder.delete_all(
+                    f"{self._name}-{number:06}{SUFFIX}" for number in range(self._first, self._next)
+                )
         self._first, self._since_merge = self._next, []

@@ -43,6 +43,14 @@ _opened: dict[Bucket, Store] = {}
 _opening = threading.Lock()
 
 
+class StoreError(OSError):
+    """A store was busy, away or cut off for longer than anybody waits for it."""
+
+
+class StoreDenied(StoreError, PermissionError):
+    """It knows who asks, and refuses."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """`options`, `user`: of its URI; a user is a key and its secret."""
@@ -115,11 +123,11 @@ def _as_os_errors(place: str) -> Iterator[None]:
     try:
         yield
     except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
-        raise PermissionError(f"{place}: {reason_of(error)}") from None
+        raise StoreDenied(f"{place}: {reason_of(error)}") from None
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{place}: {reason_of(error)}") from None
     except (BaseError, OSError) as error:
-        raise OSError(f"{place}: {reason_of(error)}") from None
+        raise StoreError(f"{place}: {reason_of(error)}") from None
 
 
 def reason_of(error: Exception) -> str:

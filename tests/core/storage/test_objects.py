@@ -14,6 +14,7 @@ from fakes import finished_trajectory
 from object_store import Door, door_to, object_store
 from pyarrow import fs
 
+from fireact_ray.cli.main import _act
 from fireact_ray.core.errors import DataError, InputError, WriteFailed
 from fireact_ray.core.storage import buckets, source
 from fireact_ray.core.storage.appending import MERGED_SEGMENTS, AppendedSegments, appended_lines
@@ -168,6 +169,19 @@ def test_a_store_that_cannot_be_worked_with_is_told_in_a_sentence_without_secret
     with pytest.raises(InputError, match=said) as refused:
         behind(door, run).exists("recipe.yaml")
     assert "\n" not in str(refused.value) and "a-secret" not in str(refused.value)
+
+
+def test_a_store_that_refuses_in_the_middle_ends_a_command_with_a_sentence(run, door, capsys):
+    there = behind(door, run)
+    there.write("a.txt", "")
+    door.trouble = lambda method, path: "denied"
+    with pytest.raises(SystemExit) as ended:
+        _act(lambda: there.read("a.txt"))
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.endswith(
+        "a.txt: AccessDenied. What is written there is kept: run the same command again.\n"
+    )
 
 
 def test_an_interrupt_ends_the_wait_for_a_store_that_hangs(run, door):
