@@ -11,7 +11,6 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -53,12 +52,6 @@ def fetched(place: str, *, without: tuple[str, ...] = ()) -> str:
             _drop_unused(home, but=copy.parent)
         os.utime(copy.parent)
     return str(copy)
-
-
-def upload(files: Iterable[Path], root: Path, into: Folder) -> None:
-    """Files below `root`, in their order, each there whole or not at all. Raises WriteFailed."""
-    for file in files:
-        into.write_file(file.relative_to(root).as_posix(), file)
 
 
 def _files_at(folder: Folder, without: tuple[str, ...]) -> tuple[list[StoredFile], bool]:
