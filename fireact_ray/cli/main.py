@@ -13,6 +13,7 @@ from rich.logging import RichHandler
 
 from fireact_ray.core.errors import FireActError
 from fireact_ray.core.secrets import RedactingFilter, redact, remember_environment
+from fireact_ray.core.storage.buckets import StoreError
 from fireact_ray.core.utils.interrupts import ctrl_c_is_ignored, interrupts_heeded
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,9 @@ def _act(action: Callable[[], Any]) -> None:
     except FireActError as error:
         print(redact(str(error)), file=sys.stderr)
         sys.exit(error.exit_code)
+    except StoreError as error:
+        print(redact(f"{error}. What is written there is kept: run the same command again."), file=sys.stderr)
+        sys.exit(FireActError.exit_code)
 
 
 def _configure_logging() -> None:

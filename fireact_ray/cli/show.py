@@ -166,7 +166,7 @@ def _recipe_of(path: str, recipe: str | None) -> Recipe:
     run = Folder(path)
     if not run.exists("recipe.yaml"):
         raise InputError(f"--tokens: {path} names no student. Give --recipe, a run's recipe.yaml or such as 'demo'.")
-    return load_recipe(str(run.local_path / "recipe.yaml"))
+    return load_recipe((run / "recipe.yaml").uri)
 
 
 def _inert(text: str, keep: str = "") -> str:

@@ -132,7 +132,7 @@ def _recipe(run: Folder) -> Recipe | None:
     if not run.exists("recipe.yaml"):
         return None
     without_cap = ["generate.budget={}"]  # with one, an unknown price is an error
-    return load_recipe(str(run.local_path / "recipe.yaml"), without_cap)
+    return load_recipe((run / "recipe.yaml").uri, without_cap)
 
 
 def _paid_text(status: Status) -> str:

@@ -28,7 +28,8 @@ def absolute_model(name: str) -> str:
 
 def last_name(path: str) -> str:
     """What it is called, wherever it lies. The package's own model is called so in every package."""
-    parts = Path(path.rstrip("/")).parts
+    place = path.partition("?")[0] if "://" in path else path
+    parts = Path(place.rstrip("/")).parts
     if parts[-4:] == ("fireact_ray", "demo", "nano", "model") or parts[-3:] == ("fireact_ray", "nano", "model"):
         return NANO
     return parts[-1] if parts else path

@@ -38,6 +38,15 @@ def _place_or_name(place: str, info: SerializationInfo) -> str:
     return last_name(place) if info.context == NAMES else place
 
 
+def _keyless(place: str) -> str:
+    if "://" in place and "@" in place.partition("://")[2].partition("/")[0]:
+        raise ValueError(
+            "a place holds no key: a bucket's are read from the environment (AWS_ACCESS_KEY_ID and such) or are the "
+            "machine's role"
+        )
+    return place
+
+
 def _absolute_corpus(corpus: str) -> str:
     return corpus if corpus == "almanac" else absolute(corpus)
 
@@ -65,10 +74,11 @@ Rate = Annotated[float, Field(ge=0, le=1)]  # a share or a probability
 Share = Annotated[float, Field(ge=0, lt=1)]  # of which something is left
 BaseUrl = Annotated[str, AfterValidator(_plain_url)]
 _as_place = PlainSerializer(_place_or_name)
-Place = Annotated[str, AfterValidator(absolute), _as_place]  # a path, made absolute, or a URL
-StayingPlace = Annotated[str, AfterValidator(absolute), AfterValidator(_stays), _as_place]
-CorpusPlace = Annotated[str, AfterValidator(_absolute_corpus), _as_place]
-ModelPlace = Annotated[str, AfterValidator(absolute_model), _as_place]  # a folder, or a name
+_no_key = AfterValidator(_keyless)
+Place = Annotated[str, AfterValidator(absolute), _no_key, _as_place]  # a path, made absolute, or a URL
+StayingPlace = Annotated[str, AfterValidator(absolute), AfterValidator(_stays), _no_key, _as_place]
+CorpusPlace = Annotated[str, AfterValidator(_absolute_corpus), _no_key, _as_place]
+ModelPlace = Annotated[str, AfterValidator(absolute_model), _no_key, _as_place]  # a folder, or a name
 
 
 class Section(BaseModel):

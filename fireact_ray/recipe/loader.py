@@ -11,8 +11,10 @@ import yaml
 from pydantic import ValidationError
 
 from fireact_ray.core.errors import InputError, RecipeError
+from fireact_ray.core.paths import last_name
 from fireact_ray.core.secrets import redact
 from fireact_ray.core.settings import NAMES
+from fireact_ray.core.storage.source import read_text
 from fireact_ray.core.utils.problems import problems_of
 from fireact_ray.core.utils.text import nearest
 from fireact_ray.recipe.schema import Recipe
@@ -78,6 +80,8 @@ def _read(source: str) -> tuple[str, str]:
     if source in shipped_recipes():
         file = resources.files("fireact_ray.recipe.shipped") / f"{source}.yaml"
         return f"{source}.yaml", file.read_text(encoding="utf-8")
+    if "://" in source:
+        return last_name(source.partition("?")[0]), read_text(source)
     path = Path(source)
     if not path.is_file():
         hint = f" Did you mean '{near}'?" if (near := nearest(source, shipped_recipes())) else ""

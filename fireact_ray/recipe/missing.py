@@ -21,10 +21,14 @@ def missing_data(recipe: Recipe) -> list[str]:
     elif recipe.task.path is not None and "://" not in recipe.task.path and kind_of(recipe.task.path) is None:
         found.append(f"task.path: {recipe.task.path} does not exist.{how_to_get(task.name, recipe.task.path)}")
     backend = recipe.search.backend
-    if isinstance(backend, IndexSearchConfig) and backend.corpus != "almanac" and not Path(backend.corpus).is_file():
+    if isinstance(backend, IndexSearchConfig) and _is_missing(backend.corpus):
         of = task.name if task.name == "hotpotqa" else "SOURCE..."
         found.append(
             f"search.backend.corpus: {backend.corpus} does not exist. "
             f"`fireact data corpus {of} --out {shlex.quote(backend.corpus)}` makes it."
         )
     return found
+
+
+def _is_missing(corpus: str) -> bool:
+    return corpus != "almanac" and "://" not in corpus and not Path(corpus).is_file()

@@ -13,6 +13,7 @@ from fireact_ray.agent.tools.config import IndexSearchConfig, ReplaySearchConfig
 from fireact_ray.agent.tools.noise import NEXT_HITS, SEARCH, Noise
 from fireact_ray.agent.tools.search import SearchTool
 from fireact_ray.core.calls import TOOLS, Names
+from fireact_ray.core.storage.fetched import fetched
 from fireact_ray.core.storage.node_cache import default_cache_dir
 
 
@@ -38,11 +39,11 @@ def _open_source(config: SearchBackendConfig, names: Names, offline: bool) -> Se
             from fireact_ray.tasks.almanac import corpus, corpus_fingerprint
 
             return build_index(corpus(), default_cache_dir(), corpus_fingerprint())
-        path = Path(config.corpus)
+        path = Path(fetched(config.corpus))
         cache_dir = default_cache_dir()
         return build_index(read_corpus(path), cache_dir, corpus_key(path, cache_dir))
     if isinstance(config, ReplaySearchConfig):
-        return open_recording(Path(config.path), names)
+        return open_recording(Path(fetched(config.path)), names)
     from fireact_ray.agent.tools.web.opening import open_web
 
     return open_web(config, with_key=not offline)

@@ -102,7 +102,7 @@ def open_renderer(model_dir: str, config: StudentConfig) -> Renderer:
 def student_name(model_dir: str) -> str:
     """Names the weights: part of every row key, so that another model never passes for this one."""
     card = read_model_card(Folder(model_dir))
-    name = Path(card.get("base_model", model_dir)).name
+    name = Path(Folder(card.get("base_model", model_dir)).shown).name
     return f"{name}+{card['tuning']}-{content_hash(card, 8)}" if card else f"{name}-base"
 
 
@@ -215,4 +215,4 @@ def student_dir(recipe: Recipe, system: str) -> str:
     model = Folder(recipe.run_dir) / "model"
     if not model.exists(MODEL_CARD):
         raise InputError(f"{model.uri}: no fine-tuned model there. Run `fireact train` first.")
-    return str(model.local_path)
+    return model.place

@@ -193,7 +193,7 @@ def _model_dir(path: str) -> tuple[str, bool]:
     """
     for folder in (Folder(path) / "model", Folder(path)):
         if folder.exists(MODEL_CARD):
-            return str(folder.local_path), True
+            return folder.place, True
     if Folder(path).exists("recipe.yaml"):
         raise InputError(f"{path}: this run has no trained model. Run `fireact train` there first, or name another.")
     find_base(base_model_dir(path))

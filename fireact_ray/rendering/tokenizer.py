@@ -12,6 +12,7 @@ from typing import Any
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.json_text import NotJson, parse
+from fireact_ray.core.storage.fetched import fetched
 from fireact_ray.rendering.base import Follows, Piece
 from fireact_ray.rendering.plain_text import plain_encoders
 from fireact_ray.rendering.word_cache import WordEncoder, is_cut_by_spaces
@@ -38,6 +39,7 @@ class HubTokenizer:
     @classmethod
     def load(cls, folder: str) -> HubTokenizer:
         """From a model folder or hub id. Raises InputError when there is no tokenizer."""
+        folder = fetched(folder, without=(".safetensors",))
         if Path(folder).exists() and not _has_tokenizer(Path(folder)):
             raise InputError(
                 f"Model folder {folder}: it holds no tokenizer (looked for tokenizer.json, tokenizer.model). "

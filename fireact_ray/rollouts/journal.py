@@ -5,28 +5,26 @@ A writer appends one line per reply to a file of its own:
     <crc32 of the rest, 8 hex digits> {"id": <trajectory>, "call": "model/2/<hash of what was asked>", "reply": {...}}
 
 A rollout that was killed is simply run again: calls whose reply stands in the journal are answered from there, and the
-first call without one is the first that is made. A line that is torn or damaged counts as not written. On a local or
-mounted run folder the file is written in place; on a remote one it is spooled on the node's disk and shipped there in
-segments every second, so that a lost node costs at most the replies of that second.
+first call without one is the first that is made. A line that is torn or damaged counts as not written.
+
+On a disk a line is safe when it is put. In a bucket it is when `kept` returns, which a rollout waits for before it uses
+the reply: replies that come while the one before is on its way go together (core.storage.appending).
 """
 
 from __future__ import annotations
 
-import errno
+import asyncio
 import json
 import logging
-import shutil
-import tempfile
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fireact_ray.agent.quota.budget import Spent
-from fireact_ray.core.errors import WriteFailed
 from fireact_ray.core.json_text import parse
+from fireact_ray.core.storage.appending import appended_lines, open_appended
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Usage
 from fireact_ray.core.utils.failpoints import reach
@@ -48,46 +46,34 @@ class Entry:
 
 
 class Journal:
-    """The file of one writer. `put` returns when the reply is with the operating system: it survives this process.
-
-    Raises WriteFailed; nothing may then be put any more.
-    """
+    """What one writer appends. Raises WriteFailed; nothing may then be put any more."""
 
     def __init__(self, folder: Folder, writer: str) -> None:
-        self._folder, self._writer = folder, writer
-        self._ships = not folder.is_local
-        home = Path(tempfile.mkdtemp(prefix="fireact-journal-")) if self._ships else folder.local_path
-        home.mkdir(parents=True, exist_ok=True)
-        self._file = (home / f"{writer}.jsonl").open("ab", buffering=0)
-        self._unshipped = bytearray()
-        self._n_segments = 0
+        self._file = open_appended(folder, writer)
+        self._keeping = asyncio.Lock()
+        self._n_put, self._n_kept = 0, 0
 
     def put(self, entry: Entry) -> None:
         found = {"reply": entry.reply} if entry.error is None else {"error": list(entry.error)}
         body = _encode({"id": entry.trajectory_id, "call": entry.call, **found}).encode()
-        line = b"%08x %s\n" % (zlib.crc32(body), body)
-        try:
-            whole = self._file.write(line) == len(line)
-        except OSError as error:
-            raise WriteFailed.of(self._file.name, error) from None
-        if not whole:
-            raise WriteFailed.of(self._file.name, OSError(errno.ENOSPC, ""))
-        if self._ships:
-            self._unshipped += line
+        self._file.append(b"%08x %s\n" % (zlib.crc32(body), body))
+        self._n_put += 1
         reach("reply-journaled")
 
-    def ship(self) -> None:
-        """Bring to a remote run folder what was put since the last time. Called now and then, from a thread."""
-        segment, self._unshipped = bytes(self._unshipped), bytearray()
-        if segment:
-            self._folder.write(f"{self._writer}-{self._n_segments:06}.jsonl", segment)
-            self._n_segments += 1
+    async def kept(self) -> None:
+        """Returns when all that was put before survives this process, and on a cluster this node."""
+        if self._file.kept_at_once:
+            return
+        n_put = self._n_put
+        async with self._keeping:
+            if self._n_kept < n_put:
+                n_now = self._n_put
+                await asyncio.to_thread(self._file.keep)
+                self._n_kept = n_now
 
     def close(self) -> None:
-        self.ship()
+        """Keeps what was put."""
         self._file.close()
-        if self._ships:
-            shutil.rmtree(Path(self._file.name).parent)  # all of it is in the run folder now
 
 
 def read_journal(folder: Folder, writer: str = "", wanted: Callable[[str], bool] = lambda key: True) -> Iterator[Entry]:
@@ -96,18 +82,15 @@ def read_journal(folder: Folder, writer: str = "", wanted: Callable[[str], bool]
     Damaged lines are left out and counted in a warning; their replies are paid for again.
     """
     n_damaged = 0
-    for name in folder.names(".jsonl"):
-        if not name.startswith(writer):
+    for line in appended_lines(folder, writer):
+        key = line[_CRC_CHARS + 7 : line.find(b'"', _CRC_CHARS + 7)].decode(errors="replace")  # after {"id":"
+        if not wanted(key):
             continue
-        for line in folder.lines(name):
-            key = line[_CRC_CHARS + 7 : line.find(b'"', _CRC_CHARS + 7)].decode(errors="replace")  # after {"id":"
-            if not wanted(key):
-                continue
-            entry = _entry(line)
-            if entry is None:
-                n_damaged += 1
-            else:
-                yield entry
+        entry = _entry(line)
+        if entry is None:
+            n_damaged += 1
+        else:
+            yield entry
     if n_damaged:
         logger.warning("%s: %d damaged lines; what stood there is asked for again", folder.uri, n_damaged)
 

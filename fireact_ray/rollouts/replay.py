@@ -60,6 +60,11 @@ class _Calls:
         failure = None if error is None else (type(error).__name__, str(error))
         self.journal.put(Entry(self.trajectory_id, call, reply, failure))
 
+    async def keep(self, call: str, reply: dict[str, Any]) -> None:
+        """`put`, and return when it is safe, so that nothing is used that could be lost."""
+        self.put(call, reply)
+        await self.journal.kept()
+
 
 @dataclass
 class _JournaledModel:
@@ -86,7 +91,7 @@ class _JournaledModel:
             raise
         if completion.latency_s is None:
             completion = replace(completion, latency_s=time.monotonic() - started)
-        self.calls.put(call, _to_dict(completion))
+        await self.calls.keep(call, _to_dict(completion))
         return completion
 
     async def close(self) -> None:
@@ -122,7 +127,7 @@ class _JournaledTool:
             self.calls.put(call, error=error)
             raise
         observation = replace(observation, latency_s=time.monotonic() - started)
-        self.calls.put(
+        await self.calls.keep(
             call, {"text": observation.text, "status": str(observation.status), "latency_s": observation.latency_s}
         )
         return observation

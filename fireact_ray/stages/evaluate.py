@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 
 from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import DataError
@@ -75,7 +74,7 @@ def evaluate(recipe: Recipe) -> list[Report]:
         folder.write("report.md", comparison_markdown(reports))
     for report in reports:
         if report.name == "finetuned" and not isinstance(recipe.student, HostedStudentConfig):
-            write_readme(Path(student_dir(recipe, report.name)), report.to_dict())
+            write_readme(student_dir(recipe, report.name), report.to_dict())
     logger.info("evaluate: %d systems x %d questions -> %s/report.md", len(reports), len(questions), folder.uri)
     return reports
 

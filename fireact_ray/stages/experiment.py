@@ -94,7 +94,7 @@ def experiment(recipes: Sequence[Recipe], plan: Plan) -> Outcome:
     Cells that fail are in the outcome; what stops all of them (an interrupt, a folder that others work in) is raised.
     """
     home = Folder(home_of(recipes[0]))
-    demand_mounted(recipes[0].output_dir)
+    demand_mounted(recipes[0].output_dir, "fireact experiment")
     for recipe in recipes:
         demand_trackers(recipe.train.trackers)
     with run_lease(home, "fireact experiment"), ray_session(recipes[0].ray):

@@ -28,14 +28,20 @@ class Sight:
     found: str | None
 
 
-def demand_mounted(output_dir: str) -> None:
-    """Raises InputError for one that `train` could not take."""
+def demand_mounted(output_dir: str, command: str) -> None:
+    """Raises InputError for one that `command`, which works on files, could not take."""
     if not Folder(output_dir).is_local:
         raise InputError(
-            f"output_dir {output_dir}: `fireact train` needs a local or mounted folder, so neither a training nor a "
-            "whole run can lie there. Set output_dir to a folder that every node mounts; `fireact generate` and "
-            "`fireact convert` alone take a remote one."
+            f"output_dir {Folder(output_dir).shown}: `{command}` needs a local or mounted folder. Set output_dir to "
+            "one that every node mounts."
         )
+
+
+def demand_trainable(output_dir: str) -> None:
+    """Raises InputError for one that is neither a folder of files nor in a bucket."""
+    folder = Folder(output_dir)
+    if not folder.is_local and folder.objects is None:
+        demand_mounted(output_dir, "fireact train")
 
 
 def demand_shared(folder: Folder) -> None:
@@ -58,7 +64,11 @@ def check(folder: Folder, content: str, sights: Iterable[Sight | None]) -> None:
     if blind := sorted(sight.node for sight in sights if sight is not None and sight.found != content):
         raise InputError(
             f"output_dir: what is written to {folder.uri} on this machine cannot be read there on {', '.join(blind)}. "
-            "Put output_dir on storage that every node mounts at the same place, or on s3://."
+            + (
+                "Put output_dir on storage that every node mounts at the same place, or on s3://."
+                if folder.is_local
+                else "Give every node the credentials and the endpoint, by its environment or its role."
+            )
         )
 
 
@@ -88,5 +98,5 @@ def ask_node(node: tuple[str, str], what: str, look: Callable[..., str | None], 
 def _look(folder: Folder, name: str) -> str | None:
     try:
         return folder.read(name).decode()
-    except OSError:
+    except (OSError, InputError):
         return None

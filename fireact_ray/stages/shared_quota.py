@@ -85,4 +85,4 @@ def _asked_in(home: Folder) -> str | None:
 
 def _known_everywhere(folder: Folder) -> str:
     """The quota's actor may have another working folder."""
-    return str(folder.local_path) if folder.is_local else folder.uri
+    return folder.place

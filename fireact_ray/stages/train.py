@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +21,12 @@ from fireact_ray.core.storage.lease import leased
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import local_student, named_base
 from fireact_ray.stages.agent_metrics import agent_asked
+from fireact_ray.stages.followed_training import demand_one_machine, worked_on_here
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.ray_training import Told, fit
 from fireact_ray.stages.reported import begin_session, drop_old, has_any
 from fireact_ray.stages.shared_base import demand_base
-from fireact_ray.stages.shared_folder import demand_mounted, demand_shared
+from fireact_ray.stages.shared_folder import demand_shared, demand_trainable
 from fireact_ray.stages.train_progress import said_of, trackers_of
 from fireact_ray.training.base import base_fingerprint, find_base
 from fireact_ray.training.checkpoint_folders import other_run
@@ -41,14 +43,31 @@ def train(recipe: Recipe) -> Folder:
 
     Raises InputError for a missing dataset or base model, TrainingError when training fails more often than allowed.
     """
-    demand_mounted(recipe.output_dir)
-    return _train(recipe)
+    run = Folder(recipe.run_dir)
+    demand_trainable(recipe.output_dir)
+    return _train_here(recipe) if run.is_local else _train_followed(recipe)
 
 
 @leased("fireact train")
-def _train(recipe: Recipe) -> Folder:
+def _train_here(recipe: Recipe) -> Folder:
     run = Folder(recipe.run_dir)
-    dataset, model = run / "dataset", run / "model"
+    model = _train(recipe, run, run / "dataset", lambda: demand_shared(run))
+    logger.info("train: -> %s", model.uri)
+    return model
+
+
+@leased("fireact train")
+def _train_followed(recipe: Recipe) -> Folder:
+    run, use_gpu = Folder(recipe.run_dir), recipe.train.use_gpu
+    with worked_on_here(run) as here:
+        _train(recipe, here, run / "dataset", lambda: demand_one_machine(run, use_gpu=use_gpu))
+    logger.info("train: -> %s", (run / "model").shown)
+    return run / "model"
+
+
+def _train(recipe: Recipe, run: Folder, dataset: Folder, demand_nodes: Callable[[], None]) -> Folder:
+    """`run`: a folder that workers write to as files; `demand_nodes`: raises InputError where they cannot all."""
+    model = run / "model"
     if not dataset.exists(MANIFEST):
         raise InputError(f"{dataset.uri}: no dataset there. Run `fireact convert` first.")
     demand_trackers(recipe.train.trackers)
@@ -59,15 +78,15 @@ def _train(recipe: Recipe) -> Folder:
     fingerprint = read_dataset_manifest(dataset, "fingerprint")["fingerprint"]
     inputs = {"train": {**config.shaping(), "base_model": base}, "dataset": fingerprint}
     ignored = {f"train.{name}" for name in FREE}
-    if started and _is_known_otherwise(run, fingerprint):
+    if started and _is_known_otherwise(run, dataset, fingerprint):
         ignored.add("dataset")
     lock_inputs(run / "checkpoints", inputs, is_empty=not started, ignored=frozenset(ignored))
     if model.exists(MODEL_CARD):
-        logger.info("train: already done -> %s", model.uri)
+        logger.info("train: already done")
         return model
     named = (recipe.name, recipe.train.trackers)
     with trackers_of(*named, config, checkpoints, goes_on=started) as sender, ray_session(recipe.ray):
-        demand_shared(run)
+        demand_nodes()
         demand_base(config.base_model, {"CPU": 1.0, "GPU": float(recipe.train.use_gpu)})
         began_from = begin_session(checkpoints, _Foreign(config, dataset, fingerprint))
         if began_from is not None:
@@ -81,7 +100,6 @@ def _train(recipe: Recipe) -> Folder:
         raise TrainingError(f"{model.uri}: the workers ended without a model. Run the same command again to go on.")
     drop_old(checkpoints)
     write_readme(model.local_path)  # again, as there is a curve of the loss now
-    logger.info("train: -> %s", model.uri)
     return model
 
 
@@ -101,7 +119,7 @@ class _Foreign:
         )
 
 
-def _is_known_otherwise(run: Folder, fingerprint: str) -> bool:
+def _is_known_otherwise(run: Folder, dataset: Folder, fingerprint: str) -> bool:
     """An earlier version began this training, under its own numbers for these very rows (core.storage.fingerprint).
 
     A checkpoint's number is compared when the training goes on from it.
@@ -109,7 +127,7 @@ def _is_known_otherwise(run: Folder, fingerprint: str) -> bool:
     remembered = read_inputs(run / "checkpoints").get("dataset")
     if remembered in (None, fingerprint):
         return False
-    data = load_dataset((run / "dataset").uri)
+    data = load_dataset(dataset.uri)
     # A model is of the version that ended its training.
     trained_on = read_model_card(run / "model").get("dataset_fingerprint", fingerprint)
     return remembered == data.earlier_of_keys and trained_on in (fingerprint, data.earlier_of_rows)

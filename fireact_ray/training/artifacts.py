@@ -19,6 +19,7 @@ import torch
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.paths import NANO
 from fireact_ray.core.storage.artifacts import MODEL_CARD
+from fireact_ray.core.storage.fetched import fetched
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import SCHEMA_VERSION
 from fireact_ray.training.base import base_fingerprint, base_of_adapter, find_base, hub_revision
@@ -117,7 +118,7 @@ def load_trained(
     that have moved. Raises InputError for an incomplete folder or a missing base, DataError when the base is another
     than the one trained on.
     """
-    folder = Path(folder)
+    folder = Path(fetched(str(folder)))
     if not (folder / MODEL_CARD).is_file():
         if (folder / "adapter_config.json").is_file():
             raise InputError(f"{folder} holds an adapter without {MODEL_CARD}: its renderer is unknown. Train it here.")

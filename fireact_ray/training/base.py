@@ -13,6 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.json_text import parse
 from fireact_ray.core.paths import NANO, NANO_DIR, last_name
+from fireact_ray.core.storage.fetched import fetched
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]  # no *.bin: pickles are never loaded
@@ -20,15 +21,17 @@ _SAMPLE_BYTES = 1 << 20
 
 
 def find_base(base_model: str | Path) -> Path:
-    """The local folder of a base model: `nano` is our own, a hub id is downloaded (or found in the cache) first.
+    """The local folder of a base model: `nano` is our own; one in a bucket and a hub id are fetched first, or found in
+    the cache.
 
     Raises InputError when there is no such folder or id, when config, tokenizer or safetensors weights are missing from
     it, or when its weights are quantised.
     """
-    folder = NANO_DIR if str(base_model) == NANO else Path(base_model).expanduser()
+    base_model = fetched(str(base_model))
+    folder = NANO_DIR if base_model == NANO else Path(base_model).expanduser()
     if not folder.is_dir():
         # `nano` by its place in a package that is gone, as older models remember it
-        folder = NANO_DIR if last_name(str(base_model)) == NANO else _download(str(base_model))
+        folder = NANO_DIR if last_name(base_model) == NANO else _download(base_model)
     files = sorted(file.name for file in folder.iterdir())
     missing = []
     if "config.json" not in files:
@@ -56,6 +59,7 @@ def find_base(base_model: str | Path) -> Path:
 def read_config(base_model: str) -> dict[str, Any]:
     """The config.json of a base model; of a hub id nothing else is downloaded. Raises InputError where it cannot be
     had or read."""
+    base_model = fetched(base_model, without=(".safetensors",))
     folder = NANO_DIR if base_model == NANO else Path(base_model).expanduser()
     file = folder / "config.json" if folder.is_dir() else _from_hub(base_model, "config.json")
     try:

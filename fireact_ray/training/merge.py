@@ -13,6 +13,8 @@ from safetensors import safe_open
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.artifacts import MODEL_CARD, read_model_card
+from fireact_ray.core.storage.buckets import is_object_uri
+from fireact_ray.core.storage.fetched import fetched
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.training.adapters import merged
 from fireact_ray.training.artifacts import SHARD_SIZE, copy_tokenizer, load_trained
@@ -28,7 +30,7 @@ _STORED = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 def find_adapter(path: str | Path) -> Path:
     """The model folder of a run, or `path` itself. Raises InputError where no adapter of ours is there."""
-    given = Path(path).expanduser()
+    given = Path(_fetched_model(str(path))).expanduser()
     folder = next((each for each in (given, given / "model") if (each / MODEL_CARD).is_file()), None)
     if folder is None:
         raise InputError(f"{given}: neither a trained model nor a run with one (no {MODEL_CARD}). Name one of them.")
@@ -40,6 +42,14 @@ def find_adapter(path: str | Path) -> Path:
     return folder
 
 
+def _fetched_model(place: str) -> str:
+    """A bucket's model as a folder here; of a run its model alone."""
+    if not is_object_uri(place):
+        return place
+    model = Folder(place) / "model"
+    return fetched(model.uri if model.exists(MODEL_CARD) else place)
+
+
 def merge_adapter(model: str | Path, out: str | Path, *, dtype: str | None = None) -> Path:
     """Write the adapter of a run or model folder, merged into its base, to the new folder `out`; returns that.
 
@@ -47,6 +57,8 @@ def merge_adapter(model: str | Path, out: str | Path, *, dtype: str | None = Non
     takes as much of the host's memory as its files. `dtype`: fp32, fp16 or bf16; None: what the base is stored in.
     Raises InputError where there is nothing to merge or `out` is not empty, DataError where the base is another one.
     """
+    if "://" in str(out):
+        raise InputError(f"--out {out}: merged weights are written to a disk. Name a new folder of this machine.")
     folder, target = find_adapter(model), Path(out).expanduser()
     if dtype is not None and dtype not in DTYPES:
         raise InputError(f"--dtype {dtype} is not known; known: {', '.join(DTYPES)}.")

@@ -28,17 +28,22 @@ _HOW = {
 }
 
 
-def write_readme(folder: Path, report: Mapping[str, Any] | None = None) -> None:
+def write_readme(folder: str | Path, report: Mapping[str, Any] | None = None) -> None:
     """Write the card of a model folder. `report`: of its evaluation, as evaluations/<name>/report.json holds it.
 
     The curve that a run draws among its checkpoints is copied, so that the folder can be published as it is.
     """
-    card = read_model_card(Folder(str(folder)))
+    model = Folder(str(folder))
+    if model.is_local:
+        _copy_curve(model.local_path)
+    card, has_curve = read_model_card(model), model.exists(LOSS_CURVE)
+    model.write(README, model_card(card, report, has_curve=has_curve))
+
+
+def _copy_curve(folder: Path) -> None:
     for checkpoints in (folder.with_name("checkpoints"), folder.with_name(f"{folder.name}.checkpoints")):
         if (drawn := checkpoints / LOSS_CURVE).is_file():  # in a run folder, beside a model of torchrun
             shutil.copyfile(drawn, folder / LOSS_CURVE)
-    has_curve = (folder / LOSS_CURVE).is_file()
-    Folder(str(folder)).write(README, model_card(card, report, has_curve=has_curve))
 
 
 def model_card(card: Mapping[str, Any], report: Mapping[str, Any] | None = None, *, has_curve: bool = False) -> str:

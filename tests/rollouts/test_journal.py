@@ -1,3 +1,4 @@
+import asyncio
 import zlib
 
 import pytest
@@ -110,17 +111,21 @@ def test_a_line_is_a_checksum_and_what_was_said(tmp_path):
     assert line == b"%08x %s\n" % (zlib.crc32(body), body)
 
 
-def test_a_remote_run_folder_gets_the_journal_in_segments(tmp_path):
+async def test_where_nothing_is_appended_the_journal_is_written_in_segments_before_a_reply_is_used(tmp_path):
     """A pyarrow filesystem that is not the local one: a folder behind an object store's interface."""
     home = RemoteFolder(str(tmp_path))
     journal = Journal(home, "w")
     journal.put(Entry("a", "model/1/x", {"text": "1"}))
-    journal.ship()
     journal.put(Entry("b", "model/1/x", {"text": "2"}))
-    assert [entry.trajectory_id for entry in read_journal(home)] == ["a"]
-    journal.close()
+    await asyncio.gather(journal.kept(), journal.kept())
+    assert home.names() == ["w-000000.jsonl"], "what waits goes together"
+    journal.put(Entry("c", "model/1/x", {"text": "3"}))
     assert [entry.trajectory_id for entry in read_journal(home)] == ["a", "b"]
-    assert home.names() == ["w-000000.jsonl", "w-000001.jsonl"]
+    await journaled(agent(SEARCH, FINISH), journal, "d", {}, offline=False).run(question())
+    assert len([entry for entry in read_journal(home) if entry.trajectory_id == "d"]) == 3
+    journal.close()
+    assert [entry.trajectory_id for entry in read_journal(home, "w-")] == ["a", "b", "c", "d", "d", "d"]
+    assert "w-000000-000003.jsonl" in home.names(), "one file is left of a writer that ended"
 
 
 class RemoteFolder(Folder):

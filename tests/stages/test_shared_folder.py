@@ -25,6 +25,12 @@ def test_a_node_that_sees_another_folder_is_named_with_the_folder_and_what_to_do
         check(FOLDER, "probe", sights)
 
 
+def test_a_node_that_may_not_read_a_bucket_is_named_with_what_it_lacks():
+    message = r"s3://data/r .* on 10\.0\.0\.2\. Give every node the credentials and the endpoint"
+    with pytest.raises(InputError, match=message):
+        check(Folder("s3://data/r"), "probe", [Sight("10.0.0.2", None), Sight("10.0.0.1", "probe")])
+
+
 def test_nodes_that_all_see_it_or_do_not_answer_are_no_reason_to_refuse():
     check(FOLDER, "probe", [Sight("10.0.0.1", "probe"), None])
     check(FOLDER, "probe", [])
@@ -45,7 +51,7 @@ def test_a_base_model_that_only_this_machine_has_is_refused_with_node_and_path(f
 
 
 @pytest.mark.parametrize("whole_run", [pipeline, train, lambda recipe: demo(recipe, demo_itinerary())])
-@pytest.mark.parametrize("output_dir", ["s3://bucket/runs", "gs://bucket/runs"])
+@pytest.mark.parametrize("output_dir", ["hdfs://node/runs", "abfs://container/runs"])
 def test_a_whole_run_is_refused_at_once_where_train_could_not_write(whole_run, output_dir):
     with pytest.raises(InputError, match=rf"output_dir {output_dir}: `fireact train` needs a local or mounted folder"):
         whole_run(load_recipe("demo", [f"output_dir={output_dir}"]))

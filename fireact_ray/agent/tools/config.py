@@ -13,6 +13,7 @@ from fireact_ray.core.calls import TOOLS, Names, tool_names
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.paths import named
 from fireact_ray.core.settings import BaseUrl, CorpusPlace, Place, Rate, Section
+from fireact_ray.core.storage.fetched import fetched
 from fireact_ray.core.storage.node_cache import default_cache_dir
 
 
@@ -202,12 +203,13 @@ class SearchConfig(Section):
 
         backend = self.backend
         if isinstance(backend, IndexSearchConfig) and backend.corpus != "almanac":
-            return {"corpus": named(backend.corpus, corpus_key(Path(backend.corpus), default_cache_dir()))}
+            return {"corpus": named(backend.corpus, corpus_key(Path(fetched(backend.corpus)), default_cache_dir()))}
         if isinstance(backend, ReplaySearchConfig):
-            if not Path(backend.path).is_file():
+            path = Path(fetched(backend.path))
+            if not path.is_file():
                 raise InputError(
                     f"Recording {backend.path}: no such file. Give a JSONL file of {{'query', 'text'}} rows, or one of "
                     "FireAct's released files."
                 )
-            return {"path": named(backend.path, corpus_key(Path(backend.path), default_cache_dir()))}
+            return {"path": named(backend.path, corpus_key(path, default_cache_dir()))}
         return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,18 +26,18 @@ def show(
 
 
 def status(
-    path: Annotated[Path, typer.Argument(help="A run folder.")],
+    path: Annotated[str, typer.Argument(help="A run folder.")],
     watch: Annotated[bool, typer.Option("--watch", help="Look again every 2 s until the run ends.")] = False,
 ) -> None:
     """What a run has planned, finished, stopped, failed and spent, while it goes on and afterwards."""
     from fireact_ray.cli.status import show_status, watch_status
     from fireact_ray.core.storage.folder import Folder
 
-    (watch_status if watch else show_status)(Folder(str(path)), Console())
+    (watch_status if watch else show_status)(Folder(path), Console())
 
 
 def doctor(
-    path: Annotated[Path | None, typer.Argument(help="A run folder.")] = None,
+    path: Annotated[str | None, typer.Argument(help="A run folder.")] = None,
     cluster: Annotated[
         str | None, typer.Option("--cluster", metavar="URL", help="Look at a cluster: its dashboard's address.")
     ] = None,
@@ -64,13 +63,13 @@ def doctor(
         _audit(path)
 
 
-def _audit(path: Path) -> None:
+def _audit(path: str) -> None:
     from fireact_ray.cli.status import audit_text
     from fireact_ray.core.errors import DataError
     from fireact_ray.core.storage.folder import Folder
     from fireact_ray.rollouts.audit import audit
 
-    found = audit(Folder(str(path)))
+    found = audit(Folder(path))
     print(audit_text(found))
     if found.problems:
         raise DataError("\n".join(found.problems))

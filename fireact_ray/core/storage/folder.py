@@ -1,4 +1,4 @@
-"""The run folder, on any filesystem that pyarrow knows (a path, s3://..., gs://...).
+"""The run folder, on a disk, a mount or in a bucket (a path, s3://..., gs://...), or wherever else pyarrow reads.
 
     runs/<name>/recipe.yaml          resolved
                 plan.parquet         every row that is planned
@@ -11,7 +11,8 @@
                 evaluations/<name>/  plan, trajectories, journal, report.json, report.md; <name>@<condition>~<seed>/
                 view/                the page of `fireact view`
 
-Parts are written under a temporary name, renamed into place whole, and named by their checksum. A folder's
+What is written is in its place whole or not at all: on a disk under a temporary name and renamed, in a bucket by one
+upload. Parts are named by their checksum. A folder's
 `manifest.json` is written last: it holds the counts and the inputs that made them. Asking for other inputs in an old
 folder is refused, by field name.
 """
@@ -21,9 +22,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
+import tempfile
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +39,8 @@ from pyarrow import fs
 from fireact_ray.core.errors import DataError, InputError, WriteFailed
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.json_text import NotJson, parse
+from fireact_ray.core.storage.buckets import bucket_of, is_object_uri
+from fireact_ray.core.storage.object_files import ObjectFiles
 
 _CHUNK_BYTES = 1 << 23
 _CHECKSUM = re.compile(r"^part-.*-([0-9a-f]{8})\.parquet$")
@@ -61,6 +66,27 @@ class Folder:
         if not self.is_local:
             raise InputError(f"{self.uri}: this needs a local or mounted folder, found a remote one.")
         return Path(self.uri.removeprefix("file://")).absolute()
+
+    @property
+    def place(self) -> str:
+        """An absolute path, or its URI: where every process and machine finds it."""
+        return str(self.local_path) if self.is_local else self.uri
+
+    @property
+    def shown(self) -> str:
+        """Its URI for people, and for names made of it: without user and options."""
+        place = self.uri if self.is_local else self.uri.partition("?")[0]
+        scheme, mark, rest = place.partition("://")
+        root, slash, path = rest.partition("/")
+        return f"{scheme}{mark}{root.rpartition('@')[2]}{slash}{path}" if mark else place
+
+    @property
+    def objects(self) -> tuple[ObjectFiles, str] | None:
+        """The files of its bucket and its key there; None where it lies in none. Raises InputError."""
+        if not is_object_uri(self.uri):
+            return None
+        bucket, key = bucket_of(self.uri)
+        return ObjectFiles(bucket), key
 
     def names(self, suffix: str = "") -> list[str]:
         """Sorted names of the visible files that end in `suffix`; empty where the folder does not exist."""
@@ -88,7 +114,23 @@ class Folder:
         filesystem, path = (self / name)._resolve()
         return bool(filesystem.get_file_info(path).is_file)
 
+    @contextmanager
+    def stream(self) -> Iterator[pa.NativeFile]:
+        """Of what is a file itself, read from its start. Raises OSError."""
+        filesystem, path = self._resolve()
+        with filesystem.open_input_stream(path) as stream:
+            yield stream
+
+    def about(self) -> StoredFile | None:
+        """Of what is a file itself."""
+        filesystem, path = self._resolve()
+        info = filesystem.get_file_info(path)
+        return StoredFile("", info.size, info.mtime_ns) if info.is_file else None
+
     def read(self, name: str) -> bytes:
+        if (objects := (self / name).objects) is not None:
+            files, key = objects
+            return files.read(key)  # one request
         filesystem, path = (self / name)._resolve()
         with filesystem.open_input_stream(path) as stream:
             return bytes(stream.read())
@@ -103,9 +145,14 @@ class Folder:
             ) from None
 
     def write(self, name: str, content: bytes | str | pa.Buffer) -> None:
-        """Whole or not at all: written beside its place under a hidden name, then renamed."""
+        """Whole or not at all. Raises WriteFailed."""
         data = content.encode() if isinstance(content, str) else content
-        self._place(name, lambda filesystem, path: _write_bytes(filesystem, path, data))
+        self._place(name, lambda sink: sink.write(data), memoryview(data).cast("B"))
+
+    def write_file(self, name: str, file: Path) -> None:
+        """A file of this machine, of any size; large ones go into a bucket in parts. Raises WriteFailed."""
+        with file.open("rb") as source:
+            self._place(name, lambda sink: shutil.copyfileobj(source, sink, _CHUNK_BYTES))
 
     def write_json(self, name: str, value: Any) -> None:
         self.write(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
@@ -116,8 +163,8 @@ class Folder:
     def write_tables(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
         """One Parquet file of any size, a row group per table."""
 
-        def put(filesystem: fs.FileSystem, path: str) -> None:
-            with pq.ParquetWriter(path, schema, filesystem=filesystem, compression="zstd") as writer:
+        def put(sink: Any) -> None:
+            with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
                 for table in tables:
                     writer.write_table(table)
 
@@ -157,6 +204,15 @@ class Folder:
         if self.exists(name):
             filesystem, path = (self / name)._resolve()
             filesystem.delete_file(path)
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Those that are there, in few requests where it lies in a bucket."""
+        if (objects := self.objects) is None:
+            for name in names:
+                self.delete(name)
+            return
+        files, key = objects
+        files.delete(f"{key}/{name}".lstrip("/") for name in names)
 
     def move(self, name: str, into: str) -> None:
         """Move a file into a folder beside it."""
@@ -228,22 +284,45 @@ class Folder:
         filesystem, path = (self / name)._resolve()
         return int(filesystem.get_file_info(path).size or 0)
 
-    def _place(self, name: str, put: Any) -> None:
-        """Raises WriteFailed."""
+    def _place(self, name: str, put: Callable[[Any], object], whole: memoryview | None = None) -> None:
+        """`put` writes into what it is given. `whole`: what it would write, where that is known. Raises WriteFailed."""
+        if (objects := (self / name).objects) is not None:
+            self._upload(name, *objects, put, whole)
+            return
         filesystem, folder = self._resolve()
         hidden = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}"
         try:
             filesystem.create_dir(folder, recursive=True)
-            put(filesystem, hidden)
+            with filesystem.open_output_stream(hidden) as sink:
+                put(sink)
             filesystem.move(hidden, f"{folder}/{name}")
         except OSError as error:
             with suppress(OSError):  # what a full disk has of it would stay there
                 filesystem.delete_file(hidden)
             raise WriteFailed.of(f"{self.uri}/{name}", error) from None
 
+    def _upload(
+        self, name: str, files: ObjectFiles, key: str, put: Callable[[Any], object], whole: memoryview | None
+    ) -> None:
+        try:
+            if whole is not None:
+                files.put(key, whole)
+                return
+            with tempfile.NamedTemporaryFile(prefix="fireact-upload-") as kept:
+                put(kept)
+                kept.flush()
+                files.put(key, Path(kept.name))
+        except OSError as error:
+            raise WriteFailed(
+                f"{(self / name).shown}: cannot be written ({error}). Run the same command again to go on."
+            ) from None
+
     def _resolve(self) -> tuple[fs.FileSystem, str]:
         if self.is_local:
             return fs.LocalFileSystem(), str(self.local_path)
+        if (objects := self.objects) is not None:
+            files, key = objects
+            return fs.PyFileSystem(files), key
         try:
             filesystem, path = fs.FileSystem.from_uri(self.uri)
         except (pa.ArrowInvalid, ValueError) as error:
@@ -270,8 +349,3 @@ class RowGroup:
         filesystem, path = (self.folder / self.part)._resolve()
         with self.folder._reading(self.part), filesystem.open_input_file(path) as file:
             return pq.ParquetFile(file).read_row_group(self.number)
-
-
-def _write_bytes(filesystem: fs.FileSystem, path: str, data: bytes | pa.Buffer) -> None:
-    with filesystem.open_output_stream(path) as stream:
-        stream.write(data)

@@ -2,22 +2,19 @@
 
 The holder writes the file anew every 20 s. Where it can be looked up (this boot, this container), it is dead when its
 process is. Elsewhere it is dead when the file has not changed for 90 s of the time of whoever looks: clocks of two
-machines are never compared. Two that begin within the same second are told apart by reading the file back; on a local
-folder they also take turns.
+machines are never compared. Of two that begin at once one is refused, on a disk as in a bucket (lease_file).
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
-import os
 import signal
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from functools import wraps
@@ -27,16 +24,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.json_text import parse
 from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.lease_file import LeaseFile, ObjectLease, Seen, lease_file
 from fireact_ray.core.utils.processes import Process, is_alive, this_process
 
 if TYPE_CHECKING:
     from fireact_ray.recipe.schema import Recipe
 
-FILE = "lease.json"
 RENEWED_S = 20.0
 DEAD_S = 90.0
 _LOOK_S = 1.0
-_SETTLED_S = 2.0  # after which a file on a remote filesystem is the one that stays
 
 Stage = TypeVar("Stage", bound=Callable[..., Any])
 
@@ -103,11 +99,12 @@ def run_lease(
     if run.uri in held:
         yield
         return
+    file = lease_file(run)
     created, owner, stop = _missing(run), Owner.of(command), threading.Event()
-    renewing = threading.Thread(target=_renew, args=(run, owner, stop), name="lease", daemon=True)
+    renewing = threading.Thread(target=_renew, args=(run, file, owner, stop), name="lease", daemon=True)
     token = _HELD.set(held | {run.uri})
     try:  # from here on, as an interrupt may come behind the writing of the file
-        _acquire(run, owner, wait, alive)
+        _acquire(run, file, owner, wait, alive)
         renewing.start()
         yield
     finally:
@@ -115,80 +112,67 @@ def run_lease(
         if renewing.is_alive():
             renewing.join()
         _HELD.reset(token)
-        _release(run, owner, created)
+        _release(file, owner, created)
 
 
 def holder(run: Folder) -> Owner | None:
     """Who has the lease, dead or alive; None where nobody has, or nobody can tell."""
-    content = _content(run)
-    return None if content is None else Owner.from_json(content)
+    seen = lease_file(run).read()
+    return None if seen is None else Owner.from_json(seen.content)
 
 
-def _acquire(run: Folder, owner: Owner, wait: Callable[[float], None], alive: Callable[[Process], bool | None]) -> None:
-    left = _left_by_the_dead(run, wait, alive)
-    with _turn(run) as alone:
-        now = _content(run)
-        if now is not None and now != left:  # another one came while this one looked
-            raise InputError(_refusal(run, Owner.from_json(now)))
-        run.write(FILE, owner.to_json())
-    if not alone:
-        wait(_SETTLED_S)
-    there = holder(run)
-    if there is None or there.id != owner.id:
-        raise InputError(_refusal(run, there))
+def _acquire(
+    run: Folder,
+    file: LeaseFile,
+    owner: Owner,
+    wait: Callable[[float], None],
+    alive: Callable[[Process], bool | None],
+) -> None:
+    left = _left_by_the_dead(run, file, wait, alive)
+    if isinstance(file, ObjectLease):
+        file.demand_conditions()
+    if not file.replace(left, owner.to_json().encode(), wait):  # another one came while this one looked
+        raise InputError(_refusal(run, holder(run)))
 
 
 def _left_by_the_dead(
-    run: Folder, wait: Callable[[float], None], alive: Callable[[Process], bool | None]
-) -> bytes | None:
-    """The lease of an owner who is dead, None where there is none; one who cannot be looked up is watched for a sign of
-    life. Raises InputError where the owner lives."""
-    first = _content(run)
-    if first is None:
-        return None
-    owner = Owner.from_json(first)
+    run: Folder, file: LeaseFile, wait: Callable[[float], None], alive: Callable[[Process], bool | None]
+) -> Seen | None:
+    """The lease of an owner who is dead, or that is free; one who cannot be looked up is watched for a sign of life.
+    Raises InputError where the owner lives."""
+    first = file.read()
+    if first is None or first.is_free:
+        return first
+    owner = Owner.from_json(first.content)
     living = None if owner is None else alive(owner.process)
     if living is None:
         who = "somebody (its lease.json is damaged)" if owner is None else _who(owner)
         logger.info("%s was held by %s: waiting up to %.0f s for a sign of life", run.uri, who, DEAD_S)
         for _ in range(int(DEAD_S / _LOOK_S)):
             wait(_LOOK_S)
-            if (now := _content(run)) is None:
-                return None
+            now = file.read()
+            if now is None or now.is_free:
+                return now
             if now != first:
-                raise InputError(_refusal(run, Owner.from_json(now)))
+                raise InputError(_refusal(run, Owner.from_json(now.content)))
     if living:
         raise InputError(_refusal(run, owner))
     return first
 
 
-@contextmanager
-def _turn(run: Folder) -> Iterator[bool]:
-    """Alone among the processes that take a lease of the folder; False where its filesystem has no locks."""
-    with ExitStack() as held:
-        alone = False
-        if run.is_local:
-            with suppress(OSError):  # what keeps the folder from being written is said by the write itself
-                run.local_path.mkdir(parents=True, exist_ok=True)
-                folder = os.open(run.local_path, os.O_RDONLY)
-                held.callback(os.close, folder)
-                fcntl.flock(folder, fcntl.LOCK_EX)
-                alone = True
-        yield alone
-
-
-def _renew(run: Folder, owner: Owner, stop: threading.Event) -> None:
+def _renew(run: Folder, file: LeaseFile, owner: Owner, stop: threading.Event) -> None:
     beats = 0
     while not stop.wait(RENEWED_S):
         beats += 1
         try:
-            there = holder(run)
+            seen = file.read()
+            there = None if seen is None else Owner.from_json(seen.content)
             if there is not None and there.id != owner.id:
                 logger.error("%s was taken by %s while this command did not answer: it stops", run.uri, _who(there))
                 signal.pthread_kill(threading.main_thread().ident or 0, _heeded())
                 return
-            run.write(FILE, owner.to_json(beats))
-        except (DataError, OSError) as error:  # as while the disk is full; the next time may do
+            file.replace(seen, owner.to_json(beats).encode(), stop.wait)  # else the next look says who has it
+        except (DataError, InputError, OSError) as error:  # as while the disk is full; the next time may do
             logger.warning("the lease of %s could not be renewed: %s", run.uri, error)
 
 
@@ -197,12 +181,13 @@ def _heeded() -> signal.Signals:
     return signal.SIGTERM if signal.getsignal(signal.SIGINT) == signal.SIG_IGN else signal.SIGINT
 
 
-def _release(run: Folder, owner: Owner, created: list[Path]) -> None:
+def _release(file: LeaseFile, owner: Owner, created: list[Path]) -> None:
     """The file goes, and with it the folders that were made for it alone."""
-    with suppress(DataError, OSError):  # what stays there is that of a dead process
-        there = holder(run)
-        if there is not None and there.id == owner.id:
-            run.delete(FILE)
+    with suppress(DataError, InputError, OSError):  # what stays there is that of a dead process
+        seen = file.read()
+        there = None if seen is None else Owner.from_json(seen.content)
+        if seen is not None and there is not None and there.id == owner.id:
+            file.remove(seen)
     _remove_empty(created)
 
 
@@ -220,15 +205,6 @@ def _missing(run: Folder) -> list[Path]:
         return []
     path = run.local_path
     return [folder for folder in (path, *path.parents) if not folder.exists()]
-
-
-def _content(run: Folder) -> bytes | None:
-    try:
-        return run.read(FILE)
-    except (FileNotFoundError, NotADirectoryError):  # what cannot be a folder is said by the write
-        return None
-    except OSError as error:
-        raise DataError(f"{run.uri}/{FILE}: cannot be read ({error}). Give access to it, or delete it.") from None
 
 
 def _refusal(run: Folder, owner: Owner | None) -> str:

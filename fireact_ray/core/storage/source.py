@@ -19,6 +19,9 @@ import pyarrow as pa
 from pyarrow import fs
 
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.storage.buckets import bucket_of, is_object_uri
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.object_files import ObjectFiles
 
 _BUFFER_BYTES = 1 << 20
 _HEAD_BYTES = 512
@@ -51,7 +54,7 @@ def names_in(place: str) -> list[str]:
 
 def within(place: str, name: str) -> str:
     """The place of what a folder holds."""
-    return f"{place.rstrip('/')}/{name}"
+    return (Folder(place) / name).uri if is_object_uri(place) else f"{place.rstrip('/')}/{name}"
 
 
 def size_of(place: str) -> int:
@@ -141,6 +144,9 @@ def _resolve(place: str) -> tuple[fs.FileSystem, str]:
         return fs.LocalFileSystem(), str(Path(place).expanduser())
     if place.startswith(("http://", "https://")):
         raise InputError(f"{place}: nothing is read over HTTP. Download it, and give the file.")
+    if is_object_uri(place):
+        bucket, key = bucket_of(place)
+        return fs.PyFileSystem(ObjectFiles(bucket)), key
     try:
         filesystem, path = fs.FileSystem.from_uri(place)
     except (pa.ArrowException, OSError, ValueError, ImportError) as error:

@@ -27,7 +27,6 @@ from fireact_ray.rollouts.writer import Writer
 from fireact_ray.stages.actors.dispatcher import ActorSource
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 
-_SHIP_S = 1.0
 _SEEN_S = 30.0
 
 
@@ -65,12 +64,10 @@ class RolloutWorker:
 
         await dispatcher.join.remote(worker, writer)
         rows = Writer(settings.home / "trajectories", writer)
-        shipping = asyncio.create_task(_ship(journal))
         try:
             source, n_open = ActorSource(dispatcher, worker), settings.open_per_slot * settings.slots
             await Pool(run_row, rows, source, n_open).run()
         finally:
-            shipping.cancel()
             journal.close()
             for agent in agents.values():
                 await agent.close()
@@ -88,9 +85,3 @@ async def _demand_seen(home: Folder) -> None:
         f"output_dir: {home.uri}/{PLAN}, which was written by the node of the run, is not there on {node}. "
         "Put output_dir on storage that every node mounts at the same place, or on s3://."
     )
-
-
-async def _ship(journal: Journal) -> None:
-    while True:
-        await asyncio.sleep(_SHIP_S)
-        await asyncio.to_thread(journal.ship)

@@ -15,7 +15,8 @@ from pyarrow import fs
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.lease import FILE, Owner, holder, leased, run_lease
+from fireact_ray.core.storage.lease import Owner, holder, leased, run_lease
+from fireact_ray.core.storage.lease_file import FILE
 from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.utils.interrupts import interrupts_heeded
 from fireact_ray.core.utils.processes import is_alive, this_process
@@ -156,12 +157,12 @@ def test_a_damaged_lease_is_watched_like_one_of_another_host(run, content):
         assert clock.now == 90
 
 
-def test_on_a_remote_filesystem_the_file_that_stays_decides(run, monkeypatch):
+def test_on_a_filesystem_without_locks_the_file_that_stays_decides(run, monkeypatch):
     """Two wrote at once: the second write replaced the first."""
     folders = Path(run.uri)
-    remote = Folder("s3://bucket/r")
+    remote = Folder("hdfs://bucket/r")
     monkeypatch.setattr(
-        Folder, "_resolve", lambda folder: (fs.LocalFileSystem(), folder.uri.replace("s3:/", str(folders)))
+        Folder, "_resolve", lambda folder: (fs.LocalFileSystem(), folder.uri.replace("hdfs:/", str(folders)))
     )
     clock = Clock({2: lambda: left_by(remote, ELSEWHERE)})
     with pytest.raises(InputError, match="pid 4242 on node-7"), run_lease(remote, "fireact train", wait=clock.wait):
@@ -232,11 +233,11 @@ def test_what_only_reads_is_not_refused(run):
 
 
 def test_an_interrupt_right_behind_the_writing_leaves_no_lease(run, monkeypatch):
-    """On a remote filesystem, where a command waits there."""
+    """On a filesystem without locks, where a command waits there."""
     folders = Path(run.uri)
-    remote = Folder("s3://bucket/r")
+    remote = Folder("hdfs://bucket/r")
     monkeypatch.setattr(
-        Folder, "_resolve", lambda folder: (fs.LocalFileSystem(), folder.uri.replace("s3:/", str(folders)))
+        Folder, "_resolve", lambda folder: (fs.LocalFileSystem(), folder.uri.replace("hdfs:/", str(folders)))
     )
 
     def interrupted(seconds):
