@@ -73,4 +73,5 @@ def ask(page: Any, question: str) -> None:
 
 
 def texts(page: Any, selector: str) -> list[str]:
-    return page.locator(selector).all_inner_texts()
+    # In one go: what a locator has found may be drawn anew before it is read, and has no lines then.
+    return page.evaluate("selector => [...document.querySelectorAll(selector)].map((one) => one.innerText)", selector)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
 import platform
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 
 from fireact_ray.agent.models.engines.vllm_engine import Answering, VllmCore
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.json_text import parse
 from fireact_ray.recipe.engines import VllmConfig
 from fireact_ray.recipe.student import (
     StudentAgents,
@@ -65,7 +65,7 @@ def demand_vllm(config: VllmConfig) -> None:
 def _facts_of(python: str) -> dict[str, Any]:
     try:
         said = subprocess.run([python, "-c", _FACTS], capture_output=True, text=True, check=True, timeout=60)
-        facts: dict[str, Any] = json.loads(said.stdout)
+        facts: dict[str, Any] = parse(said.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise InputError(f"serve.engine.vllm.python: {python} cannot be run: {error}") from None
     return facts
@@ -129,7 +129,7 @@ def _room(adapters: Sequence[Path]) -> int:
 
 def _adapter_config(adapter: Path) -> Mapping[str, Any]:
     try:
-        found: Mapping[str, Any] = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+        found: Mapping[str, Any] = parse((adapter / "adapter_config.json").read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(
             f"{adapter}/adapter_config.json cannot be read ({error}). Restore it, or train again."

@@ -14,6 +14,7 @@ from ray._private.ray_constants import KV_NAMESPACE_JOB
 from ray.dashboard.modules.job.common import JobInfoStorageClient
 from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
 
+from fireact_ray.core.json_text import parse
 from fireact_ray.core.secrets import redact
 
 STATE, RESULT = "fireact_state", "fireact_result"
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 def own_job() -> str | None:
     """The submission id, in the driver of a job; None elsewhere."""
-    config = json.loads(os.environ.get(_JOB_CONFIG) or "{}")
+    config = parse(os.environ.get(_JOB_CONFIG) or "{}")
     named: str | None = config.get("metadata", {}).get("job_submission_id")
     return named
 
@@ -40,7 +41,7 @@ def tell(**said: str) -> None:
     if held is None:
         logger.warning("job %s: Ray holds nothing of it, so its metadata say no progress", job)
         return
-    info = json.loads(held)
+    info = parse(held)
     news = {name: redact(value)[:_LONGEST] for name, value in said.items()}
     info["metadata"] = {**(info.get("metadata") or {}), **news}
     _internal_kv_put(key, json.dumps(info).encode(), overwrite=True, namespace=KV_NAMESPACE_JOB)
