@@ -101,18 +101,19 @@ def run_lease(
         return
     file = lease_file(run)
     created, owner, stop = _missing(run), Owner.of(command), threading.Event()
-    renewing = threading.Thread(target=_renew, args=(run, file, owner, stop), name="lease", daemon=True)
+    holding = threading.Thread(target=_hold, args=(run, file, owner, created, stop), name="lease", daemon=True)
     token = _HELD.set(held | {run.uri})
     try:  # from here on, as an interrupt may come behind the writing of the file
         _acquire(run, file, owner, wait, alive)
-        renewing.start()
+        holding.start()
         yield
     finally:
-        stop.set()
-        if renewing.is_alive():
-            renewing.join()
         _HELD.reset(token)
-        _release(file, owner, created)
+        stop.set()
+        if holding.ident is None:
+            _release(file, owner, created)
+        else:
+            holding.join()
 
 
 def holder(run: Folder) -> Owner | None:
@@ -158,6 +159,12 @@ def _left_by_the_dead(
     if living:
         raise InputError(_refusal(run, owner))
     return first
+
+
+def _hold(run: Folder, file: LeaseFile, owner: Owner, created: list[Path], stop: threading.Event) -> None:
+    """Show signs of life until `stop`, then let go: in a thread, which no interrupt keeps from it."""
+    _renew(run, file, owner, stop)
+    _release(file, owner, created)
 
 
 def _renew(run: Folder, file: LeaseFile, owner: Owner, stop: threading.Event) -> None:

@@ -16,7 +16,7 @@ from pyarrow import fs
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.lease import Owner, holder, leased, run_lease
-from fireact_ray.core.storage.lease_file import FILE
+from fireact_ray.core.storage.lease_file import FILE, FileLease
 from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.utils.interrupts import interrupts_heeded
 from fireact_ray.core.utils.processes import is_alive, this_process
@@ -247,3 +247,25 @@ def test_an_interrupt_right_behind_the_writing_leaves_no_lease(run, monkeypatch)
     with pytest.raises(KeyboardInterrupt), run_lease(remote, "fireact train", wait=interrupted):
         pass
     assert holder(remote) is None
+
+
+def test_an_interrupt_while_the_lease_is_let_go_leaves_no_lease(run, monkeypatch):
+    is_letting_go, is_interrupted, gone = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(file, seen):
+        is_letting_go.set()
+        assert is_interrupted.wait(10)
+        file.run.delete(FILE)
+        gone.set()
+
+    def interrupt():
+        assert is_letting_go.wait(10)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    monkeypatch.setattr(FileLease, "remove", slowly)
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt), run_lease(run, "fireact train"):
+        pass
+    is_interrupted.set()
+    assert gone.wait(10)
+    assert holder(run) is None
