@@ -21,7 +21,7 @@ from fireact_ray.core.net.rpc_server import RpcServer
 from fireact_ray.recipe.student import StudentAgents, local_student, open_attached, open_student
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 
-_HELD_WITHIN_S = 10.0
+_HELD_WITHIN_S = 1.0  # by an agent that lives; where it is later, its conversation is only not counted
 
 
 @dataclass(frozen=True, eq=False)
