@@ -28,7 +28,7 @@ def submit(
     max_cost_usd: MaxCostOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Run a recipe on a cluster, as a job; the same command again goes on with it (docs/clusters.md)."""
+    """Run a recipe on a cluster, as a job; the same command again goes on with it (docs/jobs.md)."""
     asked = stages_of(stages)
     _demand_a_place(given_output_dir(recipe, overrides or []))
     loaded = load(recipe, overrides, max_cost_usd)
