@@ -20,6 +20,7 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.paths import NANO, NANO_DIR, named
 from fireact_ray.core.storage.artifacts import MODEL_CARD, read_model_card
+from fireact_ray.core.storage.fetched import fetched
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.recipe.models import limits_of, sampling_of
 from fireact_ray.recipe.schema import Recipe
@@ -118,9 +119,10 @@ def base_of(model_dir: str) -> Path:
     """
     from fireact_ray.training.base import base_of_adapter, find_base
 
-    if is_adapter(model_dir):
-        return base_of_adapter(Path(model_dir), read_model_card(Folder(model_dir)))
-    return find_base(model_dir)
+    folder = fetched(model_dir)
+    if is_adapter(folder):
+        return base_of_adapter(Path(folder), read_model_card(Folder(folder)))
+    return find_base(folder)
 
 
 def open_attached(models: Sequence[StudentAgents]) -> dict[str, Attached]:
@@ -133,7 +135,9 @@ def open_attached(models: Sequence[StudentAgents]) -> dict[str, Attached]:
 
     first = models[0]
     base, student = base_of(first.model_dir), local_student(first.recipe)
-    folders = {f"adapter-{n}": Path(one.model_dir) for n, one in enumerate(models) if is_adapter(one.model_dir)}
+    folders = {
+        f"adapter-{n}": Path(fetched(one.model_dir)) for n, one in enumerate(models) if is_adapter(one.model_dir)
+    }
     names = [f"adapter-{n}" if f"adapter-{n}" in folders else BASE_ALONE for n in range(len(models))]
     ends = [open_renderer(one.model_dir, local_student(one.recipe)).end_id for one in models]
 

@@ -15,6 +15,7 @@ from typing import Any
 from fireact_ray.agent.models.engines.vllm_engine import Answering, VllmCore
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.json_text import parse
+from fireact_ray.core.storage.fetched import fetched
 from fireact_ray.recipe.engines import VllmConfig
 from fireact_ray.recipe.student import (
     StudentAgents,
@@ -142,7 +143,7 @@ def _answering(agents: StudentAgents) -> Answering:
     renderer = open_renderer(folder, student)
     return Answering(
         name=f"{student_name(folder)} {folder}",
-        adapter=str(Path(folder).resolve()) if is_adapter(folder) else None,
+        adapter=str(Path(fetched(folder)).resolve()) if is_adapter(folder) else None,
         end_id=renderer.end_id,
         decode=HubTokenizer.load(folder).decode,
     )

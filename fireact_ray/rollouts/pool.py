@@ -145,7 +145,8 @@ class Pool:
     async def _next_event(self) -> None:
         """Until a rollout has ended, or for a while."""
         try:
-            await asyncio.wait_for(self._something_ended.wait(), _IDLE_S)
+            async with asyncio.timeout(_IDLE_S):  # wait_for loses a cancellation that comes with the event
+                await self._something_ended.wait()
             await asyncio.sleep(_BATCH_S)
         except TimeoutError:
             pass

@@ -67,7 +67,8 @@ async def events(
     try:
         while True:
             try:
-                event = await asyncio.wait_for(arrived.get(), silence_s)
+                async with asyncio.timeout(silence_s):
+                    event = await arrived.get()
             except TimeoutError:
                 yield Silence()
                 continue

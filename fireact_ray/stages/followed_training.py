@@ -19,6 +19,7 @@ from pathlib import Path
 from fireact_ray.core.errors import InputError, WriteFailed
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.storage.artifacts import MODEL_CARD
+from fireact_ray.core.storage.fetched import download
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.node_cache import default_cache_dir, held
 from fireact_ray.stages.shared_folder import other_nodes
@@ -80,16 +81,9 @@ def _bring(run: Folder, here: Folder) -> None:
     if n_bytes:
         logger.info("train: %.2f GB of checkpoints are fetched from %s", n_bytes / 1e9, run.shown)
     for file in wanted:
-        _download(run / "checkpoints" / file.name, here.local_path / "checkpoints" / file.name)
+        download(run / "checkpoints" / file.name, here.local_path / "checkpoints" / file.name)
     if run.exists(f"model/{MODEL_CARD}"):
-        _download(run / "model" / MODEL_CARD, here.local_path / "model" / MODEL_CARD)
-
-
-def _download(source: Folder, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with source.stream() as stream, target.open("wb") as sink:
-        while chunk := stream.read(1 << 23):
-            sink.write(chunk)
+        download(run / "model" / MODEL_CARD, here.local_path / "model" / MODEL_CARD)
 
 
 def _upload_whole(folder: Path, into: Folder, last: str) -> None:

@@ -35,7 +35,7 @@ def submit(
     from fireact_ray.stages.jobs.submit import submit as begin
     from fireact_ray.stages.jobs.submit import watch
 
-    submitted = begin(loaded, asked, cluster, f"{shlex.join(['fireact', *sys.argv[1:]])}")
+    submitted = begin(loaded, asked, cluster, shlex.join(["fireact", *sys.argv[1:]]))
     print(submitted, flush=True)
     try:
         code = watch(submitted, lambda text: print(text, end="", flush=True), to_the_end=follow)

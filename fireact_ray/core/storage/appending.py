@@ -50,11 +50,10 @@ def open_appended(folder: Folder, name: str) -> Appended:
 
 def appended_lines(folder: Folder, begins: str = "") -> Iterator[bytes]:
     """Each line once, of the files whose names begin so; a torn last one is a line too. Writers may be at work."""
+    names = [name for name in folder.names(SUFFIX) if name.startswith(begins)]
     if folder.is_local:
-        names = [name for name in folder.names(SUFFIX) if name.startswith(begins)]
         yield from chain.from_iterable(map(folder.lines, names))
         return
-    names = [name for name in folder.names(SUFFIX) if name.startswith(begins)]
     for writer in sorted(set(map(_writer, names))):
         yield from _lines_of(folder, writer, names)
 

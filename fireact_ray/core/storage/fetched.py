@@ -54,6 +54,13 @@ def fetched(place: str, *, without: tuple[str, ...] = ()) -> str:
     return str(copy)
 
 
+def download(source: Folder, target: Path) -> None:
+    """`source`: what is a file itself. Raises OSError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with source.stream() as stream, target.open("wb") as sink:
+        shutil.copyfileobj(stream, sink, _CHUNK_BYTES)
+
+
 def _files_at(folder: Folder, without: tuple[str, ...]) -> tuple[list[StoredFile], bool]:
     found = [file for file in folder.files_below("") if not file.name.endswith(without)]
     if found:
@@ -76,11 +83,8 @@ def _fetch(folder: Folder, files: list[StoredFile], copy: Path, *, is_file: bool
 
     def one(file: StoredFile) -> None:
         target = part / copy.name if is_file else part / copy.name / file.name
-        target.parent.mkdir(parents=True, exist_ok=True)
         source = folder if is_file else folder / file.name
-        with source.stream() as stream, target.open("wb") as sink:
-            while chunk := stream.read(_CHUNK_BYTES):
-                sink.write(chunk)
+        download(source, target)
         if (found := target.stat().st_size) != file.n_bytes:
             raise InputError(f"{source.shown}: changed while it was fetched ({found} bytes, {file.n_bytes} listed).")
 

@@ -48,10 +48,8 @@ class EnginePool:
         _NOW.set(conversation)  # for this task, which asks one question
         try:
             yield
-        except BaseException:  # the one who asked is gone, or it failed
-            conversation.end(at_once=True)
-            raise
-        conversation.end()
+        finally:
+            conversation.end()
 
     async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
         """Raises what the engine raises, and ModelUnavailable where replica after replica is gone."""
@@ -80,7 +78,7 @@ class EnginePool:
         client = self._clients[address]
         holding = client.ask([number])
         holding.add_done_callback(_heard)
-        return Seat(client, holding, call)
+        return Seat(client, holding)
 
     def forget(self, seat: Seat) -> None:
         """Its replica is gone: nobody else is to ask it."""
@@ -94,12 +92,10 @@ class EnginePool:
 @dataclass(frozen=True)
 class Seat:
     """A conversation's place at one replica. `holding`: a call that lasts as long as the conversation: where it is
-    cancelled, or breaks off with this process, the replica knows that the conversation is over. `call`: Serve's, which
-    the replica knows of before anything is held."""
+    cancelled, or breaks off with this process, the replica knows that the conversation is over."""
 
     client: RpcClient
     holding: asyncio.Future[None]
-    call: Any
 
 
 class Conversation:
@@ -127,12 +123,9 @@ class Conversation:
                 await asyncio.sleep(pause_s)
         raise AssertionError("the last try returns or raises")
 
-    def end(self, *, at_once: bool = False) -> None:
-        """`at_once`: also where the replica has not heard yet that it is held, and would wait for that."""
+    def end(self) -> None:
         if self._seat is not None:
             self._seat.holding.cancel()
-            if at_once:
-                self._seat.call.cancel()
             self._seat = None
 
 

@@ -36,7 +36,7 @@ def check_nodes(recipe: Recipe, stages: Sequence[str]) -> str:
     demand_shared(Folder(recipe.output_dir))
     found = ", ".join(place_of(key) for key in keys) or "none needed"
     later = "" if others else "; nodes that come later are looked at by their workers"
-    return f"nodes: {1 + len(others)}; keys: {found}; {recipe.output_dir} seen by all{later}"
+    return f"nodes: {1 + len(others)}; keys: {found}; {recipe.output_dir} seen by all that answered{later}"
 
 
 def lacking(keys: Iterable[ApiKey]) -> str | None:

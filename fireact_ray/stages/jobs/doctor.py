@@ -34,12 +34,9 @@ def examine(recipe: Recipe, storage: str | None) -> list[Finding]:
     """Every check of the cluster that is joined, in order. `storage`: a folder that all nodes should see."""
     with ray_session(recipe.ray):
         nodes = {node["NodeName"]: node for node in ray.nodes() if node["Alive"]}
-        probes = {name: _probe(node["NodeID"]) for name, node in nodes.items()}
-        answered = _ask(probes, "versions")
-        probes = {name: probe for name, probe in probes.items() if name in answered}
-        facts = _facts(probes, answered, nodes)
+        probes = Probes({name: _probe(node["NodeID"]) for name, node in nodes.items()})
+        facts = _facts(probes, nodes)
         found = [
-            findings.alive(list(nodes), [name for name in nodes if name not in answered]),
             findings.versions(facts),
             findings.gpus(facts),
             findings.token(facts),
@@ -50,7 +47,8 @@ def examine(recipe: Recipe, storage: str | None) -> list[Finding]:
         ]
         from fireact_ray.stages.jobs.collective import hear_each_other  # which loads torch
 
-        return [*found, hear_each_other([each.node for each in facts if each.gpus_of_ray], nodes)]
+        alive = findings.alive(list(nodes), [name for name in nodes if name in probes.silent])
+        return [alive, *found, hear_each_other([each.node for each in facts if each.gpus_of_ray], nodes)]
 
 
 def demand_fit(found: Sequence[Finding]) -> None:
@@ -64,60 +62,75 @@ def _probe(node_id: str) -> Any:
     return ray.remote(NodeProbe).options(num_cpus=0, scheduling_strategy=there).remote()
 
 
-def _ask(probes: dict[str, Any], method: str, *arguments: Any) -> dict[str, Any]:
-    """By node, what its probe answers; without those that do not in time."""
-    asked = {name: getattr(probe, method).remote(*arguments) for name, probe in probes.items()}
-    until, answers = time.monotonic() + _ANSWER_S, {}
-    for name, answer in asked.items():
-        try:
-            answers[name] = ray.get(answer, timeout=max(0.1, until - time.monotonic()))
-        except (GetTimeoutError, RayError) as error:
-            logger.warning("node %s did not answer: %s", name, type(error).__name__)
-    return answers
+class Probes:
+    """By node. `silent`: those that once did not answer in time: they are asked nothing more, and pass nothing."""
+
+    def __init__(self, actors: dict[str, Any]) -> None:
+        self._actors = actors
+        self.silent: set[str] = set()
+
+    @property
+    def nodes(self) -> list[str]:
+        return [name for name in self._actors if name not in self.silent]
+
+    def ask(self, method: str, *arguments: Any) -> dict[str, Any]:
+        """What each answers."""
+        asked = {name: getattr(self._actors[name], method).remote(*arguments) for name in self.nodes}
+        return self._heard(asked)
+
+    def ask_one(self, node: str, method: str, *arguments: Any) -> Any:
+        """None where it does not answer."""
+        return self._heard({node: getattr(self._actors[node], method).remote(*arguments)}).get(node)
+
+    def _heard(self, asked: dict[str, Any]) -> dict[str, Any]:
+        until, answers = time.monotonic() + _ANSWER_S, {}
+        for name, answer in asked.items():
+            try:
+                answers[name] = ray.get(answer, timeout=max(0.1, until - time.monotonic()))
+            except (GetTimeoutError, RayError) as error:
+                logger.warning("node %s did not answer: %s", name, type(error).__name__)
+                self.silent.add(name)
+        return answers
 
 
-def _facts(probes: dict[str, Any], versions: dict[str, Any], nodes: dict[str, Any]) -> list[NodeFacts]:
-    gpus, tokens = _ask(probes, "n_gpus"), _ask(probes, "has_token_mode")
-    facts = []
-    for name in versions:
-        clock = _clock(probes[name])
-        if clock is not None and name in gpus and name in tokens:
-            of_ray = nodes[name]["Resources"].get("GPU", 0.0)
-            facts.append(NodeFacts(name, versions[name], gpus[name], of_ray, tokens[name], *clock))
-    return facts
+def _facts(probes: Probes, nodes: dict[str, Any]) -> list[NodeFacts]:
+    """Of those that answer each time."""
+    versions, gpus, tokens = probes.ask("versions"), probes.ask("n_gpus"), probes.ask("has_token_mode")
+    clocks = {name: _clock(probes, name) for name in probes.nodes}
+    of_ray = {name: nodes[name]["Resources"].get("GPU", 0.0) for name in nodes}
+    return [
+        NodeFacts(name, versions[name], gpus[name], of_ray[name], tokens[name], *clock)
+        for name, clock in clocks.items()
+        if clock is not None
+    ]
 
 
-def _clock(probe: Any) -> tuple[float, float] | None:
+def _clock(probes: Probes, node: str) -> tuple[float, float] | None:
     """How far its clock is off, and half the time that asking took: what that may be wrong by."""
     before = time.time()
-    try:
-        now: float = ray.get(probe.now.remote(), timeout=_ANSWER_S)
-    except (GetTimeoutError, RayError):
-        return None
+    now: float | None = probes.ask_one(node, "now")
     after = time.time()
-    return now - (before + after) / 2, (after - before) / 2
+    return None if now is None else (now - (before + after) / 2, (after - before) / 2)
 
 
-def _unreached(probes: dict[str, Any]) -> dict[str, list[str]]:
-    addresses = _ask(probes, "listen")
-    asking = {name: probes[name] for name in addresses}
-    found: dict[str, list[str]] = _ask(asking, "unreached", addresses)
+def _unreached(probes: Probes) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = probes.ask("unreached", probes.ask("listen"))
     return found
 
 
-def _unseen(probes: dict[str, Any], folder: Folder) -> dict[str, list[str]]:
-    names = {node: f"probe-{uuid.uuid4().hex}.txt" for node in probes}
-    wrote = {node: _ask({node: probe}, "write", folder, names[node]).get(node, False) for node, probe in probes.items()}
+def _unseen(probes: Probes, folder: Folder) -> dict[str, list[str]]:
+    names = {node: f"probe-{uuid.uuid4().hex}.txt" for node in probes.nodes}
+    wrote = {node: bool(probes.ask_one(node, "write", folder, name)) for node, name in names.items()}
     written = {node: names[node] for node, could in wrote.items() if could}
     try:
-        found: dict[str, list[str]] = _ask(probes, "unseen", folder, written)
+        found: dict[str, list[str]] = probes.ask("unseen", folder, written)
         return {node: [node] if not wrote[node] else others for node, others in found.items()}
     finally:
-        _ask(probes, "delete", folder, list(names.values()))
+        probes.ask("delete", folder, list(names.values()))
 
 
-def _keys(probes: dict[str, Any], keys: Sequence[ApiKey]) -> Finding:
+def _keys(probes: Probes, keys: Sequence[ApiKey]) -> Finding:
     if not keys:
         return findings.keys((), None)
-    lacks = _ask(probes, "lacking", keys)
+    lacks = probes.ask("lacking", keys)
     return findings.keys([place_of(key) for key in keys], missing(Sight(node, lack) for node, lack in lacks.items()))

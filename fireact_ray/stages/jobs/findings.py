@@ -38,7 +38,8 @@ class NodeFacts:
 
 
 def alive(nodes: Sequence[str], silent: Sequence[str]) -> Finding:
-    """`silent`: of `nodes`, those that Ray calls alive and that did not answer."""
+    """`silent`: of `nodes`, those that Ray calls alive and that did not answer one of the checks; what other lines say
+    of every node leaves them out."""
     said = f"{len(nodes)} alive" + (f", no answer from {', '.join(silent)}" if silent else "")
     move = "Look at their raylet's log (`ray logs`), or take them out of the cluster"
     return Finding("nodes", bool(silent), said, move)

@@ -16,7 +16,7 @@ from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.utils.text import bytes_text
 
 RECIPE = "recipe.yaml"
-_LEFT_OUT = frozenset({"__pycache__", ".venv", "venv", ".git", "runs", "node_modules"})
+_LEFT_OUT = frozenset({"__pycache__", "venv", "runs", "node_modules"})
 _BIG = 32_000_000  # bytes: no file of the package is that large, but one that was left in it may be
 
 

@@ -254,18 +254,29 @@ def test_an_interrupt_while_the_lease_is_let_go_leaves_no_lease(run, monkeypatch
 
     def slowly(file, seen):
         is_letting_go.set()
-        assert is_interrupted.wait(10)
+        assert is_interrupted.wait(30)
         file.run.delete(FILE)
         gone.set()
 
-    def interrupt():
-        assert is_letting_go.wait(10)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    def heed(number, frame):
+        if not is_interrupted.is_set():
+            is_interrupted.set()
+            raise KeyboardInterrupt
 
+    def interrupt():
+        assert is_letting_go.wait(30)
+        while not is_interrupted.wait(0.1):  # a signal just before the main thread begins to wait does not wake it
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, heed)
     monkeypatch.setattr(FileLease, "remove", slowly)
-    threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt), run_lease(run, "fireact train"):
-        pass
-    is_interrupted.set()
-    assert gone.wait(10)
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    try:
+        with pytest.raises(KeyboardInterrupt), run_lease(run, "fireact train"):
+            pass
+        interrupting.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert gone.wait(30)
     assert holder(run) is None
