@@ -30,6 +30,7 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 SETTINGS = {
+    "precision": "fp32",
     "epochs": 2,
     "learning_rate": 5e-3,
     "global_batch_size": 8,
