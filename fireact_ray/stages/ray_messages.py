@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,9 +51,6 @@ def core_without_its_level() -> Iterator[None]:
 @contextmanager
 def _stderr_without(sign: bytes) -> Iterator[None]:
     """Lines that hold `sign` are left out of what is written within; the others come at its end."""
-    if sys.stderr is None:  # it is closed
-        yield
-        return
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as written:
         os.dup2(written.fileno(), 2)
