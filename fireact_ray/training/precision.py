@@ -9,8 +9,9 @@ the training that resumes, a machine's cache to every engine there.
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,11 +26,13 @@ from fireact_ray.core.storage.node_cache import default_cache_dir, held
 from fireact_ray.core.storage.part_file import write_whole
 
 Measure = Callable[[bool], float]  # seconds of the same work, in bf16 or not
+Work = Callable[[], object]
 
 _CPUINFO = Path("/proc/cpuinfo")
 _CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86's two, and Arm's
 _WORTH_IT = 0.9  # of fp32's time: for less than a tenth nobody gives away bits
-_ROWS = 8  # of activations, for timing a layer: about what a decoding step has
+_ROWS = 8  # about what a decoding step has
+_SMALL = 100_000_000  # weights, of which there may be a copy
 _TRIES = 5  # of which the fastest counts: what else a machine does makes a try slower, never faster
 
 
@@ -85,16 +88,20 @@ def for_training(asked: str, device: torch.device, measure: Measure, before: boo
 
 
 def for_inference(model: nn.Module, device: torch.device, asked: str = "auto") -> Precision:
-    """Of a model that is to answer on `device`: by its largest linear layer, so that no second model is in memory.
+    """Of a model that is to answer on `device`: of a small one by a whole pass, as most of its time is between its
+    layers; of a large one by its largest linear layer, so that no second model is in memory.
 
     Raises InputError where this machine's cache cannot be written.
     """
     guess = by_hardware(asked, device)
-    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    if not layers or not _is_open(guess, asked, device):
+    if not _is_open(guess, asked, device):
         return guess
+    size = sum(weight.numel() for weight in model.parameters())
+    if size <= _SMALL:
+        return _faster(_kept_here(["pass", size], lambda: _ratio(_passes(model))))
+    layers = (module for module in model.modules() if isinstance(module, nn.Linear))
     largest = max(layers, key=lambda layer: layer.weight.numel())
-    return _faster(_kept_here(largest.weight.shape, lambda: _layer_ratio(largest)))
+    return _faster(_kept_here(["layer", *largest.weight.shape], lambda: _ratio(_products(largest))))
 
 
 def _is_open(guess: Precision, asked: str, device: torch.device) -> bool:
@@ -107,11 +114,11 @@ def _faster(ratio: float) -> Precision:
     return Precision(ratio <= _WORTH_IT, f"measured here: bf16 takes {ratio:.2f} of fp32's time")
 
 
-def _kept_here(shape: torch.Size, measure: Callable[[], float]) -> float:
-    """What was measured first of a layer of that shape by this CPU and this torch, in whatever process."""
+def _kept_here(work: Sequence[str | int], measure: Callable[[], float]) -> float:
+    """What was measured first of that work by this CPU and this torch, in whatever process."""
     folder = default_cache_dir() / "precision"
     with held(folder, "another process that times this CPU"):
-        file = folder / f"{content_hash([_cpu_kind(), torch.__version__, list(shape)], 16)}.json"
+        file = folder / f"{content_hash([_cpu_kind(), torch.__version__, *work], 16)}.json"
         if not file.is_file():
             write_whole(file, f"{measure():.3f}\n")
         return float(parse(file.read_bytes()))
@@ -128,16 +135,31 @@ def _cpu_kind() -> list[str]:
     return [value.strip() for name, _, value in lines if name.strip() in ("model name", "flags", "Features")]
 
 
-def _layer_ratio(layer: nn.Linear) -> float:
-    """Of bf16's seconds to fp32's, by turns."""
-    turns = [(_layer_seconds(layer, False), _layer_seconds(layer, True)) for _ in range(1 + _TRIES)][1:]
+def _ratio(works: tuple[Work, Work]) -> float:
+    """Of bf16's seconds to fp32's, by turns. `works`: the same in fp32 and in bf16."""
+    turns = [[_seconds(work) for work in works] for _ in range(1 + _TRIES)][1:]
     return min(fast for _, fast in turns) / min(slow for slow, _ in turns)
 
 
-def _layer_seconds(layer: nn.Linear, bf16: bool) -> float:
-    weight = layer.weight.detach().to(torch.bfloat16 if bf16 else torch.float32)
-    rows = torch.ones(_ROWS, weight.shape[1], dtype=weight.dtype)
+def _passes(model: nn.Module) -> tuple[Work, Work]:
+    """One more token for each of some rows."""
+    ids = torch.zeros((_ROWS, 1), dtype=torch.long)
+    half = copy.deepcopy(model).to(torch.bfloat16)
+    return lambda: model(input_ids=ids), lambda: half(input_ids=ids)
+
+
+def _products(layer: nn.Linear) -> tuple[Work, Work]:
+    def work(dtype: torch.dtype) -> Work:
+        weight = layer.weight.detach().to(dtype)
+        rows = torch.ones(_ROWS, weight.shape[1], dtype=dtype)
+        return lambda: F.linear(rows, weight)
+
+    return work(torch.float32), work(torch.bfloat16)
+
+
+def _seconds(work: Work) -> float:
     started = time.perf_counter()
-    for _ in range(10):
-        F.linear(rows, weight)
+    with torch.inference_mode():
+        for _ in range(10):
+            work()
     return time.perf_counter() - started

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from transformers import AutoModelForCausalLM
 
 from fireact_ray.recipe.loader import load_recipe, shipped_recipes
 from fireact_ray.training import precision
@@ -88,19 +89,22 @@ def test_inference_without_bf16_instructions_is_fp32(monkeypatch):
 
 @pytest.fixture
 def timed(monkeypatch, tmp_path):
-    """On a machine of its own, whose CPU has bf16 instructions. Call it with what bf16 takes; fp32 takes 1 s. Returns
-    the widths of the layers that are timed."""
+    """On a machine of its own, whose CPU has bf16 instructions, where every model is large. Call it with what bf16
+    takes; fp32 takes 1 s. Returns the widths of what is computed while time is taken."""
     monkeypatch.setenv("FIREACT_CACHE", str(tmp_path))
     monkeypatch.setattr(precision, "has_bf16", lambda device: True)
+    monkeypatch.setattr(precision, "_SMALL", 0)
 
     def take(bf16_s: float) -> list[int]:
         widths = []
 
-        def seconds(layer: nn.Linear, bf16: bool) -> float:
-            widths.append(layer.out_features)
-            return bf16_s if bf16 else 1.0
+        def seconds(work) -> float:
+            made = work()
+            made = getattr(made, "logits", made)
+            widths.append(made.shape[-1])
+            return bf16_s if made.dtype == torch.bfloat16 else 1.0
 
-        monkeypatch.setattr(precision, "_layer_seconds", seconds)
+        monkeypatch.setattr(precision, "_seconds", seconds)
         return widths
 
     return take
@@ -121,6 +125,15 @@ def test_every_engine_of_a_machine_answers_in_the_precision_that_was_measured_fi
     assert for_inference(nn.Sequential(layer), CPU).bf16
     assert later == []
     assert not for_inference(nn.Sequential(nn.Linear(8, 65)), CPU).bf16
+
+
+def test_a_whole_pass_of_a_small_model_is_timed(timed, base_dir: Path, monkeypatch):
+    monkeypatch.setattr(precision, "_SMALL", 100_000)
+    widths = timed(0.5)
+    model = AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32)
+    assert for_inference(model, CPU).bf16
+    assert set(widths) == {model.config.vocab_size}
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
 
 
 def test_inference_is_in_the_precision_that_is_asked_for(timed):
