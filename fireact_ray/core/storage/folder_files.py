@@ -24,6 +24,7 @@ from pyarrow import fs
 from fireact_ray.core.errors import DataError, InputError, WriteFailed
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.json_text import NotJson, parse
+from fireact_ray.core.paths import below
 from fireact_ray.core.storage.buckets import bucket_of, is_object_uri
 from fireact_ray.core.storage.object_files import ObjectFiles
 from fireact_ray.core.utils.beside import side_by_side
@@ -41,8 +42,12 @@ class FolderFiles:
     uri: str
 
     def __truediv__(self, name: str) -> Self:
-        place, mark, options = self.uri.partition("?") if not self.is_local else (self.uri, "", "")
-        return replace(self, uri=f"{place.rstrip('/')}/{name}{mark}{options}")
+        return replace(self, uri=below(self.uri, name))
+
+    @property
+    def parent(self) -> Self:
+        place, mark, options = (self.uri, "", "") if self.is_local else self.uri.partition("?")
+        return replace(self, uri=f"{place.rstrip('/').rpartition('/')[0]}{mark}{options}")
 
     @property
     def is_local(self) -> bool:
