@@ -23,7 +23,8 @@ def test_trajectories_are_generated_into_a_bucket_and_its_key_is_nowhere_to_be_r
         store.client.put_object(Bucket="data", Key="corpora/almanac.jsonl", Body=articles.encode())
         given = {"AWS_ACCESS_KEY_ID": "a-name", "AWS_SECRET_ACCESS_KEY": CANARY, "AWS_ENDPOINT_URL": store.endpoint}
         address = store.endpoint.removeprefix("http://").replace(":", "%3A")
-        command = "from fireact_ray.cli.app import main; main()"
+        few = "from fireact_ray.stages import plan_feed; plan_feed._WAITING_ROWS = 2"  # Ray Data feeds the others
+        command = f"{few}; from fireact_ray.cli.app import main; main()"
         settings = ["--set", f"output_dir=s3://data/runs?endpoint_override={address}&scheme=http"]
         settings += ["--set", "search.backend.corpus=s3://data/corpora/almanac.jsonl"]
         settings += ["--set", "generate.n_questions=3"]

@@ -81,6 +81,10 @@ class FolderFiles:
         bucket, key = bucket_of(self.uri)
         return ObjectFiles(bucket), key
 
+    def where(self, name: str) -> tuple[fs.FileSystem, str]:
+        """How others find a file by pyarrow, in any process."""
+        return (self / name)._resolve()
+
     def names(self, suffix: str = "") -> list[str]:
         """Sorted names of the visible files that end in `suffix`; empty where the folder does not exist."""
         return [file.name for file in self.files(suffix)]
