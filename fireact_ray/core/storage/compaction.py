@@ -60,12 +60,13 @@ def compactions_of(folder: Folder, max_part_bytes: int = MAX_PART_BYTES) -> Comp
     groups = _neighbours(folder.files(".parquet"), max_part_bytes)
     if len(groups) == 1 and len(groups[0]) > 1:
         return Compactions((Compaction(folder, groups[0]),))
+    keys = [_keys_of(folder, parts) for parts in groups]
     made, kept = [], []
-    for parts, keys, elsewhere in _each_key_once(groups, [_keys_of(folder, parts) for parts in groups]):
-        if len(parts) == 1 and not elsewhere and _is_increasing(keys):
+    for parts, own, elsewhere in zip(groups, keys, _held_before(keys), strict=True):
+        if len(parts) == 1 and not len(elsewhere) and _is_increasing(own):
             kept.append(parts[0])
-        else:
-            made.append(Compaction(folder, parts, elsewhere))
+        elif len(elsewhere) < len(np.unique(own)):
+            made.append(Compaction(folder, parts, tuple(elsewhere.tolist())))
     return Compactions(tuple(made), tuple(kept))
 
 
@@ -87,19 +88,16 @@ def _keys_of(folder: Folder, parts: Sequence[str]) -> Keys:
     return np.concatenate([np.array([], dtype=np.bytes_), *map(row_keys, tables)])
 
 
-def _each_key_once(
-    groups: Sequence[tuple[str, ...]], keys: Sequence[Keys]
-) -> Iterator[tuple[tuple[str, ...], Keys, tuple[bytes, ...]]]:
-    """Of each group its keys, and those of them that a group before it has."""
-    distinct = [np.unique(one) for one in keys]
+def _held_before(groups: Sequence[Keys]) -> Iterator[Keys]:
+    """Of each group those of its keys that a group before it has, too."""
+    distinct = [np.unique(keys) for keys in groups]
     found, counts = np.unique(np.concatenate([np.array([], dtype=np.bytes_), *distinct]), return_counts=True)
     several = found[counts > 1]
     taken = several[:0]
-    for parts, all_keys, own in zip(groups, keys, distinct, strict=True):
-        shared = np.intersect1d(own, several)
-        elsewhere = np.intersect1d(shared, taken)
+    for keys in distinct:
+        shared = np.intersect1d(keys, several)
+        yield np.intersect1d(shared, taken)
         taken = np.union1d(taken, shared)
-        yield parts, all_keys, tuple(elsewhere.tolist())
 
 
 def _is_increasing(keys: Keys) -> bool:

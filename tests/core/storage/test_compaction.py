@@ -49,6 +49,7 @@ def test_a_large_part_is_not_written_again_unless_a_key_of_it_stands_elsewhere_o
     large = write_trajectories(folder, [trajectory(key) for key in KEYS[:20]], "a")
     twice = write_trajectories(folder, [trajectory(key) for key in KEYS[19:40]], "b")
     unsorted = write_trajectories(folder, [trajectory(key) for key in reversed(KEYS[40:])], "c")
+    write_trajectories(folder, [trajectory(key) for key in KEYS[30:50]], "d")  # all of which stand in the others
     todo = compactions_of(folder, max_part_bytes=folder.size(large))
     assert todo.kept == (large,)
     assert [merge.parts for merge in todo.made] == [(twice,), (unsorted,)]
