@@ -29,8 +29,8 @@ N_QUESTIONS = 32
 SETTINGS = [
     f"generate={{split: train, n_questions: {N_QUESTIONS}, workers: {{min: 1, max: 4}}, concurrency: 16}}",
     "teacher.model={kind: scripted, latency_median_s: 1.5, latency_sigma: 0.5}",
-    "train={workers: 1, epochs: 1, checkpoint_every_steps: 4}",
-    "evaluate={split: test, n_questions: 8, systems: [finetuned]}",
+    "train={workers: 1, epochs: 12, global_batch_size: 4, checkpoint_every_steps: 20}",
+    "evaluate={split: test, n_questions: 24, systems: [finetuned]}",
 ]
 
 _TELLING = ("job: ", "workers", "was lost", "rows", "begins again")
