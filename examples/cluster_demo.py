@@ -29,8 +29,8 @@ N_QUESTIONS = 32
 SETTINGS = [
     f"generate={{split: train, n_questions: {N_QUESTIONS}, workers: {{min: 1, max: 4}}, concurrency: 16}}",
     "teacher.model={kind: scripted, latency_median_s: 1.5, latency_sigma: 0.5}",
-    "train={workers: 1, epochs: 12, global_batch_size: 4, checkpoint_every_steps: 20}",
-    "evaluate={split: test, n_questions: 24, systems: [finetuned]}",
+    *("train.workers=1", "train.epochs=12", "train.global_batch_size=4", "train.checkpoint_every_steps=20"),
+    *("evaluate.n_questions=24", "evaluate.systems=[finetuned]"),
 ]
 
 _TELLING = ("job: ", "workers", "was lost", "rows", "begins again")
@@ -84,8 +84,8 @@ def compare(cluster: Path, alone: Path, say: Callable[[str], None]) -> bool:
         for folder in ("trajectories", "evaluations/finetuned/trajectories")
     )
     say(f"rows of the teacher: {len(rows[0])} and {len(rows[1])}, {equal(rows)}")
-    weights = [(run / "model/model.safetensors").read_bytes() for run in (cluster, alone)]
-    say(f"weights of the student: {len(weights[0]):,} bytes, {equal(weights)}")
+    weights = [[file.read_bytes() for file in sorted(run.glob("model/*.safetensors"))] for run in (cluster, alone)]
+    say(f"weights of the student: {sum(map(len, weights[0])):,} bytes, {equal(weights)}")
     say(f"rows of the student: {len(answers[0])} and {len(answers[1])}, {equal(answers)}")
     reports = [json.loads((run / "evaluations/finetuned/report.json").read_text()) for run in (cluster, alone)]
     scores = [{name: report[name] for name in ("n_planned", "n_finished", "em", "f1")} for report in reports]
