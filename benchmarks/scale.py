@@ -122,7 +122,8 @@ def _whole_run(home: Folder, size: Size, width: Width) -> None:
         with ProcessPoolExecutor(
             1, mp_context=multiprocessing.get_context("spawn")
         ) as task:  # as in a task of Ray Data
-            compacted = list(task.map(Compaction.run, compactions_of(parts)))
+            todo = compactions_of(parts)
+            compacted = [*todo.kept, *task.map(Compaction.run, todo.made)]
         drop_compacted(parts, old, compacted)
     with _phase(size, "audit"):
         found = audit(home)

@@ -54,7 +54,8 @@ def curves(m: Model) -> Iterator[list[str]]:
         ("resume on a disk: hours", m.resume_hours, 1),
         ("resume in a bucket: hours", m.resume_hours_in_bucket, 1),
         ("compaction: core-hours", m.compaction_cpu_hours, 1),
-        ("the same: TB read", m.compaction_read_bytes, 1e12),
+        ("the same in a bucket: hours of waiting", m.compaction_waiting_hours, 1),
+        ("the same in a bucket: TB read", m.compaction_read_bytes, 1e12),
         ("driver of generate: GB", m.generate_driver_bytes, 1e9),
         ("driver of convert: GB", m.convert_driver_bytes, 1e9),
         ("convert: core-hours", m.convert_cpu_hours, 1),
@@ -87,16 +88,13 @@ def limits(m: Model) -> list[list[str]]:
 
 
 def _limits_in_time(m: Model) -> Iterator[Limit]:
-    hour, day, month = (1.0, "1 hour"), (24.0, "24 hours of one core"), (30.0, "30 days")
-    merging = "compact neighbours while the run goes on: each row is read once"
+    hour, month = (1.0, "1 hour"), (30.0, "30 days")
     yield Limit(
         "resume in a bucket",
         m.resume_hours_in_bucket,
         *hour,
-        "read parts and merged journals side by side; then compact early",
+        "leave out journals of rows that are compacted, and compact early",
     )
-    yield Limit("compaction in a bucket", m.compaction_waiting_hours, 24.0, "24 hours of waiting", merging)
-    yield Limit("compaction on a disk", m.compaction_cpu_hours, *day, merging)
     yield Limit("resume on a disk", m.resume_hours, *hour, "leave out journals of rows that are compacted")
     yield Limit("quota of the API", m.api_days, *month, "a larger account, or GPUs of our own")
     yield Limit(f"{m.c.gpus:.0f} GPUs of our own", m.own_days, *month, "more GPUs, or a smaller teacher")

@@ -9,7 +9,7 @@ from typing import Any
 
 _RESULTS = "docs/results.md"
 _WEIGHED = "python -m benchmarks.scaling_sizes --rollouts 2000"
-_COUNTED = "requests of core/storage to an S3 server on loopback (moto), 2026-11-26"
+_COUNTED = "requests of core/storage to an S3 server on loopback (moto), 2026-11-27"
 
 
 class Kind(StrEnum):
@@ -84,10 +84,11 @@ class Constants:
     question_bytes: float = _weighed(217)
     paid_bytes: float = _weighed(6296)
     row_bytes: float = _weighed(3968)
-    # Requests to a bucket: a resume reads the keys of a part five times (5 each), its bytes once (2), a journal thrice.
-    part_reads: float = _counted(27)
-    part_opens: float = _counted(5)  # to read it once, whole
-    journal_reads: float = _counted(6)
+    # Requests to a bucket: one for each pass. A resume passes over a part six times, over a journal thrice; a
+    # compaction reads the keys of a part, then its rows.
+    part_reads: float = _counted(6)
+    compaction_reads: float = _counted(2)
+    journal_reads: float = _counted(3)
     merged_segments: float = _counted(100)  # writes of a journal that become one object
     # Later stages.
     convert_cpu_s: float = _measured(
@@ -106,6 +107,7 @@ class Constants:
     part_rows: float = _code(2000, "fireact_ray/rollouts/writer.py", "PART_ROWS, PART_AGE_S = 2000, 30.0")
     part_age_s: float = _code(30, "fireact_ray/rollouts/writer.py", "PART_ROWS, PART_AGE_S = 2000, 30.0")
     compacted_bytes: float = _code(128e6, "fireact_ray/core/storage/compaction.py", "MAX_PART_BYTES = 128_000_000")
+    reads_at_once: float = _code(16, "fireact_ray/core/storage/folder_files.py", "_READS_AT_ONCE = 16")
     group_rows: float = _code(5000, "fireact_ray/core/storage/trajectories.py", "ROWS_PER_GROUP = 5_000")
     task_groups: float = _code(20, "fireact_ray/stages/convert_blocks.py", "_GROUPS_PER_TASK = 20")
     workers: float = _code(4, "fireact_ray/recipe/shipped/hotpotqa.yaml", "workers: 4, concurrency: 128")
@@ -121,7 +123,6 @@ class Constants:
     gpu_usd_per_h: float = _assumed(3, "rented H100 or H200")
     cpu_usd_per_h: float = _assumed(0.05, "rented core")
     request_s: float = _assumed(0.05, "a small object written, read or looked up")
-    reads_at_once: float = _assumed(1, "requests to a bucket, where a run folder is read: the code waits for each")
     put_usd: float = _documented(5e-6, "S3's list price, one write")
     month_usd_per_byte: float = _documented(0.023e-9, "S3's list price, a byte")
     puts_per_s: float = _documented(3500, "S3, of one prefix")

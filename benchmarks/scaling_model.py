@@ -97,17 +97,20 @@ class Model:
         requests = self.parts(n) * self.c.part_reads + self.journal_objects(n) * self.c.journal_reads
         return self.resume_hours(n) + requests * self.c.request_s / self.c.reads_at_once / _HOUR
 
-    # Compaction: each new part is made by reading all old ones.
+    # Compaction: the keys of all old parts are read, then each part once.
 
     def compaction_cpu_hours(self, n: float) -> float:
-        return self.compacted(n) * (n / self.c.decoded_rows_per_s + self.parts(n) * self.c.open_s) / _HOUR
+        opened = self.parts(n) * self.c.compaction_reads * self.c.open_s
+        return (n / self.c.decoded_rows_per_s + opened) / _HOUR
 
     def compaction_waiting_hours(self, n: float) -> float:
         """For a bucket, of all tasks together."""
-        return self.compacted(n) * self.parts(n) * self.c.part_opens * self.c.request_s / _HOUR
+        requests = self.parts(n) * self.c.compaction_reads
+        return requests * self.c.request_s / self.c.reads_at_once / _HOUR
 
     def compaction_read_bytes(self, n: float) -> float:
-        return self.compacted(n) * n * self.c.part_bytes
+        """Of a bucket, where small parts are read whole also for their keys."""
+        return self.c.compaction_reads * n * self.c.part_bytes
 
     # Memory of one process.
 

@@ -51,7 +51,8 @@ def weigh(home: Folder, n: int) -> Sizes:
     with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
         runner.run(_whole(home))
     parts, journal = home / "trajectories", home / "journal"
-    compacted = [one.run() for one in compactions_of(parts)]
+    todo = compactions_of(parts)
+    compacted = [*todo.kept, *(one.run() for one in todo.made)]
     return Sizes(
         plan=home.size(PLAN) / n,
         part=sum(map(parts.size, compacted)) / n,

@@ -73,16 +73,20 @@ class LocalCluster:
         """What `ray status` says: nodes, use, and demand."""
         return str(self.get("/api/cluster_status?format=1")["data"].get("clusterStatus"))
 
-    def kill_node(self) -> bool:
-        """As a spot node goes: without a word. False where there is none."""
-        for pid, env in _processes(self.mark):
-            if "/raylet/raylet" in _command(pid) and _value(env, "RAY_OVERRIDE_NODE_ID_FOR_TESTING") not in (
-                None,
-                _HEAD,
-            ):
+    def kill_node(self, at_work: str = "") -> bool:
+        """As a spot node goes: without a word. `at_work`: one with a process called so. False where there is none."""
+        for pid in self._raylets():
+            if not at_work or any(at_work in _command(child) for child in _children(pid)):
                 os.kill(pid, signal.SIGKILL)
                 return True
         return False
+
+    def _raylets(self) -> Iterator[int]:
+        """Of the nodes beside the head."""
+        for pid, env in _processes(self.mark):
+            node = _value(env, "RAY_OVERRIDE_NODE_ID_FOR_TESTING")
+            if "/raylet/raylet" in _command(pid) and node not in (None, _HEAD):
+                yield pid
 
 
 @contextmanager
@@ -218,6 +222,14 @@ def _command(pid: int) -> str:
     with suppress(OSError):
         return (Path("/proc") / str(pid) / "cmdline").read_text(errors="replace").replace("\0", " ")
     return ""
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, thread.read_text().split())
+    return found
 
 
 def _value(env: bytes, name: str) -> str | None:

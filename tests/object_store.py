@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from fireact_ray.core.storage.folder import Folder
+
 BUSY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 
@@ -77,6 +79,12 @@ def door_to(server: str) -> Iterator[Door]:
         http_server.shutdown()
         thread.join()
         http_server.server_close()
+
+
+def behind(door: Door, folder: Folder) -> Folder:
+    """The same folder of a bucket, asked for through the door."""
+    address = door.endpoint.removeprefix("http://").replace(":", "%3A")
+    return Folder(f"{folder.uri}?endpoint_override={address}&scheme=http&region=us-east-1")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -15,11 +15,11 @@ def merge(path: str, out: str, *, dtype: str | None = None, n_checked: int = 0) 
     Raises InputError for what cannot be merged, DataError where merged and unmerged replies differ by more than
     rounding; the merged folder stays, to be looked at.
     """
-    from fireact_ray.training.merge import find_adapter, merge_adapter  # torch takes seconds to load
+    from fireact_ray.training.merge import dataset_beside, find_adapter, merge_adapter  # torch takes seconds to load
     from fireact_ray.training.merge_check import check_merge, demand_prompts
 
     adapter = find_adapter(path)
-    dataset = adapter.parent / "dataset"
+    dataset = dataset_beside(path)
     if n_checked:
         demand_prompts(dataset)  # before minutes are spent on a merge
     target = merge_adapter(adapter, out, dtype=dtype)

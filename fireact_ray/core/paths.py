@@ -26,6 +26,12 @@ def absolute_model(name: str) -> str:
     return absolute(name) if name != NANO and is_folder else name
 
 
+def below(place: str, name: str) -> str:
+    """The place of a file or folder in that of a folder; a URL's options stay behind it."""
+    folder, mark, options = place.partition("?") if "://" in place else (place, "", "")
+    return f"{folder.rstrip('/')}/{name}{mark}{options}"
+
+
 def last_name(path: str) -> str:
     """What it is called, wherever it lies. The package's own model is called so in every package."""
     place = path.partition("?")[0] if "://" in path else path

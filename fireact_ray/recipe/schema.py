@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_v
 
 from fireact_ray.agent.quota.config import BudgetConfig, QuotaConfig
 from fireact_ray.agent.tools.config import SearchConfig
+from fireact_ray.core.paths import below
 from fireact_ray.core.settings import Name, Place, Section, StayingPlace, not_empty, one_of
 from fireact_ray.data.selection.config import ConvertConfig
 from fireact_ray.recipe.models import LimitsConfig, MethodName, SamplingConfig, ScriptedModelConfig, TeacherModelConfig
@@ -132,4 +133,4 @@ class Recipe(Section):
 
     @property
     def run_dir(self) -> str:
-        return f"{self.output_dir.rstrip('/')}/{self.name}"
+        return below(self.output_dir, self.name)

@@ -7,8 +7,9 @@ Rows are read by column, a part at a time, so that a million of them are no matt
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +32,8 @@ _COLUMNS = pa.schema(  # that are summed
         ("cost_usd", pa.float64()),
     ]
 )
+Made = TypeVar("Made")
+
 _NO_KEYS = np.array([], dtype=np.bytes_)
 
 
@@ -153,28 +156,27 @@ def read_totals(folder: Folder) -> tuple[Written, Totals, list[str]]:
 
 def _keys(folder: Folder) -> tuple[dict[str, np.ndarray], list[str]]:
     """By part that can be read whole, and what is wrong with the others."""
-    keys: dict[str, np.ndarray] = {}
-    problems: list[str] = []
-    for name in folder.names(".parquet"):
-        try:
-            keys[name] = np.concatenate([_NO_KEYS, *map(row_keys, _pieces(folder, name))])
-        except DataError as error:
-            problems.append(str(error))
-    return keys, problems
+    names = folder.names(".parquet")
+    found = dict(zip(names, folder.each(lambda name: _or_problem(folder, name, row_keys), names), strict=True))
+    keys = {name: one for name, one in found.items() if not isinstance(one, str)}
+    return keys, [one for one in found.values() if isinstance(one, str)]
 
 
 def _again(folder: Folder, names: Iterable[str], problems: list[str]) -> Iterator[pa.Table]:
     """The rows of these parts; one that has gone since is a problem."""
-    for name in names:
-        try:
-            yield from _pieces(folder, name)
-        except DataError as error:
-            problems.append(str(error))
+    for piece in folder.each(lambda name: _or_problem(folder, name, lambda rows: rows), names):
+        if isinstance(piece, str):
+            problems.append(piece)
+        else:
+            yield piece
 
 
-def _pieces(folder: Folder, name: str) -> Iterator[pa.Table]:
-    for batch in folder.read_batches(name, _COLUMNS.names):
-        yield pa.Table.from_batches([batch]).cast(_COLUMNS)
+def _or_problem(folder: Folder, name: str, made: Callable[[pa.Table], Made]) -> Made | str:
+    """What is made of a part's summed columns, or why it cannot be read."""
+    try:
+        return made(folder.read_table(name, _COLUMNS.names).cast(_COLUMNS))
+    except DataError as error:
+        return str(error)
 
 
 def _counts(values: pa.Array) -> dict[str, int]:

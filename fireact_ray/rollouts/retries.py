@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import pyarrow as pa
@@ -89,8 +90,9 @@ def _failed(table: pa.Table) -> pa.ChunkedArray:
 
 def _tables(home: Folder) -> Iterator[tuple[str, pa.Table]]:
     folder = home / "trajectories"
-    for name in folder.names(".parquet"):
-        yield name, folder.read_table(name, ["trajectory_id", "stop_reason", "error"])
+    names = folder.names(".parquet")
+    read = partial(folder.read_table, columns=["trajectory_id", "stop_reason", "error"])
+    return zip(names, folder.each(read, names), strict=True)
 
 
 def read_counts(home: Folder) -> dict[str, int]:

@@ -18,6 +18,7 @@ from fireact_ray.rollouts.dispatcher import Leaving
 from fireact_ray.stages.actors.rollout_worker import RolloutWorker, WorkerSettings
 
 WORKER_CPUS = 0.5
+ELSEWHERE = {"fireact/for": "!gpus"}  # where nodes with GPUs say so, workers without one leave them to who needs one
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,9 @@ class Crew:
     """`label`: of the run, in the log; `workers`: how many at least and at most."""
 
     def __init__(self, label: str, workers: WorkerRange, num_gpus: float) -> None:
-        options = {"max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "SPREAD"}
+        options: dict[str, Any] = {"max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "SPREAD"}
+        if not num_gpus:
+            options["label_selector"] = ELSEWHERE
         self._actor = ray.remote(RolloutWorker).options(num_cpus=WORKER_CPUS, num_gpus=num_gpus, **options)
         self.needs = {"CPU": WORKER_CPUS, "GPU": num_gpus}
         self._label, self._n_begun = label, 0

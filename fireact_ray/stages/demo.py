@@ -21,7 +21,7 @@ from fireact_ray.stages.application import model_id
 from fireact_ray.stages.pipeline import pipeline
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.serve import serving
-from fireact_ray.stages.shared_folder import demand_trainable
+from fireact_ray.stages.shared_folder import demand_placed
 from fireact_ray.tasks import load_questions
 
 _KINDS = ("2hop", "comparison", "yesno")  # of which the first held-out question each is asked
@@ -41,7 +41,7 @@ class Answered:
 def demo(recipe: Recipe, itinerary: Itinerary) -> None:
     """Run all stages, ask both served agents held-out questions, print the tables and the paths."""
     console = Console(soft_wrap=True, highlight=False)
-    demand_trainable(recipe.output_dir)
+    demand_placed(recipe.output_dir, "fireact train")
     systems = [entry.name for entry in recipe.serve.systems]
     with run_lease(Folder(recipe.run_dir), "fireact demo"), ray_session(recipe.ray):
         reports = pipeline(recipe, itinerary)

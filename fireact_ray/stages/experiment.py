@@ -33,7 +33,7 @@ from fireact_ray.stages.convert import convert
 from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.ray_session import ray_session
-from fireact_ray.stages.shared_folder import demand_mounted
+from fireact_ray.stages.shared_folder import demand_placed
 from fireact_ray.stages.shared_rows import share_evaluations, share_generation
 from fireact_ray.stages.task_processes import TaskProcesses, at_once
 from fireact_ray.stages.train_student import train_student
@@ -94,7 +94,12 @@ def experiment(recipes: Sequence[Recipe], plan: Plan) -> Outcome:
     Cells that fail are in the outcome; what stops all of them (an interrupt, a folder that others work in) is raised.
     """
     home = Folder(home_of(recipes[0]))
-    demand_mounted(recipes[0].output_dir, "fireact experiment")
+    demand_placed(recipes[0].output_dir, "fireact experiment")
+    if "://" in home.uri and "?" in home.uri:
+        raise InputError(
+            f"output_dir {home.shown}: an experiment takes a bucket without options behind `?`. Set AWS_ENDPOINT_URL "
+            "and AWS_REGION instead."
+        )
     for recipe in recipes:
         demand_trackers(recipe.train.trackers)
     with run_lease(home, "fireact experiment"), ray_session(recipes[0].ray):

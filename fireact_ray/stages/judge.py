@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from fireact_ray.agent.tools.config import SearchConfig
+from fireact_ray.core.paths import below
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.evaluation.episodes import Episode
@@ -65,7 +66,7 @@ def _judging(recipe: Recipe) -> Recipe:
     named = recipe.model_copy(update={"name": f"{recipe.name}{_SUFFIX}"})
     return named.model_copy(
         update={
-            "task": TaskConfig(name=NAME, path=f"{named.run_dir}/{FILE}"),
+            "task": TaskConfig(name=NAME, path=below(named.run_dir, FILE)),
             "search": SearchConfig(),
             "teacher": recipe.teacher.model_copy(update={"methods": ("io",)}),
             "generate": generation,

@@ -12,7 +12,7 @@ from fireact_ray.stages.convert import convert
 from fireact_ray.stages.evaluate import evaluate
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.ray_session import ray_session
-from fireact_ray.stages.shared_folder import demand_trainable
+from fireact_ray.stages.shared_folder import demand_placed
 from fireact_ray.stages.train_student import train_student
 from fireact_ray.training.trackers import demand_trackers
 
@@ -25,7 +25,7 @@ def pipeline(
     """The whole run on one Ray session; returns the reports. `itinerary`: of a command that does more. `asked`: these
     stages, in their order; without `evaluate` there are no reports."""
     if "train" in asked:
-        demand_trainable(recipe.output_dir)
+        demand_placed(recipe.output_dir, "fireact train")
         demand_trackers(recipe.train.trackers)  # before `generate` has paid for anything
     stages, reports = itinerary or Itinerary("run", PIPELINE), []
     with run_lease(Folder(recipe.run_dir), "fireact run"), ray_session(recipe.ray):

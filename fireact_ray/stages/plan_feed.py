@@ -63,10 +63,11 @@ class Feed:
 
     def _stream(self, mark: MarkWritten) -> None:
         self.waits_for = "Ray Data to start"
+        filesystem, path = self._home.where(PLAN)
         # A fraction of a CPU each: on a small machine the workers hold the rest.
         plan = (
             ray_data()
-            .read_parquet(f"{self._home.uri}/{PLAN}", num_cpus=0.1)
+            .read_parquet(path, filesystem=filesystem, num_cpus=0.1)
             .map_batches(mark, batch_format="pyarrow", batch_size=_BATCH_ROWS, num_cpus=0.1)
         )
         for batch in plan.iter_batches(batch_format="pyarrow", batch_size=_BATCH_ROWS):

@@ -28,20 +28,13 @@ class Sight:
     found: str | None
 
 
-def demand_mounted(output_dir: str, command: str) -> None:
-    """Raises InputError for one that `command`, which works on files, could not take."""
-    if not Folder(output_dir).is_local:
-        raise InputError(
-            f"output_dir {Folder(output_dir).shown}: `{command}` needs a local or mounted folder. Set output_dir to "
-            "one that every node mounts."
-        )
-
-
-def demand_trainable(output_dir: str) -> None:
+def demand_placed(output_dir: str, command: str) -> None:
     """Raises InputError for one that is neither a folder of files nor in a bucket."""
     folder = Folder(output_dir)
     if not folder.is_local and folder.objects is None:
-        demand_mounted(output_dir, "fireact train")
+        raise InputError(
+            f"output_dir {folder.shown}: `{command}` needs a local or mounted folder, or one in a bucket (s3://, gs://)."
+        )
 
 
 def demand_shared(folder: Folder) -> None:

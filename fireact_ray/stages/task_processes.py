@@ -8,7 +8,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from fireact_ray.core.errors import FireActError
 from fireact_ray.core.storage.folder import Folder
@@ -40,9 +42,15 @@ class TaskProcesses:
 
     def run(self, task: Task) -> None:
         """Raises FireActError with the last line that the command said, where it failed."""
-        folder = Folder(task.recipe.run_dir).local_path
-        folder.mkdir(parents=True, exist_ok=True)
-        log = folder / f"{task.kind}.log"
+        folder, name = Folder(task.recipe.run_dir), f"{task.kind}.log"
+        with _log_of(folder, name) as log:
+            code = self._ended(task, log)
+            last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        if code:
+            place = (folder / name).shown
+            raise FireActError(f"{' '.join(last) or 'it said nothing'} (exit code {code}; all of it in {place})")
+
+    def _ended(self, task: Task, log: Path) -> int:
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as recipe, log.open("wb") as said:
             recipe.write(to_yaml(task.recipe))
             recipe.flush()
@@ -54,11 +62,22 @@ class TaskProcesses:
             code = process.wait()
             with self._lock:
                 self._running.discard(process)
-        if code:
-            last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-            raise FireActError(f"{' '.join(last) or 'it said nothing'} (exit code {code}; all of it in {log})")
+        return code
 
     def stop(self) -> None:
         with self._lock:
             for process in self._running:
                 process.send_signal(signal.SIGINT)
+
+
+@contextmanager
+def _log_of(folder: Folder, name: str) -> Iterator[Path]:
+    """A file that grows where it shall be; for a bucket it grows on this machine, and goes up at its end."""
+    if folder.is_local:
+        folder.local_path.mkdir(parents=True, exist_ok=True)
+        yield folder.local_path / name
+        return
+    with tempfile.TemporaryDirectory(prefix="fireact-log-") as here:
+        log = Path(here) / name
+        yield log
+        folder.write_file(name, log)

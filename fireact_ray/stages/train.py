@@ -26,7 +26,7 @@ from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.ray_training import Told, fit
 from fireact_ray.stages.reported import begin_session, drop_old, has_any
 from fireact_ray.stages.shared_base import demand_base
-from fireact_ray.stages.shared_folder import demand_shared, demand_trainable
+from fireact_ray.stages.shared_folder import demand_placed, demand_shared
 from fireact_ray.stages.train_progress import said_of, trackers_of
 from fireact_ray.training.base import base_fingerprint, find_base
 from fireact_ray.training.checkpoint_folders import other_run
@@ -44,7 +44,7 @@ def train(recipe: Recipe) -> Folder:
     Raises InputError for a missing dataset or base model, TrainingError when training fails more often than allowed.
     """
     run = Folder(recipe.run_dir)
-    demand_trainable(recipe.output_dir)
+    demand_placed(recipe.output_dir, "fireact train")
     return _train_here(recipe) if run.is_local else _train_followed(recipe)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -99,19 +99,21 @@ def compact_parts(folder: Folder, config: RayConfig) -> Iterator[list[str]]:
     if folder.exists(MANIFEST) and folder.read_json(MANIFEST).get("parts") == old:
         yield old
         return
-    compactions = compactions_of(folder)
-    if sum(map(folder.size, old)) <= _COMPACTED_HERE_BYTES:
-        parts = sorted(one.run() for one in compactions)
-    else:
-        with ray_session(config):
-            made = ray_data().from_items(
-                [{"compaction": one} for one in compactions], override_num_blocks=len(compactions)
-            )
-            parts = sorted(row["part"] for row in made.map(_run).take_all())
+    todo = compactions_of(folder)
+    parts = sorted([*todo.kept, *_made(folder, todo.made, config)])
     reach("before-manifest")
     yield parts
     reach("after-manifest")
     drop_compacted(folder, old, parts)
+
+
+def _made(folder: Folder, compactions: Sequence[Compaction], config: RayConfig) -> list[str]:
+    wanted = {part for one in compactions for part in one.parts}
+    if sum(file.n_bytes for file in folder.files(".parquet") if file.name in wanted) <= _COMPACTED_HERE_BYTES:
+        return [one.run() for one in compactions]
+    with ray_session(config):
+        made = ray_data().from_items([{"compaction": one} for one in compactions], override_num_blocks=len(compactions))
+        return [row["part"] for row in made.map(_run).take_all()]
 
 
 def _run(row: dict[str, Compaction]) -> dict[str, str]:

@@ -42,12 +42,21 @@ def find_adapter(path: str | Path) -> Path:
     return folder
 
 
+def dataset_beside(path: str) -> Folder:
+    """The dataset of the run whose adapter `find_adapter` finds by this path."""
+    if is_object_uri(path):
+        return _stored_model(path).parent / "dataset"
+    return Folder(str(find_adapter(path).parent / "dataset"))
+
+
 def _fetched_model(place: str) -> str:
     """A bucket's model as a folder here; of a run its model alone."""
-    if not is_object_uri(place):
-        return place
+    return fetched(_stored_model(place).uri) if is_object_uri(place) else place
+
+
+def _stored_model(place: str) -> Folder:
     model = Folder(place) / "model"
-    return fetched(model.uri if model.exists(MODEL_CARD) else place)
+    return model if model.exists(MODEL_CARD) else Folder(place)
 
 
 def merge_adapter(model: str | Path, out: str | Path, *, dtype: str | None = None) -> Path:

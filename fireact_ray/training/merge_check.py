@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.artifacts import MANIFEST
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.training.artifacts import load_trained
 from fireact_ray.training.mapped.loading import TokenDataset, load_dataset
 from fireact_ray.training.merge import stored_dtype
@@ -74,14 +75,14 @@ class MergeCheck:
 
 
 def check_merge(
-    adapter: Path, merged: Path, dataset: Path, *, n_prompts: int = 8, max_new_tokens: int = 64
+    adapter: Path, merged: Path, dataset: Folder, *, n_prompts: int = 8, max_new_tokens: int = 64
 ) -> MergeCheck:
     """`adapter`, `merged`: model folders; prompts are the first rows of `dataset`, up to their first trained token.
 
     One model is in memory at a time, in fp32. Raises InputError where there is no dataset.
     """
     demand_prompts(dataset)
-    prompts = first_prompts(load_dataset(dataset), n_prompts)
+    prompts = first_prompts(load_dataset(dataset.uri), n_prompts)
     unmerged = replies_of(load_trained(adapter).model, prompts, max_new_tokens)
     after = replies_of(load_trained(merged).model, prompts, max_new_tokens)
     rounding = _ROUNDING[stored_dtype(merged)]
@@ -90,10 +91,12 @@ def check_merge(
     return MergeCheck(len(prompts), sum(len(reply.ids) for reply in unmerged), tuple(partings))
 
 
-def demand_prompts(dataset: Path) -> None:
+def demand_prompts(dataset: Folder) -> None:
     """Raises InputError where there is no dataset."""
-    if not (dataset / MANIFEST).is_file():
-        raise InputError(f"{dataset}: no dataset there to take prompts from. Name the folder of a run that has one.")
+    if not dataset.exists(MANIFEST):
+        raise InputError(
+            f"{dataset.shown}: no dataset there to take prompts from. Name the folder of a run that has one."
+        )
 
 
 def first_prompts(data: TokenDataset, n: int) -> list[list[int]]:

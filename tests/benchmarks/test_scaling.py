@@ -33,7 +33,7 @@ def test_each_number_stands_in_the_file_that_it_names() -> None:
     named = [one for one in sources(Constants()) if one.kind in (Kind.MEASURED, Kind.CODE)]
     elsewhere = [one.name for one in named if not (ROOT / one.place).is_file()]
     weighed = ["part_bytes", "journal_bytes", "question_bytes", "paid_bytes", "row_bytes"]
-    counted = ["part_reads", "part_opens", "journal_reads", "merged_segments"]
+    counted = ["part_reads", "compaction_reads", "journal_reads", "merged_segments"]
     assert elsewhere == [*weighed, *counted]
 
 
@@ -59,10 +59,9 @@ def test_what_a_hundred_million_take() -> None:
     assert figure(PLAIN.convert_driver_bytes(1e8) / 1e9) == "250"
 
 
-def test_ten_times_the_rows_are_a_hundred_times_the_compaction() -> None:
-    c = replace(PLAIN.c, part_bytes=1280)  # so that new parts come out even
-    even = Model(c)
-    assert even.compaction_cpu_hours(1e8) == pytest.approx(100 * even.compaction_cpu_hours(1e7))
+def test_ten_times_the_rows_are_ten_times_the_compaction() -> None:
+    assert PLAIN.compaction_cpu_hours(1e8) == pytest.approx(10 * PLAIN.compaction_cpu_hours(1e7))
+    assert PLAIN.compaction_waiting_hours(1e8) == pytest.approx(10 * PLAIN.compaction_waiting_hours(1e7))
 
 
 def test_workers_of_a_slow_teacher_write_smaller_parts_and_share_fewer_writes() -> None:

@@ -78,6 +78,7 @@ _RAY_CLUSTER = {
     "workerGroupSpecs": [
         {
             "groupName": str,
+            "labels": _TEXTS,
             "replicas": int,
             "minReplicas": int,
             "maxReplicas": int,

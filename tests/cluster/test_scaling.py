@@ -23,7 +23,14 @@ def autoscaling(file):
 
 
 def started(file, tasks=(), group=()):
-    """Nodes by type. `tasks`: asked for one by one; `group`: as a placement group, all or none."""
+    """Nodes by type; all that is asked for has room on them. `tasks`: one by one; `group`: all or none."""
+    nodes, n_left = scheduled(file, tasks, group)
+    assert n_left == 0
+    return nodes
+
+
+def scheduled(file, tasks=(), group=()):
+    """Nodes by type, and how many tasks and groups have no room. A task without a GPU asks as a rollout worker does."""
     from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
     from ray.autoscaler.v2.utils import ResourceRequestUtil
     from ray.core.generated.autoscaler_pb2 import GangResourceRequest
@@ -35,14 +42,25 @@ def started(file, tasks=(), group=()):
         disable_launch_config_check=True,
         node_type_configs=config.get_node_type_configs(),
         max_num_nodes=config.get_max_num_nodes(),
-        resource_requests=ResourceRequestUtil.group_by_count([make(one) for one in tasks]),
+        resource_requests=ResourceRequestUtil.group_by_count([make(one, (), selectors_of(one)) for one in tasks]),
         gang_resource_requests=gangs,
         idle_timeout_s=config.get_idle_timeout_s(),
     )
     reply = ResourceDemandScheduler().schedule(request)
-    assert not reply.infeasible_resource_requests
-    assert not reply.infeasible_gang_resource_requests
-    return {one.instance_type: one.count for one in reply.to_launch if "head" not in one.instance_type}
+    nodes = {one.instance_type: one.count for one in reply.to_launch if "head" not in one.instance_type}
+    return nodes, len(reply.infeasible_resource_requests) + len(reply.infeasible_gang_resource_requests)
+
+
+def selectors_of(task):
+    """As Ray sends it: key, operator, values."""
+    from ray.core.generated.common_pb2 import LabelSelectorOperator
+
+    from fireact_ray.stages.crew import ELSEWHERE
+
+    if "GPU" in task:
+        return None
+    assert all(value.startswith("!") for value in ELSEWHERE.values())
+    return [[(key, LabelSelectorOperator.LABEL_OPERATOR_NOT_IN, [value[1:]]) for key, value in ELSEWHERE.items()]]
 
 
 @EACH
@@ -57,9 +75,8 @@ def test_generation_starts_cpu_nodes_only(file):
 
 
 @EACH
-def test_more_rollout_workers_than_cpu_nodes_hold_take_gpu_nodes_too(file):
-    """Not wanted, and said in docs/clusters.md: Ray's scheduler prefers nodes without GPUs, and refuses none."""
-    assert started(file, tasks=[ROLLOUT_WORKER] * 129) == {"cpu": 8, "gpu": 1}
+def test_rollout_workers_for_which_cpu_nodes_have_no_room_wait_and_take_no_gpu_node(file):
+    assert scheduled(file, tasks=[ROLLOUT_WORKER] * 129) == ({"cpu": 8}, 1)
 
 
 @EACH

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fireact_ray.core.errors import InputError, RecipeError
-from fireact_ray.core.paths import absolute, absolute_model, last_name, named
+from fireact_ray.core.paths import absolute, absolute_model, below, last_name, named
 from fireact_ray.core.settings import NAMES
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.inputs import lock_inputs
@@ -165,3 +165,13 @@ def test_a_search_corpus_is_remembered_by_its_content(tmp_path, monkeypatch):
         shaped[place] = load_recipe("demo", overrides).search.shaping()
     assert shaped["one"] == shaped["two"] != shaped["three"]
     assert str(tmp_path) not in str(shaped)
+
+
+def test_what_lies_below_a_place_keeps_the_options_of_its_url():
+    assert below("runs/", "demo") == "runs/demo"
+    assert below("/a/b?c", "d") == "/a/b?c/d"
+    assert below("s3://data/runs?scheme=http&region=x", "demo") == "s3://data/runs/demo?scheme=http&region=x"
+    recipe = load_recipe("demo", ["output_dir=s3://data/runs?region=x"])
+    assert recipe.run_dir == "s3://data/runs/demo?region=x"
+    assert (Folder(recipe.run_dir) / "model").parent == Folder(recipe.run_dir)
+    assert (Folder("/runs/demo") / "model").parent == Folder("/runs/demo")

@@ -1,5 +1,6 @@
-"""The command itself, on a Ray of its own, with a run folder in a bucket."""
+"""The command itself, on a Ray of its own, with a run folder and a corpus in a bucket."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 from object_store import object_store
 
 from fireact_ray.core.json_text import parse
+from fireact_ray.tasks.almanac import corpus
 
 pytestmark = pytest.mark.e2e
 
@@ -17,9 +19,15 @@ CANARY = "a-canary-that-sings-77"
 def test_trajectories_are_generated_into_a_bucket_and_its_key_is_nowhere_to_be_read(tmp_path):
     with object_store() as store:
         store.bucket("data")
+        articles = "".join(json.dumps({"title": one.title, "text": one.text}) + "\n" for one in corpus())
+        store.client.put_object(Bucket="data", Key="corpora/almanac.jsonl", Body=articles.encode())
         given = {"AWS_ACCESS_KEY_ID": "a-name", "AWS_SECRET_ACCESS_KEY": CANARY, "AWS_ENDPOINT_URL": store.endpoint}
-        command = "from fireact_ray.cli.app import main; main()"
-        settings = ["--set", "output_dir=s3://data/runs", "--set", "generate.n_questions=3"]
+        address = store.endpoint.removeprefix("http://").replace(":", "%3A")
+        few = "from fireact_ray.stages import plan_feed; plan_feed._WAITING_ROWS = 2"  # Ray Data feeds the others
+        command = f"{few}; from fireact_ray.cli.app import main; main()"
+        settings = ["--set", f"output_dir=s3://data/runs?endpoint_override={address}&scheme=http"]
+        settings += ["--set", "search.backend.corpus=s3://data/corpora/almanac.jsonl"]
+        settings += ["--set", "generate.n_questions=3"]
         done = subprocess.run(
             [sys.executable, "-c", command, "generate", "demo", *settings],
             env={**os.environ, **given, "FIREACT_CACHE": str(tmp_path)},

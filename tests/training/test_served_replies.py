@@ -9,6 +9,7 @@ from pathlib import Path
 import peft
 import pytest
 import torch
+from object_store import object_store
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -16,6 +17,8 @@ from fireact_ray.agent.models.base import Sampling
 from fireact_ray.cli.merge import merge as command
 from fireact_ray.core.errors import DataError, InputError, TrainingError
 from fireact_ray.core.paths import NANO, NANO_DIR
+from fireact_ray.core.storage import buckets
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.recipe.student import StudentAgents, open_attached, open_student
 from fireact_ray.recipe.students import StudentConfig
@@ -137,7 +140,7 @@ def test_a_merged_folder_is_whole_weights_that_say_the_same(
     assert {"tokenizer.json", "tokenizer_config.json", "fireact.json"} <= names
     assert not {name for name in names if name.startswith("adapter") or name.endswith(".bin")}
     assert "model-00001-of-00004.safetensors" in names
-    checked = check_merge(folder, out, run / "dataset", n_prompts=N_PROMPTS, max_new_tokens=N_TOKENS)
+    checked = check_merge(folder, out, Folder(str(run / "dataset")), n_prompts=N_PROMPTS, max_new_tokens=N_TOKENS)
     assert (checked.n_prompts, checked.passed) == (N_PROMPTS, True)
     model, tokenizer = plainly_loaded(out), AutoTokenizer.from_pretrained(out)
     assert generated(model, prompts) == served(out, prompts)
@@ -173,6 +176,25 @@ def test_the_command_merges_compares_and_refuses_a_wrong_merge(
     monkeypatch.setattr(merge, "merged", lambda model: model.unload())  # the adapter is left out
     with pytest.raises(DataError, match=r"(?s)more than rounding.*wrong is not what the adapter says on its base"):
         command(str(trained("lora")), str(tmp_path / "wrong"), n_checked=2)
+
+
+def test_a_run_in_a_bucket_is_merged_and_compared_on_its_own_prompts(
+    trained: Train, run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    caplog.set_level("INFO", "fireact_ray")
+    with object_store() as store:
+        store.bucket("data")
+        given = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": store.endpoint}
+        for name, value in {**given, "FIREACT_CACHE": str(tmp_path / "cache")}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(buckets, "_opened", {})
+        there = Folder("s3://data/runs/r")
+        for name, folder in (("dataset", run / "dataset"), ("model", trained("lora"))):
+            for file in folder.iterdir():
+                (there / name).write_file(file.name, file)
+        for n, place in enumerate(("s3://data/runs/r", "s3://data/runs/r/model")):
+            command(place, str(tmp_path / f"merged-{n}"), n_checked=1)
+            assert caplog.messages[-1].startswith("check: 1 of 1 greedy replies are equal, ")
 
 
 def test_a_wrong_merge_is_told_by_token_and_logits(trained: Train, run: Path, tmp_path: Path):

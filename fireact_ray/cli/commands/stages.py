@@ -74,7 +74,7 @@ def evaluate(recipe: RecipeArgument, retry_failed: RetryFailedOption = False, ov
     unbound = ["evaluate.max_retries=null"] if retry_failed else []
     resolved = load(recipe, [*(overrides or []), *unbound])
     print(comparison_markdown(stage(resolved)))
-    evaluations = Folder(f"{resolved.run_dir}/evaluations")
+    evaluations = Folder(resolved.run_dir) / "evaluations"
     if any(trial.condition for trial in trials_of(resolved)):
         print(evaluations.read("robustness.md").decode())
     done(evaluations.uri)

@@ -14,7 +14,6 @@ import errno
 import re
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
 from typing import Protocol
@@ -24,7 +23,6 @@ from fireact_ray.core.storage.folder import Folder
 
 SUFFIX = ".jsonl"
 MERGED_SEGMENTS, MERGED_BYTES = 100, 8_000_000
-_READERS = 16
 
 _SEGMENT = re.compile(r"^(?P<name>.+)-(?P<first>\d{6})\.jsonl$")
 _MERGED = re.compile(r"^(?P<name>.+)-(?P<first>\d{6})-(?P<last>\d{6})\.jsonl$")
@@ -61,17 +59,19 @@ def appended_lines(folder: Folder, begins: str = "") -> Iterator[bytes]:
 def _lines_of(folder: Folder, writer: str, listed: list[str]) -> Iterator[bytes]:
     while True:
         names = [name for name in listed if _writer(name) == writer]
-        spans = [_span(name) for name in names if _MERGED.match(name)]
-        large = [name for name in names if not _SEGMENT.match(name) or _MERGED.match(name)]
-        small = [name for name in names if name not in large and not any(_span(name)[0] in span for span in spans)]
+        merged = [name for name in names if _MERGED.match(name)]
+        small = [name for name in names if _SEGMENT.match(name) and name not in merged]
+        spans = list(map(_span, merged))
         try:
-            with ThreadPoolExecutor(_READERS) as readers:
-                contents = list(readers.map(folder.read, small))
+            alone = (name for name in small if not any(_span(name)[0] in span for span in spans))
+            contents = list(folder.each(folder.read, alone))
         except FileNotFoundError:  # merged since they were listed
             listed = folder.names(SUFFIX)
             continue
-        yield from chain.from_iterable(map(folder.lines, large))
-        yield from chain.from_iterable(content.removesuffix(b"\n").split(b"\n") for content in contents)
+        others = (name for name in names if name not in merged and name not in small)
+        yield from chain.from_iterable(map(folder.lines, others))
+        for content in chain(folder.each(folder.read, merged), contents):
+            yield from content.removesuffix(b"\n").split(b"\n")
         return
 
 

@@ -14,7 +14,6 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,6 +26,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import GCSStore, S3Store
 
 from fireact_ray.core.errors import InputError
+from fireact_ray.core.utils.beside import beside
 
 _SCHEMES = {"s3": "s3", "gs": "gs", "gcs": "gs"}
 _OPTIONS = {"s3": ("region", "endpoint_override", "scheme", "force_virtual_addressing"), "gs": ("endpoint_override",)}
@@ -101,21 +101,7 @@ def asked(place: str, call: Callable[[], Answer]) -> Answer:
     What a store says instead becomes an OSError, in a line that holds no secret; a missing object is FileNotFoundError.
     """
     with _as_os_errors(place):
-        return call() if threading.current_thread() is not threading.main_thread() else _beside(call)
-
-
-def _beside(call: Callable[[], Answer]) -> Answer:
-    """In a thread that nobody waits for when the process ends: the client's own calls heed no signal."""
-    future: Future[Answer] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(call())
-        except BaseException as error:  # noqa: BLE001 (raised where it is waited for)
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="object-store", daemon=True).start()
-    return future.result()
+        return call() if threading.current_thread() is not threading.main_thread() else beside(call).result()
 
 
 @contextmanager
@@ -144,7 +130,7 @@ def reason_of(error: Exception) -> str:
 def _demand_answer(bucket: Bucket, key: str) -> None:
     store = _made(bucket, _FIRST_TRIES, _FIRST_S)
     try:
-        _beside(lambda: next(iter(obstore.list(store, key or None, chunk_size=1)), None))
+        beside(lambda: next(iter(obstore.list(store, key or None, chunk_size=1)), None)).result()
     except (BaseError, OSError) as error:
         reason = reason_of(error)
         raise InputError(f"{bucket}: {_advice(bucket, reason)} ({reason}).") from None

@@ -18,7 +18,8 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.paths import last_name
 from fireact_ray.core.storage.buckets import is_object_uri
-from fireact_ray.core.storage.folder import Folder, StoredFile
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.folder_files import StoredFile
 from fireact_ray.core.storage.node_cache import default_cache_dir, held
 
 _FETCHED = "fetched"

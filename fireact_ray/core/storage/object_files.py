@@ -130,7 +130,15 @@ class ObjectFiles(fs.FileSystemHandler):
         return self.open_input_file(path)
 
     def open_input_file(self, path: str) -> pa.NativeFile:
+        """A small one is read with the request that opens it; every part of a large one by a request of its own."""
         store = self._store(path)
+
+        def call() -> pa.Buffer | None:
+            found = obstore.get(store, path)
+            return pa.py_buffer(bytes(found.bytes())) if found.meta["size"] <= _BUFFER_BYTES else None
+
+        if (content := asked(self._shown(path), call)) is not None:
+            return pa.BufferReader(content)
         file = asked(self._shown(path), lambda: obstore.open_reader(store, path, buffer_size=_BUFFER_BYTES))
         return pa.PythonFile(_Reader(file, self._shown(path)), mode="r")
 

@@ -42,9 +42,8 @@ def finished_keys(folder: Folder) -> set[str]:
 
 def set_aside_broken(folder: Folder) -> list[str]:
     """Move parts that cannot be read into broken/, so that their rows are pending again. Returns their names."""
-    broken = []
-    for name in folder.names(".parquet"):
-        if not folder.is_whole(name):
-            folder.move(name, "broken")
-            broken.append(name)
+    names = folder.names(".parquet")
+    broken = [name for name, is_whole in zip(names, folder.each(folder.is_whole, names), strict=True) if not is_whole]
+    for name in broken:
+        folder.move(name, "broken")
     return broken

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 
 from fireact_ray.core.errors import DataError, WriteFailed
 from fireact_ray.core.storage.fingerprint import dataset_fingerprint, row_digest
-from fireact_ray.core.storage.folder import Folder, StoredFile
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.folder_files import StoredFile
 from fireact_ray.training.mapped.reading import ReadRows, read_rows
 from fireact_ray.training.mapped.rows import (
     ENTRY,

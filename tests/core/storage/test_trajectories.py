@@ -97,7 +97,7 @@ def test_parts_of_versions_that_knew_no_cached_tokens_are_read_scored_and_compac
     assert read_trajectories(folder) == [trajectory("a")]
     assert list(stored_episodes(folder, name)) == [episode_of(trajectory("a"))]
     write_trajectories(folder, [trajectory("b")], "w")
-    (merge,) = compactions_of(folder)
+    (merge,) = compactions_of(folder).made
     merged = merge.run()
     for old in folder.names(".parquet"):
         if old != merged:
@@ -112,7 +112,7 @@ def test_overhead_is_kept_and_parts_of_versions_without_it_are_read_scored_and_c
     write_trajectories(folder, [timed], "w")
     assert [row.overhead_s for row in read_trajectories(folder)] == [None, 1.5]
     assert [one.overhead_s for name in folder.names(".parquet") for one in stored_episodes(folder, name)] == [None, 1.5]
-    (merge,) = compactions_of(folder)
+    (merge,) = compactions_of(folder).made
     merged = merge.run()
     assert [one.overhead_s for one in stored_episodes(folder, merged)] == [None, 1.5]
     assert "overhead_s" not in trajectory("a").to_dict()

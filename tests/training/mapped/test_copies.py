@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from s3 import bucket_of
+from object_store import Door, behind, door_to, object_store
 
 from fireact_ray.core.errors import DataError, InputError, WriteFailed
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.training.mapped.loading import load_dataset
 
 pytestmark = pytest.mark.torch
@@ -45,7 +46,7 @@ def dataset(tmp_path: Path, write_dataset) -> Path:
     return write_dataset(tmp_path / "dataset", [("b", [5, 6, 7], [0, 1, 1]), ("a", [8, 9], [0, 1])])
 
 
-def started(code: str, dataset: Path) -> subprocess.Popen:
+def started(code: str, dataset: Path | str) -> subprocess.Popen:
     command = [sys.executable, "-c", code, str(dataset)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -172,21 +173,42 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path, dataset:
         load_dataset(dataset)
 
 
-def test_a_dataset_on_s3_is_fetched_once_for_a_machine(cache: Path, dataset: Path, tmp_path: Path):
-    with bucket_of(tmp_path) as bucket:
-        uri = bucket.place("dataset")
-        assert ids(uri) == [[8, 9], [5, 6, 7]]
-        assert set(bucket.read) == {"dataset/manifest.json", "dataset/part-000.parquet"}
-        bucket.read.clear()
-        assert ids(uri) == [[8, 9], [5, 6, 7]]
-        assert bucket.read == ["dataset/manifest.json"]
-        with started(OPEN, uri) as other:
-            assert other.communicate(timeout=60)[0] == "[5, 6, 7]\n"
-        assert bucket.read == ["dataset/manifest.json"] * 2
+@pytest.fixture
+def door():
+    with object_store() as store, door_to(store.endpoint) as found:
+        store.bucket("data")
+        yield found
 
 
-def test_a_key_of_s3_is_in_no_log_line(cache: Path, dataset: Path, tmp_path: Path, caplog):
-    with bucket_of(tmp_path) as bucket, caplog.at_level(logging.INFO):
-        ids(bucket.place("dataset"))
+def uploaded(dataset: Path, door: Door) -> str:
+    """Where the bucket has it; a URI that names a key and its secret."""
+    there = behind(door, Folder("s3://a-name:a-secret@data/dataset"))
+    for file in dataset.iterdir():
+        there.write_file(file.name, file)
+    door.asked.clear()
+    return there.uri
+
+
+def contents_read(door: Door) -> list[str]:
+    """Since it was asked last."""
+    found = [path.rpartition("/")[2] for method, path in door.asked if method == "GET" and "list-type" not in path]
+    door.asked.clear()
+    return found
+
+
+def test_a_dataset_in_a_bucket_is_fetched_once_for_a_machine(cache: Path, dataset: Path, door: Door):
+    uri = uploaded(dataset, door)
+    assert ids(uri) == [[8, 9], [5, 6, 7]]
+    assert set(contents_read(door)) == {"manifest.json", "part-000.parquet"}
+    assert ids(uri) == [[8, 9], [5, 6, 7]]
+    assert contents_read(door) == ["manifest.json"]
+    with started(OPEN, uri) as other:
+        assert other.communicate(timeout=60)[0] == "[5, 6, 7]\n"
+    assert contents_read(door) == ["manifest.json"]
+
+
+def test_a_key_of_a_bucket_is_in_no_log_line(cache: Path, dataset: Path, door: Door, caplog):
+    with caplog.at_level(logging.INFO):
+        ids(uploaded(dataset, door))
     assert "copied for this machine" in caplog.text
     assert "a-secret" not in caplog.text

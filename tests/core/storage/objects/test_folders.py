@@ -1,0 +1,111 @@
+"""Files and tables of a run folder in a bucket."""
+
+import os
+import subprocess
+import sys
+
+import pyarrow as pa
+import pytest
+from fakes import finished_trajectory
+from pyarrow import fs
+
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.core.storage.trajectories import finished_keys, read_trajectories, set_aside_broken, write_trajectories
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_folder_holds_what_was_written_there_and_nothing_else(run, store):
+    run.write("recipe.yaml", "name: é")
+    (run / "trajectories").write_json("manifest.json", {"parts": []})
+    assert run.read("recipe.yaml") == "name: é".encode()
+    assert (run / "trajectories").read_json("manifest.json") == {"parts": []}
+    assert (run.exists("recipe.yaml"), run.exists("trajectories"), run.exists("other")) == (True, False, False)
+    assert run.names() == ["recipe.yaml"]
+    assert (run / "trajectories").names(".json") == ["manifest.json"]
+    assert [file.name for file in run.files_below("")] == ["recipe.yaml", "trajectories/manifest.json"]
+    assert run.size("recipe.yaml") == 8
+    run.delete("recipe.yaml")
+    run.delete("recipe.yaml")
+    home = run.uri.removeprefix("s3://data/")
+    assert [key for key in store.keys("data") if key.startswith(home)] == [f"{home}/trajectories/manifest.json"]
+
+
+def test_a_missing_folder_is_an_empty_one_and_a_missing_file_is_not_found(run):
+    assert (run / "nowhere").names() == []
+    assert (run / "nowhere").files_below("") == []
+    with pytest.raises(FileNotFoundError):
+        run.read("nothing")
+
+
+def test_names_with_spaces_percents_and_letters_of_others_come_back(run):
+    for name in ("a b.txt", "50%25.txt", "é+&=.txt"):
+        run.write(name, name)
+    assert sorted(run.names()) == sorted(["50%25.txt", "a b.txt", "é+&=.txt"])
+    assert run.read("50%25.txt") == b"50%25.txt"
+
+
+def test_the_empty_objects_that_mark_folders_are_no_files(run, store):
+    home = run.uri.removeprefix("s3://data/")
+    for key in (f"{home}/", f"{home}/trajectories/"):
+        store.client.put_object(Bucket="data", Key=key, Body=b"")
+    run.write("a.json", "{}")
+    (run / "trajectories").write("b.json", "{}")
+    assert run.names() == ["a.json"]
+    assert [file.name for file in run.files_below("")] == ["a.json", "trajectories/b.json"]
+
+
+def test_trajectories_are_written_read_and_set_aside(run, store):
+    folder = run / "trajectories"
+    write_trajectories(folder, [finished_trajectory("b"), finished_trajectory("a")], "w0")
+    folder.write("part-w1-00000000.parquet", b"PAR1 torn")
+    assert set_aside_broken(folder) == ["part-w1-00000000.parquet"]
+    assert [one.trajectory_id for one in read_trajectories(folder)] == ["a", "b"]
+    assert finished_keys(folder) == {"a", "b"}
+    assert (folder / "broken").names() == ["part-w1-00000000.parquet"]
+    assert [group.n_rows for group in folder.row_groups()] == [2]
+    assert folder.row_groups()[0].read().num_rows == 2
+
+
+def test_a_table_of_many_megabytes_goes_up_in_parts_and_comes_back(run):
+    table = pa.table({"a": [os.urandom(1_000_000) for _ in range(12)]})
+    run.write_tables("big.parquet", [table, table], table.schema)
+    assert run.read_table("big.parquet").num_rows == 24
+    assert sum(batch.num_rows for batch in run.read_batches("big.parquet")) == 24
+
+
+def test_what_fails_half_way_leaves_nothing(run):
+    table = pa.table({"a": [os.urandom(1_000_000) for _ in range(8)]})
+
+    def tables():
+        yield table
+        raise RuntimeError("the rows after these")
+
+    with pytest.raises(RuntimeError):
+        run.write_tables("big.parquet", tables(), table.schema)
+    assert not run.exists("big.parquet")
+
+
+def test_pyarrow_and_a_pickled_folder_find_the_same_files(run):
+    import pickle
+
+    run.write("a.json", "{}")
+    filesystem, path = pickle.loads(pickle.dumps(Folder(run.uri)))._resolve()  # noqa: S301
+    again = pickle.loads(pickle.dumps(filesystem))  # noqa: S301
+    assert again.get_file_info(f"{path}/a.json").is_file
+    with filesystem.open_output_stream(f"{path}/b.json") as stream:
+        stream.write(b"{}")
+    with run.opened("b.json") as file:
+        file.seek(1)
+        assert file.read() == b"}"
+    assert isinstance(filesystem, fs.PyFileSystem)
+
+
+def test_a_process_that_used_a_bucket_ends(run):
+    """pyarrow's own S3 hung here at times (apache/arrow 50188)."""
+    code = (
+        "from fireact_ray.core.storage.folder import Folder\n"
+        f"kept = Folder({run.uri!r}); kept.write('a.json', '{{}}'); held = kept._resolve(); print(kept.names())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "['a.json']\n"), done.stderr
