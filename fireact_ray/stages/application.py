@@ -90,11 +90,13 @@ def application(recipe: Recipe, engine_server: type[EngineServer] | None = None)
     if config.engine.kind == "vllm" and engine_server is None:
         demand_vllm(config.engine.vllm)
     server = engine_server or (VllmServer if config.engine.kind == "vllm" else EngineServer)
+    models_of = models_of_each_engine(systems)
+    at_a_node = config.engine.max_replicas_per_node or config.engine.min_replicas or config.replicas
     engines = {
         name: _part(server, name, config.engine, config.replicas, longest_s)
         .options(ray_actor_options=_of_an_engine(config))
-        .bind(models, longest_s)
-        for name, models in models_of_each_engine(systems).items()
+        .bind(models, longest_s, at_a_node * len(models_of))
+        for name, models in models_of.items()
     }
     n_search = recipe.search.actors
     most = config.search.max_replicas or config.search.min_replicas or n_search

@@ -19,17 +19,18 @@ from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Engine
 from fireact_ray.core.errors import ModelUnavailable
 from fireact_ray.core.net.rpc_server import RpcServer
-from fireact_ray.recipe.student import StudentAgents, local_student, open_attached, open_student
+from fireact_ray.recipe.student import StudentAgents, local_student, open_attached, open_student, share_cores
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 from fireact_ray.stages.actors.own_work import OwnWork
 
 
 class EngineServer:
     """`models`: that this engine answers with, each once. `longest_s`: after which a conversation counts as over,
-    though nobody said so."""
+    though nobody said so. `n_beside`: engine replicas that may be on this node, this one among them."""
 
-    def __init__(self, models: tuple[StudentAgents, ...], longest_s: float) -> None:
+    def __init__(self, models: tuple[StudentAgents, ...], longest_s: float, n_beside: int = 1) -> None:
         forward_warnings()
+        self._n_beside = n_beside
         self._engines = self._opened(models)
         self._longest_s = longest_s
         self._server = RpcServer(self._answer)
@@ -38,6 +39,7 @@ class EngineServer:
 
     def _opened(self, models: tuple[StudentAgents, ...]) -> Mapping[str, Engine]:
         """By `model_key`."""
+        share_cores(self._n_beside)
         if len(models) > 1:
             return open_attached(models)
         (one,) = models
