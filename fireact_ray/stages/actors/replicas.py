@@ -19,7 +19,7 @@ from fireact_ray.core.net.rpc_wire import Address
 
 _LOOK_EVERY_S = 5.0
 _LOOK_S = 10.0  # for all replicas to say where they are
-_PATIENCE_S = 1.0  # with a replica that hangs up: its process has died, or it is back at once
+_PATIENCE_S = 0.3  # with a replica that hangs up: its process has died, or it is back at once
 _PAUSE_S = 0.25  # before the next look, where none was found
 
 
