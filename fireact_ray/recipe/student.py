@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ from fireact_ray.training.config import ADAPTED
 
 if TYPE_CHECKING:
     from fireact_ray.agent.models.engines.torch_engine import Attached, TorchEngine
+
+_THREADS = "OMP_NUM_THREADS"
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +90,16 @@ def _torch_engine(
         max_context=config.max_context,
         adapters=adapters,
     )
+
+
+def share_cores(n: int) -> None:
+    """Torch in this process takes an n-th of this machine's cores. To be called before anything loads torch: Ray lets a
+    process that reserves less than two CPUs have one thread. A number that a node's environment has is left."""
+    if os.environ.get(_THREADS, "1") == "1":
+        os.environ.pop(_THREADS, None)
+        import torch
+
+        torch.set_num_threads(max(1, torch.get_num_threads() // n))
 
 
 def open_renderer(model_dir: str, config: StudentConfig) -> Renderer:

@@ -25,6 +25,7 @@ from fireact_ray.serving.room import Room
 from fireact_ray.serving.sse import event
 
 MARK = "x-fireact-edge"  # a header of every reply that came by here
+BODY = "fireact.body"  # of a scope: a body goes with it, where the replica would have to call the proxy for it
 MAX_BODY_BYTES = 1 << 20
 BODY_S = 15.0
 RETRY_AFTER_S = 2.0
@@ -73,7 +74,7 @@ class Edge:
 
     async def _ask(self, scope: Scope, body: bytes, receive: Receive, reply: _Reply) -> None:
         """Raises ApiError also where the replicas have just said that they take no more."""
-        if self._room.is_full:
+        if not await self._room.admits():
             raise server_busy(RETRY_AFTER_S)
         with self._room.one():
             await self._answer(scope, body, receive, reply)
@@ -83,9 +84,9 @@ class Edge:
     async def _answer(self, scope: Scope, body: bytes, receive: Receive, reply: _Reply) -> None:
         """Raises ApiError where no replica says anything."""
         for attempt in range(_TRIES):
-            feed = _Feed(body, receive)
-            await self._app(scope, feed.receive, reply.send)
-            if feed.gone:
+            client = _Client(receive)
+            await self._app({**scope, BODY: body}, client.receive, reply.send)
+            if client.is_gone:
                 return
             if reply.started:
                 await reply.end()
@@ -120,7 +121,8 @@ class Edge:
 
 
 class Door:
-    """ASGI middleware of a replica: once `is_open` says no, it takes no more questions and lets those inside end."""
+    """ASGI middleware of a replica: hands on the body that came with the scope, if it came by an Edge. Once `is_open`
+    says no, it takes no more questions and lets those inside end."""
 
     def __init__(self, app: ASGIApp, is_open: Callable[[], bool]) -> None:
         self._app, self._is_open = app, is_open
@@ -130,23 +132,29 @@ class Door:
             error = ApiError(503, "The server is ending: it takes no more questions.", retry_after_s=RETRY_AFTER_S)
             await error.response()(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        body = scope.pop(BODY, None)
+        await self._app(scope, receive if body is None else _after(body, receive), send)
 
 
-class _Feed:
-    """The body that was read, then what else the client does."""
+def _after(body: bytes, receive: Receive) -> Receive:
+    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    def __init__(self, body: bytes, receive: Receive) -> None:
-        self.gone = False
-        self._body: bytes | None = body
+    async def whole() -> Message:
+        return first.pop() if first else await receive()
+
+    return whole
+
+
+class _Client:
+    """What it does after its body. Hears whether it goes away."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.is_gone = False
         self._receive = receive
 
     async def receive(self) -> Message:
-        if self._body is not None:
-            body, self._body = self._body, None
-            return {"type": "http.request", "body": body, "more_body": False}
         message = await self._receive()
-        self.gone = self.gone or message["type"] == "http.disconnect"
+        self.is_gone = self.is_gone or message["type"] == "http.disconnect"
         return message
 
 

@@ -39,7 +39,8 @@ from fireact_ray.recipe.trials import Trial
 from fireact_ray.recipe.vllm_student import demand_vllm
 from fireact_ray.serving.edge import RETRY_AFTER_S
 from fireact_ray.stages.actors.engine_server import EngineServer
-from fireact_ray.stages.actors.search_server import SearchServer, by_searches
+from fireact_ray.stages.actors.own_work import by_own_work
+from fireact_ray.stages.actors.search_server import SearchServer
 from fireact_ray.stages.actors.vllm_server import VllmServer
 from fireact_ray.stages.deployments import AgentServer, ServedSystem
 from fireact_ray.stages.serve_settings import keys_of, settings_of
@@ -89,11 +90,13 @@ def application(recipe: Recipe, engine_server: type[EngineServer] | None = None)
     if config.engine.kind == "vllm" and engine_server is None:
         demand_vllm(config.engine.vllm)
     server = engine_server or (VllmServer if config.engine.kind == "vllm" else EngineServer)
+    models_of = models_of_each_engine(systems)
+    at_a_node = config.engine.max_replicas_per_node or config.engine.min_replicas or config.replicas
     engines = {
         name: _part(server, name, config.engine, config.replicas, longest_s)
         .options(ray_actor_options=_of_an_engine(config))
-        .bind(models, longest_s)
-        for name, models in models_of_each_engine(systems).items()
+        .bind(models, longest_s, at_a_node * len(models_of))
+        for name, models in models_of.items()
     }
     n_search = recipe.search.actors
     most = config.search.max_replicas or config.search.min_replicas or n_search
@@ -193,7 +196,7 @@ def _part(
     spread = {} if part.max_replicas_per_node is None else {"max_replicas_per_node": part.max_replicas_per_node}
     if most > least:
         given = {name: value for name in _DELAYS if (value := getattr(part, name)) is not None}
-        policy = {"policy": AutoscalingPolicy(policy_function=by_searches)} if name == SEARCH else {}
+        policy = {} if name == AGENT else {"policy": AutoscalingPolicy(policy_function=by_own_work)}
         target = part.target_ongoing_requests
         options = {
             "autoscaling_config": AutoscalingConfig(

@@ -20,8 +20,8 @@ from fireact_ray.stages.ray_messages import core_without_its_level, log_ray_mess
 from fireact_ray.stages.starting import (
     EDGE_PATH,
     EDGE_VARIABLE,
-    ONE_LOOP,
     PATIENCE,
+    QUICK,
     STARTS,
     children,
     demand_room,
@@ -62,7 +62,7 @@ def _start(config: RayConfig) -> None:
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     if address == "local":
         demand_room(os.environ)
-        for name, value in (PATIENCE | ONE_LOOP).items():
+        for name, value in (PATIENCE | QUICK).items():
             os.environ.setdefault(name, value)
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # nobody takes this machine away with notice
         os.environ.setdefault(EDGE_VARIABLE, EDGE_PATH)  # of no meaning to anything but Serve's proxies

@@ -18,8 +18,14 @@ PATIENCE = {  # seconds in which Ray's processes may start, instead of 30 or 60;
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
 }
 # Serve gives a replica's code, and what asks other replicas, a thread each. Ours waits for nothing but its event loop:
-# they would only bring the way from thread to thread.
-ONE_LOOP = {"RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0", "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0"}
+# they would only bring the way from thread to thread. And by gRPC a proxy's call of a replica costs less than as a call
+# of Ray; it goes to a port that replicas open in any case and that wants Ray's token. Replies may have more than 4 MB.
+QUICK = {
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    "RAY_SERVE_PROXY_USE_GRPC": "1",
+    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(1 << 28),
+}
 # What stands in Ray Serve's HTTP proxies, named before they start: they take their callback from the environment.
 EDGE_VARIABLE, EDGE_PATH = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "fireact_ray.serving.edge:edge"
 # How often a Ray of its own is started: its raylet gives its agents 15 s, whatever the settings, and ends where they

@@ -34,7 +34,7 @@ def test_a_lost_node_fails_no_question_and_changes_no_answer(chaos, tmp_path, mo
     with cluster(3) as (address, change):
         settings = [f"output_dir={tmp_path}", f"ray={{address: '{address}'}}", "serve.systems=[base]", *PARTS]
         given = [word for setting in settings for word in ("--set", setting)]
-        command = Command([sys.executable, "-m", "fireact_ray", "serve", "demo", *given], tmp_path, ENV)
+        command = Command([sys.executable, "-m", "fireact_ray.cli", "serve", "demo", *given], tmp_path, ENV)
         try:
             assert until(lambda: command.ended or "Ctrl-C stops" in command.said, 300), command.said
             (url,) = re.findall(r"(http://[\d.:]+)/v1", command.said)

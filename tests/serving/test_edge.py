@@ -1,11 +1,12 @@
 """What stands in Serve's proxies, around applications that behave as Serve does."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
 
-from fireact_ray.serving.edge import Door, Edge
+from fireact_ray.serving.edge import BODY, Door, Edge
 from fireact_ray.serving.room import Room
 
 HEAD = [(b"content-type", b"application/json"), (b"content-length", b"2")]
@@ -60,7 +61,7 @@ class Serve:
 
     async def __call__(self, scope, receive, send):
         self.headers.append(scope["headers"])
-        self.bodies.append((await receive())["body"])
+        self.bodies.append(scope[BODY] if BODY in scope else (await receive())["body"])
         for message in self.times.pop(0):
             await send(message)
 
@@ -109,7 +110,6 @@ class Replica:
 
     async def __call__(self, scope, receive, send):
         self.n_asked += 1
-        await receive()
         await asyncio.sleep(0)
         if len(self.running) >= self.n:
             for message in self.refused:
@@ -125,7 +125,7 @@ class Replica:
 async def rush(edge, n, **request):
     clients = [Client(b"{}", **request) for _ in range(n)]
     asking = [asyncio.create_task(edge(one.scope, one.receive, one.send)) for one in clients]
-    for _ in range(20):
+    for _ in range(20 + 2 * n):
         await asyncio.sleep(0)
     return clients, asking
 
@@ -162,15 +162,30 @@ async def test_what_is_no_question_is_let_by_and_a_key_s_own_limit_teaches_nothi
     assert replica.n_asked == 6
 
 
-def test_what_was_learnt_is_forgotten_as_there_may_be_more_replicas():
+async def test_now_and_then_some_more_are_tried_as_there_may_be_more_replicas():
     time = [0.0]
     room = Room(lambda: time[0])
-    with room.one():
+    with room.one(), room.one():
         with room.one():
             room.refused()
-        assert room.is_full
+        assert not await room.admits()
         time[0] = 3.0
-        assert not room.is_full
+        assert await room.admits()
+        with contextlib.ExitStack() as more:
+            for _ in range(8):
+                more.enter_context(room.one())
+            assert not await room.admits()
+            time[0] = 6.0
+            assert await room.admits()
+
+
+async def test_more_than_were_ever_taken_go_in_by_groups_so_that_few_reach_a_full_replica():
+    edge = Edge(replica := Replica(20))
+    clients, _ = await rush(edge, 300)
+    assert replica.n_asked == 32  # as many as go in without a word, and one group
+    assert sorted(client.status for client in clients if client.heard) == [429] * 280
+    for end in replica.running:
+        end.set()
 
 
 async def test_a_question_whose_replica_died_before_its_first_byte_is_asked_again():
@@ -253,3 +268,16 @@ async def test_a_door_that_is_closed_takes_no_question_and_still_tells_its_healt
     await door(health.scope, health.receive, health.send)
     assert [client.status for client in (asked, late, health)] == [200, 503, 200]
     assert late.headers["retry-after"] == "2"
+
+
+async def test_a_body_that_came_with_the_scope_is_read_as_if_it_were_received():
+    heard = []
+
+    async def replica(scope, receive, send):
+        heard.extend([await receive(), await receive(), BODY in scope])
+
+    client = Client(goes_away=True)
+    client.scope[BODY] = b'{"q": 1}'
+    await Door(replica, lambda: True)(client.scope, client.receive, client.send)
+    body = {"type": "http.request", "body": b'{"q": 1}', "more_body": False}
+    assert heard == [body, {"type": "http.disconnect"}, False]

@@ -1,15 +1,15 @@
-"""Both ends of a conversation in one process: Serve is played by a handle that gives out replicas in turn."""
+"""Both ends of a conversation in one process: Serve is played by a handle that knows the replicas."""
 
 import asyncio
-import itertools
 
 import pytest
 from ray.exceptions import RayActorError
+from ray.serve.exceptions import RayServeException
 
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Generation
 from fireact_ray.core.errors import ModelUnavailable, TokenLimit
-from fireact_ray.stages.actors import conversations, engine_server
+from fireact_ray.stages.actors import conversations, engine_server, replicas
 from fireact_ray.stages.actors.conversations import EnginePool
 from fireact_ray.stages.actors.engine_server import EngineServer
 
@@ -51,11 +51,16 @@ class Replica(EngineServer):
     def engine(self) -> Engine:
         return self._engines["a"]
 
-    async def converse(self):
+    leave = EngineServer.__del__  # which Serve awaits
+
+    def __del__(self):
+        """Python's, which would await nothing."""
+
+    async def where(self):
         if self.is_dead:
             raise RayActorError
-        async for place in super().converse():
-            yield place
+        address = await self._server.address("127.0.0.1")
+        return [address.host, address.port, address.token]
 
     async def die(self) -> None:
         self.is_dead = True
@@ -66,20 +71,25 @@ class Handle:
     """Of a deployment with these replicas."""
 
     def __init__(self, *replicas: Replica) -> None:
-        self._turn = itertools.cycle(replicas)
+        self.replicas = list(replicas)
 
-    def options(self, **_):
+    def broadcast(self, method):
+        assert method == "where"
         return self
 
-    def remote(self):
-        return next(self._turn).converse()
+    async def results_async(self, *, timeout_s, return_exceptions):
+        if not self.replicas:
+            raise RayServeException
+        return await asyncio.gather(*(one.where() for one in self.replicas), return_exceptions=return_exceptions)
 
 
 @pytest.fixture
 def two(monkeypatch):
     monkeypatch.setattr(engine_server, "forward_warnings", lambda: None)  # by Ray, which is not here
     monkeypatch.setattr(conversations, "_PAUSES_S", (0.01, 0.01, 0.01))
-    monkeypatch.setattr(conversations, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(conversations, "_SEAT_S", 0.1)
+    monkeypatch.setattr(replicas, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(replicas, "_PAUSE_S", 0.01)
     return Replica(1, 60.0), Replica(2, 60.0)
 
 
@@ -119,12 +129,13 @@ async def test_a_conversation_counts_from_its_first_step_to_its_end(two):
 async def test_a_step_whose_replica_dies_is_asked_again_at_another_one(two):
     pool = EnginePool(Handle(*two), 64, "a")
     async with pool.conversation():
-        assert (await pool.generate([7], GREEDY)).ids == (1, 7)
+        name, _ = (await pool.generate([7], GREEDY)).ids
+        first, other = two if name == 1 else reversed(two)
         step = asyncio.create_task(pool.generate([0, 5], GREEDY))
-        await until_asked(two[0], 2)
-        two[1].engine.release.set()
-        await two[0].die()
-        assert (await step).ids == (2, 0, 5)
+        await until_asked(first, 2)
+        other.engine.release.set()
+        await first.die()
+        assert (await step).ids == (other.engine.name, 0, 5)
     await pool.close()
 
 
@@ -133,7 +144,7 @@ async def test_where_every_replica_is_gone_the_model_is_not_available(two):
     async with pool.conversation():
         await pool.generate([7], GREEDY)
         await two[0].die()
-        with pytest.raises(ModelUnavailable, match="the engine is not available: RayActorError"):
+        with pytest.raises(ModelUnavailable, match="no engine replica was there within"):
             await pool.generate([7, 1], GREEDY)
     await pool.close()
 
@@ -171,14 +182,41 @@ async def test_an_agent_that_dies_ends_its_conversations(two):
         await until_at_work(0, two[0])
 
 
-async def test_a_place_that_nobody_takes_is_given_up(two, monkeypatch):
-    monkeypatch.setattr(engine_server, "_HELD_WITHIN_S", 0.02)
-    call = two[0].converse()  # by an agent that dies before it hears of its place
-    await anext(call)
-    going_on = asyncio.create_task(anext(call, None))
-    assert await two[0].at_work() == 1
-    assert await going_on is None
-    assert await two[0].at_work() == 0
+async def test_where_there_is_no_replica_yet_a_question_waits_for_the_first(two, monkeypatch):
+    monkeypatch.setattr(conversations, "_SEAT_S", 10.0)
+    pool = EnginePool(handle := Handle(), 64, "a")
+    async with pool.conversation():
+        step = asyncio.create_task(pool.generate([7], GREEDY))
+        await asyncio.wait([step], timeout=0.03)
+        handle.replicas.append(two[0])
+        assert (await step).ids == (1, 7)
+    await pool.close()
+
+
+async def test_a_replica_that_is_told_to_stop_ends_its_conversations_and_new_ones_go_elsewhere(two, monkeypatch):
+    monkeypatch.setattr(replicas, "_LOOK_EVERY_S", 0.0)
+    pool = EnginePool(handle := Handle(two[0]), 64, "a")
+    async with pool.conversation():
+        await pool.generate([7], GREEDY)
+        handle.replicas.append(two[1])  # and the first is still among them: Serve's word comes late
+        stopping = asyncio.create_task(two[0].leave())
+        await asyncio.sleep(0)
+        async with pool.conversation():
+            assert {(await pool.generate([8, n], GREEDY)).ids[0] for n in range(3)} <= {1, 2}
+            assert (await pool.generate([8, 3], GREEDY)).ids[0] == 2
+        assert not stopping.done()
+    await stopping
+    await pool.close()
+
+
+async def test_a_conversation_that_nobody_ends_is_over_after_the_longest_time(two):
+    replica = Replica(1, 0.02)
+    pool = EnginePool(Handle(replica), 64, "a")
+    async with pool.conversation():
+        await pool.generate([7], GREEDY)
+        await until_at_work(0, replica)
+        assert (await pool.generate([7, 1], GREEDY)).ids == (1, 7, 1)
+    await pool.close()
 
 
 async def until_asked(replica: Replica, n: int) -> None:

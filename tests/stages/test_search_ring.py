@@ -9,7 +9,7 @@ from fireact_ray.agent.tools.config import SearchConfig
 from fireact_ray.core.errors import ToolError
 from fireact_ray.core.net.rpc_server import RpcServer
 from fireact_ray.core.types import Hit
-from fireact_ray.stages.actors import search, search_ring
+from fireact_ray.stages.actors import replicas, search, search_ring
 from fireact_ray.stages.actors.search_ring import SearchRing
 from fireact_ray.stages.actors.search_server import SearchServer
 
@@ -53,8 +53,9 @@ class Handle:
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(search_ring, "_PAUSES_S", (0.01, 0.01, 0.01))
-    monkeypatch.setattr(search_ring, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(search_ring, "_NONE_S", 0.1)
+    monkeypatch.setattr(replicas, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(replicas, "_PAUSE_S", 0.01)
 
 
 async def names(ring: SearchRing) -> set[str]:
@@ -77,7 +78,7 @@ async def test_where_a_replica_is_lost_the_others_search_on_though_serve_has_not
     assert await names(ring) == {"lost", "left"}
     handle.is_stuck = True
     await lost.server.close()
-    async with asyncio.timeout(search_ring._LOOK_S / 2):  # it does not wait for Serve, which waits for the lost one
+    async with asyncio.timeout(replicas._LOOK_S / 2):  # it does not wait for Serve, which waits for the lost one
         assert await names(ring) == {"left"}
     await ring.close()
 

@@ -14,8 +14,8 @@ from ray.serve.scripts import build as serve_build
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.net.rpc_wire import Address
 from fireact_ray.recipe.loader import load_recipe
+from fireact_ray.stages.actors.own_work import by_own_work
 from fireact_ray.stages.actors.search_ring import chosen
-from fireact_ray.stages.actors.search_server import by_searches
 from fireact_ray.stages.application import BuildArgs, application, served_systems
 from fireact_ray.stages.serve_config import check_serve_config, to_serve_yaml, unknown_keys
 from fireact_ray.stages.serve_progress import explained
@@ -126,17 +126,15 @@ def test_a_query_stays_at_its_replica_when_another_one_comes_or_goes():
     assert all(150 < list(before.values()).count(address) < 250 for address in three)
     after = {query: chosen(query, three[:2]) for query in queries}
     assert all(after[query] == before[query] for query in queries if before[query] in three[:2])
-    with pytest.raises(LookupError):
-        chosen("q", [])
 
 
-def test_the_search_scales_by_the_searches_that_are_at_work():
+def test_search_and_engine_scale_by_what_is_at_work_in_all_replicas():
     config = SimpleNamespace(target_ongoing_requests=16.0)
-    assert by_searches(SimpleNamespace(config=config, aggregated_metrics={"searches": {"a": 20.0, "b": 13.0}})) == (
+    assert by_own_work(SimpleNamespace(config=config, aggregated_metrics={"at_work": {"a": 20.0, "b": 13.0}})) == (
         3,
         {},
     )
-    assert by_searches(SimpleNamespace(config=config, aggregated_metrics=None)) == (0, {})
+    assert by_own_work(SimpleNamespace(config=config, aggregated_metrics=None)) == (0, {})
 
 
 def test_the_dashboard_is_that_of_the_metrics_there_are():

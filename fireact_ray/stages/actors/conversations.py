@@ -1,30 +1,26 @@
 """An agent's end of its conversations with the engine deployment: each stays at one replica, which keeps what it has
-read of it, and goes on at another one where that replica dies. A step has no side effect, so it is asked again."""
+read of it, and goes on at another one where that replica dies or leaves. A step has no side effect, so it is asked
+again."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
-
-from ray.exceptions import RayActorError, RayError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Generation
 from fireact_ray.core.errors import ModelUnavailable
 from fireact_ray.core.net.rpc_client import RpcClient, RpcUnavailable
-from fireact_ray.core.net.rpc_wire import Address
+from fireact_ray.stages.actors.replicas import Replicas
 
-_PATIENCE_S = 1.0  # with a replica that hangs up: its process has died, or it is back at once
-_SEAT_S = 30.0  # for a replica to take the conversation, as while the only one is being started again
+_SEAT_S = 30.0  # for there to be a replica, as while the only one is being started again
 _PAUSES_S = (0.1, 0.5, 2.0)  # before a step is asked again
-
-_GONE = (RpcUnavailable, RayActorError, DeploymentUnavailableError)
-
 
 _NOW: ContextVar[Conversation] = ContextVar("conversation")
 
@@ -37,9 +33,8 @@ class EnginePool:
 
     def __init__(self, handle: Any, max_context: int, model: str) -> None:
         self.max_context, self.model = max_context, model
-        self._handle = handle.options(method_name="converse", stream=True)
-        self._clients: dict[Address, RpcClient] = {}
-        self._lasting: set[asyncio.Task[None]] = set()  # Serve's calls, until the replica ends them
+        self._replicas = Replicas(handle)
+        self._seated: Counter[RpcClient] = Counter()
 
     @asynccontextmanager
     async def conversation(self) -> AsyncIterator[None]:
@@ -56,43 +51,36 @@ class EnginePool:
         return await _NOW.get().generate(prompt_ids, sampling)
 
     async def take_seat(self) -> Seat:
-        """At the replica that Serve chooses: one with few conversations. Raises one of _GONE, or ModelUnavailable."""
-        call = self._handle.remote()
+        """At the replica with the fewest conversations of this process. Raises ModelUnavailable where there is none."""
         try:
-            async with asyncio.timeout(_SEAT_S):
-                host, port, token, number = await anext(call)
+            known = await self._replicas.known(_SEAT_S)
         except TimeoutError:
-            call.cancel()
-            raise ModelUnavailable(f"no engine replica was free within {_SEAT_S:g} s") from None
-        except BackPressureError:
-            raise ModelUnavailable("more conversations wait for the engine than it takes") from None
-        except asyncio.CancelledError:
-            call.cancel()
-            raise
-        lasting = asyncio.create_task(_last(call))
-        self._lasting.add(lasting)
-        lasting.add_done_callback(self._lasting.discard)
-        address = Address(host, port, token)
-        if address not in self._clients:
-            self._clients[address] = RpcClient(_finder(address), _PATIENCE_S, calls_off=True)
-        client = self._clients[address]
-        holding = client.ask([number])
-        holding.add_done_callback(_heard)
+            raise ModelUnavailable(f"no engine replica was there within {_SEAT_S:g} s") from None
+        client = min(known.values(), key=lambda one: (self._seated[one], random.random()))
+        self._seated[client] += 1
+        holding = client.ask([])
+        holding.add_done_callback(lambda over: self._left(client, over))
         return Seat(client, holding)
 
-    def forget(self, seat: Seat) -> None:
-        """Its replica is gone: nobody else is to ask it."""
-        self._clients = {address: client for address, client in self._clients.items() if client is not seat.client}
+    def forget(self, client: RpcClient) -> None:
+        self._replicas.forget(client)
 
     async def close(self) -> None:
-        for client in self._clients.values():
-            await client.close()
+        await self._replicas.close()
+
+    def _left(self, client: RpcClient, holding: asyncio.Future[None]) -> None:
+        self._seated[client] -= 1
+        if not self._seated[client]:
+            del self._seated[client]
+        if not holding.cancelled() and holding.exception() is not None:  # the replica is gone, or about to leave
+            self.forget(client)
 
 
 @dataclass(frozen=True)
 class Seat:
     """A conversation's place at one replica. `holding`: a call that lasts as long as the conversation: where it is
-    cancelled, or breaks off with this process, the replica knows that the conversation is over."""
+    cancelled, or breaks off with this process, the replica knows that the conversation is over. Where it ends by
+    itself, the replica wants the conversation to go on elsewhere."""
 
     client: RpcClient
     holding: asyncio.Future[None]
@@ -109,17 +97,17 @@ class Conversation:
         how = [sampling.temperature, sampling.max_new_tokens, list(sampling.stop), sampling.seed]
         asked = [self._pool.model, list(prompt_ids), how]
         for pause_s in (*_PAUSES_S, None):
+            if self._seat is None or self._seat.holding.done():
+                self._seat = await self._pool.take_seat()
+            client = self._seat.client
             try:
-                if self._seat is None:
-                    self._seat = await self._pool.take_seat()
-                ids, reason = await self._seat.client.ask(asked)
+                ids, reason = await client.ask(asked)
                 return Generation(tuple(ids), reason)
-            except _GONE as error:
-                if self._seat is not None:
-                    self._pool.forget(self._seat)
-                    self._seat = None
+            except RpcUnavailable:
+                self._pool.forget(client)
+                self.end()
                 if pause_s is None:
-                    raise ModelUnavailable(f"the engine is not available: {type(error).__name__}") from None
+                    raise ModelUnavailable("the engine is not available: replica after replica is gone") from None
                 await asyncio.sleep(pause_s)
         raise AssertionError("the last try returns or raises")
 
@@ -127,22 +115,3 @@ class Conversation:
         if self._seat is not None:
             self._seat.holding.cancel()
             self._seat = None
-
-
-async def _last(call: Any) -> None:
-    """Until the replica has ended the call: it then counts as one less there."""
-    with suppress(RayError):
-        async for _ in call:
-            pass
-
-
-def _finder(address: Address) -> Callable[[], Awaitable[Address]]:
-    async def find() -> Address:
-        return address
-
-    return find
-
-
-def _heard(closing: asyncio.Future[Any]) -> None:
-    if not closing.cancelled():
-        closing.exception()

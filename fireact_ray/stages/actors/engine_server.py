@@ -1,90 +1,84 @@
 """A replica of the engine deployment: a model, in whose batches the conversations of all agents meet, or several of one
 base.
 
-A conversation is one streaming call of Serve that lasts as long as the conversation: it is what Serve counts, routes,
-scales by, and waits for before it stops a replica. The steps of the conversation go over a connection of their own
-(fireact_ray.core.net): a call of Serve costs more than the rest of a step.
+Neither conversations nor their steps are calls of Serve, which cost more than the rest of a step. They come over a
+connection per agent replica (fireact_ray.core.net). A conversation is a call there that lasts as long as it: it ends
+with its agent, and is what this replica tells Serve to scale by, and ends before it stops.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import ray
 
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Engine
+from fireact_ray.core.errors import ModelUnavailable
 from fireact_ray.core.net.rpc_server import RpcServer
-from fireact_ray.recipe.student import StudentAgents, local_student, open_attached, open_student
+from fireact_ray.recipe.student import StudentAgents, local_student, open_attached, open_student, share_cores
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
-
-_HELD_WITHIN_S = 1.0  # by an agent that lives; where it is later, its conversation is only not counted
-
-
-@dataclass(frozen=True, eq=False)
-class _Conversation:
-    held: asyncio.Event = field(default_factory=asyncio.Event)
-    over: asyncio.Event = field(default_factory=asyncio.Event)
+from fireact_ray.stages.actors.own_work import OwnWork
 
 
 class EngineServer:
     """`models`: that this engine answers with, each once. `longest_s`: after which a conversation counts as over,
-    though nobody said so."""
+    though nobody said so. `n_beside`: engine replicas that may be on this node, this one among them."""
 
-    def __init__(self, models: tuple[StudentAgents, ...], longest_s: float) -> None:
+    def __init__(self, models: tuple[StudentAgents, ...], longest_s: float, n_beside: int = 1) -> None:
         forward_warnings()
+        self._n_beside = n_beside
         self._engines = self._opened(models)
         self._longest_s = longest_s
         self._server = RpcServer(self._answer)
-        self._open: dict[int, _Conversation] = {}
-        self._n_opened = 0
+        self._conversations, self._steps = OwnWork(), OwnWork()
+        self._is_leaving = False
 
     def _opened(self, models: tuple[StudentAgents, ...]) -> Mapping[str, Engine]:
         """By `model_key`."""
+        share_cores(self._n_beside)
         if len(models) > 1:
             return open_attached(models)
         (one,) = models
         return {one.model_key: open_student(one.model_dir, local_student(one.recipe), on_gpu=one.on_gpu).engine}
 
-    async def converse(self) -> AsyncIterator[list[Any]]:
-        """Yields where this replica listens, and the conversation's number; lasts until that is no longer held."""
+    async def where(self) -> list[Any]:
         address = await self._server.address(ray.util.get_node_ip_address())
-        self._n_opened += 1
-        number = self._n_opened
-        self._open[number] = conversation = _Conversation()
-        try:
-            yield [address.host, address.port, address.token, number]
-            async with asyncio.timeout(_HELD_WITHIN_S):
-                await conversation.held.wait()
-            async with asyncio.timeout(self._longest_s):
-                await conversation.over.wait()
-        except TimeoutError:
-            pass  # its agent died before it held it, or does not let go
-        finally:
-            conversation.over.set()
-            del self._open[number]
+        return [address.host, address.port, address.token]
 
     async def at_work(self) -> int:
-        return len(self._open)
+        """Conversations."""
+        return self._conversations.n
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Asked for by Serve, every few seconds."""
+        return self._conversations.stats()
+
+    async def __del__(self) -> None:
+        """Called by Ray Serve before it stops the replica, which lasts for as long as it lets a replica drain: no
+        conversation begins here any more, and those that have begun end."""
+        self._is_leaving = True
+        await self._conversations.ended()
+        await self._steps.ended()
 
     async def _answer(self, item: list[Any]) -> list[Any] | None:
-        """[model, prompt ids, sampling] -> [ids, finish reason]. A number alone holds its conversation open: it is over
-        when that call is called off, or its connection breaks."""
-        if len(item) == 1:
-            await self._hold(item[0])
+        """[model, prompt ids, sampling] -> [ids, finish reason]. [] is a conversation: over when that call is called
+        off, or its connection breaks. Raises ModelUnavailable for one that would begin while this replica leaves."""
+        if not item:
+            await self._converse()
             return None
         model, prompt_ids, (temperature, max_new_tokens, stop, seed) = item
         sampling = Sampling(temperature, max_new_tokens, tuple(stop), seed)
-        generation = await self._engines[model].generate(prompt_ids, sampling)
+        with self._steps.one():
+            generation = await self._engines[model].generate(prompt_ids, sampling)
         return [generation.ids, generation.finish_reason]
 
-    async def _hold(self, number: int) -> None:
-        if (conversation := self._open.get(number)) is not None:
-            conversation.held.set()
-            try:
-                await conversation.over.wait()
-            finally:
-                conversation.over.set()
+    async def _converse(self) -> None:
+        if self._is_leaving:
+            raise ModelUnavailable("this replica of the engine is about to stop")
+        with self._conversations.one(), suppress(TimeoutError):
+            async with asyncio.timeout(self._longest_s):
+                await asyncio.get_running_loop().create_future()

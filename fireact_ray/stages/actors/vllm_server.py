@@ -37,5 +37,6 @@ class VllmServer(EngineServer):
             os._exit(1)
 
     async def __del__(self) -> None:
-        """Called by Ray Serve, once nothing runs here any more."""
+        """Called by Ray Serve before it stops the replica."""
+        await super().__del__()
         await self._core.close()
