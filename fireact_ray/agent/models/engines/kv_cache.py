@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
+from fireact_ray.agent.models.engines.attention import Shared, beginning, can_share, sharing
 from fireact_ray.core.errors import InputError
 
 _GROWTH = 256  # tokens by which slots grow: seldom enough to ignore the copying, little beside a context
@@ -56,6 +57,7 @@ class CachedSlots:
         self._pass = _Pass()
         self._layers = [_SlotLayer(self._pass) for _ in range(_count_layers(model.config, max_context))]
         self._cache = Cache(layers=self._layers)
+        self._can_share = can_share(model)
 
     def known(self, prompt_ids: Sequence[int], adapter: int = 0) -> int:
         """How many tokens of a prompt need not be computed; always less than all."""
@@ -76,6 +78,22 @@ class CachedSlots:
         self._last_use[slot] = self._uses
         return slot, known
 
+    def reserve(self, slots: int, tokens: int) -> None:
+        """Make room for so many slots, as far as there may be, and so many tokens in each. What grows is copied."""
+        have_slots, have_tokens = len(self._ids), self._ids.shape[1] - 1
+        if slots <= have_slots and tokens <= have_tokens:
+            return
+        if slots > have_slots:
+            have_slots = min(self._max_slots, max(slots, 4, 2 * have_slots))
+        if tokens > have_tokens:
+            have_tokens = min(self._max_context, -(-tokens // _GROWTH) * _GROWTH)
+        self._ids = _grown(self._ids, (have_slots, have_tokens + 1))
+        tables = (self._lengths, self._prompts, self._last_use, self._owners)
+        self._lengths, self._prompts, self._last_use, self._owners = (_grown(table, (have_slots,)) for table in tables)
+        self._pass.capacity = (have_slots, have_tokens + 1)
+        for layer in self._layers:
+            layer.grow()
+
     def extend(self, slots: Sequence[int], new_ids: Sequence[Sequence[int]]) -> Tensor:
         """Append ids to slots. Logits (slots, vocabulary) of what follows; of no meaning where no id is new.
 
@@ -87,7 +105,8 @@ class CachedSlots:
         starts = self._lengths[rows]
         ends = starts + counts
         longest = int(ends[counts > 0].max())
-        self._reserve(0, longest)
+        self.reserve(0, longest)
+        shared = self._shared(rows, counts > 0) if self._can_share else None
         self._lengths[rows] = ends
 
         steps = torch.arange(int(counts.max()))
@@ -104,15 +123,17 @@ class CachedSlots:
         self._pass.read = slice(slots[0], slots[0] + len(slots)) if consecutive else self._to_device(rows)
         self._pass.rows, self._pass.columns = self._to_device(rows[:, None]), self._to_device(columns)
         self._pass.start, self._pass.end = int(starts[0]), longest
-        output = self._model(
-            input_ids=self._to_device(ids),
-            position_ids=self._to_device(positions),
-            attention_mask=None if plain else self._mask(positions, longest),
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=self._to_device(counts[:, None].clamp(min=1) - 1),
-            **({"adapter_names": [self._adapters[n] for n in self._owners[rows].tolist()]} if self._adapters else {}),
-        )
+        by = {"adapter_names": [self._adapters[n] for n in self._owners[rows].tolist()]} if self._adapters else {}
+        with sharing(shared):
+            output = self._model(
+                input_ids=self._to_device(ids),
+                position_ids=self._to_device(positions),
+                attention_mask=None if plain else self._mask(positions, longest),
+                past_key_values=self._cache,
+                use_cache=True,
+                logits_to_keep=self._to_device(counts[:, None].clamp(min=1) - 1),
+                **by,
+            )
         return output.logits[:, 0]
 
     def swap(self, a: int, b: int) -> None:
@@ -124,6 +145,13 @@ class CachedSlots:
             table[pair] = table[reverse]
         for buffer in self._buffers():
             buffer[pair, :, :longest] = buffer[reverse, :, :longest]
+
+    def _shared(self, slots: Tensor, real: Tensor) -> Shared | None:
+        """What all that are `real` hold alike; others have no new tokens, and what they read has no meaning."""
+        busy = slots[real]
+        if len(busy) < 2 or not bool((self._owners[busy] == self._owners[busy[0]]).all()):
+            return None
+        return beginning(self._ids[busy, : int(self._lengths[busy].min())], holder=int(real.nonzero()[0]))
 
     def _longest_known(self, prompt: Tensor, adapter: int) -> tuple[int, int]:
         """The length of the longest known beginning, and the slot that holds it."""
@@ -138,25 +166,9 @@ class CachedSlots:
         last_use = self._last_use.clone()
         last_use[list(busy)] = self._uses + 1
         if len(last_use) < self._max_slots and bool(last_use.all()):
-            self._reserve(len(last_use) + 1, 0)
+            self.reserve(len(last_use) + 1, 0)
             return len(last_use)
         return int(last_use.argmin())
-
-    def _reserve(self, slots: int, tokens: int) -> None:
-        """Make room for so many slots, and for so many tokens in each."""
-        have_slots, have_tokens = len(self._ids), self._ids.shape[1] - 1
-        if slots <= have_slots and tokens <= have_tokens:
-            return
-        if slots > have_slots:
-            have_slots = min(self._max_slots, max(slots, 4, 2 * have_slots))
-        if tokens > have_tokens:
-            have_tokens = min(self._max_context, -(-tokens // _GROWTH) * _GROWTH)
-        self._ids = _grown(self._ids, (have_slots, have_tokens + 1))
-        tables = (self._lengths, self._prompts, self._last_use, self._owners)
-        self._lengths, self._prompts, self._last_use, self._owners = (_grown(table, (have_slots,)) for table in tables)
-        self._pass.capacity = (have_slots, have_tokens + 1)
-        for layer in self._layers:
-            layer.grow()
 
     def _buffers(self) -> Iterator[Tensor]:
         return (buffer for layer in self._layers for buffer in layer.buffers)

@@ -1,0 +1,115 @@
+"""How conversations that begin alike attend on a CPU.
+
+Time goes by what is read of keys and values. What all of a batch begin with (instructions, examples) is otherwise read
+once for each of them; here it is read once, as one product for all:
+
+    row 0   |  shared beginning  | its own          |
+    row 1   |  (the same)        | its own, longer  |
+
+Scores of both parts go through one softmax, so that the result is the same up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.modeling_utils import AttentionInterface
+
+_NAME = "fireact_shared"
+_WORTH_SHARING = 64  # tokens: fewer cost more by being read apart than they save
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The first `tokens` of all rows are the same, before any new one; they are read from row `holder`."""
+
+    tokens: int
+    holder: int
+
+
+_shared: ContextVar[Shared | None] = ContextVar("shared", default=None)
+
+
+def can_share(model: Any) -> bool:
+    """Whether `model` heeds `sharing`; without it, it attends as before. True on a CPU, where it attends by
+    transformers' `sdpa`, hence by a softmax of scaled products and nothing else. A GPU keeps its fused kernels."""
+    if model.device.type != "cpu":
+        return False
+    if model.config._attn_implementation == "sdpa":
+        model.set_attn_implementation(_NAME)
+    return bool(model.config._attn_implementation == _NAME)
+
+
+def beginning(ids: Tensor, holder: int) -> Shared | None:
+    """What all rows of `ids` (rows, tokens) begin with, where it is worth sharing."""
+    tokens = int((ids == ids[0]).all(0).cumprod(0).sum())
+    return Shared(tokens, holder) if tokens >= _WORTH_SHARING else None
+
+
+@contextmanager
+def sharing(shared: Shared | None) -> Iterator[None]:
+    """For one forward pass. None: nothing is worth sharing."""
+    token = _shared.set(shared)
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
+def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, shared: Shared, scale: float) -> Tensor:
+    """`query` (rows, heads, new, head_dim); `keys` and `values` (rows, key heads, tokens, head_dim); `mask`, to be added
+    to scores, (rows, 1, new, tokens). Returns (rows, heads, new, head_dim)."""
+    n_rows, n_heads, n_new, width = query.shape
+    n_keys = keys.shape[1]
+    grouped = (query * scale).view(n_rows, n_keys, -1, width)  # heads that read the same keys, one after the other
+    at, row = shared.tokens, shared.holder
+
+    of_all = torch.bmm(_together(grouped), keys[row, :, :at].transpose(1, 2))
+    own = torch.matmul(grouped, keys[:, :, at:].transpose(2, 3))
+    if mask is not None:
+        own = (own.unflatten(2, (-1, n_new)) + mask[:, :, None, :, at:]).flatten(2, 3)
+    scores = torch.cat([_apart(of_all, n_rows), own], dim=-1)
+
+    weights = scores.softmax(-1, dtype=torch.float32).to(values.dtype)
+    read = _apart(torch.bmm(_together(weights[..., :at]), values[row, :, :at]), n_rows)
+    read = read + torch.matmul(weights[..., at:], values[:, :, at:])
+    return read.reshape(n_rows, n_heads, n_new, -1)
+
+
+def _together(rows: Tensor) -> Tensor:
+    """(rows, key heads, n, width) -> (key heads, rows * n, width)"""
+    return rows.transpose(0, 1).flatten(1, 2)
+
+
+def _apart(together: Tensor, n_rows: int) -> Tensor:
+    """(key heads, rows * n, width) -> (rows, key heads, n, width)"""
+    return together.unflatten(1, (n_rows, -1)).transpose(0, 1)
+
+
+def _forward(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    **more: Any,
+) -> tuple[Tensor, None]:
+    """What transformers calls for each layer."""
+    shared = _shared.get()
+    if shared is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **more)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return attend(query, key, value, attention_mask, shared, scale).transpose(1, 2), None
+
+
+AttentionInterface.register(_NAME, _forward)
+AttentionMaskInterface.register(_NAME, sdpa_mask)
