@@ -1,5 +1,5 @@
-"""Engines that answer the same agents as ours does: one prompt at a time by `generate()`, transformers' continuous
-batching, vLLM. Token ids in, token ids out, greedy."""
+"""Engines that answer the same agents as ours does: one prompt at a time by `generate()`, static batches of
+it, transformers' continuous batching, vLLM. Token ids in, token ids out, greedy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ import torch
 
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Generation
+from fireact_ray.agent.models.engines.stopping import StopStrings
 from fireact_ray.core.errors import ModelUnavailable
+from fireact_ray.rendering.tokenizer import HubTokenizer
 
 _CB_BLOCKS, _CB_BATCH_TOKENS = 256, 1024  # of 256 tokens each; transformers infers both from a GPU's memory alone
 
@@ -50,6 +52,54 @@ class OneByOne:
                 stopping_criteria=StoppingCriteriaList([is_over]),
             )
         return whole_reply(out[0, n:].tolist(), self._end_id, sampling)
+
+    async def close(self) -> None: ...
+
+
+class Static:
+    """Batches of whatever waits; none joins before the longest of a batch has ended."""
+
+    def __init__(self, model: Any, tokenizer: HubTokenizer, end_id: int, max_context: int, max_batch: int) -> None:
+        self.max_context = max_context
+        self._model, self._tokenizer, self._end_id, self._max_batch = model, tokenizer, end_id, max_batch
+        self._waiting: list[tuple[list[int], Sampling, asyncio.Future[Generation]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
+        reply: asyncio.Future[Generation] = asyncio.get_running_loop().create_future()
+        self._waiting.append((list(prompt_ids), sampling, reply))
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run())
+        return await reply
+
+    async def _run(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(0.01)  # agents that have just been answered ask again
+            batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
+            replies = await asyncio.to_thread(self._generated, [one[0] for one in batch], batch[0][1])
+            for (_, _, reply), generation in zip(batch, replies, strict=True):
+                reply.set_result(generation)
+
+    def _generated(self, prompts: list[list[int]], sampling: Sampling) -> list[Generation]:
+        longest = max(map(len, prompts))
+        ids = torch.tensor([[self._tokenizer.pad_id] * (longest - len(prompt)) + prompt for prompt in prompts])
+        mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        stops = StopStrings(sampling.stop, self._tokenizer.decode)
+
+        def is_over(tokens: torch.Tensor, _: Any, **__: Any) -> torch.Tensor:
+            return torch.tensor([stops.completed_by(row) for row in tokens[:, longest:].tolist()])
+
+        with torch.inference_mode():
+            out = self._model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                do_sample=False,
+                max_new_tokens=sampling.max_new_tokens,
+                eos_token_id=self._end_id,
+                pad_token_id=self._end_id,
+                stopping_criteria=[is_over],
+            )
+        return [whole_reply(row, self._end_id, sampling) for row in out[:, longest:].tolist()]
 
     async def close(self) -> None: ...
 

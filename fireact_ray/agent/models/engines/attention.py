@@ -65,11 +65,11 @@ def sharing(shared: Shared | None) -> Iterator[None]:
 
 
 def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, shared: Shared, scale: float) -> Tensor:
-    """`query` (rows, heads, new, head_dim); `keys` and `values` (rows, key heads, tokens, head_dim); `mask`, to be added
-    to scores, (rows, 1, new, tokens). Returns (rows, heads, new, head_dim)."""
+    """`query` (rows, heads, new, head_dim); `keys` and `values` (rows, key heads, tokens, head_dim); `mask`, added to
+    scores, (rows, 1, new, tokens). Returns (rows, heads, new, head_dim)."""
     n_rows, n_heads, n_new, width = query.shape
     n_keys = keys.shape[1]
-    grouped = (query * scale).view(n_rows, n_keys, -1, width)  # heads that read the same keys, one after the other
+    grouped = (query * scale).reshape(n_rows, n_keys, -1, width)  # heads that read the same keys, one after the other
     at, row = shared.tokens, shared.holder
 
     of_all = torch.bmm(_together(grouped), keys[row, :, :at].transpose(1, 2))
