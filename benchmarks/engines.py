@@ -57,6 +57,7 @@ class Traffic:
     engine: Any
     read: Callable[[], int] | None
     replies: list[tuple[list[int], tuple[int, ...]]] = field(default_factory=list)
+    fewest: int = 0  # prompt tokens that had to be computed
 
     @property
     def max_context(self) -> int:
@@ -118,7 +119,7 @@ def _row(
     base: tuple[Traffic, float] | None,
     ours: dict[tuple[int, ...], tuple[int, ...]],
 ) -> list[str]:
-    pace, fewest_read = traffic.written / seconds, fewest(traffic.replies)
+    pace = traffic.written / seconds
     asked_both = [(reply, ours[tuple(prompt)]) for prompt, reply in traffic.replies if tuple(prompt) in ours]
     read = None if traffic.read is None else traffic.read()
     return [
@@ -131,8 +132,8 @@ def _row(
         f"{sum(reply == our for reply, our in asked_both)} of {len(asked_both)}",
         f"{traffic.given:,}",
         "-" if read is None else f"{read:,}",
-        f"{fewest_read:,}",
-        "-" if read is None else f"{read / fewest_read:.3f}",
+        f"{traffic.fewest:,}",
+        "-" if read is None else f"{read / traffic.fewest:.3f}",
     ]
 
 
@@ -159,18 +160,19 @@ async def _contest(name: str, args: argparse.Namespace, recipe: Recipe) -> tuple
     total = None if traffic.read is None else traffic.read() - warm_up
     await agent.close()
     await backend.close()
-    return Traffic(None, None if total is None else lambda: total, traffic.replies[n_warm:]), seconds
+    needed = fewest(traffic.replies) - fewest(traffic.replies[:n_warm])  # instructions were read in the warm-up
+    return Traffic(None, None if total is None else lambda: total, traffic.replies[n_warm:], needed), seconds
 
 
 def _opened(name: str, args: argparse.Namespace, folder: str, end_id: int, max_context: int) -> Traffic:
-    if name == VLLM:
-        vllm = VllmProcess(args.vllm, folder, end_id, max_context, args.agents, args.threads)
-        return Traffic(vllm, lambda: vllm.read)
     tokenizer = HubTokenizer.load(folder)
+    if name == VLLM:
+        vllm = VllmProcess(args.vllm, folder, tokenizer.decode, end_id, max_context, args.agents, args.threads)
+        return Traffic(vllm, lambda: vllm.read)
     model = load_trained(folder, merge=True, dtype=torch.float32, device=torch.device("cpu")).model.eval()
     engine: Engine
     if name == TRANSFORMERS:
-        return Traffic(ContinuousBatching(model, end_id, max_context, args.agents), None)
+        return Traffic(ContinuousBatching(model, tokenizer.decode, end_id, max_context, args.agents), None)
     if name == OURS:
         engine = CountedTorch(
             model,

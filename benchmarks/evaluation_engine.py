@@ -211,14 +211,14 @@ def _engine(args: argparse.Namespace, folder: str, end_id: int, max_context: int
     from fireact_ray.rendering.tokenizer import HubTokenizer
     from fireact_ray.training.artifacts import load_trained
 
-    if args.run == VLLM:
-        return VllmProcess(args.vllm, folder, end_id, max_context, _AT_ONCE, args.threads)
     tokenizer = HubTokenizer.load(folder)
+    if args.run == VLLM:
+        return VllmProcess(args.vllm, folder, tokenizer.decode, end_id, max_context, _AT_ONCE, args.threads)
     model = load_trained(folder, merge=True, dtype=torch.float32, device=torch.device("cpu")).model.eval()
     if args.run == ONE_BY_ONE:
         return OneByOne(model, tokenizer.decode, end_id, max_context)
     if args.run == "transformers":
-        return ContinuousBatching(model, end_id, max_context, _AT_ONCE)
+        return ContinuousBatching(model, tokenizer.decode, end_id, max_context, _AT_ONCE)
     return TorchEngine(
         model,
         end_id=end_id,
