@@ -11,7 +11,7 @@ Scores of both parts go through one softmax, so that the result is the same up t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -35,7 +35,14 @@ class Shared:
     holder: int
 
 
-_shared: ContextVar[Shared | None] = ContextVar("shared", default=None)
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """One new token a row; of what row i is given, its first `ends[i]` tokens are its own, at least 1."""
+
+    ends: Sequence[int]
+
+
+_way: ContextVar[Shared | Apart | None] = ContextVar("way", default=None)
 
 
 def can_share(model: Any) -> bool:
@@ -55,16 +62,30 @@ def beginning(ids: Tensor, holder: int) -> Shared | None:
 
 
 @contextmanager
-def sharing(shared: Shared | None) -> Iterator[None]:
-    """For one forward pass. None: nothing is worth sharing."""
-    token = _shared.set(shared)
+def attending(way: Shared | Apart | None) -> Iterator[None]:
+    """For one forward pass. None: all rows in one call, padded to the longest."""
+    token = _way.set(way)
     try:
         yield
     finally:
-        _shared.reset(token)
+        _way.reset(token)
 
 
-def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, shared: Shared, scale: float) -> Tensor:
+def attend_apart(query: Tensor, keys: Tensor, values: Tensor, apart: Apart, scale: float) -> Tensor:
+    """`query` (rows, heads, 1, head_dim); `keys` and `values` (rows, key heads, tokens, head_dim). Returns (rows, heads,
+    1, head_dim)."""
+    grouped = query.reshape(len(query), keys.shape[1], -1, query.shape[3])  # heads that read the same keys together
+    rows = zip(grouped.split(1), keys.split(1), values.split(1), apart.ends, strict=True)
+    read = [
+        torch.nn.functional.scaled_dot_product_attention(q, k[:, :, :end], v[:, :, :end], scale=scale)
+        for q, k, v, end in rows
+    ]
+    return torch.cat(read).reshape(*query.shape[:3], -1)
+
+
+def attend_shared(
+    query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, shared: Shared, scale: float
+) -> Tensor:
     """`query` (rows, heads, new, head_dim); `keys` and `values` (rows, key heads, tokens, head_dim); `mask`, added to
     scores, (rows, 1, new, tokens). Returns (rows, heads, new, head_dim)."""
     n_rows, n_heads, n_new, width = query.shape
@@ -104,11 +125,13 @@ def _forward(
     **more: Any,
 ) -> tuple[Tensor, None]:
     """What transformers calls for each layer."""
-    shared = _shared.get()
-    if shared is None:
+    way = _way.get()
+    if way is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **more)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return attend(query, key, value, attention_mask, shared, scale).transpose(1, 2), None
+    if isinstance(way, Apart):
+        return attend_apart(query, key, value, way, scale).transpose(1, 2), None
+    return attend_shared(query, key, value, attention_mask, way, scale).transpose(1, 2), None
 
 
 AttentionInterface.register(_NAME, _forward)

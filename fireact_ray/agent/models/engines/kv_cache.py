@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-from fireact_ray.agent.models.engines.attention import Shared, beginning, can_share, sharing
+from fireact_ray.agent.models.engines.attention import Apart, Shared, attending, beginning, can_share
 from fireact_ray.core.errors import InputError
 
 _GROWTH = 256  # tokens by which slots grow: seldom enough to ignore the copying, little beside a context
@@ -106,7 +106,7 @@ class CachedSlots:
         ends = starts + counts
         longest = int(ends[counts > 0].max())
         self.reserve(0, longest)
-        shared = self._shared(rows, counts > 0) if self._can_share else None
+        way: Shared | Apart | None = self._shared(rows, counts > 0) if self._can_share else None
         self._lengths[rows] = ends
 
         steps = torch.arange(int(counts.max()))
@@ -120,11 +120,13 @@ class CachedSlots:
         same_lengths = bool(real.all()) and bool((starts == starts[0]).all())
         plain = same_lengths and (len(steps) == 1 or int(starts[0]) == 0)  # no mask: the faster kernels
         consecutive = list(slots) == list(range(slots[0], slots[0] + len(slots)))
+        if self._can_share and not (way or plain) and consecutive and len(steps) == 1:
+            way, plain = Apart(torch.where(counts > 0, ends, 1).tolist()), True
         self._pass.read = slice(slots[0], slots[0] + len(slots)) if consecutive else self._to_device(rows)
         self._pass.rows, self._pass.columns = self._to_device(rows[:, None]), self._to_device(columns)
         self._pass.start, self._pass.end = int(starts[0]), longest
         by = {"adapter_names": [self._adapters[n] for n in self._owners[rows].tolist()]} if self._adapters else {}
-        with sharing(shared):
+        with attending(way):
             output = self._model(
                 input_ids=self._to_device(ids),
                 position_ids=self._to_device(positions),
