@@ -1,12 +1,14 @@
-"""How conversations that begin alike attend on a CPU.
+"""How the rows of a batch attend on a CPU, where time goes by what is read of keys and values.
 
-Time goes by what is read of keys and values. What all of a batch begin with (instructions, examples) is otherwise read
-once for each of them; here it is read once, as one product for all:
+Padded to the longest, every row reads as much as that one, and what all begin with (instructions, examples) is read
+once for each. So the newest tokens attend row by row, each to what it holds; and where all rows begin alike, that
+beginning is one product for all:
 
     row 0   |  shared beginning  | its own          |
     row 1   |  (the same)        | its own, longer  |
 
-Scores of both parts go through one softmax, so that the result is the same up to rounding.
+Scores of both parts go through one softmax. Either way the result is that of the padded call, up to rounding. A GPU
+keeps the padded call: its kernels are faster than many small ones.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
-_NAME = "fireact_shared"
-_WORTH_SHARING = 64  # tokens: fewer cost more by being read apart than they save
+_NAME = "fireact_rows"
+_WORTH_SHARING = 64  # tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,9 @@ class Apart:
 _way: ContextVar[Shared | Apart | None] = ContextVar("way", default=None)
 
 
-def can_share(model: Any) -> bool:
-    """Whether `model` heeds `sharing`; without it, it attends as before. True on a CPU, where it attends by
-    transformers' `sdpa`, hence by a softmax of scaled products and nothing else. A GPU keeps its fused kernels."""
+def can_attend_so(model: Any) -> bool:
+    """Whether `model` heeds `attending`; outside of it, it attends as before. True on a CPU, where it attends by
+    transformers' `sdpa`, hence by a softmax of scaled products and nothing else."""
     if model.device.type != "cpu":
         return False
     if model.config._attn_implementation == "sdpa":
@@ -72,25 +74,22 @@ def attending(way: Shared | Apart | None) -> Iterator[None]:
 
 
 def attend_apart(query: Tensor, keys: Tensor, values: Tensor, apart: Apart, scale: float) -> Tensor:
-    """`query` (rows, heads, 1, head_dim); `keys` and `values` (rows, key heads, tokens, head_dim). Returns (rows, heads,
-    1, head_dim)."""
-    grouped = query.reshape(len(query), keys.shape[1], -1, query.shape[3])  # heads that read the same keys together
-    rows = zip(grouped.split(1), keys.split(1), values.split(1), apart.ends, strict=True)
-    read = [
-        torch.nn.functional.scaled_dot_product_attention(q, k[:, :, :end], v[:, :, :end], scale=scale)
-        for q, k, v, end in rows
-    ]
-    return torch.cat(read).reshape(*query.shape[:3], -1)
+    """`query` (rows, heads, 1, head_dim); `keys` and `values` (rows, key heads, tokens, head_dim). Returns one like
+    `query`."""
+    grouped = (query * scale).reshape(len(query), keys.shape[1], -1, query.shape[3])  # by the keys that heads read
+    rows = zip(grouped.unbind(), keys.transpose(2, 3).unbind(), values.unbind(), apart.ends, strict=True)
+    read = [torch.bmm(_weights(torch.bmm(q, k[:, :, :end]), v), v[:, :end]) for q, k, v, end in rows]
+    return torch.stack(read).reshape(*query.shape[:3], -1)
 
 
 def attend_shared(
     query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, shared: Shared, scale: float
 ) -> Tensor:
     """`query` (rows, heads, new, head_dim); `keys` and `values` (rows, key heads, tokens, head_dim); `mask`, added to
-    scores, (rows, 1, new, tokens). Returns (rows, heads, new, head_dim)."""
+    scores, (rows, 1, new, tokens). Returns one like `query`."""
     n_rows, n_heads, n_new, width = query.shape
     n_keys = keys.shape[1]
-    grouped = (query * scale).reshape(n_rows, n_keys, -1, width)  # heads that read the same keys, one after the other
+    grouped = (query * scale).reshape(n_rows, n_keys, -1, width)  # by the keys that heads read
     at, row = shared.tokens, shared.holder
 
     of_all = torch.bmm(_together(grouped), keys[row, :, :at].transpose(1, 2))
@@ -99,10 +98,14 @@ def attend_shared(
         own = (own.unflatten(2, (-1, n_new)) + mask[:, :, None, :, at:]).flatten(2, 3)
     scores = torch.cat([_apart(of_all, n_rows), own], dim=-1)
 
-    weights = scores.softmax(-1, dtype=torch.float32).to(values.dtype)
+    weights = _weights(scores, values)
     read = _apart(torch.bmm(_together(weights[..., :at]), values[row, :, :at]), n_rows)
     read = read + torch.matmul(weights[..., at:], values[:, :, at:])
     return read.reshape(n_rows, n_heads, n_new, -1)
+
+
+def _weights(scores: Tensor, values: Tensor) -> Tensor:
+    return scores.softmax(-1, dtype=torch.float32).to(values.dtype)
 
 
 def _together(rows: Tensor) -> Tensor:
@@ -127,7 +130,7 @@ def _forward(
     """What transformers calls for each layer."""
     way = _way.get()
     if way is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **more)
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **more)[0], None
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if isinstance(way, Apart):
         return attend_apart(query, key, value, way, scale).transpose(1, 2), None

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-from fireact_ray.agent.models.engines.attention import Apart, Shared, attending, beginning, can_share
+from fireact_ray.agent.models.engines.attention import Apart, Shared, attending, beginning, can_attend_so
 from fireact_ray.core.errors import InputError
 
 _GROWTH = 256  # tokens by which slots grow: seldom enough to ignore the copying, little beside a context
@@ -57,7 +57,7 @@ class CachedSlots:
         self._pass = _Pass()
         self._layers = [_SlotLayer(self._pass) for _ in range(_count_layers(model.config, max_context))]
         self._cache = Cache(layers=self._layers)
-        self._can_share = can_share(model)
+        self._by_rows = can_attend_so(model)
 
     def known(self, prompt_ids: Sequence[int], adapter: int = 0) -> int:
         """How many tokens of a prompt need not be computed; always less than all."""
@@ -106,9 +106,8 @@ class CachedSlots:
         ends = starts + counts
         longest = int(ends[counts > 0].max())
         self.reserve(0, longest)
-        way: Shared | Apart | None = self._shared(rows, counts > 0) if self._can_share else None
+        way = self._way(rows, counts) if self._by_rows else None
         self._lengths[rows] = ends
-
         steps = torch.arange(int(counts.max()))
         real = steps < counts[:, None]  # (slots, new)
         positions = torch.where(real, starts[:, None] + steps, 0)
@@ -120,8 +119,6 @@ class CachedSlots:
         same_lengths = bool(real.all()) and bool((starts == starts[0]).all())
         plain = same_lengths and (len(steps) == 1 or int(starts[0]) == 0)  # no mask: the faster kernels
         consecutive = list(slots) == list(range(slots[0], slots[0] + len(slots)))
-        if self._can_share and not (way or plain) and consecutive and len(steps) == 1:
-            way, plain = Apart(torch.where(counts > 0, ends, 1).tolist()), True
         self._pass.read = slice(slots[0], slots[0] + len(slots)) if consecutive else self._to_device(rows)
         self._pass.rows, self._pass.columns = self._to_device(rows[:, None]), self._to_device(columns)
         self._pass.start, self._pass.end = int(starts[0]), longest
@@ -130,7 +127,7 @@ class CachedSlots:
             output = self._model(
                 input_ids=self._to_device(ids),
                 position_ids=self._to_device(positions),
-                attention_mask=None if plain else self._mask(positions, longest),
+                attention_mask=None if plain or isinstance(way, Apart) else self._mask(positions, longest),
                 past_key_values=self._cache,
                 use_cache=True,
                 logits_to_keep=self._to_device(counts[:, None].clamp(min=1) - 1),
@@ -148,12 +145,14 @@ class CachedSlots:
         for buffer in self._buffers():
             buffer[pair, :, :longest] = buffer[reverse, :, :longest]
 
-    def _shared(self, slots: Tensor, real: Tensor) -> Shared | None:
-        """What all that are `real` hold alike; others have no new tokens, and what they read has no meaning."""
-        busy = slots[real]
-        if len(busy) < 2 or not bool((self._owners[busy] == self._owners[busy[0]]).all()):
-            return None
-        return beginning(self._ids[busy, : int(self._lengths[busy].min())], holder=int(real.nonzero()[0]))
+    def _way(self, slots: Tensor, counts: Tensor) -> Shared | Apart | None:
+        """How so many new tokens of each slot will attend; what a slot without any reads has no meaning."""
+        busy = slots[counts > 0]
+        if len(busy) > 1 and bool((self._owners[busy] == self._owners[busy[0]]).all()):
+            if shared := beginning(self._ids[busy, : int(self._lengths[busy].min())], holder=int(counts.argmax())):
+                return shared
+        is_one_each = len(slots) > 1 and int(counts.max()) == 1
+        return Apart((self._lengths[slots] * counts + 1).tolist()) if is_one_each else None
 
     def _longest_known(self, prompt: Tensor, adapter: int) -> tuple[int, int]:
         """The length of the longest known beginning, and the slot that holds it."""
@@ -178,8 +177,7 @@ class CachedSlots:
     def _mask(self, positions: Tensor, columns: int) -> Tensor:
         """To be added to attention scores, (rows, 1, new, columns): no token sees what comes after it."""
         later = torch.arange(columns) > positions[:, :, None]
-        dtype = self._model.dtype
-        mask = torch.zeros(later.shape, dtype=dtype).masked_fill(later, torch.finfo(dtype).min)
+        mask = torch.zeros(later.shape, dtype=self._model.dtype).masked_fill(later, torch.finfo(self._model.dtype).min)
         return self._to_device(mask[:, None])
 
     def _to_device(self, tensor: Tensor) -> Tensor:
