@@ -13,7 +13,7 @@ from the first question to the last answer; loading and a warm-up question are n
     transformers    its continuous batching
     vllm            vLLM on the CPU (an environment of its own, --vllm)
 
-Tokens/s count what was written. `same` counts replies that equal ours, token for token, of those to prompts that ours
+Tokens/s count what was written; beside other work seconds say little, and CPU seconds more. `same` counts replies that equal ours, token for token, of those to prompts that ours
 got, too. `of these read` are prompt tokens that went through the model, beside the fewest possible: each beginning that
 prompts share read once, and nothing of what the model itself wrote.
 """
@@ -58,6 +58,7 @@ class Traffic:
     read: Callable[[], int] | None
     replies: list[tuple[list[int], tuple[int, ...]]] = field(default_factory=list)
     fewest: int = 0  # prompt tokens that had to be computed
+    cpu_s: float | None = None  # None: of another process
 
     @property
     def max_context(self) -> int:
@@ -108,8 +109,8 @@ def main() -> None:
         print(f"{name}: {traffic.written} tokens in {seconds:.1f} s", flush=True)
     ours = {tuple(prompt): reply for prompt, reply in found[OURS][0].replies} if OURS in found else {}
     rows = [_row(name, *one, found.get(ONE_BY_ONE), ours) for name, one in found.items()]
-    columns = ["", "replies", "tokens", "seconds", "tokens/s", "times one-by-one", "same", "prompt tokens"]
-    print_table([*columns, "of these read", "fewest possible", "read / fewest"], rows)
+    columns = ["", "replies", "tokens", "seconds", "CPU s", "tokens/s", "times one-by-one", "by CPU", "same"]
+    print_table([*columns, "prompt tokens", "of these read", "fewest possible", "read / fewest"], rows)
 
 
 def _row(
@@ -127,14 +128,22 @@ def _row(
         f"{len(traffic.replies):,}",
         f"{traffic.written:,}",
         f"{seconds:.1f}",
+        "-" if traffic.cpu_s is None else f"{traffic.cpu_s:.1f}",
         f"{pace:.0f}",
         "-" if base is None else f"{pace / (base[0].written / base[1]):.2f}",
+        "-" if base is None else _by_cpu(traffic, base[0]),
         f"{sum(reply == our for reply, our in asked_both)} of {len(asked_both)}",
         f"{traffic.given:,}",
         "-" if read is None else f"{read:,}",
         f"{traffic.fewest:,}",
         "-" if read is None else f"{read / traffic.fewest:.3f}",
     ]
+
+
+def _by_cpu(traffic: Traffic, base: Traffic) -> str:
+    if not traffic.cpu_s or not base.cpu_s:
+        return "-"
+    return f"{traffic.written / traffic.cpu_s / (base.written / base.cpu_s):.2f}"
 
 
 async def _contest(name: str, args: argparse.Namespace, recipe: Recipe) -> tuple[Traffic, float]:
@@ -154,14 +163,14 @@ async def _contest(name: str, args: argparse.Namespace, recipe: Recipe) -> tuple
         async with slots:
             await agent.run(question)
 
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*map(answer, questions))
-    seconds = time.perf_counter() - started
+    seconds, cpu_s = time.perf_counter() - started, None if name == VLLM else time.process_time() - cpu
     total = None if traffic.read is None else traffic.read() - warm_up
     await agent.close()
     await backend.close()
     needed = fewest(traffic.replies) - fewest(traffic.replies[:n_warm])  # instructions were read in the warm-up
-    return Traffic(None, None if total is None else lambda: total, traffic.replies[n_warm:], needed), seconds
+    return Traffic(None, None if total is None else lambda: total, traffic.replies[n_warm:], needed, cpu_s), seconds
 
 
 def _opened(name: str, args: argparse.Namespace, folder: str, end_id: int, max_context: int) -> Traffic:

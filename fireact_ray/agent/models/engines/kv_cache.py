@@ -1,8 +1,7 @@
 """Keys and values of many conversations at once, and the forward passes that extend them.
 
-One slot holds one conversation, also after its reply: the next prompt of an agent is its last prompt, the reply
-and an observation. So a new prompt takes over what some slot already holds of it, and only the rest is
-computed.
+One slot holds one conversation, also after its reply: the next prompt of an agent is its last prompt, the reply and an
+observation. So a new prompt takes over what some slot already holds of it, and only the rest is computed.
 
     slot 2 holds      question, thought 1, action 1                    (its last prompt and its reply)
     the next prompt   question, thought 1, action 1, observation 1
@@ -31,8 +30,8 @@ _GROWTH = 256  # tokens by which slots grow: seldom enough to ignore the copying
 class CachedSlots:
     """Slots of a causal language model whose layers all attend to the whole context.
 
-    `claim` finds a slot for a prompt, `extend` adds tokens, `swap` reorders. Which slots are in use is the
-    caller's knowledge. Memory grows with the number and length of conversations.
+    `claim` finds a slot for a prompt, `extend` adds tokens, `swap` reorders. Which slots are in use is known to the
+    caller. Memory grows with the number and length of conversations.
     """
 
     def __init__(
@@ -148,9 +147,10 @@ class CachedSlots:
     def _way(self, slots: Tensor, counts: Tensor) -> Shared | Apart | None:
         """How so many new tokens of each slot will attend; what a slot without any reads has no meaning."""
         busy = slots[counts > 0]
-        if len(busy) > 1 and bool((self._owners[busy] == self._owners[busy[0]]).all()):
-            if shared := beginning(self._ids[busy, : int(self._lengths[busy].min())], holder=int(counts.argmax())):
-                return shared
+        of_one = len(busy) > 1 and bool((self._owners[busy] == self._owners[busy[0]]).all())
+        known = int(self._lengths[busy].min()) if of_one else 0
+        if shared := beginning(self._ids[busy, :known], holder=int(counts.argmax())):
+            return shared
         is_one_each = len(slots) > 1 and int(counts.max()) == 1
         return Apart((self._lengths[slots] * counts + 1).tolist()) if is_one_each else None
 
