@@ -13,9 +13,10 @@ from the first question to the last answer; loading and a warm-up question are n
     transformers    its continuous batching
     vllm            vLLM on the CPU (an environment of its own, --vllm)
 
-Tokens/s count what was written; beside other work seconds say little, and CPU seconds more. `same` counts replies that equal ours, token for token, of those to prompts that ours
-got, too. `of these read` are prompt tokens that went through the model, beside the fewest possible: each beginning that
-prompts share read once, and nothing of what the model itself wrote.
+Tokens/s count what was written; beside other work seconds say little, and CPU seconds more. `same` counts replies that
+equal ours, token for token, of those to prompts that ours got, too. `of these read` are prompt tokens that went through
+the model, beside the fewest possible: each beginning that prompts share read once, nothing of what the model itself
+wrote, nor what the warm-up had read.
 """
 
 from __future__ import annotations
