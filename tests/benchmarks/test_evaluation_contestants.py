@@ -4,9 +4,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from benchmarks.evaluation_contestants import whole_reply  # noqa: E402
-from fireact_ray.agent.models.base import Sampling  # noqa: E402
-from fireact_ray.agent.models.engines.base import Generation  # noqa: E402
+from benchmarks.evaluation_contestants import whole_reply
+from fireact_ray.agent.models.base import Sampling
+from fireact_ray.agent.models.engines.base import Generation
 
 pytestmark = pytest.mark.torch
 
