@@ -48,9 +48,9 @@ _way: ContextVar[Shared | Apart | None] = ContextVar("way", default=None)
 
 
 def can_attend_so(model: Any) -> bool:
-    """Whether `model` heeds `attending`; outside of it, it attends as before. True on a CPU, where it attends by
-    transformers' `sdpa`, hence by a softmax of scaled products and nothing else."""
-    if model.device.type != "cpu":
+    """Whether `model` heeds `attending`; outside of it, it attends as before. True on a CPU in fp32 (bf16 would round the
+    scores) where it attends by transformers' `sdpa`, hence by a softmax of scaled products and nothing else."""
+    if model.device.type != "cpu" or model.dtype != torch.float32:
         return False
     if model.config._attn_implementation == "sdpa":
         model.set_attn_implementation(_NAME)
@@ -78,7 +78,7 @@ def attend_apart(query: Tensor, keys: Tensor, values: Tensor, apart: Apart, scal
     `query`."""
     grouped = (query * scale).reshape(len(query), keys.shape[1], -1, query.shape[3])  # by the keys that heads read
     rows = zip(grouped.unbind(), keys.transpose(2, 3).unbind(), values.unbind(), apart.ends, strict=True)
-    read = [torch.bmm(_weights(torch.bmm(q, k[:, :, :end]), v), v[:, :end]) for q, k, v, end in rows]
+    read = [torch.bmm(torch.bmm(q, k[:, :, :end]).softmax(-1), v[:, :end]) for q, k, v, end in rows]
     return torch.stack(read).reshape(*query.shape[:3], -1)
 
 
@@ -98,14 +98,10 @@ def attend_shared(
         own = (own.unflatten(2, (-1, n_new)) + mask[:, :, None, :, at:]).flatten(2, 3)
     scores = torch.cat([_apart(of_all, n_rows), own], dim=-1)
 
-    weights = _weights(scores, values)
+    weights = scores.softmax(-1)
     read = _apart(torch.bmm(_together(weights[..., :at]), values[row, :, :at]), n_rows)
     read = read + torch.matmul(weights[..., at:], values[:, :, at:])
     return read.reshape(n_rows, n_heads, n_new, -1)
-
-
-def _weights(scores: Tensor, values: Tensor) -> Tensor:
-    return scores.softmax(-1, dtype=torch.float32).to(values.dtype)
 
 
 def _together(rows: Tensor) -> Tensor:

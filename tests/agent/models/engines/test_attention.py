@@ -66,6 +66,7 @@ def test_a_model_that_attends_in_another_way_is_left_alone():
     eager = LlamaForCausalLM(LlamaConfig(**shape, num_attention_heads=2, attn_implementation="eager"))
     assert not can_attend_so(eager)
     assert eager.config._attn_implementation == "eager"
+    assert not can_attend_so(LlamaForCausalLM(LlamaConfig(**shape, num_attention_heads=2)).bfloat16())
     usual = LlamaForCausalLM(LlamaConfig(**shape, num_attention_heads=2)).eval()
     ids = torch.arange(20)[None]
     with torch.inference_mode():
