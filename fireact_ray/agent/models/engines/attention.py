@@ -48,8 +48,8 @@ _way: ContextVar[Shared | Apart | None] = ContextVar("way", default=None)
 
 
 def can_attend_so(model: Any) -> bool:
-    """Whether `model` heeds `attending`; outside of it, it attends as before. True on a CPU in fp32 (bf16 would round the
-    scores) where it attends by transformers' `sdpa`, hence by a softmax of scaled products and nothing else."""
+    """Whether `model` heeds `attending`; outside of it, it attends as before. True on a CPU in fp32 (bf16 would round
+    the scores) where it attends by transformers' `sdpa`, hence by a softmax of scaled products and nothing else."""
     if model.device.type != "cpu" or model.dtype != torch.float32:
         return False
     if model.config._attn_implementation == "sdpa":
