@@ -2,7 +2,7 @@
 
     python -m benchmarks.engines                                # the bundled base, 32 agents, 64 questions, one thread
     python -m benchmarks.engines --vllm /path/to/venv/bin/python
-    python -m benchmarks.engines --small                        # 4 agents, 4 questions
+    python -m benchmarks.engines --small                        # 32 agents, 32 questions, 3 of them one by one
 
 All answer questions of the almanac by the same agent (ReAct, the bundled search, greedy), --agents at once. Timed is
 from the first question to the last answer; loading and a warm-up question are not.
@@ -13,8 +13,10 @@ from the first question to the last answer; loading and a warm-up question are n
     transformers    its continuous batching
     vllm            vLLM on the CPU (an environment of its own, --vllm)
 
-Tokens/s count what was written. `prompt tokens read` are those that went through the model, beside the fewest possible:
-each beginning that prompts share read once, and nothing of what the model itself wrote.
+Tokens/s count what was written; beside other work seconds say little, and CPU seconds more. `same` counts replies that
+equal ours, token for token, of those to prompts that ours got, too. `of these read` are prompt tokens that went through
+the model, beside the fewest possible: each beginning that prompts share read once, nothing of what the model itself
+wrote, nor what the warm-up had read.
 """
 
 from __future__ import annotations
@@ -28,13 +30,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.evaluation_contestants import ContinuousBatching, OneByOne, VllmProcess, whole_reply
+from benchmarks.evaluation_contestants import ContinuousBatching, OneByOne, Static, VllmProcess
 from benchmarks.header import print_header, print_table
 from benchmarks.prompt_tokens import fewest
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Engine, Generation
 from fireact_ray.agent.models.engines.kv_cache import CachedSlots
-from fireact_ray.agent.models.engines.stopping import StopStrings
 from fireact_ray.agent.models.engines.torch_engine import TorchEngine
 from fireact_ray.agent.models.local import LocalChat
 from fireact_ray.core.types import Question
@@ -57,6 +58,8 @@ class Traffic:
     engine: Any
     read: Callable[[], int] | None
     replies: list[tuple[list[int], tuple[int, ...]]] = field(default_factory=list)
+    fewest: int = 0  # prompt tokens that had to be computed
+    cpu_s: float | None = None  # None: of another process
 
     @property
     def max_context(self) -> int:
@@ -79,54 +82,6 @@ class Traffic:
         return sum(len(reply) for _, reply in self.replies)
 
 
-class Static:
-    """Batches of whatever waits; none joins before the longest of a batch has ended."""
-
-    def __init__(self, model: Any, tokenizer: HubTokenizer, end_id: int, max_context: int, max_batch: int) -> None:
-        self.max_context = max_context
-        self._model, self._tokenizer, self._end_id, self._max_batch = model, tokenizer, end_id, max_batch
-        self._waiting: list[tuple[list[int], Sampling, asyncio.Future[Generation]]] = []
-        self._running: asyncio.Task[None] | None = None
-
-    async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Generation:
-        reply: asyncio.Future[Generation] = asyncio.get_running_loop().create_future()
-        self._waiting.append((list(prompt_ids), sampling, reply))
-        if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._run())
-        return await reply
-
-    async def _run(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(0.01)  # agents that have just been answered ask again
-            batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
-            replies = await asyncio.to_thread(self._generated, [one[0] for one in batch], batch[0][1])
-            for (_, _, reply), generation in zip(batch, replies, strict=True):
-                reply.set_result(generation)
-
-    def _generated(self, prompts: list[list[int]], sampling: Sampling) -> list[Generation]:
-        longest = max(map(len, prompts))
-        ids = torch.tensor([[self._tokenizer.pad_id] * (longest - len(prompt)) + prompt for prompt in prompts])
-        mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-        stops = StopStrings(sampling.stop, self._tokenizer.decode)
-
-        def is_over(tokens: torch.Tensor, _: Any, **__: Any) -> torch.Tensor:
-            return torch.tensor([stops.completed_by(row) for row in tokens[:, longest:].tolist()])
-
-        with torch.inference_mode():
-            out = self._model.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                do_sample=False,
-                max_new_tokens=sampling.max_new_tokens,
-                eos_token_id=self._end_id,
-                pad_token_id=self._end_id,
-                stopping_criteria=[is_over],
-            )
-        return [whole_reply(row, self._end_id, sampling) for row in out[:, longest:].tolist()]
-
-    async def close(self) -> None: ...
-
-
 class CountedSlots(CachedSlots):
     read = 0
 
@@ -146,28 +101,50 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     print_header(f"{args.agents} agents, {args.questions} questions, {args.threads} threads, model {args.model}")
     recipe = load_recipe("demo")
-    found = {name: asyncio.run(_contest(name, args, recipe)) for name in args.only if name != VLLM or args.vllm}
-    base = found.get(ONE_BY_ONE)
-    rows = [_row(name, *one, None if base is None else base) for name, one in found.items()]
-    columns = ["", "replies", "tokens", "seconds", "tokens/s", "times one-by-one", "prompt tokens", "of these read"]
-    print_table([*columns, "fewest possible", "read / fewest"], rows)
+    found: dict[str, tuple[Traffic, float]] = {}
+    for name in args.only:
+        if name == VLLM and not args.vllm:
+            print("vllm: left out, it needs an environment of its own (--vllm PYTHON)", flush=True)
+            continue
+        traffic, seconds = found[name] = asyncio.run(_contest(name, args, recipe))
+        print(f"{name}: {traffic.written} tokens in {seconds:.1f} s", flush=True)
+    ours = {tuple(prompt): reply for prompt, reply in found[OURS][0].replies} if OURS in found else {}
+    rows = [_row(name, *one, found.get(ONE_BY_ONE), ours) for name, one in found.items()]
+    columns = ["", "replies", "tokens", "seconds", "CPU s", "tokens/s", "times one-by-one", "by CPU", "same"]
+    print_table([*columns, "prompt tokens", "of these read", "fewest possible", "read / fewest"], rows)
 
 
-def _row(name: str, traffic: Traffic, seconds: float, base: tuple[Traffic, float] | None) -> list[str]:
-    pace, fewest_read = traffic.written / seconds, fewest(traffic.replies)
+def _row(
+    name: str,
+    traffic: Traffic,
+    seconds: float,
+    base: tuple[Traffic, float] | None,
+    ours: dict[tuple[int, ...], tuple[int, ...]],
+) -> list[str]:
+    pace = traffic.written / seconds
+    asked_both = [(reply, ours[tuple(prompt)]) for prompt, reply in traffic.replies if tuple(prompt) in ours]
     read = None if traffic.read is None else traffic.read()
     return [
         name,
         f"{len(traffic.replies):,}",
         f"{traffic.written:,}",
         f"{seconds:.1f}",
+        "-" if traffic.cpu_s is None else f"{traffic.cpu_s:.1f}",
         f"{pace:.0f}",
         "-" if base is None else f"{pace / (base[0].written / base[1]):.2f}",
+        "-" if base is None else _by_cpu(traffic, base[0]),
+        f"{sum(reply == our for reply, our in asked_both)} of {len(asked_both)}",
         f"{traffic.given:,}",
         "-" if read is None else f"{read:,}",
-        f"{fewest_read:,}",
-        "-" if read is None else f"{read / fewest_read:.3f}",
+        f"{traffic.fewest:,}",
+        "-" if read is None else f"{read / traffic.fewest:.3f}",
     ]
+
+
+def _by_cpu(traffic: Traffic, base: Traffic) -> str:
+    if not traffic.cpu_s or not base.cpu_s:
+        return "-"
+    return f"{traffic.written / traffic.cpu_s / (base.written / base.cpu_s):.2f}"
 
 
 async def _contest(name: str, args: argparse.Namespace, recipe: Recipe) -> tuple[Traffic, float]:
@@ -187,24 +164,25 @@ async def _contest(name: str, args: argparse.Namespace, recipe: Recipe) -> tuple
         async with slots:
             await agent.run(question)
 
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*map(answer, questions))
-    seconds = time.perf_counter() - started
+    seconds, cpu_s = time.perf_counter() - started, None if name == VLLM else time.process_time() - cpu
     total = None if traffic.read is None else traffic.read() - warm_up
     await agent.close()
     await backend.close()
-    return Traffic(None, None if total is None else lambda: total, traffic.replies[n_warm:]), seconds
+    needed = fewest(traffic.replies) - fewest(traffic.replies[:n_warm])  # instructions were read in the warm-up
+    return Traffic(None, None if total is None else lambda: total, traffic.replies[n_warm:], needed, cpu_s), seconds
 
 
 def _opened(name: str, args: argparse.Namespace, folder: str, end_id: int, max_context: int) -> Traffic:
-    if name == VLLM:
-        vllm = VllmProcess(args.vllm, folder, end_id, max_context, args.agents, args.threads)
-        return Traffic(vllm, lambda: vllm.read)
     tokenizer = HubTokenizer.load(folder)
+    if name == VLLM:
+        vllm = VllmProcess(args.vllm, folder, tokenizer.decode, end_id, max_context, args.agents, args.threads)
+        return Traffic(vllm, lambda: vllm.read)
     model = load_trained(folder, merge=True, dtype=torch.float32, device=torch.device("cpu")).model.eval()
     engine: Engine
     if name == TRANSFORMERS:
-        return Traffic(ContinuousBatching(model, end_id, max_context, args.agents), None)
+        return Traffic(ContinuousBatching(model, tokenizer.decode, end_id, max_context, args.agents), None)
     if name == OURS:
         engine = CountedTorch(
             model,
@@ -234,10 +212,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--vllm", metavar="PYTHON", help="the interpreter of an environment that has vLLM")
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
-    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--small", action="store_true", help="32 questions, 3 of them one by one")
     args = parser.parse_args()
     if args.small:
-        args.agents, args.questions, args.one_by_one = 4, 4, 1
+        args.questions, args.one_by_one = 32, 3
     return args
 
 

@@ -53,9 +53,11 @@ def main() -> None:
     print_header(f"{args.questions} questions, {args.threads} threads, model {args.model or 'nano (the bundled base)'}")
     found: dict[str, dict[str, Any] | str] = {}
     for name in args.only:
-        if name != VLLM or args.vllm:
+        if name == VLLM and not args.vllm:
+            found[name] = "left out, it needs an environment of its own (--vllm PYTHON)"
+        else:
             found[name] = _contest(name, args)
-            print(f"{name}: {_in_short(found[name])}", flush=True)
+        print(f"{name}: {_in_short(found[name])}", flush=True)
     ours = found.get(OURS)
     print_table(_COLUMNS, [_row(name, one, ours if isinstance(ours, dict) else None) for name, one in found.items()])
 
@@ -209,14 +211,14 @@ def _engine(args: argparse.Namespace, folder: str, end_id: int, max_context: int
     from fireact_ray.rendering.tokenizer import HubTokenizer
     from fireact_ray.training.artifacts import load_trained
 
-    if args.run == VLLM:
-        return VllmProcess(args.vllm, folder, end_id, max_context, _AT_ONCE, args.threads)
     tokenizer = HubTokenizer.load(folder)
+    if args.run == VLLM:
+        return VllmProcess(args.vllm, folder, tokenizer.decode, end_id, max_context, _AT_ONCE, args.threads)
     model = load_trained(folder, merge=True, dtype=torch.float32, device=torch.device("cpu")).model.eval()
     if args.run == ONE_BY_ONE:
         return OneByOne(model, tokenizer.decode, end_id, max_context)
     if args.run == "transformers":
-        return ContinuousBatching(model, end_id, max_context, _AT_ONCE)
+        return ContinuousBatching(model, tokenizer.decode, end_id, max_context, _AT_ONCE)
     return TorchEngine(
         model,
         end_id=end_id,

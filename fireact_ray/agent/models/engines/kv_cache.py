@@ -1,8 +1,7 @@
 """Keys and values of many conversations at once, and the forward passes that extend them.
 
-One slot holds one conversation, also after its reply: the next prompt of an agent is its last prompt, the reply
-and an observation. So a new prompt takes over what some slot already holds of it, and only the rest is
-computed.
+One slot holds one conversation, also after its reply: the next prompt of an agent is its last prompt, the reply and an
+observation. So a new prompt takes over what some slot already holds of it, and only the rest is computed.
 
     slot 2 holds      question, thought 1, action 1                    (its last prompt and its reply)
     the next prompt   question, thought 1, action 1, observation 1
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
+from fireact_ray.agent.models.engines.attention import Apart, Shared, attending, beginning, can_attend_so
 from fireact_ray.core.errors import InputError
 
 _GROWTH = 256  # tokens by which slots grow: seldom enough to ignore the copying, little beside a context
@@ -30,8 +30,8 @@ _GROWTH = 256  # tokens by which slots grow: seldom enough to ignore the copying
 class CachedSlots:
     """Slots of a causal language model whose layers all attend to the whole context.
 
-    `claim` finds a slot for a prompt, `extend` adds tokens, `swap` reorders. Which slots are in use is the
-    caller's knowledge. Memory grows with the number and length of conversations.
+    `claim` finds a slot for a prompt, `extend` adds tokens, `swap` reorders. Which slots are in use is known to the
+    caller. Memory grows with the number and length of conversations.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class CachedSlots:
         self._pass = _Pass()
         self._layers = [_SlotLayer(self._pass) for _ in range(_count_layers(model.config, max_context))]
         self._cache = Cache(layers=self._layers)
+        self._by_rows = can_attend_so(model)
 
     def known(self, prompt_ids: Sequence[int], adapter: int = 0) -> int:
         """How many tokens of a prompt need not be computed; always less than all."""
@@ -76,74 +77,8 @@ class CachedSlots:
         self._last_use[slot] = self._uses
         return slot, known
 
-    def extend(self, slots: Sequence[int], new_ids: Sequence[Sequence[int]]) -> Tensor:
-        """Append ids to slots. Logits (slots, vocabulary) of what follows; of no meaning where no id is new.
-
-        Consecutive slots are computed in place, others are gathered first: it is worth passing an idle one
-        between two others, without ids.
-        """
-        rows = torch.tensor(slots)
-        counts = torch.tensor([len(ids) for ids in new_ids])
-        starts = self._lengths[rows]
-        ends = starts + counts
-        longest = int(ends[counts > 0].max())
-        self._reserve(0, longest)
-        self._lengths[rows] = ends
-
-        steps = torch.arange(int(counts.max()))
-        real = steps < counts[:, None]  # (slots, new)
-        positions = torch.where(real, starts[:, None] + steps, 0)
-        columns = torch.where(real, positions, self._ids.shape[1] - 1)
-        ids = torch.full(real.shape, self._pad_id)
-        ids[real] = torch.tensor([token for row in new_ids for token in row])
-        self._ids[rows[:, None], columns] = ids
-
-        same_lengths = bool(real.all()) and bool((starts == starts[0]).all())
-        plain = same_lengths and (len(steps) == 1 or int(starts[0]) == 0)  # no mask: the faster kernels
-        consecutive = list(slots) == list(range(slots[0], slots[0] + len(slots)))
-        self._pass.read = slice(slots[0], slots[0] + len(slots)) if consecutive else self._to_device(rows)
-        self._pass.rows, self._pass.columns = self._to_device(rows[:, None]), self._to_device(columns)
-        self._pass.start, self._pass.end = int(starts[0]), longest
-        output = self._model(
-            input_ids=self._to_device(ids),
-            position_ids=self._to_device(positions),
-            attention_mask=None if plain else self._mask(positions, longest),
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=self._to_device(counts[:, None].clamp(min=1) - 1),
-            **({"adapter_names": [self._adapters[n] for n in self._owners[rows].tolist()]} if self._adapters else {}),
-        )
-        return output.logits[:, 0]
-
-    def swap(self, a: int, b: int) -> None:
-        if a == b:
-            return
-        pair, reverse = [a, b], [b, a]
-        longest = int(self._lengths[pair].max())
-        for table in (self._ids, self._lengths, self._prompts, self._last_use, self._owners):
-            table[pair] = table[reverse]
-        for buffer in self._buffers():
-            buffer[pair, :, :longest] = buffer[reverse, :, :longest]
-
-    def _longest_known(self, prompt: Tensor, adapter: int) -> tuple[int, int]:
-        """The length of the longest known beginning, and the slot that holds it."""
-        width = min(len(prompt), self._ids.shape[1])
-        same = (self._ids[:, :width] == prompt[:width]).cumprod(1).sum(1)
-        same = torch.minimum(same, self._lengths).clamp(max=len(prompt) - 1) * (self._owners == adapter)
-        slot = int(same.argmax()) if len(same) else 0
-        return (int(same[slot]) if len(same) else 0), slot
-
-    def _oldest(self, busy: Collection[int]) -> int:
-        """The slot, not `busy`, that was used longest ago; a new one while there may be more."""
-        last_use = self._last_use.clone()
-        last_use[list(busy)] = self._uses + 1
-        if len(last_use) < self._max_slots and bool(last_use.all()):
-            self._reserve(len(last_use) + 1, 0)
-            return len(last_use)
-        return int(last_use.argmin())
-
-    def _reserve(self, slots: int, tokens: int) -> None:
-        """Make room for so many slots, and for so many tokens in each."""
+    def reserve(self, slots: int, tokens: int) -> None:
+        """Make room for so many slots, as far as there may be, and so many tokens in each. What grows is copied."""
         have_slots, have_tokens = len(self._ids), self._ids.shape[1] - 1
         if slots <= have_slots and tokens <= have_tokens:
             return
@@ -158,14 +93,91 @@ class CachedSlots:
         for layer in self._layers:
             layer.grow()
 
+    def extend(self, slots: Sequence[int], new_ids: Sequence[Sequence[int]]) -> Tensor:
+        """Append ids to slots. Logits (slots, vocabulary) of what follows; of no meaning where no id is new.
+
+        Consecutive slots are computed in place, others are gathered first: it is worth passing an idle one
+        between two others, without ids.
+        """
+        rows = torch.tensor(slots)
+        counts = torch.tensor([len(ids) for ids in new_ids])
+        starts = self._lengths[rows]
+        ends = starts + counts
+        longest = int(ends[counts > 0].max())
+        self.reserve(0, longest)
+        way = self._way(rows, counts) if self._by_rows else None
+        self._lengths[rows] = ends
+        steps = torch.arange(int(counts.max()))
+        real = steps < counts[:, None]  # (slots, new)
+        positions = torch.where(real, starts[:, None] + steps, 0)
+        columns = torch.where(real, positions, self._ids.shape[1] - 1)
+        ids = torch.full(real.shape, self._pad_id)
+        ids[real] = torch.tensor([token for row in new_ids for token in row])
+        self._ids[rows[:, None], columns] = ids
+
+        same_lengths = bool(real.all()) and bool((starts == starts[0]).all())
+        plain = same_lengths and (len(steps) == 1 or int(starts[0]) == 0)  # no mask: the faster kernels
+        consecutive = list(slots) == list(range(slots[0], slots[0] + len(slots)))
+        self._pass.read = slice(slots[0], slots[0] + len(slots)) if consecutive else self._to_device(rows)
+        self._pass.rows, self._pass.columns = self._to_device(rows[:, None]), self._to_device(columns)
+        self._pass.start, self._pass.end = int(starts[0]), longest
+        by = {"adapter_names": [self._adapters[n] for n in self._owners[rows].tolist()]} if self._adapters else {}
+        with attending(way):
+            output = self._model(
+                input_ids=self._to_device(ids),
+                position_ids=self._to_device(positions),
+                attention_mask=None if plain or isinstance(way, Apart) else self._mask(positions, longest),
+                past_key_values=self._cache,
+                use_cache=True,
+                logits_to_keep=self._to_device(counts[:, None].clamp(min=1) - 1),
+                **by,
+            )
+        return output.logits[:, 0]
+
+    def swap(self, a: int, b: int) -> None:
+        if a == b:
+            return
+        pair, reverse = [a, b], [b, a]
+        longest = int(self._lengths[pair].max())
+        for table in (self._ids, self._lengths, self._prompts, self._last_use, self._owners):
+            table[pair] = table[reverse]
+        for buffer in self._buffers():
+            buffer[pair, :, :longest] = buffer[reverse, :, :longest]
+
+    def _way(self, slots: Tensor, counts: Tensor) -> Shared | Apart | None:
+        """How so many new tokens of each slot will attend; what a slot without any reads has no meaning."""
+        busy = slots[counts > 0]
+        of_one = len(busy) > 1 and bool((self._owners[busy] == self._owners[busy[0]]).all())
+        known = int(self._lengths[busy].min()) if of_one else 0
+        if shared := beginning(self._ids[busy, :known], holder=int(counts.argmax())):
+            return shared
+        is_one_each = len(slots) > 1 and int(counts.max()) == 1
+        return Apart((self._lengths[slots] * counts + 1).tolist()) if is_one_each else None
+
+    def _longest_known(self, prompt: Tensor, adapter: int) -> tuple[int, int]:
+        """The length of the longest known beginning, and the slot that holds it."""
+        width = min(len(prompt), self._ids.shape[1])
+        same = (self._ids[:, :width] == prompt[:width]).cumprod(1).sum(1)
+        same = torch.minimum(same, self._lengths).clamp(max=len(prompt) - 1) * (self._owners == adapter)
+        slot = int(same.argmax()) if len(same) else 0
+        return (int(same[slot]) if len(same) else 0), slot
+
+    def _oldest(self, busy: Collection[int]) -> int:
+        """The slot, not `busy`, that was used longest ago; a new one while there may be more."""
+        last_use = self._last_use.clone()
+        last_use[list(busy)] = self._uses + 1
+        if len(last_use) < self._max_slots and bool(last_use.all()):
+            self.reserve(len(last_use) + 1, 0)
+            return len(last_use)
+        return int(last_use.argmin())
+
     def _buffers(self) -> Iterator[Tensor]:
         return (buffer for layer in self._layers for buffer in layer.buffers)
 
     def _mask(self, positions: Tensor, columns: int) -> Tensor:
         """To be added to attention scores, (rows, 1, new, columns): no token sees what comes after it."""
         later = torch.arange(columns) > positions[:, :, None]
-        dtype = self._model.dtype
-        mask = torch.zeros(later.shape, dtype=dtype).masked_fill(later, torch.finfo(dtype).min)
+        mask = torch.zeros(later.shape, dtype=self._model.dtype).masked_fill(later, torch.finfo(self._model.dtype).min)
         return self._to_device(mask[:, None])
 
     def _to_device(self, tensor: Tensor) -> Tensor:

@@ -120,6 +120,8 @@ class TorchEngine:
             arrived, self._waiting = self._waiting[:room], self._waiting[room:]
             self._arrived = [request for request in arrived if not request.reply.cancelled()]
             self._serving = bool(arrived or self._rows)
+        n_rows = sum(row is not None for row in self._rows) + len(self._arrived)
+        self._slots.reserve(n_rows, max((request.needed for request in self._arrived), default=0))
         group: dict[int, list[int]] = {}  # what is new to each slot: one forward pass
         for request in sorted(self._arrived, key=lambda request: len(request.prompt_ids)):  # less padding
             prompt = request.prompt_ids
@@ -221,6 +223,11 @@ class _Request:
     adapter: int
     new_ids: list[int] = field(default_factory=list)
     reply: Future[Generation] = field(default_factory=Future)
+
+    @property
+    def needed(self) -> int:
+        """Tokens that its slot holds in the end, at most."""
+        return len(self.prompt_ids) + self.sampling.max_new_tokens
 
 
 def _choose(logits: Tensor, requests: Sequence[_Request]) -> list[int]:

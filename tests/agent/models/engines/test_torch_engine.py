@@ -151,6 +151,19 @@ async def test_shared_instructions_are_computed_once(model, computed: list[int])
     await engine.close()
 
 
+@pytest.mark.parametrize("changes", [{}, {"num_key_value_heads": 2}], ids=str)
+async def test_rows_that_begin_alike_and_leave_at_different_times_reply_what_each_gets_alone(changes: dict):
+    model, (instructions,) = make_model(**changes), prompts(80)
+    asked = [[*instructions, *question] for question in prompts(6, 1, 17, 6, 9, 2, seed=1)]
+    limits = (3, 12, 1, 20, 7, 12)  # the first row leaves early: another one holds what they share
+    engine = make_engine(model)
+    replies = await asyncio.gather(
+        *(engine.generate(prompt, Sampling(max_new_tokens=n)) for prompt, n in zip(asked, limits, strict=True))
+    )
+    assert [reply.ids for reply in replies] == [alone(model, p, n) for p, n in zip(asked, limits, strict=True)]
+    await engine.close()
+
+
 @pytest.fixture(scope="module")
 def adapted():
     """A model with two adapters of different ranks and places."""
@@ -185,6 +198,18 @@ async def test_adapters_of_one_base_reply_in_one_batch_what_each_does_alone(adap
     assert (await engine.generate(asked[0][1], GREEDY)).ids == expected[0]  # by the first
     stopped = await Attached(engine, 2, expected[-1][3]).generate(asked[-1][1], GREEDY)
     assert stopped.ids == expected[-1][: expected[-1].index(expected[-1][3])]  # each has its own end token
+    await engine.close()
+
+
+async def test_adapters_share_no_beginning(adapted):
+    (instructions,) = prompts(80)
+    asked = [[*instructions, *question] for question in prompts(6, 1, 17, seed=1)]
+    expected = [alone_by(adapted, name, prompt) for name, prompt in zip(("a", "b", "a"), asked, strict=True)]
+    engine = make_engine(adapted, adapters=("a", "b"))
+    replies = await asyncio.gather(
+        *(Attached(engine, n, NO_END).generate(prompt, GREEDY) for n, prompt in zip((0, 1, 0), asked, strict=True))
+    )
+    assert [reply.ids for reply in replies] == expected
     await engine.close()
 
 
