@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +26,10 @@ from prometheus_client import REGISTRY
 
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.vllm_engine import CoreDied, VllmCore
-from fireact_ray.core.errors import ModelRefused, TokenLimit
+from fireact_ray.core.errors import InputError, ModelRefused, TokenLimit
 from fireact_ray.core.paths import NANO_DIR
 from fireact_ray.recipe import vllm_student
+from fireact_ray.recipe.engines import VllmConfig
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.recipe.student import StudentAgents, local_student, open_student
 from fireact_ray.recipe.vllm_student import open_vllm
@@ -74,7 +78,7 @@ def core(folders):
         patched.setattr(vllm_student, "vllm_settings", observed)
         opened = open_vllm([agents(folder) for folder in folders], agents("x").recipe.serve.engine.vllm)
     yield opened
-    opened.llm.shutdown()
+    asyncio.run(opened.close())
 
 
 def engine(core: VllmCore, folder: Path):
@@ -190,6 +194,36 @@ async def test_a_cancelled_caller_ends_its_reply_in_the_core_and_leaves_the_othe
     assert (at_work("running"), at_work("waiting")) == (0, 0)
     assert core.llm.get_num_unfinished_requests() == 0
     assert [reply] == await by_torch(folders[0], PROMPTS[:1], Sampling(max_new_tokens=3))
+
+
+async def test_a_core_that_cannot_start_says_why_in_one_line(folders, tmp_path):
+    tiny = VllmConfig(kv_cache_gib=0.0001)
+    with stderr_in(tmp_path / "said"), pytest.raises(InputError) as raised:
+        open_vllm([agents(folders[0])], tiny)
+    assert re.fullmatch(
+        r"vLLM cannot start with \S+/base: To serve at least one request .*KV cache.*", str(raised.value)
+    )
+
+
+async def test_a_context_longer_than_the_model_s_is_told_before_a_core_is_started(folders):
+    recipe = load_recipe("demo", ["student.max_context=4096", "serve.engine=vllm"])
+    with pytest.raises(
+        InputError, match=r"cannot start with \S+/base: User-specified max_model_len \(4096\) is greater"
+    ):
+        open_vllm([StudentAgents(recipe, str(folders[0]), few_shot=False)], recipe.serve.engine.vllm)
+
+
+@contextmanager
+def stderr_in(file: Path) -> Iterator[None]:
+    """As that of a Ray worker is."""
+    kept, opened = os.dup(2), os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    os.dup2(opened, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(opened)
 
 
 async def test_a_core_that_was_killed_is_told_as_such(core, folders):
