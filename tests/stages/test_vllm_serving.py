@@ -47,7 +47,7 @@ def recipe(tmp_path_factory):
     vllm = f"{{kv_cache_gib: 0.25, python: {python or 'null'}}}"
     engine = f"{{kind: vllm, min_replicas: 2, vllm: {vllm}}}"
     settings = [f"output_dir={folder}", "serve.port=0", f"serve.systems=[base, {systems}]", f"serve.engine={engine}"]
-    limits = [f"student.limits.max_steps={N_STEPS}", "serve.request_timeout_s=240"]
+    limits = [f"student.limits.max_steps={N_STEPS}", "student.precision=fp32", "serve.request_timeout_s=240"]
     return load_recipe("demo", [*settings, *limits])
 
 
