@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 
 import pytest
@@ -22,6 +23,7 @@ import psutil
 from commands import started_here, until
 from nano_adapters import write_adapter
 
+from fireact_ray.core.errors import InputError
 from fireact_ray.core.types import Question
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.recipe.search import open_backend
@@ -101,6 +103,16 @@ async def until_at_work(least: int) -> None:
             return
         await asyncio.sleep(0.02)
     raise AssertionError("no conversation has begun")
+
+
+def test_what_vllm_says_where_it_cannot_start_is_all_that_is_told(recipe, local_ray):
+    longer = recipe.student.model_copy(update={"max_context": 4096})
+    one = recipe.serve.engine.model_copy(update={"min_replicas": 1})
+    serve = recipe.serve.model_copy(update={"engine": one})
+    with pytest.raises(InputError) as raised, serving(recipe.model_copy(update={"student": longer, "serve": serve})):
+        raise AssertionError("it starts")
+    told = r"vLLM cannot start with \S+: User-specified max_model_len \(4096\) is greater than the derived .*"
+    assert re.fullmatch(told, str(raised.value)), str(raised.value)
 
 
 async def test_base_and_adapters_answer_over_one_engine_what_each_answers_by_the_torch_engine(recipe, url):
