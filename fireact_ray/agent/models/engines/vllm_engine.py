@@ -27,6 +27,7 @@ _ENVIRONMENT = {  # where nobody has said otherwise
     "VLLM_NO_USAGE_STATS": "1",  # it would tell its makers what runs here
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # replicas of one machine would all bind to the same cores
     "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",  # a fork would have neither our environment nor threads that work
+    "SPT_NOENV": "1",  # titles of its processes would be written over the environment by which these are known
 }
 
 
