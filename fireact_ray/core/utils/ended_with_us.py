@@ -13,15 +13,25 @@ import uuid
 
 _MARK = "FIREACT_ENDS_WITH"
 _WAITER = """
-import os, signal, sys
+import os, signal, sys, time
+
+def marked():
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as environment:
+                if sys.argv[1].encode() in environment.read().split(b"\\0"):
+                    yield int(pid)
+        except OSError:  # it has ended, or is another user's
+            pass
+
 sys.stdin.buffer.read()  # until the other end is closed: by us, or by our death
-for pid in filter(str.isdigit, os.listdir("/proc")):
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as environment:
-            if sys.argv[1].encode() in environment.read().split(b"\\0"):
-                os.kill(int(pid), signal.SIGKILL)
-    except OSError:  # it has ended, or is another user's
-        pass
+while found := list(marked()):
+    for pid in found:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    time.sleep(0.01)
 """
 
 
@@ -36,5 +46,5 @@ class EndedWithUs:
         os.environ[_MARK] = mark.partition("=")[2]
 
     def close(self) -> None:
-        """Only processes of this one's mark are killed. Returns once they are."""
+        """Returns once all of them have ended."""
         self._waiter.communicate()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from commands import until
 
-_SLEEPS = "import time; print(os.getpid(), flush=True); time.sleep(600)"
+_SLEEPS = "import time; os.write(1, b'%d\\n' % os.getpid()); time.sleep(600)"
 GRANDCHILD = f"import os; {_SLEEPS}"
 CHILD = f"import os, subprocess, sys; subprocess.Popen([sys.executable, '-Sc', {GRANDCHILD!r}]); {_SLEEPS}"
 PARENT = f"""
