@@ -37,7 +37,7 @@ test: $(READY)
 # and torchcodec break beside torch's CPU build; and vLLM looks for a distribution by its name, which this build has not.
 $(VLLM_READY): constraints-vllm.txt
 	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/pip $(PIP_TORCH) --constraint constraints-vllm.txt torch
+	$(VLLM)/bin/pip $(PIP_TORCH) "$$(grep '^torch==' constraints-vllm.txt)"
 	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --requirement constraints-vllm.txt
 	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps transformers==5.23.0
 	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec

@@ -22,7 +22,7 @@ from fireact_ray.serving.guard import HEALTH
 from fireact_ray.stages.actors.engine_server import EngineServer
 from fireact_ray.stages.application import NAME, application, engine_takes, model_id
 from fireact_ray.stages.ray_session import ray_session
-from fireact_ray.stages.serve_progress import drain, explained, ready, said_as_replicas_come
+from fireact_ray.stages.serve_progress import drain, explained, ready, said_as_replicas_come, told_of_parts
 from fireact_ray.stages.starting import EDGE_PATH, EDGE_VARIABLE
 
 _POLL_S = 0.2
@@ -72,7 +72,7 @@ def _start(recipe: Recipe, app: Application, port: int) -> None:
                 ray_serve.start(http_options=http)
             ray_serve.run(app, name=NAME, route_prefix="/")
         except RuntimeError as error:
-            raise explained(error) from None
+            raise explained(error, told_of_parts()) from None
     logger.info("serve: Ray Serve, %s; logs on each node in %s", ready(), _logs())
     _demand_edge(config.host, port)
     if not (recipe.ray.address or os.environ.get("RAY_ADDRESS")):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from ray import serve as ray_serve
@@ -77,11 +77,23 @@ async def _drain(patience_s: float) -> None:
     logger.warning("serve: %d questions are cut off: they ran longer than %.0f s", n_running, patience_s)
 
 
-def explained(error: RuntimeError) -> FireActError:
-    """Why Serve could not start the application: our own error, where a replica met one, otherwise Serve's words."""
-    found = _OURS.findall(str(error))
+def told_of_parts() -> list[str]:
+    """What Serve says of each deployment; of one that cannot start the error that its replicas met."""
+    with suppress(*_BROKEN):
+        application = ray_serve.status().applications.get(NAME)
+        return [part.message for part in application.deployments.values()] if application else []
+    return []
+
+
+def explained(error: RuntimeError, of_parts: Sequence[str]) -> FireActError:
+    """Why Serve could not start the application: our own error, where a replica met one, otherwise Serve's words.
+
+    `of_parts`: see told_of_parts; the error itself says only which of them could not start.
+    """
+    told = [str(error), *of_parts]
+    found = _OURS.findall("\n".join(told))
     if found:
         name, message = found[-1]
         return getattr(errors, name, InputError)(message)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in "\n".join(told).splitlines() if line.strip()]
     return InputError(f"Ray Serve could not start the application: {lines[-1] if lines else error}")

@@ -71,10 +71,14 @@ def test_a_recipe_that_only_the_head_has_is_not_checked_and_that_is_said(tmp_pat
 
 
 def test_what_a_replica_met_is_said_as_it_is_and_what_serve_met_in_its_words():
-    ours = explained(RuntimeError("Traceback\nfireact_ray.core.errors.DataError: The base differs.\nmore"))
+    failed = RuntimeError("Deploying application fireact failed: Failed to update the deployments ['engine'].")
+    of_engine = "It failed 3 times. Error:\nTraceback\nfireact_ray.core.errors.DataError: The base differs.\nmore"
+    ours = explained(failed, ["", of_engine])
     assert (type(ours), str(ours)) == (DataError, "The base differs.")
-    other = explained(RuntimeError("Deploying failed:\n\nno room\n"))
+    other = explained(RuntimeError("Deploying failed:\n\nno room\n"), [])
     assert (type(other), str(other)) == (InputError, "Ray Serve could not start the application: no room")
+    theirs = explained(failed, ["It failed 3 times. Error:\nTraceback\nImportError: no torch\n", ""])
+    assert str(theirs) == "Ray Serve could not start the application: ImportError: no torch"
 
 
 def test_keys_of_deployments_and_their_scaling_are_checked_too():

@@ -19,11 +19,15 @@ from typing import Any
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Generation, demand_fit
 from fireact_ray.agent.models.engines.stopping import StopStrings
-from fireact_ray.core.errors import ModelRefused, ModelUnavailable
+from fireact_ray.agent.models.engines.vllm_words import n_said, reason
+from fireact_ray.core.errors import InputError, ModelRefused, ModelUnavailable
+from fireact_ray.core.utils.ended_with_us import EndedWithUs
 
 _ENVIRONMENT = {  # where nobody has said otherwise
     "VLLM_NO_USAGE_STATS": "1",  # it would tell its makers what runs here
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # replicas of one machine would all bind to the same cores
+    "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",  # a fork would have neither our environment nor threads that work
+    "SPT_NOENV": "1",  # titles of its processes would be written over the environment by which these are known
 }
 
 
@@ -49,7 +53,7 @@ class VllmCore:
     """A base model, and adapters of it that share its weights and its batches."""
 
     def __init__(self, settings: Mapping[str, Any], models: Mapping[str, Answering]) -> None:
-        """`settings`: of vLLM's AsyncEngineArgs. Raises what vLLM raises for what it cannot load."""
+        """`settings`: of vLLM's AsyncEngineArgs. Raises InputError where vLLM cannot start with them."""
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         from vllm.engine.arg_utils import AsyncEngineArgs
@@ -57,7 +61,13 @@ class VllmCore:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         self.max_context: int = settings["max_model_len"]
-        self.llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**settings))
+        self._processes = EndedWithUs()  # a replica is also killed, and its core would keep the GPU
+        n_before = n_said()
+        try:
+            self.llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**settings))
+        except Exception as error:
+            self._processes.close()
+            raise InputError(f"vLLM cannot start with {settings['model']}: {reason(error, n_before)}") from error
         self.vocabulary: int = self.llm.model_config.get_vocab_size()  # without a tokenizer it checks no ids itself
         self._numbers = itertools.count(1)
         self._adapters = {
@@ -85,6 +95,7 @@ class VllmCore:
 
     async def close(self) -> None:
         self.llm.shutdown()
+        self._processes.close()
 
 
 class VllmEngine:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +26,10 @@ from prometheus_client import REGISTRY
 
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.vllm_engine import CoreDied, VllmCore
-from fireact_ray.core.errors import ModelRefused, TokenLimit
+from fireact_ray.core.errors import InputError, ModelRefused, TokenLimit
 from fireact_ray.core.paths import NANO_DIR
 from fireact_ray.recipe import vllm_student
+from fireact_ray.recipe.engines import VllmConfig
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.recipe.student import StudentAgents, local_student, open_student
 from fireact_ray.recipe.vllm_student import open_vllm
@@ -49,7 +53,7 @@ PROMPTS = [TOKENIZER.encode(text) for text in TEXTS] + [TOKENIZER.encode(text * 
 
 
 def agents(folder: Path | str) -> StudentAgents:
-    recipe = load_recipe("demo", [f"student.max_context={CONTEXT}", "serve.engine=vllm"])
+    recipe = load_recipe("demo", [f"student.max_context={CONTEXT}", "student.precision=fp32", "serve.engine=vllm"])
     return StudentAgents(recipe, str(folder), few_shot=False)
 
 
@@ -74,7 +78,7 @@ def core(folders):
         patched.setattr(vllm_student, "vllm_settings", observed)
         opened = open_vllm([agents(folder) for folder in folders], agents("x").recipe.serve.engine.vllm)
     yield opened
-    opened.llm.shutdown()
+    asyncio.run(opened.close())
 
 
 def engine(core: VllmCore, folder: Path):
@@ -116,11 +120,22 @@ async def test_greedy_replies_of_base_and_adapters_in_one_batch_are_those_of_bot
     assert len({told[str(folder), tuple(PROMPTS[0])].ids for folder in folders}) == 3  # each its own
 
 
-async def test_a_prompt_that_one_adapter_has_read_is_not_known_to_another(core, folders):
-    (prompt,) = [TOKENIZER.encode("When was Fulwom Thesfer born? " * 30)[:400]]
+async def test_what_a_model_has_read_is_read_once_and_is_not_known_to_another(core, folders):
+    prompt = TOKENIZER.encode("When was Fulwom Thesfer born? " * 60)[:400]
+    known = []
     for folder in (folders[1], folders[2], folders[0], folders[1]):
+        before = counted("prefix_cache_hits_total")
         reply = await engine(core, folder).generate(prompt, GREEDY)
         assert [reply] == await by_torch(folder, [prompt], GREEDY)
+        await engine(core, folder).generate([5], Sampling(max_new_tokens=2))  # a step later the core has told
+        known.append(counted("prefix_cache_hits_total") - before)
+    assert known == [0, 0, 0, 384]  # whole blocks of 32
+
+
+def counted(what: str) -> float:
+    return sum(
+        sample.value for metric in REGISTRY.collect() for sample in metric.samples if sample.name == f"vllm:{what}"
+    )
 
 
 async def test_stop_strings_end_where_those_of_the_torch_engine_do_however_many(core, folders):
@@ -165,12 +180,7 @@ async def test_an_id_outside_the_vocabulary_fails_its_own_request_only(core, fol
 
 
 def at_work(what: str) -> float:
-    return sum(
-        sample.value
-        for metric in REGISTRY.collect()
-        for sample in metric.samples
-        if sample.name == f"vllm:num_requests_{what}"
-    )
+    return counted(f"num_requests_{what}")
 
 
 async def test_a_cancelled_caller_ends_its_reply_in_the_core_and_leaves_the_others_alone(core, folders):
@@ -190,6 +200,36 @@ async def test_a_cancelled_caller_ends_its_reply_in_the_core_and_leaves_the_othe
     assert (at_work("running"), at_work("waiting")) == (0, 0)
     assert core.llm.get_num_unfinished_requests() == 0
     assert [reply] == await by_torch(folders[0], PROMPTS[:1], Sampling(max_new_tokens=3))
+
+
+async def test_a_core_that_cannot_start_says_why_in_one_line(folders, tmp_path):
+    tiny = VllmConfig(kv_cache_gib=0.0001)
+    with stderr_in(tmp_path / "said"), pytest.raises(InputError) as raised:
+        open_vllm([agents(folders[0])], tiny)
+    assert re.fullmatch(
+        r"vLLM cannot start with \S+/base: No available memory for the cache blocks\..*", str(raised.value)
+    )
+
+
+async def test_a_context_longer_than_the_model_s_is_told_before_a_core_is_started(folders):
+    recipe = load_recipe("demo", ["student.max_context=4096", "serve.engine=vllm"])
+    with pytest.raises(
+        InputError, match=r"cannot start with \S+/base: User-specified max_model_len \(4096\) is greater"
+    ):
+        open_vllm([StudentAgents(recipe, str(folders[0]), few_shot=False)], recipe.serve.engine.vllm)
+
+
+@contextmanager
+def stderr_in(file: Path) -> Iterator[None]:
+    """As that of a Ray worker is."""
+    kept, opened = os.dup(2), os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    os.dup2(opened, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(opened)
 
 
 async def test_a_core_that_was_killed_is_told_as_such(core, folders):
