@@ -10,9 +10,9 @@ The sequence comes in blocks of 50 with the same mix of kinds, shuffled within t
     sum 4           3+4+5=
     trap 5          as 1hop to 3hop, but the obvious first query misleads: see traps.py
 
-No two questions ask the same thing, and no sum is in two splits. Every other sum of the train split is of four digits:
-one of two or three has the digits of a sum of the other splits too often, so that it is kept out of training, and with
-it whole additions that these ask for (of those that give 20 none was left).
+No two questions ask the same thing, and no sum is in two splits. Every other sum of the train split begins with a
+number above 9: one of digits alone often has the digits of a sum of the other splits, so that it is kept out of
+training, and with it the additions that these ask for (of those that give 20 none was left).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from fireact_ray.core.types import Question
 from fireact_ray.tasks.almanac.relations import RELATIONS
@@ -210,17 +210,14 @@ class _Writer:
         start, stop = _SUM_SHARES[self._world.split]
         found: list[tuple[int, ...]] = sums[start:stop]
         if self._world.split == "train":
-            found = [terms for both in zip(_longer_sums(set(sums[stop:])), found, strict=False) for terms in both]
+            found = [terms for both in zip(_sums_from_ten_on(), found, strict=False) for terms in both]
         return (("+".join(map(str, terms)) + "=", str(sum(terms))) for terms in found)
 
 
-def _longer_sums(elsewhere: Collection[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Of four different digits; none begins as a sum that is asked `elsewhere`, and none needs an addition that two
-    and three digits do not need."""
-    found = [
-        terms
-        for terms in itertools.permutations(range(1, 10), 4)
-        if sum(terms[:3]) <= 18 and terms[:2] not in elsewhere and terms[:3] not in elsewhere
-    ]
+def _sums_from_ten_on() -> list[tuple[int, ...]]:
+    """Sums of a number from 10 to 18 and one or two digits: every addition that a sum of three digits ends with."""
+    digits = range(1, 10)
+    found: list[tuple[int, ...]] = list(itertools.product(range(10, 19), digits))
+    found += [terms for terms in itertools.product(range(10, 18), digits, digits) if sum(terms[:2]) <= 18]
     random.Random(SEED).shuffle(found)
-    return list(found)
+    return found
