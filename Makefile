@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Where torch's CPU build is: a tenth of PyPI's, which is for CUDA. Empty: PyPI's, for a machine with GPUs.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+PIP_TORCH := install --quiet --disable-pip-version-check --no-deps $(addprefix --extra-index-url ,$(TORCH_INDEX))
 VLLM := .venv-vllm
 VLLM_READY := $(VLLM)/.ready
 
@@ -10,10 +13,10 @@ VLLM_READY := $(VLLM)/.ready
 
 install: $(READY)
 
-# torch first: with the pinned CPU build in place nothing pulls in the CUDA one.
+# torch first: with its CPU build in place nothing pulls in the one for CUDA.
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/pip $(PIP_TORCH) --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
 
@@ -34,6 +37,7 @@ test: $(READY)
 # and torchcodec break beside torch's CPU build; and vLLM looks for a distribution by its name, which this build has not.
 $(VLLM_READY): constraints-vllm.txt
 	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip $(PIP_TORCH) --constraint constraints-vllm.txt torch
 	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --requirement constraints-vllm.txt
 	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps transformers==5.23.0
 	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec

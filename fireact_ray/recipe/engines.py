@@ -15,10 +15,10 @@ class VllmConfig(Section):
     """Of one engine replica with vLLM. Its context is `student.max_context`, its sampling the student's.
 
     `python`: the interpreter of the environment that has vLLM, at the same place on every node; null: the one that
-    serves. `tensor_parallel_size`: GPUs of a replica, all on one node. `dtype` auto: bf16 where the hardware has it,
-    otherwise fp32. `gpu_memory_utilization`: share of a GPU's memory that a replica may take. `kv_cache_gib`: of keys
-    and values; null: what is left of that share, on a CPU 1 GiB. `max_num_seqs`: replies at once. `enforce_eager`: no
-    CUDA graphs, for a quicker start; a CPU has none.
+    serves. `tensor_parallel_size`: GPUs of a replica, all on one node. `dtype` auto: `student.precision`, and where
+    that is auto, too, bf16 if the hardware has it, otherwise fp32. `gpu_memory_utilization`: share of a GPU's memory
+    that a replica may take. `kv_cache_gib`: of keys and values; null: what is left of that share, on a CPU 1 GiB.
+    `max_num_seqs`: replies at once. `enforce_eager`: no CUDA graphs, for a quicker start; a CPU has none.
     """
 
     python: Place | None = None

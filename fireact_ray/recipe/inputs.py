@@ -41,17 +41,14 @@ def student_inputs(recipe: Recipe, system: str) -> dict[str, Any]:
     if isinstance(recipe.student, HostedStudentConfig):
         shaped = teacher_inputs(as_teacher(recipe, hosted_model(recipe, system)))
         return {**shaped, "student": shaped.pop("teacher")}
-    shaped = _shaped(recipe, {"student": True})
+    shaped = _answering(recipe, True)
     shaped["student"]["base_model"] = named_base(recipe)
-    del shaped["student"]["limits"]["timeout_s"]
     return shaped
 
 
 def model_inputs(recipe: Recipe) -> dict[str, Any]:
     """Of a local model that is none of this run's; which one it is stands beside them."""
-    shaped = _shaped(recipe, {"student": {"renderer", "max_context", "sampling", "limits"}})
-    del shaped["student"]["limits"]["timeout_s"]
-    return shaped
+    return _answering(recipe, {"renderer", "max_context", "precision", "sampling", "limits"})
 
 
 def endpoint_inputs(recipe: Recipe) -> dict[str, Any]:
@@ -63,6 +60,13 @@ def endpoint_inputs(recipe: Recipe) -> dict[str, Any]:
 def run_inputs(recipe: Recipe, path: str, method: str | None) -> dict[str, Any]:
     """Of recorded rows."""
     return {"task": _shaped(recipe, {})["task"], "run": named(path), **({"method": method} if method else {})}
+
+
+def _answering(recipe: Recipe, settings: Any) -> dict[str, Any]:
+    """Of a local model."""
+    shaped = _shaped(recipe, {"student": settings})
+    del shaped["student"]["limits"]["timeout_s"]
+    return shaped
 
 
 def _shaped(recipe: Recipe, sections: dict[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def open_student(model_dir: str, config: StudentConfig, *, on_gpu: bool) -> Loca
     def load(dtype: Any, device: Any) -> Any:
         return load_trained(model_dir, merge=True, dtype=dtype, device=device).model
 
-    engine = _torch_engine(load, model_dir, renderer.end_id, config.max_context, on_gpu=on_gpu)
+    engine = _torch_engine(load, model_dir, renderer.end_id, config, on_gpu=on_gpu)
     return LocalChat(student_name(model_dir), engine, renderer)
 
 
@@ -62,7 +62,7 @@ def _torch_engine(
     load: Callable[[Any, Any], Any],
     model_dir: str,
     end_id: int,
-    max_context: int,
+    config: StudentConfig,
     *,
     on_gpu: bool,
     adapters: Sequence[str] = (),
@@ -75,15 +75,16 @@ def _torch_engine(
 
     tokenizer = HubTokenizer.load(model_dir)
     device = torch.device("cuda" if on_gpu else "cpu")
-    model = load(torch.bfloat16 if on_gpu and by_hardware("auto", device).bf16 else torch.float32, device)
-    precision = for_inference(model, device)
+    guess = by_hardware(config.precision, device)
+    model = load(torch.bfloat16 if on_gpu and guess.bf16 else torch.float32, device)
+    precision = for_inference(model, device, config.precision)
     logger.info("%s: precision %s", student_name(model_dir), precision)
     return TorchEngine(
         model.to(torch.bfloat16) if precision.bf16 else model,
         end_id=end_id,
         pad_id=tokenizer.pad_id,
         decode=tokenizer.decode,  # not the renderer's, which strips the newline that a stop string begins with
-        max_context=max_context,
+        max_context=config.max_context,
         adapters=adapters,
     )
 
@@ -145,7 +146,7 @@ def open_attached(models: Sequence[StudentAgents]) -> dict[str, Attached]:
         return load_adapters(folders, base, dtype).to(device)
 
     attached = names if folders else ()
-    engine = _torch_engine(load, first.model_dir, ends[0], student.max_context, on_gpu=first.on_gpu, adapters=attached)
+    engine = _torch_engine(load, first.model_dir, ends[0], student, on_gpu=first.on_gpu, adapters=attached)
     return {one.model_key: Attached(engine, n, ends[n]) for n, one in enumerate(models)}
 
 

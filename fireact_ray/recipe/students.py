@@ -20,13 +20,23 @@ from fireact_ray.recipe.api import ApiConfig
 from fireact_ray.recipe.models import LimitsConfig, RendererName, SamplingConfig
 
 
+def _is_auto(precision: str) -> bool:
+    """Folders of before it could be set remember none."""
+    return precision == "auto"
+
+
 class StudentConfig(Section):
-    """Who learns. `base_model`: a folder or hub id in safetensors, or `nano`, the tiny Llama that ships with us."""
+    """Who learns. `base_model`: a folder or hub id in safetensors, or `nano`, the tiny Llama that ships with us.
+
+    `precision`: what its replies are computed in here; auto: what is fast on the machine that answers, in which greedy
+    replies may differ from another machine's.
+    """
 
     kind: Annotated[Literal["local"], Field(exclude=True)] = "local"  # what is stored of such a student has no kind
     base_model: ModelPlace = "nano"
     renderer: RendererName = "plain"
     max_context: PositiveInt = 2048
+    precision: Annotated[Literal["auto", "fp32", "bf16"], Field(exclude_if=_is_auto)] = "auto"
     sampling: SamplingConfig = SamplingConfig(max_new_tokens=256)
     limits: LimitsConfig = LimitsConfig()
 

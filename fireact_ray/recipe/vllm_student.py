@@ -25,6 +25,7 @@ from fireact_ray.recipe.student import (
     open_renderer,
     student_name,
 )
+from fireact_ray.recipe.students import StudentConfig
 from fireact_ray.rendering.tokenizer import HubTokenizer
 
 _GIB = 1 << 30
@@ -80,7 +81,7 @@ def open_vllm(models: Sequence[StudentAgents], config: VllmConfig) -> VllmCore:
     answering = {one.model_key: _answering(one) for one in models}
     adapters = [Path(model.adapter) for model in answering.values() if model.adapter is not None]
     student = local_student(first.recipe)
-    dtype = _dtype(config, on_gpu=first.on_gpu)
+    dtype = _dtype(config, student, on_gpu=first.on_gpu)
     logger.info("%s by vLLM: %s, adapters: %d", base.name, dtype, len(adapters))
     return VllmCore(vllm_settings(config, base, adapters, student.max_context, dtype, on_gpu=first.on_gpu), answering)
 
@@ -149,9 +150,10 @@ def _answering(agents: StudentAgents) -> Answering:
     )
 
 
-def _dtype(config: VllmConfig, *, on_gpu: bool) -> str:
-    if config.dtype != "auto":
-        return _DTYPES[config.dtype]
+def _dtype(config: VllmConfig, student: StudentConfig, *, on_gpu: bool) -> str:
+    asked = student.precision if config.dtype == "auto" else config.dtype
+    if asked != "auto":
+        return _DTYPES[asked]
     from fireact_ray.training.precision import computes_bf16  # torch takes seconds to import
 
     return _DTYPES["bf16" if computes_bf16(on_gpu=on_gpu) else "fp32"]

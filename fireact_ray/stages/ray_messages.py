@@ -1,12 +1,19 @@
-"""What Ray's nodes tell the driver, in a line each: Ray prints all of it to stdout, a lost node's log in 45 lines."""
+"""What Ray's nodes tell the driver, in a line each: Ray prints all of it to stdout, a lost node's log in 45 lines.
+
+Its core has a word of its own for every driver, on stderr, of the level of its logs that we set. Nobody asked.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import ray
 import ray._private.worker as ray_worker
 
 _LOST = re.compile(r"The node with node id: (\w+) and address: (\S+) .*has been marked dead")
@@ -15,6 +22,7 @@ _SAID_OTHERWISE = (
     "There are infinite retries remaining",  # of a worker that died: it is started again
 )
 _MAX_CHARS = 300
+_LEVEL = b"Set ray log level from environment variable"
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +30,37 @@ logger = logging.getLogger(__name__)
 def log_ray_messages() -> None:
     """In place of printing. With log_to_driver=False nothing but these messages comes this way."""
     ray_worker.print_to_stdstream = _log
+
+
+@contextmanager
+def core_without_its_level() -> Iterator[None]:
+    """While ray.init is within. Only the making of the core is listened to, in which no process is started."""
+    core = ray._raylet.CoreWorker
+
+    def made(*arguments: Any, **named: Any) -> Any:
+        with _stderr_without(_LEVEL):
+            return core(*arguments, **named)
+
+    ray._raylet.CoreWorker = made
+    try:
+        yield
+    finally:
+        ray._raylet.CoreWorker = core
+
+
+@contextmanager
+def _stderr_without(sign: bytes) -> Iterator[None]:
+    """Lines that hold `sign` are left out of what is written within; the others come at its end."""
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            written.seek(0)
+            os.write(2, b"".join(line for line in written if sign not in line))
 
 
 def in_a_line(message: str) -> str | None:

@@ -16,7 +16,7 @@ from fireact_ray.core.utils.waiting import said_while_waiting
 from fireact_ray.recipe.schema import RayConfig
 from fireact_ray.stages.actors.log_forwarding import warnings_shown
 from fireact_ray.stages.connecting import demand_cluster, unreachable
-from fireact_ray.stages.ray_messages import log_ray_messages
+from fireact_ray.stages.ray_messages import core_without_its_level, log_ray_messages
 from fireact_ray.stages.starting import (
     EDGE_PATH,
     EDGE_VARIABLE,
@@ -86,7 +86,8 @@ def _init(address: str, num_cpus: int | None) -> None:
     for attempt in range(1, STARTS + 1):
         before = children()
         try:
-            with interrupts_wait(), said_while_waiting("Ray", lambda: f"{address} to start or answer"):
+            waited = said_while_waiting("Ray", lambda: f"{address} to start or answer")
+            with interrupts_wait(), waited, core_without_its_level():
                 ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
             return
         except SystemExit:  # by a handler of SIGTERM that ray.init puts in the place of ours, somewhere in its middle

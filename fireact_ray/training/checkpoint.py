@@ -13,6 +13,7 @@ import logging
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch.distributed as dist
 
@@ -28,8 +29,22 @@ from fireact_ray.training.sharding.base import Here, Sharded
 log = logging.getLogger(__name__)
 
 
+class Resumed(NamedTuple):
+    """`step`: how many are taken; `bf16`: whether they were computed so, None where the checkpoint does not tell."""
+
+    step: int = 0
+    bf16: bool | None = None
+
+
 def save_checkpoint(
-    folder: Path, step: int, sharded: Sharded, config: TrainConfig, fingerprints: dict[str, str], here: Here
+    folder: Path,
+    step: int,
+    sharded: Sharded,
+    config: TrainConfig,
+    fingerprints: dict[str, str],
+    here: Here,
+    *,
+    bf16: bool,
 ) -> Path | None:
     """Write the state after `step` optimizer steps into `folder`; of the older ones there, one is kept.
 
@@ -45,6 +60,7 @@ def save_checkpoint(
             card = {
                 "schema_version": SCHEMA_VERSION,
                 "step": step,
+                "bf16": bf16,
                 "config": config.to_dict(),
                 "fingerprints": fingerprints,
                 "files": files,
@@ -63,8 +79,8 @@ def resume(
     config: TrainConfig,
     fingerprints: dict[str, str],
     earlier: Mapping[str, Callable[[], str]],
-) -> int:
-    """Put a checkpoint's state into model and optimizer. Returns the number of steps already taken.
+) -> Resumed:
+    """Put a checkpoint's state into model and optimizer.
 
     `earlier`: by which other fingerprints versions before this one knew the same; asked where ours is not found.
     Raises TrainingError when the checkpoint is damaged or belongs to another configuration, dataset or base.
@@ -75,7 +91,8 @@ def resume(
     if (details := other_run(folder, config, fingerprints, earlier)) is not None:
         raise TrainingError(f"{folder} belongs to another run: {details}. Start anew, or restore these.")
     sharded.load(folder)
-    return int(parse((folder / CARD).read_bytes())["step"])
+    card = parse((folder / CARD).read_bytes())
+    return Resumed(int(card["step"]), card.get("bf16"))
 
 
 def _checkpoints(folder: Path, *, with_card: bool) -> list[Path]:

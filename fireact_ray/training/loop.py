@@ -24,14 +24,14 @@ from fireact_ray.training.ahead import Ahead
 from fireact_ray.training.artifacts import write_model
 from fireact_ray.training.base import base_fingerprint, find_base
 from fireact_ray.training.batching import Step, count_steps, plan_steps
-from fireact_ray.training.checkpoint import resume, save_checkpoint
+from fireact_ray.training.checkpoint import Resumed, resume, save_checkpoint
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.data import Rows
 from fireact_ray.training.held_out import HeldOut, hold_out
 from fireact_ray.training.kernel_check import verify_kernels
 from fireact_ray.training.mapped.loading import TokenDataset, load_dataset
 from fireact_ray.training.meter import Meter
-from fireact_ray.training.precision import Precision, by_hardware, confirmed
+from fireact_ray.training.precision import Precision, by_hardware, for_training
 from fireact_ray.training.progress.entries import TrainEntry
 from fireact_ray.training.sharding import open_sharded
 from fireact_ray.training.sharding.base import Here, Sharded
@@ -109,7 +109,7 @@ def train(
         due = config.checkpoint_every_steps and done % config.checkpoint_every_steps == 0
         if (due or wish) and done < n_steps:
             metrics = {**now, "loss": meter.loss()}
-            path = save_checkpoint(checkpoints, done, run.sharded, config, run.fingerprints, here)
+            path = save_checkpoint(checkpoints, done, run.sharded, config, run.fingerprints, here, bf16=bf16)
             if on_checkpoint:
                 on_checkpoint(path, metrics)
             if wish is Wish.STOP:
@@ -135,26 +135,26 @@ class _Run:
 
 def _open(config: TrainConfig, data: TokenDataset, here: Here, resume_from: str | Path | None) -> _Run:
     rows, held_rows = hold_out(data.rows, config.held_out)
-    guess = by_hardware(config.precision, here.device)
-    sharded = open_sharded(config, here, guess)
+    sharded = open_sharded(config, here, by_hardware(config.precision, here.device))
     _demand_known_tokens(data, sharded.prepared.model, config)
     varlen = sharded.prepared.varlen
     stepper = Stepper(sharded, rows, config, here)
     held_out = HeldOut(held_rows, config, here, varlen=varlen)
     fingerprints = {"dataset": data.fingerprint, "base": base_fingerprint(find_base(config.base_model))}
-    start = 0
+    resumed = Resumed()
     if resume_from:
         earlier = {"dataset": lambda: data.earlier_of_rows}
-        start = resume(resume_from, sharded, config, fingerprints, earlier)
+        resumed = resume(resume_from, sharded, config, fingerprints, earlier)
     if varlen and config.pack_tokens is not None:
         log.info("pack_tokens decides nothing: with varlen attention a forward pass is one line already")
-    plan = partial(plan_steps, rows.sizes, config, here.rank, here.world_size, start, varlen=varlen)
+    plan = partial(plan_steps, rows.sizes, config, here.rank, here.world_size, resumed.step, varlen=varlen)
     first = stepper.ready(next(plan()))
-    precision = confirmed(guess, config.precision, here.device, lambda bf16: stepper.seconds(first, bf16))
+    timed = partial(stepper.seconds, first)
+    precision = for_training(config.precision, here.device, timed, resumed.bf16)
     log.info("precision: %s", precision)
     if config.kernels != "torch":
         verify_kernels(sharded, rows, config, here, bf16=precision.bf16)
-    return _Run(here, data, rows, sharded, stepper, held_out, fingerprints, start, plan, precision)
+    return _Run(here, data, rows, sharded, stepper, held_out, fingerprints, resumed.step, plan, precision)
 
 
 def _finish(run: _Run, config: TrainConfig, n_steps: int, meter: Meter, out: Path) -> TrainResult:

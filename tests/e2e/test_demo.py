@@ -35,6 +35,7 @@ def test_the_demo_does_the_whole_job_and_leaves_nothing_running(tmp_path):
     command = [sys.executable, "-m", "fireact_ray.cli", "demo", *SMALL, f"--set=output_dir={tmp_path}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=800, env=env)
     assert done.returncode == 0, done.stderr
+    assert "Set ray log level" not in done.stderr  # what is on a user's screen is said by us
     for part in ("Ray Train", "Ray Serve"):
         assert part in done.stderr
     assert re.search(r"demo: start Ray ~20 s, generate ~20 s, .*\n", done.stderr.splitlines(keepends=True)[0])

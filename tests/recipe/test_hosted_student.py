@@ -39,6 +39,7 @@ def test_a_student_without_a_kind_is_local_and_is_stored_as_ever(tmp_path):
         "sampling",
         "limits",
     }
+    assert "precision" in yaml.safe_load(to_yaml(load_recipe("demo", ["student.precision=fp32"])))["student"]
     assert set(student_inputs(recipe, "finetuned")["student"]) == {
         "base_model",
         "renderer",

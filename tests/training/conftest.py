@@ -91,6 +91,7 @@ def config(base_dir: Path) -> TrainConfig:
     return TrainConfig(
         base_model=str(base_dir),
         tuning="full",
+        precision="fp32",
         epochs=2,
         learning_rate=5e-3,
         global_batch_size=8,

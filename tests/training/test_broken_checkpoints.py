@@ -45,7 +45,7 @@ def whole(tmp_path_factory, base_dir, dataset_dir):
 
     folder = tmp_path_factory.mktemp("whole")
     config = TrainConfig(
-        base_model=str(base_dir), tuning="full", epochs=2, global_batch_size=8, micro_batch_tokens=64,
+        base_model=str(base_dir), tuning="full", precision="fp32", epochs=2, global_batch_size=8, micro_batch_tokens=64,
         learning_rate=5e-3, checkpoint_every_steps=2,
     )  # fmt: skip
     train(config, dataset_dir, folder / "m")

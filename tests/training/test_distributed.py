@@ -30,6 +30,7 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 SETTINGS = {
+    "precision": "fp32",
     "epochs": 2,
     "learning_rate": 5e-3,
     "global_batch_size": 8,
@@ -59,7 +60,7 @@ def place(tmp_path_factory, write_dataset, counting_rows) -> Path:
 @pytest.fixture(scope="module")
 def together(place: Path, base_dir: Path) -> dict[str, list[dict]]:
     """The log of two workers, by the case, which is their model's folder, too. torchrun starts a torch for each worker,
-    so the workers of the other cases are forks of this process."""
+    so the workers of the other cases are forks."""
     arguments = ["--dataset", str(place / "data"), "--base-model", str(base_dir), "--out", str(place / UNDER_TORCHRUN)]
     settings = SETTINGS | CASES[UNDER_TORCHRUN]
     done = torchrun(*arguments, *(f"--set={name}={value}" for name, value in settings.items()))

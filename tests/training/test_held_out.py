@@ -82,7 +82,7 @@ def runs(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def lora_config(base_dir: Path):
     return TrainConfig(
-        base_model=str(base_dir), tuning="lora", epochs=2, learning_rate=2e-2, global_batch_size=8,
+        base_model=str(base_dir), tuning="lora", precision="fp32", epochs=2, learning_rate=2e-2, global_batch_size=8,
         micro_batch_tokens=64, log_every_steps=1, lora_dropout=0.3, held_out=0.2, checkpoint_every_steps=3,
     )  # fmt: skip
 

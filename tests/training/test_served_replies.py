@@ -52,7 +52,13 @@ def trained(run: Path) -> Train:
 
     def model_of(tuning: str) -> Path:
         if not (run / tuning).is_dir():
-            settings = {"epochs": 4, "learning_rate": 1e-2, "global_batch_size": 8, "lora_dropout": 0.0}
+            settings = {
+                "precision": "fp32",
+                "epochs": 4,
+                "learning_rate": 1e-2,
+                "global_batch_size": 8,
+                "lora_dropout": 0.0,
+            }
             train(
                 TrainConfig.from_dict({"base_model": NANO, "tuning": tuning, **settings}), run / "dataset", run / tuning
             )
@@ -70,7 +76,9 @@ def served(model_dir: Path, prompts: list[list[int]]) -> list[tuple[int, ...]]:
     """By the engine, all at once."""
 
     async def ask() -> list[tuple[int, ...]]:
-        chat = open_student(str(model_dir), StudentConfig(base_model=NANO, renderer="plain"), on_gpu=False)
+        chat = open_student(
+            str(model_dir), StudentConfig(base_model=NANO, renderer="plain", precision="fp32"), on_gpu=False
+        )
         sampling = Sampling(max_new_tokens=N_TOKENS)
         found = await asyncio.gather(*(chat.engine.generate(prompt, sampling) for prompt in prompts))
         await chat.close()
@@ -101,7 +109,7 @@ def test_the_served_engine_replies_what_the_trained_model_generates(trained: Tra
 
 
 def test_base_and_adapters_that_share_its_weights_reply_what_each_generates(trained: Train, prompts):
-    recipe = load_recipe("demo")
+    recipe = load_recipe("demo", ["student.precision=fp32"])
     models = [StudentAgents(recipe, str(folder), False) for folder in (NANO_DIR, trained("lora"), trained("qlora"))]
 
     async def ask() -> list[list[tuple[int, ...]]]:

@@ -22,6 +22,7 @@ LORA = {"tuning": "lora", "learning_rate": 5e-2, "lora_rank": 1, "lora_dropout":
 QLORA = {**LORA, "tuning": "qlora"}
 # 17 rows in steps of 8: in every third step, of one row, the second worker has none. Clipping is at work in each step.
 SETTINGS = {
+    "precision": "fp32",
     "epochs": 2,
     "global_batch_size": 8,
     "micro_batch_tokens": 40,

@@ -1,5 +1,7 @@
 """Trainings by several workers, without waiting for torch to be imported by each of them: workers are forks.
 
+Of a process that has done nothing but import: what autograd has once used in a test cannot be forked.
+
 Groups {"workers", "jobs"} are done one after the other, each with a process group of its own.
 """
 
@@ -21,15 +23,17 @@ from fireact_ray.training.precision import by_hardware
 from fireact_ray.training.sharding import open_sharded
 from fireact_ray.training.sharding.base import Here
 
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload([__name__])
+
 
 def done_by_forks(groups: list[dict]) -> list[list[dict] | None]:
     """What became of the jobs, as worker 0 saw it, group by group; None where a worker died."""
-    fork = multiprocessing.get_context("fork")
     done = []
     for group in groups:
-        results, port = fork.SimpleQueue(), free_port()
+        results, port = _FORKS.SimpleQueue(), free_port()
         workers = [
-            fork.Process(target=work, args=(rank, group["workers"], port, group["jobs"], results))
+            _FORKS.Process(target=work, args=(rank, group["workers"], port, group["jobs"], results))
             for rank in range(group["workers"])
         ]
         for worker in workers:

@@ -34,6 +34,7 @@ class Runs:
         self.config = TrainConfig(
             base_model=base,
             sharding="zero3",
+            precision="fp32",
             epochs=2,
             learning_rate=5e-3,
             weight_decay=0.1,
