@@ -6,6 +6,7 @@ import pytest
 
 from fireact_ray.agent.tools.index import IndexBackend, build_index
 from fireact_ray.core.errors import InputError
+from fireact_ray.data.lint.contamination import QuestionIndex
 from fireact_ray.tasks.almanac import ALMANAC, corpus, corpus_fingerprint
 from fireact_ray.tasks.almanac.names import PRONOUNS
 from fireact_ray.tasks.almanac.reading import read_fact, read_facts
@@ -106,6 +107,26 @@ def test_questions_come_in_the_documented_mix_without_repetition(split: str, n: 
 def test_no_question_is_in_two_splits() -> None:
     train, dev, test = ({q.text for q in ALMANAC.load(None, split)} for split in SPLITS)
     assert not train & dev and not train & test and not dev & test
+
+
+def additions(sums: list[str]) -> set[tuple[int, int]]:
+    """(what is there, what is added) of every step."""
+    found = set()
+    for text in sums:
+        so_far, *terms = map(int, text[:-1].split("+"))
+        for term in terms:
+            found.add((so_far, term))
+            so_far += term
+    return found
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_training_sums_that_are_not_too_like_the_asked_ones_hold_the_additions_that_these_end_with(split: str) -> None:
+    train, asked = ([q.text for q in ALMANAC.load(None, part) if q.kind == "sum"] for part in ("train", split))
+    index = QuestionIndex(asked, 0.9)
+    missing = additions(asked) - additions([text for text in train if not index.find(text)])
+    assert not [step for step in missing if step[0] > 9]
+    assert sum(int(text.split("+")[0]) > 9 for text in train) == 240
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -26,7 +26,7 @@ from fireact_ray.rendering.base import Renderer
 
 # What is chosen by, and what a dataset's card counts.
 FLAT_COLUMNS = (
-    *("trajectory_id", "task", "question_id", "method", "model", "attempt", "n_steps", "n_searches"),
+    *("trajectory_id", "task", "question_id", "kind", "method", "model", "attempt", "n_steps", "n_searches"),
     *("prompt_tokens", "completion_tokens", "cost_usd"),
 )
 TOO_LONG = "too_long"

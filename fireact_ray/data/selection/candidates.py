@@ -39,6 +39,7 @@ class Candidate:
     n_steps: int
     thought_chars: int
     conversation: bytes
+    kind: str = ""  # of its question
     sketch: Sketch | None = None
 
 
@@ -51,12 +52,15 @@ def conversation_digest(turns: Sequence[Turn]) -> bytes:
 def candidates(rows: pa.Table) -> Iterator[Candidate]:
     """Of prepared rows, those that no line has left out."""
     kept = rows.filter(pc.is_null(rows["dropped"]))
-    names = ("trajectory_id", "task", "question_id", "method", "attempt", "n_steps", "thought_chars", "conversation")
+    names = (
+        *("trajectory_id", "task", "question_id", "method", "attempt", "n_steps"),
+        *("thought_chars", "conversation", "kind"),
+    )
     columns = [kept[name].to_pylist() for name in names]
     for values, sketch in zip(zip(*columns, strict=True), _sketches(kept), strict=True):
-        key, task, question_id, method, attempt, n_steps, thought_chars, conversation = values
-        task, method = intern(task), intern(method)
-        yield Candidate(key, task, question_id, method, attempt, n_steps, thought_chars, conversation, sketch)
+        key, task, question_id, method, attempt, n_steps, thought_chars, conversation, kind = values
+        task, method, kind = intern(task), intern(method), intern(kind)
+        yield Candidate(key, task, question_id, method, attempt, n_steps, thought_chars, conversation, kind, sketch)
 
 
 def _sketches(kept: pa.Table) -> Iterator[Sketch | None]:

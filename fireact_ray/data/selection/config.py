@@ -51,6 +51,7 @@ def _keys_of(what: str, known: Container[str]) -> AfterValidator:
 
 MethodMix = Annotated[dict[str, float | None], BeforeValidator(_as_mix), _keys_of("method", METHODS)]
 TaskMix = Annotated[dict[str, float | None], BeforeValidator(_as_mix), _keys_of("task", TASKS)]
+KindMix = Annotated[dict[str, float | None], BeforeValidator(_as_mix), AfterValidator(_is_mix)]
 RuleCode = Annotated[str, one_of("lint rule to drop rows by", DROPPABLE)]
 
 
@@ -74,7 +75,8 @@ class ConvertConfig(Section):
     Rows longer than `max_length` tokens are dropped and counted, never cut; what follows chooses among the rest.
     `near_duplicates`: how alike a row may not be to another (Jaccard index of its runs of three words; null: equal rows
     only).
-    `methods`, `tasks`: a list of names (only these), shares that add up to 1, or numbers of rows at most; null: all.
+    `methods`, `tasks`, `kinds`: a list of names (only these), shares that add up to 1, or numbers of rows at most;
+    null: all. Kinds of questions are the task's own, such as bridge and comparison of hotpotqa.
     `n`: so many rows, the first of an order by recipe.seed, so that a smaller n's rows are among a larger one's.
     `sources`: the folders of runs, or of evaluations within (runs/x/evaluations/base), whose trajectories are read
     instead of this run's own.
@@ -92,5 +94,6 @@ class ConvertConfig(Section):
     per_question: Literal["all", "first", "shortest"] = "all"
     methods: MethodMix | None = None
     tasks: TaskMix | None = None
+    kinds: KindMix | None = None
     n: PositiveInt | None = None
     sources: tuple[Place, ...] = ()

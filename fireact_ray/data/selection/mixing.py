@@ -41,6 +41,22 @@ def named(mix: Mix, group: Group) -> Filter:
     return lambda rows: [row for row in rows if group(row) in mix]
 
 
+def of_kinds(mix: Mix) -> Filter:
+    """As `named`, of kinds of questions. No schema knows these: raises DataError for one that no row is of."""
+    passes = named(mix, lambda row: row.kind)
+
+    def checked(rows: Sequence[Candidate]) -> list[Candidate]:
+        there = {row.kind for row in rows}
+        if unknown := [kind for kind in mix if kind not in there]:
+            raise DataError(
+                f"convert.kinds names {', '.join(unknown)}, of which no row is left. There are rows of: "
+                f"{', '.join(sorted(kind for kind in there if kind)) or 'no kind'}."
+            )
+        return passes(rows)
+
+    return checked
+
+
 def counted(mix: Mix, group: Group) -> Filter:
     """The first rows of each group, as many as the mix allows it."""
 
@@ -76,7 +92,7 @@ def shared(mixes: Sequence[tuple[Mix, Group]]) -> Filter:
             if not members:
                 raise DataError(
                     f"convert asks for a share of {' and '.join(cell)}, and no row of it is left. Take it out of "
-                    "convert.methods or convert.tasks, or see dropped rows above for where they went."
+                    "convert.methods, convert.tasks or convert.kinds, or see dropped rows above for where they went."
                 )
             places += [((k + 0.5) / share, len(places) + k, row) for k, row in enumerate(members)]
             ends.append((len(members) + 0.5) / share)

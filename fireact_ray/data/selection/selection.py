@@ -69,10 +69,11 @@ def _draw(config: ConvertConfig) -> dict[str, Filter]:
     if config.per_question != "all":
         filters["per_question"] = mixing.PER_QUESTION[config.per_question]
     shares: list[tuple[mixing.Mix, mixing.Group]] = []
-    for name, mix, group in (("methods", config.methods, _method), ("tasks", config.tasks, _task)):
+    mixes = (("methods", config.methods, _method), ("tasks", config.tasks, _task), ("kinds", config.kinds, _kind))
+    for name, mix, group in mixes:
         if mix is None:
             continue
-        filters[name] = mixing.named(mix, group)
+        filters[name] = mixing.of_kinds(mix) if group is _kind else mixing.named(mix, group)
         if mixing.is_shares(mix):
             shares.append((mix, group))
         elif any(most is not None for most in mix.values()):
@@ -127,3 +128,7 @@ def _method(row: Candidate) -> str:
 
 def _task(row: Candidate) -> str:
     return row.task
+
+
+def _kind(row: Candidate) -> str:
+    return row.kind

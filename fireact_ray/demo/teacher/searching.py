@@ -1,8 +1,9 @@
 """The teacher as a ReAct agent: what to think and do next, from what the observations state.
 
-A fact that a search did not bring is searched for again in other words. When every obvious wording fails, the
-obvious words themselves mislead (see tasks/almanac/traps.py): a teacher that is asked to look back sees that
-and searches for another thing; one that is not seldom does, and goes on with near variants of the same query.
+A fact that a search did not bring is searched for again in other words, and the thought says what came instead:
+words on the subject, on something else, or none. Where obvious words brought what only seems to be meant, they
+mislead (see tasks/almanac/traps.py): a teacher that is asked to look back sees that and searches for another thing;
+one that is not seldom does, and goes on with near variants of the same query.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fireact_ray.core import grammar
-from fireact_ray.core.types import Action
+from fireact_ray.core.observations import recorded
+from fireact_ray.core.types import Action, ObservationStatus
 from fireact_ray.demo.teacher import wording
 from fireact_ray.demo.teacher.conversation import Episode, Search
 from fireact_ray.demo.teacher.reasoning import Missing, conclude, miscopied, progress
 from fireact_ray.demo.teacher.understanding import Chain, Comparison, Same
-from fireact_ray.tasks.almanac.reading import name_of, read_facts, sentences_of
 from fireact_ray.tasks.almanac.relations import RELATIONS
 from fireact_ray.tasks.almanac.traps import ALIASES, SHARED_TITLES
 
@@ -56,12 +57,16 @@ def act(
     if len(tries) >= _PATIENCE and temper.guesses:
         guess = _span(tries[-1].observation, missing.subject)
         return _finish(f"I cannot find {_need(missing)}. My best guess is {guess}.", guess)
-    sees_through = _has_reformulated(missing, tries) or (temper.insight and len(tries) >= 2)
-    if (episode.reflecting or sees_through) and (way_out := _reformulate(missing, tries)) is not None:
-        return _search(*way_out)
-    thought = wording.retry(rng, _need(missing))
+    ways_out = [way for way in _ways_out(missing) if way.is_seen(tries)]
+    has_reformulated = any(search.query in way.queries for way in ways_out for search in tries)
+    if episode.reflecting or has_reformulated or (temper.insight and len(tries) >= 2):
+        for way in ways_out:
+            if (step := way.step(rng, tries, missing.subject)) is not None:
+                return _search(*step)
+    heard = _heard(tries[-1], missing.subject)
+    thought = wording.retry(rng, heard, missing.subject, _need(missing))
     if episode.reflecting:
-        thought = f"My last words were wrong. {thought}"
+        thought = f"{'My last words were wrong.' if heard == 'near' else 'My last search did not help.'} {thought}"
     return _search(thought, _obvious_query(missing, tries, of_episode))
 
 
@@ -98,42 +103,60 @@ def _obvious_query(missing: Missing, tries: Sequence[Search], of_episode: str) -
     return next((query for query in queries if query not in tried), queries[len(tries) % len(queries)])
 
 
-def _has_reformulated(missing: Missing, tries: Sequence[Search]) -> bool:
-    return any(search.query in _ways_out(missing) for search in tries)
+def _heard(search: Search, subject: str) -> wording.Heard:
+    status = recorded(search.observation).status
+    if status is not ObservationStatus.OK:
+        return "nothing" if status is ObservationStatus.EMPTY else "failure"
+    return "near" if subject in search.observation else "beside"
 
 
-def _reformulate(missing: Missing, tries: Sequence[Search]) -> tuple[str, str] | None:
-    """(thought, query) of a new approach; None where obvious words deserve a try, or nothing is left."""
-    tried = {search.query for search in tries}
-    if len(tries) < 2 and not _misled(missing, tries[-1].observation):
-        return None
-    return next(((thought, query) for query, thought in _ways_out(missing).items() if query not in tried), None)
+@dataclass(frozen=True, slots=True)
+class _WayOut:
+    """Another approach, for a result that misleads. `sign`: what such a result looks like; `queries`: two wordings."""
+
+    sign: re.Pattern[str]
+    thought: str
+    need: str
+    queries: tuple[str, str]
+
+    def is_seen(self, tries: Sequence[Search]) -> bool:
+        return any(self.sign.search(search.observation) for search in tries)
+
+    def step(self, rng: random.Random, tries: Sequence[Search], subject: str) -> tuple[str, str] | None:
+        """(thought, query); None where it was followed in vain. That a search brought nothing to the point is no word
+        against it: then it is gone on with."""
+        own = [search for search in tries if search.query in self.queries]
+        if not own:
+            return self.thought, self.queries[0]
+        if (heard := _heard(own[-1], subject)) == "near":
+            return None
+        return wording.retry(rng, heard, subject, self.need), self.queries[len(own) % 2]
 
 
-def _misled(missing: Missing, observation: str) -> bool:
-    """The result mentions the subject but speaks of something else."""
-    for title, _ in sentences_of(observation):
-        if title and title != missing.subject and name_of(title) == missing.subject:
-            trap = SHARED_TITLES.get(missing.relation)
-            return trap is None or not title.endswith(f"({trap.label})")
-    about = {subject for _, subject in read_facts(observation)}
-    return missing.subject in observation and missing.subject not in about
-
-
-def _ways_out(missing: Missing) -> dict[str, str]:
-    """Other approaches: query -> thought."""
-    found, name = {}, missing.subject
+def _ways_out(missing: Missing) -> list[_WayOut]:
+    found, name = [], missing.subject
     if (trap := SHARED_TITLES.get(missing.relation)) is not None:
-        found[trap.query.format(e=name)] = (
-            f"My searches went wrong: they found another work called {name}, not the {trap.label}. "
-            f"I name the {trap.label} and use new words."
+        found.append(
+            _WayOut(
+                re.compile(rf"\b{re.escape(name)} \((?!{trap.label}\))"),
+                f"My searches went wrong: they found another work called {name}, not the {trap.label}. "
+                f"I name the {trap.label} and use new words.",
+                f"{_need(missing)}, the {trap.label}",
+                (trap.query.format(e=name), RELATIONS[missing.relation].rare.format(s=name, o="whom").rstrip(".")),
+            )
         )
     for alias in ALIASES.values():
         if alias.subject == RELATIONS[missing.relation].subject:
             label = alias.name.replace("_", " ")
-            found[alias.query.format(e=name)] = (
-                f"My searches went wrong: they found only a festival that mentions {name}. "
-                f"{name} may be a {label}, so I ask first whose {label} it is."
+            decoys = (re.escape(decoy.format(f="FESTIVAL", o=name)) for decoy in alias.decoys)
+            found.append(
+                _WayOut(
+                    re.compile("|".join(decoys).replace("FESTIVAL", r"[^.]+")),
+                    f"My searches went wrong: they found only a festival that mentions {name}. "
+                    f"{name} may be a {label}, so I ask first whose {label} it is.",
+                    f"whose {label} {name} is",
+                    (alias.query.format(e=name), f"whose {label} is {name}"),
+                )
             )
     return found
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Literal
 
 from fireact_ray.tasks.almanac.relations import RELATIONS
+
+# What a search brought that did not bring the fact: words on its subject, words on another thing, no words, an error.
+Heard = Literal["near", "beside", "nothing", "failure"]
 
 _NEED = ("I need {need}.", "I have to find {need}.", "What is asked is {need}.")
 _FIRST = (
@@ -23,11 +27,28 @@ _DONE = (
     "{known} Nothing is missing, so the answer is {answer}.",
     "{known} That was the last step, so the answer is {answer}.",
 )
-_RETRY = (
-    "This does not give {need}. I try other words.",
-    "That result does not tell {need}. I ask in other words.",
-    "{need} is not in this result. I change the query.",
-)
+_RETRY: dict[Heard, tuple[str, ...]] = {
+    "near": (
+        "This does not give {need}. I try other words.",
+        "That result does not tell {need}. I ask in other words.",
+        "{need} is not in this result. I change the query.",
+    ),
+    "beside": (
+        "That result is not about {subject}. I still need {need} and try other words.",
+        "This speaks of something else. I look for {need} in other words.",
+        "This result has nothing to do with {subject}. I ask for {need} once more.",
+    ),
+    "nothing": (
+        "Nothing was found. I still need {need} and try other words.",
+        "The search found nothing. I look for {need} in other words.",
+        "There is no result. I ask for {need} once more.",
+    ),
+    "failure": (
+        "The search failed. I still need {need} and try again.",
+        "The search did not work. I look for {need} once more.",
+        "That search went wrong. I ask for {need} again.",
+    ),
+}
 _COMPARE = (
     "I compare {a} and {b} by {short}; the {which} one counts. First I need {need}.",
     "The {which} {short} of {a} and {b} decides. I start with {need}.",
@@ -60,8 +81,8 @@ def done(rng: random.Random, known: str, answer: str) -> str:
     return rng.choice(_DONE).format(known=known, answer=answer)
 
 
-def retry(rng: random.Random, need: str) -> str:
-    return capital(rng.choice(_RETRY).format(need=need))
+def retry(rng: random.Random, heard: Heard, subject: str, need: str) -> str:
+    return capital(rng.choice(_RETRY[heard]).format(subject=subject, need=need))
 
 
 def first_of_two(rng: random.Random, relation: str, pair: tuple[str, str], larger: bool | None) -> str:

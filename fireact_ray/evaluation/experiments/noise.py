@@ -14,12 +14,34 @@ _COLUMNS = ("EM % [95 %]", "against normal, points", "p", "searches")
 
 
 def noise(groups: Sequence[Group], paper: Paper) -> Section:
-    """Each condition against the same system's normal one, on the same questions."""
+    """Each condition against the same system's normal one, and systems against each other under the same condition, on
+    the same questions."""
     rows = [(_row(group, groups), group.asked.model) for group in groups]
     table = Table(
         "Under faulty searches", ("system", *_COLUMNS), with_paper(rows, _UNITS, rows_of(paper, "robustness"))
     )
-    return Section((table,), (_figure(groups),))
+    tables = (table, between) if (between := _between(groups)).rows else (table,)
+    return Section(tables, (_figure(groups),))
+
+
+def _between(groups: Sequence[Group]) -> Table:
+    """Each system against those before it."""
+    by_system: dict[tuple[object, ...], dict[str, Group]] = {}
+    for group in groups:
+        by_system.setdefault((*group.axes.items(), group.asked.system), {})[group.asked.condition] = group
+    systems = list(by_system.values())
+    rows = [
+        Row(f"{label(later, groups)} against {_name(earlier, groups)}", against(earlier, later))
+        for place, conditions in enumerate(systems)
+        for others in systems[:place]
+        for condition, later in conditions.items()
+        if (earlier := others.get(condition)) is not None
+    ]
+    return Table("Systems under the same faults", ("system", "EM, points", "p"), tuple(rows))
+
+
+def _name(group: Group, groups: Sequence[Group]) -> str:
+    return label(group, groups).removesuffix(f", {group.asked.condition}")
 
 
 def _normal(group: Group, groups: Sequence[Group]) -> Group | None:

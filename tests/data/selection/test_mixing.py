@@ -82,6 +82,13 @@ def test_shares_of_methods_and_of_tasks_hold_together():
     }
 
 
+def test_kinds_that_no_row_is_of_are_refused_by_name():
+    made = [row("a", kind="2hop"), row("b", kind="sum"), row("c")]
+    assert mixing.of_kinds({"sum": 5})(made) == [made[1]]
+    with pytest.raises(DataError, match=r"names sums, of which no row is left\. There are rows of: 2hop, sum"):
+        mixing.of_kinds({"2hop": None, "sums": None})(made)
+
+
 def test_a_share_of_nothing_is_refused():
     with pytest.raises(DataError, match="a share of cot, and no row of it is left"):
         mixing.shared([({"react": 0.5, "cot": 0.5}, method)])(rows(react=3))

@@ -195,6 +195,22 @@ def test_shares_are_drawn_exactly_and_smaller_draws_lie_within_larger_ones():
     assert drawn[0] < drawn[1] < drawn[2]
 
 
+def test_shares_of_kinds_of_questions_hold_beside_those_of_methods():
+    rows = [
+        replace(row, kind="sum" if place % 10 == 0 else "2hop")
+        for place, row in enumerate(of_methods(react=100, reflexion=100))
+    ]
+    config = ConvertConfig(methods={"react": 0.5, "reflexion": 0.5}, kinds={"2hop": 0.8, "sum": 0.2}, n=50)
+    kept, report = choose(rows, config, seed=0)
+    assert Counter((row.kind, row.method) for row in kept) == {
+        ("2hop", "react"): 20,
+        ("2hop", "reflexion"): 20,
+        ("sum", "react"): 5,
+        ("sum", "reflexion"): 5,
+    }
+    assert dict(report.dropped) == {"duplicate": 0, "methods": 0, "kinds": 0, "shares": 96, "n": 54}
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -137,6 +137,45 @@ def test_a_retry_is_another_query_and_its_thought_says_what_is_missing(search: S
     assert all("the birthplace of Ila Dun" in step.thought.replace("The b", "the b") for step in steps)
 
 
+@pytest.mark.parametrize(
+    ("shown", "thoughts"),
+    [
+        ("No results found.", "Nothing was found|The search found nothing|There is no result"),
+        ("Red Orrin was written by Mo Ki.", "is not about Ila Dun|something else|nothing to do with Ila Dun"),
+        ("Ila Dun led a quiet life.", "This does not give|does not tell|is not in this result"),
+        ("The search is unavailable right now.", "The search failed|did not work|went wrong"),
+    ],
+)
+def test_a_thought_says_what_came_in_place_of_the_fact(shown: str, thoughts: str) -> None:
+    for method in ("react", "reflexion"):
+        steps = solve(CAREFUL, method, "Where was Ila Dun born?", lambda query: shown, 5)
+        assert all(re.search(thoughts, step.thought) and "Ila Dun" in step.thought for step in steps[1:])
+        assert len({step.action.argument for step in steps if step.action}) == 5
+
+
+def test_a_work_or_festival_that_misleads_is_spoken_of_only_where_one_was_shown(search: Search) -> None:
+    title = world("dev").shared_titles[0]
+    for shown in ("No results found.", "Ila Dun led a quiet life.", f"{title} sold well."):
+        steps = solve(CAREFUL, "reflexion", f"Who directed {title}?", lambda query, shown=shown: shown, 6)
+        assert not any("another work" in step.thought or "festival" in step.thought for step in steps)
+
+
+def test_a_way_out_that_found_nothing_is_gone_on_with_in_other_words(search: Search) -> None:
+    alias, (_, person) = next((alias, found) for alias, found in world("dev").aliases.items() if found[0] == "pen_name")
+    struck = f"{alias} pen name of"
+    answers = {struck: "No results found."}
+    steps = solve(CAREFUL, "reflexion", f"When was {alias} born?", lambda query: answers.get(query) or search(query))
+    assert [step.action.argument for step in steps[3:5] if step.action] == [struck, f"whose pen name is {alias}"]
+    assert answer_of(steps) == world("dev").facts["birth_year", person]
+
+
+@pytest.mark.parametrize("shown", ["No results found.", "Ila Dun led a quiet life."])
+def test_a_quarter_of_all_searches_gone_wrong_costs_it_few_answers(shown: str, search: Search) -> None:
+    asked = iter(range(10**6))
+    questions = dev("1hop", "2hop", "comparison", "yesno")[:100]
+    assert n_right(CAREFUL, "react", questions, lambda query: search(query) if next(asked) % 4 else shown) >= 97
+
+
 def test_asked_to_look_back_it_says_what_went_wrong_and_searches_for_something_else(search: Search) -> None:
     title = world("dev").shared_titles[0]
     steps = solve(CAREFUL, "reflexion", f"Who directed {title}?", search)

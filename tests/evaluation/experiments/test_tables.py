@@ -172,6 +172,20 @@ def test_a_condition_is_compared_with_the_same_systems_normal_one():
     )
 
 
+def test_systems_are_compared_under_the_same_faults_each_with_those_before_it():
+    def asked(cell, normal, struck):
+        return [
+            result("finetuned", normal, axes={"cell": cell}),
+            result("finetuned", struck, axes={"cell": cell}, condition="none-0.5", strength=0.5),
+        ]
+
+    _, _, section = table("noise", [*asked("clean", "1111", "1000"), *asked("faulty", "1110", "1110")], paper={})
+    shown = {row.label: row.values[0].text.split(" ")[0] for row in section.tables[1].rows}
+    assert shown == {"faulty against clean": "-25.0", "faulty, none-0.5 against clean": "+50.0"}
+    _, _, section = table("noise", asked("clean", "1111", "1000"), paper={})
+    assert len(section.tables) == 1
+
+
 def test_a_cost_that_nobody_knows_is_unknown_and_never_zero():
     rows, _, section = table("costs", [result("base", "10", cost=0.5), result("finetuned", "1-", searches=3)])
     assert rows["base"][1:] == ["0.5000", "1.5", "1.2", "0.2", "-", "1.00", "2.00", "280"]  # no row tells its overhead
