@@ -206,7 +206,7 @@ def test_a_wrong_merge_is_told_by_token_and_logits(trained: Train, run: Path, tm
         if re.search(r"\.layers\.[012]\.", name):
             weights[name] = base[name]
     save_file(weights, tmp_path / "merged" / "model.safetensors", metadata={"format": "pt"})
-    checked = check_merge(folder, tmp_path / "merged", run / "dataset", n_prompts=4, max_new_tokens=N_TOKENS)
+    checked = check_merge(folder, tmp_path / "merged", Folder(str(run / "dataset")), n_prompts=4, max_new_tokens=N_TOKENS)
     assert not checked.passed
     assert "the replies part at token " in str(checked)
     assert "more than rounding (up to " in str(checked)
@@ -236,4 +236,4 @@ def test_a_merge_neither_overwrites_nor_guesses(trained: Train, tmp_path: Path):
     with pytest.raises(InputError, match="--dtype int8 is not known; known: fp32, fp16, bf16"):
         merge_adapter(trained("lora"), tmp_path / "out", dtype="int8")
     with pytest.raises(InputError, match="no dataset there to take prompts from"):
-        check_merge(trained("lora"), tmp_path / "out", tmp_path / "none")
+        check_merge(trained("lora"), tmp_path / "out", Folder(str(tmp_path / "none")))
