@@ -6,6 +6,11 @@ let methods = {}; // by model
 let offered = { title: "", examples: [] };
 let asking = null; // the AbortController of what runs
 let opened = null; // the entry that is shown
+let connecting = null; // while it goes on
+
+function connected() {
+  return (connecting ??= connect().finally(() => (connecting = null)));
+}
 
 async function connect() {
   try {
@@ -59,10 +64,8 @@ function propose(text) {
 async function ask() {
   const question = $("question").value.trim();
   if (asking || !question) return;
-  if (!models.length) {
-    await connect(); // there was no server, or no key, when the page was opened
-    return;
-  }
+  if (!models.length) await connected(); // not yet, or there was no server, or no key, when the page was opened
+  if (asking || !models.length) return;
   const chosen = [$("against").value, $("show").value].filter(Boolean);
   const faults = $("faulty").checked ? $("faults").value : "";
   const runs = chosen.map((model) => newRun(model, earlierFor(model, followed), methods[model]));
@@ -181,5 +184,5 @@ entries = remembered(SESSION) || [];
 setTheme(remembered(THEME) || "");
 listen();
 drawEntries(opened, open);
-connect();
+connected();
 if (!NARROW.matches) $("question").focus();

@@ -24,7 +24,7 @@ function takeKey(event) {
   apiKey = $("key").value.trim();
   $("key").value = "";
   $("key-dialog").close();
-  connect();
+  connected();
 }
 
 function setTheme(theme) {

@@ -30,6 +30,18 @@ def test_a_question_is_answered_and_each_step_says_what_it_took(opened):
         assert page.url.endswith("/")
 
 
+def test_who_asks_before_the_agents_are_known_is_answered_once_they_are(opened):
+    with opened() as page:
+        held = []
+        page.route("**/v1/page", lambda route: held.append(route))
+        page.reload()
+        ask(page, AUTHOR)
+        page.keyboard.press("Enter")
+        held[0].continue_()
+        page.locator(".verdict.answered").wait_for()
+        assert texts(page, ".entry") == [f"{AUTHOR}\nIla Dun"]
+
+
 def test_steps_arrive_while_the_model_still_works(opened, gate):
     with opened() as page:
         ask(page, "held model")
