@@ -29,8 +29,8 @@ _ROUNDING_S = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a rollout ends without `finish`. `max_invalid` counts replies without a usable action, `max_tool_errors`
-    observations with status ERROR that a tool gave."""
+    """When a rollout ends without `finish`. `max_invalid` counts replies without a usable action, one that calls a tool
+    that is not there among them; `max_tool_errors` observations with status ERROR that a tool gave."""
 
     max_steps: int = 10
     max_invalid: int = 2
@@ -105,10 +105,10 @@ async def rollout(
         if step.observation is None:
             yield Stopped(StopReason.FINISHED, None, overhead.seconds)
             return
-        if sum(s.action is None for s in steps) > limits.max_invalid:
+        if sum(map(_is_unusable, steps)) > limits.max_invalid:
             yield Stopped(StopReason.PARSE_ERROR, "too many replies without a usable action", overhead.seconds)
             return
-        if sum(_tool_failed(s) for s in steps) > limits.max_tool_errors:
+        if sum(map(_tool_failed, steps)) > limits.max_tool_errors:
             yield Stopped(StopReason.TOOL_ERROR, "too many failed tool calls", overhead.seconds)
             return
     yield Stopped(StopReason.MAX_STEPS, None, overhead.seconds)
@@ -178,6 +178,10 @@ async def _observe(action: Action | None, method: Method, tools: Mapping[str, To
     return observation
 
 
+def _is_unusable(step: Step) -> bool:
+    return step.observation is not None and step.observation.text in (INVALID_ACTION, UNKNOWN_TOOL)
+
+
 def _tool_failed(step: Step) -> bool:
     failed = step.observation is not None and step.observation.status is ObservationStatus.ERROR
-    return failed and step.action is not None
+    return failed and not _is_unusable(step)

@@ -9,7 +9,7 @@ from fireact_ray.agent.models.base import Completion, Sampling
 from fireact_ray.agent.rollout import Limits
 from fireact_ray.agent.tools.search import SearchTool
 from fireact_ray.core.errors import ModelDenied, ModelUnavailable
-from fireact_ray.core.types import Action, Observation, ObservationStatus, StopReason, Trajectory
+from fireact_ray.core.types import Action, Observation, ObservationStatus, Outcome, StopReason, Trajectory
 
 TOOLS = {"search": SearchTool(DictBackend({}))}
 
@@ -62,6 +62,13 @@ async def test_an_unknown_tool_is_answered_from_the_catalogue():
     trajectory = await agent("Thought: t\nAction: python[1+1]", FINISH).run(question())
     assert trajectory.steps[0].observation.status is ObservationStatus.ERROR
     assert "python" not in trajectory.steps[0].observation.text
+
+
+async def test_too_many_calls_of_unknown_tools_are_the_agents_own_doing():
+    lookup = "Thought: t\nAction: lookup[born]"  # as models do that have seen another ReAct
+    trajectory = await agent("hm", lookup, lookup, limits=Limits(max_invalid=2, max_tool_errors=0)).run(question())
+    assert trajectory.stop_reason is StopReason.PARSE_ERROR
+    assert trajectory.stop_reason.outcome is Outcome.STOPPED
 
 
 async def test_a_question_still_open_after_max_steps_stops_there():

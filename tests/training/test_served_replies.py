@@ -206,7 +206,9 @@ def test_a_wrong_merge_is_told_by_token_and_logits(trained: Train, run: Path, tm
         if re.search(r"\.layers\.[012]\.", name):
             weights[name] = base[name]
     save_file(weights, tmp_path / "merged" / "model.safetensors", metadata={"format": "pt"})
-    checked = check_merge(folder, tmp_path / "merged", Folder(str(run / "dataset")), n_prompts=4, max_new_tokens=N_TOKENS)
+    checked = check_merge(
+        folder, tmp_path / "merged", Folder(str(run / "dataset")), n_prompts=4, max_new_tokens=N_TOKENS
+    )
     assert not checked.passed
     assert "the replies part at token " in str(checked)
     assert "more than rounding (up to " in str(checked)
