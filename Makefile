@@ -54,7 +54,7 @@ chaos: $(READY)
 	FIREACT_CHAOS=full $(BIN)/python -m pytest tests/chaos -rP --durations=0
 
 test-fast: $(READY)
-	FIREACT_HYPOTHESIS=fast $(BIN)/python -m pytest --numprocesses 2 -m "not ray and not torch and not e2e and not slow"
+	FIREACT_HYPOTHESIS=fast $(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not ray and not torch and not e2e and not slow"
 
 check: $(READY)
 	$(BIN)/ruff format --check .

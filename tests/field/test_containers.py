@@ -88,6 +88,7 @@ def test_a_folder_that_datasets_saved_is_read_file_by_file(tmp_path):
     assert len(read_records(f"file://{tmp_path}/d")) == 6
 
 
+@pytest.mark.slow
 def test_what_datasets_itself_saves_is_read(tmp_path):
     datasets = pytest.importorskip("datasets")
     datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "d")

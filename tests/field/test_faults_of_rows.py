@@ -125,6 +125,7 @@ def test_a_list_is_read_item_by_item_as_it_is_read_whole(items, indent, as_ascii
     assert list(parse_list(text)) == parse(text) == items
 
 
+@pytest.mark.slow
 @given(st.lists(VALUES, max_size=3), st.lists(VALUES, max_size=3))
 def test_an_item_with_too_many_digits_costs_no_other_item(before, after):
     items = [*map(json.dumps, before), '{"a": ' + "9" * 5000 + ', "b": "]"}', *map(json.dumps, after)]

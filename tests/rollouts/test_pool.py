@@ -137,6 +137,7 @@ async def test_once_a_target_is_reached_what_still_runs_is_cancelled_and_stays_u
     assert (keys_in(folder), cancelled, dispatch.counts().over) == ("a", ["b"], True)
 
 
+@pytest.mark.slow
 async def test_a_run_that_is_given_up_lands_what_has_finished_and_cuts_off_the_rest(tmp_path):
     async def run_row(assignment: Assignment):
         if assignment.row.trajectory_id != "a":

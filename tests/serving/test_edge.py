@@ -194,6 +194,7 @@ async def test_a_question_whose_replica_died_before_its_first_byte_is_asked_agai
     assert serve.bodies == [b'{"q": 1}', b'{"q": 1}']
 
 
+@pytest.mark.slow
 async def test_where_no_replica_answers_it_is_a_503_that_says_when_to_come_again():
     client = await Client(b"{}").ask(serve := Serve([], [], []))
     assert (client.status, client.error["code"], client.headers["retry-after"]) == (503, "replica_lost", "2")

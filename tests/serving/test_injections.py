@@ -16,6 +16,8 @@ from fireact_ray.agent.tools.search import SearchTool
 from fireact_ray.core.types import Usage
 from fireact_ray.rendering import make_renderer
 
+pytestmark = pytest.mark.slow
+
 LABELS = r"^(?:Thought|Action|Observation|Question):"
 QUERY = "The Road to Zem author"
 ENDS = {

@@ -13,6 +13,8 @@ from fireact_ray.serving.app import build_app
 from fireact_ray.serving.keys import Keys
 from fireact_ray.serving.settings import ServingSettings
 
+pytestmark = pytest.mark.slow
+
 KEY = "fr-0123456789"
 ASK = {"model": MODEL, "messages": [{"role": "user", "content": ASKED}]}
 

@@ -36,6 +36,8 @@ from fireact_ray.serving.app import build_app
 from fireact_ray.serving.settings import Hooks
 from fireact_ray.serving.wishes import Allowance
 
+pytestmark = pytest.mark.slow
+
 PATHS = [("/v1/chat/completions", CHAT), ("/v1/responses", RESPONSES)]
 
 

@@ -6,6 +6,8 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.stages.actors import rollout_worker
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_worker_that_does_not_see_the_plan_takes_no_row(tmp_path, monkeypatch):
     monkeypatch.setattr(rollout_worker, "_SEEN_S", 1)

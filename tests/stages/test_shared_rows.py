@@ -125,6 +125,7 @@ def test_an_evaluation_with_other_settings_gives_nothing(recipe, home, other):
     assert Folder(asked.run_dir).exists(SHARED)
 
 
+@pytest.mark.slow
 def test_an_answer_is_made_of_what_is_written_and_says_what_is_not(recipe, home):
     part, evaluated = cell(recipe, "cost", "base")
     written(Folder(evaluated.run_dir) / "evaluations" / "base" / "trajectories", *rows("react"))

@@ -8,6 +8,8 @@ from fireact_ray.recipe.experiments.graph import Kind, Task
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.stages.task_processes import TaskProcesses, at_once
 
+pytestmark = pytest.mark.slow
+
 
 def test_tasks_run_side_by_side_where_cpus_and_gpus_allow_it():
     on_cpu, on_gpu = load_recipe("demo"), load_recipe("hotpotqa", ["train.workers=2"])

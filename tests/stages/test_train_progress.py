@@ -8,6 +8,8 @@ from fireact_ray.stages.train_progress import note_of, said_of, trackers_of
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.progress.entries import AgentMetrics, TrainEntry, read_log
 
+pytestmark = pytest.mark.slow
+
 CONFIG = TrainConfig(base_model="b")
 ENTRY = TrainEntry(
     step=10, of=40, epoch=1, learning_rate=3e-4, loss=1.23456, grad_norm=0.5, trained_tokens_per_s=600.0,

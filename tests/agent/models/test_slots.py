@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from fireact_ray.agent.models.base import Completion, Sampling
 from fireact_ray.agent.models.slots import Slots, Slotted, begun
 from fireact_ray.core.types import Turn
@@ -31,6 +33,7 @@ async def test_no_more_calls_are_in_flight_than_there_are_slots():
     assert model.most == 3
 
 
+@pytest.mark.slow
 async def test_waiting_for_a_slot_does_not_count_against_the_time_limit():
     slotted = Slotted(SlowModel(0.15), Slots(1))
 

@@ -18,6 +18,8 @@ from fireact_ray.core.errors import ToolError
 from fireact_ray.core.types import Hit
 from fireact_ray.recipe.search import open_backend
 
+pytestmark = pytest.mark.slow
+
 TARN = [Hit("", "Lake Tarn is 410 m deep.")]
 
 

@@ -1,3 +1,4 @@
+import pytest
 from fakes import finished_trajectory as trajectory
 
 from fireact_ray.core.storage.compaction import Compactions, compactions_of, drop_compacted
@@ -31,6 +32,7 @@ def test_small_parts_become_one_with_each_key_once_in_order(tmp_path):
     assert compactions_of(folder) == Compactions(kept=(name,))
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_into_one_part_becomes_several_and_each_old_part_is_read_for_one_of_them(tmp_path):
     folder = filled(tmp_path)
     old = folder.names(".parquet")

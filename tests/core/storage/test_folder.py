@@ -20,6 +20,7 @@ def test_the_digest_is_of_contents_not_of_names(tmp_path):
     assert one.digest((".json",)) != two.digest((".json",))
 
 
+@pytest.mark.slow
 def test_a_large_part_is_whole_while_none_of_its_bytes_has_changed(tmp_path):
     table = pa.table({"noise": [random.Random(0).randbytes(9_000_000)]})
     name = Folder(str(tmp_path)).write_part("part-w", [table], table.schema)

@@ -4,7 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from commands import until
+
+pytestmark = pytest.mark.slow
 
 _SLEEPS = "import time; os.write(1, b'%d\\n' % os.getpid()); time.sleep(600)"
 GRANDCHILD = f"import os; {_SLEEPS}"

@@ -21,6 +21,8 @@ from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Score, StopReason, Trajectory
 from fireact_ray.core.utils.interrupts import interrupts_heeded, interrupts_wait
 
+pytestmark = pytest.mark.slow
+
 INTERRUPTS = [signal.SIGINT, signal.SIGTERM]
 HOW_TO_GO_ON = "Interrupted. Nothing finished is lost: run the same command again to go on.\n"
 

@@ -46,6 +46,7 @@ def test_students_t_has_its_tabulated_quantiles(degrees, quantile):
     assert t_95(degrees) == pytest.approx(quantile, abs=4e-3)
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_mean_is_resampled_of_few_values_and_normal_of_many():
     few, many = [0.0, 1.0] * 50, [0.0, 1.0] * 2501
     assert mean_interval(few) == bootstrap_interval(few)

@@ -2,6 +2,8 @@ import json
 import re
 from html.parser import HTMLParser
 
+import pytest
+
 from fireact_ray.evaluation.experiments.page import page_of
 from fireact_ray.evaluation.experiments.results import Missing, grouped
 from fireact_ray.evaluation.experiments.shown import Answer
@@ -9,6 +11,8 @@ from fireact_ray.evaluation.experiments.tables import sections_of
 from fireact_ray.evaluation.experiments.writing import answers_json, answers_markdown
 
 from .recorded import result
+
+pytestmark = pytest.mark.slow
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">'
 

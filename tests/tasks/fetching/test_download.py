@@ -10,6 +10,8 @@ from fireact_ray.core.storage.part_file import part_file
 from fireact_ray.tasks.fetching.download import Policy, download
 from fireact_ray.tasks.fetching.sources import RemoteFile
 
+pytestmark = pytest.mark.slow
+
 CONTENT = bytes(range(256)) * 5000  # 1.28 MB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 QUICK = Policy(read_timeout_s=5, max_idle_rounds=2, first_delay_s=0.0)

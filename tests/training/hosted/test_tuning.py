@@ -15,6 +15,8 @@ from fireact_ray.training.hosted.job import JobSettings, TrainingFile
 from fireact_ray.training.hosted.journal import read_state
 from fireact_ray.training.hosted.tuning import tune
 
+pytestmark = pytest.mark.slow
+
 FILE = TrainingFile(b'{"messages": []}\n' * 10, 10)
 SETTINGS = JobSettings("small", n_epochs=2, learning_rate_multiplier=0.5, suffix="agent", seed=7)
 
