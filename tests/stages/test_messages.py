@@ -1,12 +1,13 @@
 """What nodes and actors have to say reaches the user's log: a line each, no text twice a minute, no secret."""
 
 import logging
+import os
 
 import pytest
 import ray
 
 from fireact_ray.stages.actors.log_forwarding import Seldom, forward_warnings, warnings_shown
-from fireact_ray.stages.ray_messages import in_a_line
+from fireact_ray.stages.ray_messages import _stderr_without, in_a_line
 
 pytestmark = pytest.mark.ray
 
@@ -29,6 +30,12 @@ DEAD = (
 )
 def test_a_message_of_ray_is_a_line(message, line):
     assert in_a_line(message) == line
+
+
+def test_of_what_the_core_writes_to_stderr_one_line_is_left_out(capfd):
+    with _stderr_without(b"log level"):
+        os.write(2, b"[I] Set log level to 3\n[E] the disk is full\n")
+    assert capfd.readouterr().err == "[E] the disk is full\n"
 
 
 def test_the_same_text_is_shown_once_a_minute():
