@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -23,14 +24,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from fireact_ray.agent.quota.budget import Spent
+from fireact_ray.core.errors import InputError
 from fireact_ray.core.json_text import parse
-from fireact_ray.core.storage.appending import appended_lines, open_appended
+from fireact_ray.core.storage.appending import appended_lines, held, open_appended
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Usage
 from fireact_ray.core.utils.failpoints import reach
+from fireact_ray.core.utils.waiting import said_while_waiting
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _CRC_CHARS = 9  # eight digits and a space
+_ENDING_S, _LOOK_S = 60.0, 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +97,27 @@ def read_journal(folder: Folder, writer: str = "", wanted: Callable[[str], bool]
             yield entry
     if n_damaged:
         logger.warning("%s: %d damaged lines; what stood there is asked for again", folder.uri, n_damaged)
+
+
+def await_writers(folder: Folder, wait: Callable[[float], None] = time.sleep) -> None:
+    """Returns when nobody writes there. Workers whose driver was killed need a second or two to miss it, and go on
+    paying: whoever reads what is paid for before they end pays for the rest once more. Raises InputError after a
+    minute."""
+
+    def at_work() -> str:
+        return f"{len(held(folder))} workers of the run before, which was killed, to end"
+
+    with said_while_waiting(folder.uri, at_work):
+        for _ in range(int(_ENDING_S / _LOOK_S)):
+            if not held(folder):
+                return
+            wait(_LOOK_S)
+    names = ", ".join(held(folder))
+    raise InputError(
+        f"{folder.uri}: processes of the run before still write {names}, {_ENDING_S:.0f} s after its driver died. Two "
+        "runs in one folder would pay twice. Stop them (ray::RolloutWorker; `fuser` names who has the file), and run "
+        "this command again."
+    )
 
 
 def paid_for(folder: Folder) -> Spent:

@@ -17,6 +17,7 @@ from fireact_ray.core.utils.failpoints import reach
 from fireact_ray.recipe.inputs import NOT_SHAPING
 from fireact_ray.recipe.schema import RayConfig
 from fireact_ray.rollouts.completed import read_written
+from fireact_ray.rollouts.journal import await_writers
 from fireact_ray.rollouts.plan import Line, PlanSize, Policy, write_plan
 from fireact_ray.rollouts.retries import planned_of, read_failures, take_out
 from fireact_ray.stages.ray_data import ray_data
@@ -33,8 +34,9 @@ def begin(
     """Lock `home` to these inputs, set aside what cannot be read, write the plan, make failed rows pending again.
 
     `max_retries`: of a failed row, over all runs; None: any number. Raises InputError when other inputs made what is
-    there.
+    there, or workers of a killed run do not end.
     """
+    await_writers(home / "journal")
     folder = home / "trajectories"
     _drop_damaged_manifest(folder)
     if max_retries != 0:

@@ -1,4 +1,7 @@
 import asyncio
+import signal
+import subprocess
+import sys
 import zlib
 
 import pytest
@@ -8,10 +11,10 @@ from fireact_ray.agent.agent import Agent
 from fireact_ray.agent.methods import make_method
 from fireact_ray.agent.quota.budget import Spent
 from fireact_ray.agent.tools.search import SearchTool
-from fireact_ray.core.errors import ModelDenied, ModelRefused, ModelUnavailable
+from fireact_ray.core.errors import InputError, ModelDenied, ModelRefused, ModelUnavailable
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import StopReason, Usage
-from fireact_ray.rollouts.journal import Entry, Journal, paid_by_row, paid_for, read_journal
+from fireact_ray.rollouts.journal import Entry, Journal, await_writers, paid_by_row, paid_for, read_journal
 from fireact_ray.rollouts.replay import journaled
 
 SEARCH = "Thought: t\nAction: search[q]"
@@ -147,3 +150,44 @@ def test_entries_of_one_writer_and_of_wanted_rows_can_be_asked_for(tmp_path):
         journal.put(Entry("y", f"search/{writer}", {}))
         journal.close()
     assert [e.call for e in read_journal(home, "w1-b", {"x"}.__contains__)] == ["search/w1-b"]
+
+
+def test_a_run_begins_when_those_who_still_write_have_ended(tmp_path):
+    home = Folder(str(tmp_path))
+    await_writers(home)  # nobody ever wrote there
+    left = [Journal(home, "w0-a"), Journal(home, "w1-b")]
+
+    def one_ends(_: float) -> None:
+        left.pop().close()
+
+    await_writers(home, one_ends)
+    assert left == []
+
+
+def test_a_run_is_refused_where_they_do_not_end(tmp_path):
+    home = Folder(str(tmp_path))
+    Journal(home, "w0-a").close()
+    journal = Journal(home, "w1-b")
+    with pytest.raises(InputError, match=r"still write w1-b\.jsonl, 60 s after its driver died"):
+        await_writers(home, lambda _: None)
+    journal.close()
+    await_writers(home)
+
+
+def test_a_writer_that_is_killed_holds_nothing(tmp_path):
+    held_by = f"""
+from fireact_ray.core.storage.folder import Folder
+from fireact_ray.rollouts.journal import Journal
+journal = Journal(Folder({str(tmp_path)!r}), "w0-a")
+print("open", flush=True)
+input()
+"""
+    writer = subprocess.Popen([sys.executable, "-c", held_by], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert writer.stdout.readline() == b"open\n"
+
+    def killed(_: float) -> None:
+        writer.kill()
+        writer.wait()
+
+    await_writers(Folder(str(tmp_path)), killed)
+    assert writer.returncode == -signal.SIGKILL

@@ -1,6 +1,7 @@
 """A file that grows by whole lines, whose writer may die at any moment: what is kept is there for whoever reads it.
 
-On a disk it is one file. `append` returns when the line is with the operating system, so it is kept at once.
+On a disk it is one file. `append` returns when the line is with the operating system, so it is kept at once. A lock
+shows that its writer lives (`held`); the lock goes with the process, however that ends.
 
 Nothing is appended to an object, so in a bucket a file is a row of segments, `NAME-000007.jsonl`, each written whole by
 one `keep` with all that was appended until then. A hundred of them are written once more as one,
@@ -11,11 +12,13 @@ over.
 from __future__ import annotations
 
 import errno
+import fcntl
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
+from pathlib import Path
 from typing import Protocol
 
 from fireact_ray.core.errors import WriteFailed
@@ -54,6 +57,24 @@ def appended_lines(folder: Folder, begins: str = "") -> Iterator[bytes]:
         return
     for writer in sorted(set(map(_writer, names))):
         yield from _lines_of(folder, writer, names)
+
+
+def held(folder: Folder) -> list[str]:
+    """Names of the files that a living process writes to. In a bucket, and on a disk without locks, nobody can tell."""
+    if not folder.is_local:
+        return []
+    return [name for name in folder.names(SUFFIX) if _is_held(folder.local_path / name)]
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with path.open("ab") as file:  # over NFS an exclusive lock is only for who can write
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no locks, or not ours to write
+        return False
+    return False
 
 
 def _lines_of(folder: Folder, writer: str, listed: list[str]) -> Iterator[bytes]:
@@ -96,6 +117,8 @@ class AppendedFile:
         home = folder.local_path
         home.mkdir(parents=True, exist_ok=True)
         self._file = (home / f"{name}{SUFFIX}").open("ab", buffering=0)
+        with suppress(OSError):  # a disk without locks
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def append(self, line: bytes) -> None:
         try:
