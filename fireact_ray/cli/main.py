@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -28,6 +29,7 @@ def run_guarded(action: Callable[[], Any]) -> None:
 
     Ctrl-C and SIGTERM end it with 130, whatever became of the action.
     """
+    _print_any_character()
     _configure_logging()
     if ctrl_c_is_ignored():
         logger.warning(_HOW_TO_INTERRUPT, os.getpid())
@@ -48,6 +50,13 @@ def _act(action: Callable[[], Any]) -> None:
     except StoreError as error:
         print(redact(f"{error}. What is written there is kept: run the same command again."), file=sys.stderr)
         sys.exit(FireActError.exit_code)
+
+
+def _print_any_character() -> None:
+    """What a terminal's encoding (ASCII, Latin-1) has no sign for is shown as an escape; nothing ends for it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _configure_logging() -> None:

@@ -10,14 +10,25 @@ import os
 from itertools import pairwise
 from pathlib import Path
 
+from fireact_ray.core.errors import InputError
+
 NANO = "nano"  # the base model that ships with the package
 NANO_DIR = Path(__file__).parents[1] / "demo" / "nano" / "model"
 _JOB_PACKAGES = ("runtime_resources", "working_dir_files")  # where Ray unpacks a job's working folder
 
 
 def absolute(path: str) -> str:
-    """A URL as it is. `~` is the user's home; what is relative lies in the current folder."""
-    return path if "://" in path or path.startswith("file:/") else os.path.abspath(Path(path).expanduser())  # noqa: PTH100 (links stay links)
+    """A URL as it is. `~` is the user's home; what is relative lies in the current folder. Raises InputError for
+    a place that is no text here: Arrow and JSON cannot name it."""
+    place = path if "://" in path or path.startswith("file:/") else os.path.abspath(Path(path).expanduser())  # noqa: PTH100 (links stay links)
+    try:
+        place.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{place!r} is not UTF-8, or the locale of this command is not: set LC_ALL=C.UTF-8 or PYTHONUTF8=1, or "
+            "give a place with another name."
+        ) from None
+    return place
 
 
 def absolute_model(name: str) -> str:

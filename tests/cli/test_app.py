@@ -1,6 +1,9 @@
 """The command line: exit codes, one-line errors, nothing written by what is refused."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from forked import fireact
@@ -136,3 +139,10 @@ def test_a_plan_without_a_pilot_is_a_bound_and_tells_how_to_go_on(tmp_path):
     assert "fireact generate demo --set=generate.n_questions=10 --set=generate.budget.max_calls=300" in done.stdout
     assert done.stdout.splitlines()[-1] == str(tmp_path / "runs" / "demo")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_terminal_has_no_sign_for_is_shown_as_an_escape():
+    printed = "from fireact_ray.cli.main import run_guarded; run_guarded(lambda: print('Zürich 東'))"
+    latin = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"}
+    ended = subprocess.run([sys.executable, "-c", printed], env=latin, capture_output=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"Z\xfcrich \\u6771\n", b"")

@@ -175,3 +175,9 @@ def test_what_lies_below_a_place_keeps_the_options_of_its_url():
     assert recipe.run_dir == "s3://data/runs/demo?region=x"
     assert (Folder(recipe.run_dir) / "model").parent == Folder(recipe.run_dir)
     assert (Folder("/runs/demo") / "model").parent == Folder("/runs/demo")
+
+
+def test_a_place_that_is_no_text_is_refused_with_what_to_set():
+    assert absolute("/runs/lücken") == "/runs/lücken"
+    with pytest.raises(InputError, match=r"'/runs/l\\udcfccken' is not UTF-8.*LC_ALL=C\.UTF-8"):
+        absolute(os.fsdecode("/runs/lücken".encode("latin-1")))
