@@ -10,6 +10,8 @@ from typing import Any
 from fireact_ray.data.selection.candidates import Candidate
 from fireact_ray.data.selection.mixing import Group, Mix
 
+_SHOWN = 12  # names: a task may have any number of kinds
+
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
@@ -27,7 +29,9 @@ class Shortage:
         text = f"convert.{self.setting} would take more rows than there are: {', '.join(each)}"
         if not self.unnamed:
             return text
-        return f"{text}; it leaves out {', '.join(name or 'rows of no kind' for name in self.unnamed)}"
+        shown = [name or "rows of no kind" for name in self.unnamed[:_SHOWN]]
+        more = f" and {len(self.unnamed) - _SHOWN} more" if len(self.unnamed) > _SHOWN else ""
+        return f"{text}; it leaves out {', '.join(shown)}{more}"
 
     def _of(self, name: str) -> str:
         most = self.most[name]

@@ -235,6 +235,10 @@ def test_where_a_name_fits_no_row_the_names_that_were_left_out_are_said():
         "convert.kinds would take more rows than there are: sums 0; it leaves out rows of no kind, sum"
     )
     assert short.to_dict() == {"groups": {"sums": {"found": 0, "most": None}}, "unnamed": ["", "sum"]}
+    many = choose(of_kinds(**{f"k{i}": 1 for i in range(10, 30)}), ConvertConfig(kinds=["k1"]), seed=0)
+    assert str(many.short[0]).endswith(
+        "k1 0; it leaves out k10, k11, k12, k13, k14, k15, k16, k17, k18, k19, k20, k21 and 8 more"
+    )
 
 
 def test_what_is_short_is_counted_among_rows_that_all_lists_name():
