@@ -71,19 +71,27 @@ def metrics_table(report: Report) -> str:
 
 
 def kinds_markdown(reports: Sequence[Report]) -> str:
-    """Exact match in percent by kind of question, of each system, and what guesses would have; empty without kinds."""
+    """Exact match in percent by kind of question, of each system, how many points the last is above the first, and what
+    guesses would have; empty without kinds."""
     kinds = sorted({kind for report in reports for kind in report.metrics_by_kind})
     if not kinds:
         return ""
     last = reports[-1].metrics_by_kind
     guessed = [name for name in GUESSES if any(name in metrics.guesses for metrics in last.values())]
+    gain = [f"{reports[-1].name} - {reports[0].name}"] if len(reports) > 1 else []
     rows = []
     for kind in kinds:
         found = [report.metrics_by_kind.get(kind) for report in reports]
         cells = [shown(metrics and metrics.em.percent, ".1f") for metrics in found]
-        rows.append([kind, *cells, *_guess_cells(found[-1], guessed), str(found[-1].n if found[-1] else 0)])
-    header = ["EM % by kind", *(report.name for report in reports), *(GUESS_NAMES[name] for name in guessed), "n"]
-    return markdown_table(header, rows)
+        gained = [shown(_points(found[0], found[-1]), "+.1f") for _ in gain]
+        rows.append([kind, *cells, *gained, *_guess_cells(found[-1], guessed), str(found[-1].n if found[-1] else 0)])
+    names = [*(report.name for report in reports), *gain, *(GUESS_NAMES[name] for name in guessed)]
+    return markdown_table(["EM % by kind", *names, "n"], rows)
+
+
+def _points(before: Metrics | None, after: Metrics | None) -> float | None:
+    """None where one of them was not asked, or they were not asked as many."""
+    return after.em.percent - before.em.percent if before and after and before.n == after.n else None
 
 
 def trials_table(per_trial: Mapping[str, Distribution | None]) -> str:

@@ -92,7 +92,11 @@ def convert(recipe: Recipe, source: Folder | None = None, *, in_process: int = I
         name=recipe.name,
         rows=choice.kept,
         paid_usd=total_usd(choice.rows["cost_usd"].to_pylist()),
-        drops={**choice.report.to_dict(), "lengths": histograms(choice.rows, choice.kept)},
+        drops={
+            **choice.report.to_dict(),
+            "short": {each.setting: each.to_dict() for each in choice.short},
+            "lengths": histograms(choice.rows, choice.kept),
+        },
         manifest=manifest(choice.kept, renderer),
         lint=found,
         recipe=to_yaml(recipe, places=False),
@@ -100,6 +104,8 @@ def convert(recipe: Recipe, source: Folder | None = None, *, in_process: int = I
     write_about(folder, dataset, inputs)
     logger.info("convert: %d of %d rows kept -> %s", choice.report.n_kept, choice.report.n_in, folder.uri)
     logger.info("convert: dropped %s", choice.report)
+    for short in choice.short:
+        logger.info("convert: %s", short)
     return folder
 
 

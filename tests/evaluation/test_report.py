@@ -203,10 +203,17 @@ def test_guesses_stand_beside_every_kind_of_which_something_can_be_guessed():
     assert report.metrics.guesses == {"always_no": 25.0, "coin": 37.5}  # of all four; what offers nothing is wrong
     worse = Report.from_trajectories("base", [replace(one, score=WRONG) for one in rows])
     assert kinds_markdown([worse, report]).splitlines() == [
-        "| EM % by kind | base | finetuned | always no % | coin % |   n |",
-        "| ------------ | ---: | --------: | ----------: | -----: | --: |",
-        "| 1hop         |  0.0 |       0.0 |           - |      - |   1 |",
-        "| comparison   |  0.0 |     100.0 |           - |   50.0 |   1 |",
-        "| yesno        |  0.0 |      50.0 |        50.0 |   50.0 |   2 |",
+        "| EM % by kind | base | finetuned | finetuned - base | always no % | coin % |   n |",
+        "| ------------ | ---: | --------: | ---------------: | ----------: | -----: | --: |",
+        "| 1hop         |  0.0 |       0.0 |             +0.0 |           - |      - |   1 |",
+        "| comparison   |  0.0 |     100.0 |           +100.0 |           - |   50.0 |   1 |",
+        "| yesno        |  0.0 |      50.0 |            +50.0 |        50.0 |   50.0 |   2 |",
     ]
+    fewer = Report.from_trajectories("base", [replace(one, score=WRONG) for one in rows[:2]])
+    assert (
+        kinds_markdown([fewer, report])
+        .splitlines()[-1]
+        .startswith("| yesno        |  0.0 |      50.0 |                - |")
+    )
+    assert kinds_markdown([report]).splitlines()[0] == "| EM % by kind | finetuned | always no % | coin % |   n |"
     assert kinds_markdown([Report.from_trajectories("base", [row("e")])]) == ""

@@ -5,6 +5,7 @@ import yaml
 
 from fireact_ray.core.errors import InputError, RecipeError
 from fireact_ray.recipe.loader import load_recipe, shipped_recipes, to_yaml
+from fireact_ray.tasks import load_questions
 
 
 def write(folder: Path, text: str) -> str:
@@ -17,6 +18,13 @@ def write(folder: Path, text: str) -> str:
 def test_every_shipped_recipe_is_valid_and_survives_being_written_out(name, tmp_path):
     recipe = load_recipe(name)
     assert load_recipe(write(tmp_path, to_yaml(recipe))) == recipe
+
+
+@pytest.mark.parametrize("name", ["demo", "nano"])
+def test_what_is_learnt_on_the_almanac_has_all_its_kinds_of_questions(name):
+    assert set(load_recipe(name).convert.kinds) == {
+        question.kind for question in load_questions("almanac", None, "test")
+    }
 
 
 def test_all_problems_are_reported_at_once_each_with_key_value_and_what_is_allowed(tmp_path):

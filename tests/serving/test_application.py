@@ -227,6 +227,7 @@ async def test_a_server_about_to_end_takes_no_question_and_has_kept_what_it_was_
     kept = read_trajectories(Folder(str(folder)) / "demo" / "served" / "trajectories")
     assert {row.question.text for row in kept} == set(QUESTIONS)
     assert {row.question.task for row in kept} == {"almanac"}
-    settings = ["convert.keep_unscored=true", "convert.drop=[]", f"convert.sources=['{folder}/demo/served']"]
-    dataset = convert(load_recipe("demo", [f"output_dir={folder}", *settings]))
+    settings = ["convert.keep_unscored=true", "convert.drop=[]", "convert.kinds=null"]
+    sources = f"convert.sources=['{folder}/demo/served']"
+    dataset = convert(load_recipe("demo", [f"output_dir={folder}", sources, *settings]))
     assert dataset.read_json("manifest.json")["rows"] > 0

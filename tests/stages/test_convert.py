@@ -1,4 +1,5 @@
 import json
+import logging
 import re
 import shutil
 from dataclasses import asdict, replace
@@ -105,7 +106,7 @@ IMPORTED = {
 
 
 def test_imported_rows_tell_neither_their_method_nor_their_reward_once_they_are_converted(tmp_path):
-    recipe = small_recipe(tmp_path)
+    recipe = small_recipe(tmp_path, None, "convert.kinds=null")  # the demo's are the almanac's
     rows = [{"instruction": question, "input": "", "output": output} for question, output in IMPORTED.items()]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     import_file(recipe, tmp_path / "rows.json")
@@ -182,6 +183,25 @@ def test_a_worker_with_another_tokenizer_is_refused(recipe):
         job(pa.Table.from_pylist([asdict(group)]))
 
 
+def test_kinds_of_which_there_are_fewer_rows_than_the_recipe_takes_are_said_and_written(recipe, caplog):
+    kinds = {"2hop": 3, "sum": 90, "bridge": 3}
+    with caplog.at_level(logging.INFO):
+        folder = convert(recipe.model_copy(update={"convert": recipe.convert.model_copy(update={"kinds": kinds})}))
+    drops = folder.read_json("drops.json")
+    assert (drops["n_in"], drops["n_kept"]) == (72, 5)
+    assert (drops["dropped"]["kinds"], drops["dropped"]["quotas"]) == (23, 1)
+    assert drops["short"] == {
+        "kinds": {
+            "groups": {"sum": {"found": 2, "most": 90}, "bridge": {"found": 0, "most": 3}},
+            "unnamed": ["1hop", "comparison", "trap", "yesno"],
+        }
+    }
+    assert (
+        "convert: convert.kinds would take more rows than there are: sum 2 of 90, bridge 0 of 3; it leaves out "
+        "1hop, comparison, trap, yesno"
+    ) in caplog.messages
+
+
 def test_n_draws_so_many_rows_after_what_is_too_long_and_the_smaller_draw_is_within_the_larger(recipe):
     keys = {}
     for n in (5, 10):
@@ -193,7 +213,7 @@ def test_n_draws_so_many_rows_after_what_is_too_long_and_the_smaller_draw_is_wit
         report = folder.read_json("drops.json")
         assert report["n_kept"] == n
         assert report["n_in"] == n + sum(report["dropped"].values())
-        assert list(report["dropped"])[-3:] == ["too_long", "duplicate", "n"]
+        assert list(report["dropped"])[-5:] == ["too_long", "duplicate", "kinds", "quotas", "n"]
     assert (len(keys[5]), len(keys[10])) == (5, 10)
     assert keys[5] < keys[10]
 

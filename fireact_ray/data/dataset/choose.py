@@ -20,13 +20,15 @@ from fireact_ray.data.selection.candidates import candidates
 from fireact_ray.data.selection.config import ConvertConfig
 from fireact_ray.data.selection.filters import DropReport
 from fireact_ray.data.selection.selection import choose, lines
+from fireact_ray.data.selection.shortage import Shortage
 
 
 class Choice(NamedTuple):
-    """`rows`: the facts of each key once, `kept`: those of the dataset's rows; `picked`: (N,) which of all facts these
-    are."""
+    """`short`: of what the recipe would take more. `rows`: the facts of each key once, `kept`: those of the dataset's
+    rows; `picked`: (N,) which of all facts these are."""
 
     report: DropReport
+    short: tuple[Shortage, ...]
     rows: pa.Table
     kept: pa.Table
     picked: Mask
@@ -35,17 +37,21 @@ class Choice(NamedTuple):
 def choose_rows(facts: pa.Table, config: ConvertConfig, seed: int, source: str) -> Choice:
     """`facts`: all columns of `prepared_schema` but ids and masks; `source`: what messages call their folder.
 
-    Raises DataError where no row can be trained on, or fewer than `config` asks for.
+    Raises DataError where no row can be trained on, or none is chosen, or fewer than `config` asks for.
     """
     once = last_of_each_key(facts)
     rows = facts.filter(pa.array(once))
     passed = _passed(rows, [*lines(config), TOO_LONG])
     if not passed.n_kept:
         raise DataError(f"{source}: no row can be trained on. Dropped: {passed}.")
-    chosen, left_out = choose(candidates(rows), config, seed)
+    chosen, left_out, short = choose(candidates(rows), config, seed)
+    report = passed.then(left_out)
+    if not chosen:
+        said = " ".join(f"{each}." for each in short)
+        raise DataError(f"{source}: no row is left to choose. Dropped: {report}. {said} null takes all.")
     keys = pa.array([row.trajectory_id for row in chosen])
     picked = once & pc.is_in(facts["trajectory_id"], keys).to_numpy()
-    return Choice(passed.then(left_out), rows, facts.filter(pa.array(picked)), picked)
+    return Choice(report, short, rows, facts.filter(pa.array(picked)), picked)
 
 
 def last_of_each_key(rows: pa.Table) -> Mask:

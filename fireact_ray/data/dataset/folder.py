@@ -1,7 +1,7 @@
 """The folder of a dataset: prepared rows in, what training reads, and what people read of it, out.
 
 part-000.parquet   rows.EXAMPLE_SCHEMA, loss_mask 1 = trained
-drops.json         in = kept + dropped by each line, and histograms of lengths
+drops.json         in = kept + dropped by each line, what there were too few rows of, and histograms of lengths
 README.md          the card
 manifest.json      written last: counts, fingerprints, sizes, and a hash of all that the dataset is made of
 """

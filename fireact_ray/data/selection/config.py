@@ -76,7 +76,8 @@ class ConvertConfig(Section):
     `near_duplicates`: how alike a row may not be to another (Jaccard index of its runs of three words; null: equal rows
     only).
     `methods`, `tasks`, `kinds`: a list of names (only these), shares that add up to 1, or numbers of rows at most;
-    null: all. Kinds of questions are the task's own, such as bridge and comparison of hotpotqa.
+    null: all. Kinds of questions are the task's own, such as bridge and comparison of hotpotqa. A share of which there
+    is no row is an error; where there are fewer rows than a number, or none of a name, that is said.
     `n`: so many rows, the first of an order by recipe.seed, so that a smaller n's rows are among a larger one's.
     `sources`: the folders of runs, or of evaluations within (runs/x/evaluations/base), whose trajectories are read
     instead of this run's own.

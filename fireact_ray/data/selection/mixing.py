@@ -1,4 +1,4 @@
-"""How many rows of what: one per question, quotas by method and task, and the first n of one order.
+"""How many rows of what: one per question, quotas by method, task and kind, and the first n of one order.
 
 Rows stand in the order of a seeded hash of their keys, and everything is taken from its front. So the 100 rows of
 `n: 100` are among the 200 of `n: 200`, whatever quotas there are, and rows added later change nobody's place.
@@ -6,8 +6,9 @@ Rows stand in the order of a seeded hash of their keys, and everything is taken 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.hashing import content_hash
@@ -42,7 +43,8 @@ def named(mix: Mix, group: Group) -> Filter:
 
 
 def of_kinds(mix: Mix) -> Filter:
-    """As `named`, of kinds of questions. No schema knows these: raises DataError for one that no row is of."""
+    """As `named`, of kinds of questions that have shares. No schema knows their names: raises DataError for one that
+    no row is of."""
     passes = named(mix, lambda row: row.kind)
 
     def checked(rows: Sequence[Candidate]) -> list[Candidate]:
@@ -57,16 +59,18 @@ def of_kinds(mix: Mix) -> Filter:
     return checked
 
 
-def counted(mix: Mix, group: Group) -> Filter:
-    """The first rows of each group, as many as the mix allows it."""
+def counted(mixes: Sequence[tuple[Mix, Group]]) -> Filter:
+    """The first rows of each group, as many as the mixes allow it: a row that one of them has no room for takes none of
+    the others'."""
 
     def passes(rows: Sequence[Candidate]) -> list[Candidate]:
-        taken: Counter[str] = Counter()
+        room = [{name: inf if most is None else most for name, most in mix.items()} for mix, _ in mixes]
         kept = []
         for row in rows:
-            most = mix[group(row)]
-            if most is None or taken[group(row)] < most:
-                taken[group(row)] += 1
+            groups = [group(row) for _, group in mixes]
+            if all(left[name] > 0 for left, name in zip(room, groups, strict=True)):
+                for left, name in zip(room, groups, strict=True):
+                    left[name] -= 1
                 kept.append(row)
         return kept
 
@@ -119,6 +123,11 @@ def is_shares(mix: Mix) -> bool:
     """All groups have a number, and these add up to 1."""
     numbers = [number for number in mix.values() if number is not None]
     return len(numbers) == len(mix) and abs(sum(numbers) - 1) < 1e-6
+
+
+def is_limits(mix: Mix) -> bool:
+    """Of some group there is a number of rows at most."""
+    return not is_shares(mix) and any(number is not None for number in mix.values())
 
 
 def _one_per_question(rows: Sequence[Candidate], rank: Callable[[Candidate], object]) -> list[Candidate]:

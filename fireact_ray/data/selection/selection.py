@@ -8,9 +8,11 @@ row per question, quotas, the first n of one order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
+from fireact_ray.core.errors import DataError
 from fireact_ray.core.types import Trajectory
 from fireact_ray.data.examples import FAULTS, Fault
 from fireact_ray.data.formats.records import Record, record_of
@@ -22,6 +24,7 @@ from fireact_ray.data.selection import mixing
 from fireact_ray.data.selection.candidates import Candidate
 from fireact_ray.data.selection.config import ConvertConfig
 from fireact_ray.data.selection.filters import DropReport, Filter, apply_filters
+from fireact_ray.data.selection.shortage import Shortage, shortage
 
 _QUESTIONS = 1 << 16  # whose verdict is kept
 
@@ -51,38 +54,71 @@ def dropped_by(row: Trajectory, by: Mapping[str, Line]) -> str | None:
     return next((name for name, leaves_out in by.items() if leaves_out(row)), None)
 
 
-def choose(rows: Iterable[Candidate], config: ConvertConfig, seed: int) -> tuple[list[Candidate], DropReport]:
-    """What is trained on. Raises DataError where there are fewer rows than the section asks for."""
-    distinct: dict[str, Filter] = {"duplicate": _distinct}
-    if (threshold := config.near_duplicates) is not None:
-        distinct["near_duplicate"] = _dissimilar(threshold)
+class Chosen(NamedTuple):
+    """What is trained on, what left out the others, and where the recipe would take more."""
+
+    rows: list[Candidate]
+    report: DropReport
+    short: tuple[Shortage, ...]
+
+
+def choose(rows: Iterable[Candidate], config: ConvertConfig, seed: int) -> Chosen:
+    """What is trained on. Raises DataError where a share has no row, or `n` too few."""
     # In the order of their keys, so that it does not matter in which files the rows lie.
-    left, doubles = apply_filters(sorted(rows, key=lambda row: row.trajectory_id), distinct)
+    distinct, doubles = apply_filters(sorted(rows, key=lambda row: row.trajectory_id), _distinct(config))
+    left, unnamed = apply_filters(distinct, _named(config))
+    report, short = doubles.then(unnamed), tuple(_shortages(config, left, distinct))
     if not (draw := _draw(config)):
-        return left, doubles
-    drawn, left_out = apply_filters(mixing.in_seeded_order(left, seed), draw)
-    return drawn, doubles.then(left_out)
+        return Chosen(left, report, short)
+    try:
+        drawn, left_out = apply_filters(mixing.in_seeded_order(left, seed), draw)
+    except DataError as error:
+        raise DataError(" ".join([str(error), *(f"{each}." for each in short)])) from None
+    return Chosen(drawn, report.then(left_out), short)
+
+
+def _distinct(config: ConvertConfig) -> dict[str, Filter]:
+    filters: dict[str, Filter] = {"duplicate": _each_once}
+    if (threshold := config.near_duplicates) is not None:
+        filters["near_duplicate"] = _dissimilar(threshold)
+    if config.per_question != "all":
+        filters["per_question"] = mixing.PER_QUESTION[config.per_question]
+    return filters
+
+
+def _named(config: ConvertConfig) -> dict[str, Filter]:
+    return {
+        name: mixing.of_kinds(mix) if name == "kinds" and mixing.is_shares(mix) else mixing.named(mix, group)
+        for name, mix, group in _mixes(config)
+    }
+
+
+def _shortages(config: ConvertConfig, left: Sequence[Candidate], distinct: Sequence[Candidate]) -> Iterator[Shortage]:
+    for name, mix, group in _mixes(config):
+        if not mixing.is_shares(mix) and (found := shortage(name, mix, group, left, distinct)):
+            yield found
 
 
 def _draw(config: ConvertConfig) -> dict[str, Filter]:
     filters: dict[str, Filter] = {}
-    if config.per_question != "all":
-        filters["per_question"] = mixing.PER_QUESTION[config.per_question]
-    shares: list[tuple[mixing.Mix, mixing.Group]] = []
-    mixes = (("methods", config.methods, _method), ("tasks", config.tasks, _task), ("kinds", config.kinds, _kind))
-    for name, mix, group in mixes:
-        if mix is None:
-            continue
-        filters[name] = mixing.of_kinds(mix) if group is _kind else mixing.named(mix, group)
-        if mixing.is_shares(mix):
-            shares.append((mix, group))
-        elif any(most is not None for most in mix.values()):
-            filters[f"{name}_quota"] = mixing.counted(mix, group)
-    if shares:
+    mixes = [(mix, group) for _, mix, group in _mixes(config)]
+    if limits := [(mix, group) for mix, group in mixes if mixing.is_limits(mix)]:
+        filters["quotas"] = mixing.counted(limits)
+    if shares := [(mix, group) for mix, group in mixes if mixing.is_shares(mix)]:
         filters["shares"] = mixing.shared(shares)
     if config.n is not None:
         filters["n"] = mixing.first(config.n)
     return filters
+
+
+def _mixes(config: ConvertConfig) -> list[tuple[str, mixing.Mix, mixing.Group]]:
+    """Those that the recipe has, by the names of its settings."""
+    mixes = (
+        ("methods", config.methods, _method),
+        ("tasks", config.tasks, _task),
+        ("kinds", config.kinds, _kind),
+    )
+    return [(name, mix, group) for name, mix, group in mixes if mix is not None]
 
 
 def _has(fault: Fault, min_f1: float | None) -> Line:
@@ -106,7 +142,7 @@ def _is_found_by(code: str, record: Callable[[Trajectory], Record]) -> Line:
     return lambda row: any(True for _ in check([record(row)], context))
 
 
-def _distinct(rows: Sequence[Candidate]) -> list[Candidate]:
+def _each_once(rows: Sequence[Candidate]) -> list[Candidate]:
     """Each conversation once, whoever had it: Reflexion is ReAct until it is asked to reflect."""
     by_conversation: dict[bytes, Candidate] = {}
     for row in rows:

@@ -46,6 +46,15 @@ def test_rows_of_which_none_can_be_trained_on_are_refused_with_the_reasons():
         choose_rows(facts_of([WHOLE], ConvertConfig()), ConvertConfig(), 0, "runs/x")
 
 
+@pytest.mark.parametrize("line", [{"kinds": {"sum": 5}}, {"kinds": ["sum"]}, {"methods": ["cot"]}])
+def test_a_list_that_leaves_no_row_is_refused_with_what_it_leaves_out(line):
+    config = ConvertConfig(**line)
+    ((setting, _),) = line.items()
+    rows = facts_of([good("b", "One?"), WHOLE], config)
+    with pytest.raises(DataError, match=rf"runs/x: no row is left .* no_action 1, {setting} 1\. .* it leaves out"):
+        choose_rows(rows, config, 0, "runs/x")
+
+
 def test_the_last_row_of_a_key_that_was_written_twice_counts():
     rows = pa.table({"trajectory_id": ["a", "b", "b", "c", "a"]})
     assert last_of_each_key(rows).tolist() == [False, False, True, True, True]

@@ -1,4 +1,5 @@
 from collections import Counter
+from math import inf
 
 import pytest
 from hypothesis import given, settings
@@ -54,8 +55,15 @@ def test_only_what_is_named_is_taken():
 
 
 def test_counts_are_upper_bounds():
-    found = mixing.counted({"react": 3, "cot": 5, "reflexion": None}, method)(rows(react=9, cot=2, reflexion=7))
+    found = mixing.counted([({"react": 3, "cot": 5, "reflexion": None}, method)])(rows(react=9, cot=2, reflexion=7))
     assert by_method(found) == {"react": 3, "cot": 2, "reflexion": 7}
+
+
+def test_a_row_that_one_count_has_no_room_for_takes_none_of_the_others():
+    made = [row(f"{kind}{i}", m, kind=kind) for i in range(20) for m, kind in (("react", "2hop"), ("cot", "sum"))]
+    mixes = [({"react": 6, "cot": 6}, method), ({"2hop": 4, "sum": 9, "trap": 5}, lambda row: row.kind)]
+    found = mixing.counted(mixes)([*made, row("t", "react", kind="trap")])
+    assert Counter((r.method, r.kind) for r in found) == {("react", "2hop"): 4, ("cot", "sum"): 6, ("react", "trap"): 1}
 
 
 def test_shares_hold_in_every_front_part_and_end_with_the_group_that_runs_out():
@@ -82,11 +90,11 @@ def test_shares_of_methods_and_of_tasks_hold_together():
     }
 
 
-def test_kinds_that_no_row_is_of_are_refused_by_name():
+def test_shares_of_kinds_that_no_row_is_of_are_refused_by_name():
     made = [row("a", kind="2hop"), row("b", kind="sum"), row("c")]
-    assert mixing.of_kinds({"sum": 5})(made) == [made[1]]
+    assert mixing.of_kinds({"sum": 1.0})(made) == [made[1]]
     with pytest.raises(DataError, match=r"names sums, of which no row is left\. There are rows of: 2hop, sum"):
-        mixing.of_kinds({"2hop": None, "sums": None})(made)
+        mixing.of_kinds({"2hop": 0.5, "sums": 0.5})(made)
 
 
 def test_a_share_of_nothing_is_refused():
@@ -111,3 +119,24 @@ def test_a_smaller_draw_is_the_front_of_a_larger_one(n_more, n_cot, mix, seed):
     found = mixing.shared([(mix, method)])(mixing.in_seeded_order(made, seed))
     for n in range(len(found)):
         assert set(mixing.first(n)(found)) <= set(mixing.first(n + 1)(found))
+
+
+KINDS = ("1hop", "2hop", "sum", "trap")
+counts = st.dictionaries(st.sampled_from(KINDS), st.none() | st.integers(1, 9), min_size=1)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(KINDS), max_size=40), counts, st.none() | st.integers(1, 20), st.integers(0, 3))
+def test_counts_leave_out_no_row_that_they_have_room_for(kinds, of_kinds, n_react, seed):
+    made = [row(str(i), "react" if i % 3 else "cot", kind=kind) for i, kind in enumerate(kinds) if kind in of_kinds]
+    mixes = [({"react": n_react, "cot": None}, method), (of_kinds, lambda row: row.kind)]
+    order = mixing.in_seeded_order(made, seed)
+    found = mixing.counted(mixes)(order)
+    taken = [Counter(map(group, found)) for _, group in mixes]
+    full = [
+        {name for name, most in mix.items() if most is not None and n[name] >= most}
+        for (mix, _), n in zip(mixes, taken, strict=True)
+    ]
+    assert all(n[name] <= (mix[name] or inf) for (mix, _), n in zip(mixes, taken, strict=True) for name in n)
+    assert all(r.method in full[0] or r.kind in full[1] for r in order if r not in found)
+    assert found == [r for r in order if r in found]

@@ -82,7 +82,7 @@ def test_generations_by_other_methods_lie_in_folders_that_tell_they_share_rows()
 def test_a_round_learns_from_the_student_before_it_on_training_questions():
     found, _ = graph(cells={"r0": STUDENT, "r1": {**STUDENT, "generations": [{}, {"student_of": "r0"}]}})
     own = next(task for task in found.tasks.values() if "generations/student-" in task.id)
-    assert (own.recipe.evaluate.split, own.recipe.evaluate.n_questions) == ("train", 1000)
+    assert (own.recipe.evaluate.split, own.recipe.evaluate.n_questions) == ("train", 2400)
     assert [str(system.kind) for system in own.recipe.evaluate.systems] == ["model"]
     last = [task for task in found.tasks.values() if task.kind == "convert"][-1]
     assert last.recipe.convert.sources[1] == f"{own.recipe.run_dir}/evaluations/{own.recipe.evaluate.systems[0].name}"
