@@ -93,7 +93,13 @@ class CountedSlots(CachedSlots):
 
 class CountedTorch(TorchEngine):
     def _empty_slots(self) -> CachedSlots:
-        return CountedSlots(self._model, max_slots=self._max_batch, max_context=self.max_context, pad_id=self._pad_id)
+        return CountedSlots(
+            self._model,
+            max_slots=self._max_batch,
+            max_context=self.max_context,
+            pad_id=self._pad_id,
+            llama=self._llama,
+        )
 
 
 def main() -> None:

@@ -13,17 +13,22 @@ copied into the idle slot that was used longest ago. What one adapter has read i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-from fireact_ray.agent.models.engines.attention import Apart, Shared, attending, beginning, can_attend_so
+from fireact_ray.agent.models.engines.attention import Apart, Way, attend, attending, beginning, can_attend_so
+from fireact_ray.agent.models.engines.llama import LlamaPass
 from fireact_ray.core.errors import InputError
 
+_MAP_NORESERVE = 0x4000  # Linux's; Python names it from 3.13 on
 _GROWTH = 256  # tokens by which slots grow: seldom enough to ignore the copying, little beside a context
 
 
@@ -31,13 +36,21 @@ class CachedSlots:
     """Slots of a causal language model whose layers all attend to the whole context.
 
     `claim` finds a slot for a prompt, `extend` adds tokens, `swap` reorders. Which slots are in use is known to the
-    caller. Memory grows with the number and length of conversations.
+    caller. Memory grows with the number and length of conversations. `wants_neighbours`: see `extend`.
     """
 
     def __init__(
-        self, model: Any, *, max_slots: int, max_context: int, pad_id: int, adapters: Sequence[str] = ()
+        self,
+        model: Any,
+        *,
+        max_slots: int,
+        max_context: int,
+        pad_id: int,
+        adapters: Sequence[str] = (),
+        llama: LlamaPass | None = None,
     ) -> None:
-        """`adapters`: PEFT's names of those that `model` has; empty where it is no PeftModel.
+        """`adapters`: PEFT's names of those that `model` has; empty where it is no PeftModel. `llama`: its pass, where
+        that is not the model's own.
 
         Raises InputError for a model of a shorter context, or with layers that see a part of it only.
         """
@@ -56,29 +69,37 @@ class CachedSlots:
         self._pass = _Pass()
         self._layers = [_SlotLayer(self._pass) for _ in range(_count_layers(model.config, max_context))]
         self._cache = Cache(layers=self._layers)
+        self._llama = llama
         self._by_rows = can_attend_so(model)
+        self.wants_neighbours = not self._by_rows
 
     def known(self, prompt_ids: Sequence[int], adapter: int = 0) -> int:
         """How many tokens of a prompt need not be computed; always less than all."""
-        return self._longest_known(torch.tensor(prompt_ids), adapter)[0]
+        return int(self._known_by_slot(torch.tensor(prompt_ids), adapter).max()) if len(self._ids) else 0
 
     def claim(self, prompt_ids: Sequence[int], busy: Collection[int], adapter: int = 0) -> tuple[int, int]:
         """A slot that is not `busy`, and how many tokens of the prompt it now holds: fewer than all."""
-        known, source = self._longest_known(torch.tensor(prompt_ids), adapter)
+        same = self._known_by_slot(torch.tensor(prompt_ids), adapter)
+        source = int(same.argmax()) if len(same) else 0
+        known = int(same[source]) if len(same) else 0
         slot = source
         if not known or source in busy or known < int(self._prompts[source]):
             # That conversation does not go on here, it only begins alike: with the same instructions.
             slot = self._oldest(busy)
-            self._ids[slot, :known] = self._ids[source, :known]
+            own = int(same[slot]) if slot < len(same) else 0  # it may have begun so, too
+            self._ids[slot, own:known] = self._ids[source, own:known]
             for buffer in self._buffers():
-                buffer[slot, :, :known] = buffer[source, :, :known]
+                buffer[slot, :, own:known] = buffer[source, :, own:known]
         self._lengths[slot], self._prompts[slot], self._owners[slot] = known, len(prompt_ids), adapter
         self._uses += 1
         self._last_use[slot] = self._uses
         return slot, known
 
     def reserve(self, slots: int, tokens: int) -> None:
-        """Make room for so many slots, as far as there may be, and so many tokens in each. What grows is copied."""
+        """Make room for so many slots, as far as there may be, and so many tokens in each. What grows is copied; on a
+        CPU it has its full size at once, where what nobody writes to takes no memory."""
+        if self._model.device.type == "cpu":
+            slots, tokens = self._max_slots, self._max_context
         have_slots, have_tokens = len(self._ids), self._ids.shape[1] - 1
         if slots <= have_slots and tokens <= have_tokens:
             return
@@ -96,8 +117,8 @@ class CachedSlots:
     def extend(self, slots: Sequence[int], new_ids: Sequence[Sequence[int]]) -> Tensor:
         """Append ids to slots. Logits (slots, vocabulary) of what follows; of no meaning where no id is new.
 
-        Consecutive slots are computed in place, others are gathered first: it is worth passing an idle one
-        between two others, without ids.
+        Where the slots want neighbours, consecutive ones are computed in place and others are gathered first: it is
+        worth passing an idle one between two others, without ids.
         """
         rows = torch.tensor(slots)
         counts = torch.tensor([len(ids) for ids in new_ids])
@@ -118,21 +139,34 @@ class CachedSlots:
         same_lengths = bool(real.all()) and bool((starts == starts[0]).all())
         plain = same_lengths and (len(steps) == 1 or int(starts[0]) == 0)  # no mask: the faster kernels
         consecutive = list(slots) == list(range(slots[0], slots[0] + len(slots)))
-        self._pass.read = slice(slots[0], slots[0] + len(slots)) if consecutive else self._to_device(rows)
-        self._pass.rows, self._pass.columns = self._to_device(rows[:, None]), self._to_device(columns)
+        if isinstance(way, Apart):
+            self._pass.read = None
+        else:
+            self._pass.read = slice(slots[0], slots[0] + len(slots)) if consecutive else self._to_device(rows)
+        self._pass.slots, self._pass.columns = self._to_device(rows), self._to_device(columns)
+        self._pass.places = None
         self._pass.start, self._pass.end = int(starts[0]), longest
+        mask = None if plain or isinstance(way, Apart) else self._mask(positions, longest)
+        last = counts.clamp(min=1) - 1
+        if self._llama:
+            return self._llama(ids, positions, last, partial(self._attend, way, mask))
         by = {"adapter_names": [self._adapters[n] for n in self._owners[rows].tolist()]} if self._adapters else {}
         with attending(way):
             output = self._model(
                 input_ids=self._to_device(ids),
                 position_ids=self._to_device(positions),
-                attention_mask=None if plain or isinstance(way, Apart) else self._mask(positions, longest),
+                attention_mask=mask,
                 past_key_values=self._cache,
                 use_cache=True,
-                logits_to_keep=self._to_device(counts[:, None].clamp(min=1) - 1),
+                logits_to_keep=self._to_device(last[:, None]),
                 **by,
             )
         return output.logits[:, 0]
+
+    def _attend(
+        self, way: Way, mask: Tensor | None, layer: int, query: Tensor, keys: Tensor, values: Tensor, scale: float
+    ) -> Tensor:
+        return attend(query, *self._layers[layer].update(keys, values), mask, way, scale)
 
     def swap(self, a: int, b: int) -> None:
         if a == b:
@@ -144,23 +178,24 @@ class CachedSlots:
         for buffer in self._buffers():
             buffer[pair, :, :longest] = buffer[reverse, :, :longest]
 
-    def _way(self, slots: Tensor, counts: Tensor) -> Shared | Apart | None:
+    def _way(self, slots: Tensor, counts: Tensor) -> Way:
         """How so many new tokens of each slot will attend; what a slot without any reads has no meaning."""
         busy = slots[counts > 0]
         of_one = len(busy) > 1 and bool((self._owners[busy] == self._owners[busy[0]]).all())
         known = int(self._lengths[busy].min()) if of_one else 0
-        if shared := beginning(self._ids[busy, :known], holder=int(counts.argmax())):
+        shared = beginning(self._ids[busy, :known], holder=int(counts.argmax()))
+        if len(slots) == 1 or int(counts.max()) > 1:
             return shared
-        is_one_each = len(slots) > 1 and int(counts.max()) == 1
-        return Apart((self._lengths[slots] * counts + 1).tolist()) if is_one_each else None
+        if shared:
+            shared = replace(shared, holder=int(busy[0]))
+        ends = torch.where(counts > 0, self._lengths[slots], shared.tokens if shared else 0) + 1
+        return Apart(slots, ends, shared)
 
-    def _longest_known(self, prompt: Tensor, adapter: int) -> tuple[int, int]:
-        """The length of the longest known beginning, and the slot that holds it."""
+    def _known_by_slot(self, prompt: Tensor, adapter: int) -> Tensor:
+        """How many tokens of a prompt each slot holds from its beginning on, less than all: (slots,)."""
         width = min(len(prompt), self._ids.shape[1])
         same = (self._ids[:, :width] == prompt[:width]).cumprod(1).sum(1)
-        same = torch.minimum(same, self._lengths).clamp(max=len(prompt) - 1) * (self._owners == adapter)
-        slot = int(same.argmax()) if len(same) else 0
-        return (int(same[slot]) if len(same) else 0), slot
+        return torch.minimum(same, self._lengths).clamp(max=len(prompt) - 1) * (self._owners == adapter)
 
     def _oldest(self, busy: Collection[int]) -> int:
         """The slot, not `busy`, that was used longest ago; a new one while there may be more."""
@@ -191,9 +226,10 @@ class _Pass:
     capacity: tuple[int, int] = (0, 1)  # slots, tokens + 1
     start: int = 0  # tokens that the first of these holds already
     end: int = 0  # tokens that the longest of these holds afterwards
-    read: slice | Tensor | None = None  # the slots
-    rows: Tensor | None = None  # (slots, 1) and (slots, new): where the new tokens go
+    read: slice | Tensor | None = None  # the slots; None: all of them, as they are
+    slots: Tensor | None = None  # (slots,) and (slots, new): where the new tokens go
     columns: Tensor | None = None
+    places: Tensor | None = None  # the same, of each head, among the tokens of all heads of all slots
 
 
 class _SlotLayer(DynamicLayer):
@@ -210,10 +246,14 @@ class _SlotLayer(DynamicLayer):
         if not self.buffers:
             for states in (key_states, value_states):
                 slots, tokens = now.capacity
-                # Zeros, because what the mask hides must still be finite.
-                self.buffers.append(states.new_zeros(slots, states.shape[1], tokens, states.shape[3]))
+                self.buffers.append(_zeros((slots, states.shape[1], tokens, states.shape[3]), states))
+        if now.places is None:
+            now.places = _places(now, key_states.shape[1])
         for buffer, states in zip(self.buffers, (key_states, value_states), strict=True):
-            buffer[now.rows, :, now.columns] = states.transpose(1, 2)
+            width = states.shape[3]
+            buffer.view(-1, width).index_copy_(0, now.places, states.reshape(-1, width))
+        if now.read is None:
+            return self.buffers[0], self.buffers[1]
         keys, values = (buffer[:, :, : now.end][now.read] for buffer in self.buffers)
         return keys, values
 
@@ -228,8 +268,30 @@ class _SlotLayer(DynamicLayer):
         self.buffers = [_grown(b, (slots, b.shape[1], tokens, b.shape[3])) for b in self.buffers]
 
 
+def _places(running: _Pass, n_heads: int) -> Tensor:
+    assert running.slots is not None
+    assert running.columns is not None
+    heads = running.slots[:, None] * n_heads + torch.arange(n_heads, device=running.slots.device)
+    return (heads[:, :, None] * running.capacity[1] + running.columns[:, None]).flatten()
+
+
+def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """What a mask hides must still be finite. On a CPU the system gives pages of zeros as they are touched."""
+    if like.device.type != "cpu":
+        return like.new_zeros(shape)
+    n_bytes = math.prod(shape) * like.element_size()
+    try:
+        memory = mmap(-1, n_bytes, flags=MAP_PRIVATE | MAP_ANONYMOUS | _MAP_NORESERVE)
+    except OSError as error:
+        raise InputError(
+            f"No {n_bytes / 2**30:.1f} GiB of addresses for keys and values ({error.strerror}). Lower "
+            "student.max_context, or let processes have more than there is: vm.overcommit_memory 0, no ulimit -v."
+        ) from None
+    return torch.frombuffer(memory, dtype=like.dtype).view(shape)
+
+
 def _grown(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
-    larger = tensor.new_zeros(shape)
+    larger = _zeros(shape, tensor)
     larger[tuple(slice(0, size) for size in tensor.shape)] = tensor
     return larger
 
