@@ -23,6 +23,7 @@ PIECES = [
     "\n\n",
     " ",
     "x: y",
+    "Observation: the city",
     "</s>",
     "end",
 ]
