@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-_CUT_CHARACTER = 4  # tokens more than a stop string has bytes, in case what is decoded begins within a character
-
 
 class StopStrings:
     """`decode` turns ids into the text in which they are looked for; special tokens are no text. One serves any number
@@ -17,7 +15,7 @@ class StopStrings:
 
     def __init__(self, stop: Sequence[str], decode: Callable[[Sequence[int]], str]) -> None:
         self._stop, self._decode = stop, decode
-        self._n_tail = max((len(one.encode()) for one in stop), default=0) + _CUT_CHARACTER
+        self._n_tail = max((len(one.encode()) for one in stop), default=0) + 1  # whose space may be dropped
         self._last = "".join(one[-1:] for one in stop)
         self._may_end: dict[int, bool] = {}  # by token: whether a stop string may end with it
 
@@ -29,6 +27,8 @@ class StopStrings:
         if not self._stop or not self._may_end_with(new_ids[-1]):
             return False
         tail = self._decode(new_ids[-self._n_tail :])
+        if "\ufffd" in tail:  # it begins within a character, which can spoil what comes behind it
+            tail = self._decode(new_ids)
         return any(one in tail for one in self._stop)
 
     def _may_end_with(self, token: int) -> bool:
