@@ -54,7 +54,7 @@ class CachedSlots:
 
         Raises InputError for a model of a shorter context, or with layers that see a part of it only.
         """
-        self._model = model
+        self._model, self._device, self._dtype = model, model.device, model.dtype  # looked up once: it takes time
         self._max_slots = max_slots
         self._max_context = max_context
         self._pad_id = pad_id
@@ -98,7 +98,7 @@ class CachedSlots:
     def reserve(self, slots: int, tokens: int) -> None:
         """Make room for so many slots, as far as there may be, and so many tokens in each. What grows is copied; on a
         CPU it has its full size at once, where what nobody writes to takes no memory."""
-        if self._model.device.type == "cpu":
+        if self._device.type == "cpu":
             slots, tokens = self._max_slots, self._max_context
         have_slots, have_tokens = len(self._ids), self._ids.shape[1] - 1
         if slots <= have_slots and tokens <= have_tokens:
@@ -212,11 +212,11 @@ class CachedSlots:
     def _mask(self, positions: Tensor, columns: int) -> Tensor:
         """To be added to attention scores, (rows, 1, new, columns): no token sees what comes after it."""
         later = torch.arange(columns) > positions[:, :, None]
-        mask = torch.zeros(later.shape, dtype=self._model.dtype).masked_fill(later, torch.finfo(self._model.dtype).min)
+        mask = torch.zeros(later.shape, dtype=self._dtype).masked_fill(later, torch.finfo(self._dtype).min)
         return self._to_device(mask[:, None])
 
     def _to_device(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self._model.device)
+        return tensor.to(self._device)
 
 
 @dataclass(slots=True)

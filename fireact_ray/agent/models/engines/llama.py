@@ -21,6 +21,7 @@ _STEADY_ROPES = {"default", "linear", "llama3", "yarn"}  # the angles at a posit
 _N_TRIED = 24
 _CLOSE = 1e-3  # of the largest logit
 
+_Linear = tuple[Tensor, Tensor | None]  # weight (out, in), bias
 Attend = Callable[[int, Tensor, Tensor, Tensor, float], Tensor]
 
 logger = logging.getLogger(__name__)
@@ -28,16 +29,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """Weights as (out, in). `qkv`: queries, keys, values; `gate_up`: gate, up."""
+    """`qkv`: queries, keys, values; `gate_up`: gate, up."""
 
     norm: Tensor
-    qkv: Tensor
-    qkv_bias: Tensor | None
-    out: nn.Linear
+    qkv: _Linear
+    out: _Linear
     mlp_norm: Tensor
-    gate_up: Tensor
-    gate_up_bias: Tensor | None
-    down: nn.Linear
+    gate_up: _Linear
+    down: _Linear
 
 
 class LlamaPass:
@@ -45,7 +44,6 @@ class LlamaPass:
 
     def __init__(self, model: Any, max_context: int) -> None:
         config, body = model.config, model.model
-        self.n_layers = config.num_hidden_layers
         self._heads, self._key_heads = config.num_attention_heads, config.num_key_value_heads
         self._width, self._eps = body.layers[0].self_attn.head_dim, config.rms_norm_eps
         self._scale, self._act = body.layers[0].self_attn.scaling, body.layers[0].mlp.act_fn
@@ -67,17 +65,16 @@ class LlamaPass:
         x = self._embed(ids).view(n_rows * n_new, -1)
         shape = x.shape[1:]
         for number, layer in enumerate(self._layers):
-            qkv = linear(rms_norm(x, shape, layer.norm, self._eps), layer.qkv, layer.qkv_bias)
+            qkv = linear(rms_norm(x, shape, layer.norm, self._eps), *layer.qkv)
             qkv = qkv.view(n_rows, n_new, n_all, self._width)
             turned = qkv[:, :, :n_turned]
             turned = torch.addcmul(turned * cos, turned.roll(self._width // 2, -1), sin).transpose(1, 2)
             values = qkv[:, :, n_turned:].transpose(1, 2)
             read = attend(number, turned[:, : self._heads], turned[:, self._heads :], values, self._scale)
-            x = x + layer.out(read.transpose(1, 2).reshape(x.shape[0], -1))
-            gate, up = linear(rms_norm(x, shape, layer.mlp_norm, self._eps), layer.gate_up, layer.gate_up_bias).chunk(
-                2, dim=-1
-            )
-            x = x + layer.down(self._act(gate) * up)
+            x = x + linear(read.transpose(1, 2).reshape(x.shape[0], -1), *layer.out)
+            joined = linear(rms_norm(x, shape, layer.mlp_norm, self._eps), *layer.gate_up)
+            gate, up = joined.chunk(2, dim=-1)
+            x = x + linear(self._act(gate) * up, *layer.down)
         x = x.view(n_rows, n_new, -1)[torch.arange(n_rows), keep]
         return linear(rms_norm(x, shape, self._norm, self._eps), self._head)
 
@@ -114,11 +111,12 @@ def _joined(layer: Any) -> _Layer:
     qkv = _join([attention.q_proj, attention.k_proj, attention.v_proj])
     gate_up = _join([mlp.gate_proj, mlp.up_proj])
     norms = layer.input_layernorm.weight, layer.post_attention_layernorm.weight
-    return _Layer(norms[0], *qkv, attention.o_proj, norms[1], *gate_up, mlp.down_proj)
+    out, down = attention.o_proj, mlp.down_proj
+    return _Layer(norms[0], qkv, (out.weight, out.bias), norms[1], gate_up, (down.weight, down.bias))
 
 
-def _join(parts: Sequence[nn.Linear]) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias of all of them; theirs become views."""
+def _join(parts: Sequence[nn.Linear]) -> _Linear:
+    """All of them as one; their own weights become views of it."""
 
     def joined(tensors: Sequence[nn.Parameter]) -> Tensor:
         whole = torch.cat([tensor.data for tensor in tensors])
