@@ -18,6 +18,7 @@ from torch.nn.functional import linear, rms_norm
 from transformers import LlamaForCausalLM
 
 _STEADY_ROPES = {"default", "linear", "llama3", "yarn"}  # the angles at a position do not depend on how long a text is
+_SMALL = 200_000_000  # parameters: with more, time goes into the products, and joining them would copy gigabytes
 _N_TRIED = 24
 _CLOSE = 1e-3  # of the largest logit
 
@@ -80,8 +81,10 @@ class LlamaPass:
 
 
 def llama_pass(model: Any, max_context: int) -> LlamaPass | None:
-    """None for a model that is no plain Llama in fp32 on a CPU, or that computes something else than this does."""
+    """None for a model that is no small, plain Llama in fp32 on a CPU, or that computes something else than this."""
     if type(model) is not LlamaForCausalLM or model.device.type != "cpu" or model.dtype != torch.float32:
+        return None
+    if sum(weight.numel() for weight in model.parameters()) > _SMALL:
         return None
     linears = [module for name, module in model.named_modules() if name.endswith("_proj")]
     is_plain = all(type(module) is nn.Linear for module in linears) and model.lm_head.bias is None
