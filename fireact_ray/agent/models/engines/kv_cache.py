@@ -13,22 +13,20 @@ copied into the idle slot that was used longest ago. What one adapter has read i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicLayer
+from transformers.cache_utils import Cache
 
 from fireact_ray.agent.models.engines.attention import Apart, Way, attend, attending, beginning, can_attend_so
 from fireact_ray.agent.models.engines.llama import LlamaPass
+from fireact_ray.agent.models.engines.slot_layers import Pass, SlotLayer, grown
 from fireact_ray.core.errors import InputError
 
-_MAP_NORESERVE = 0x4000  # Linux's; Python names it from 3.13 on
 _GROWTH = 256  # tokens by which slots grow: seldom enough to ignore the copying, little beside a context
 
 
@@ -66,8 +64,8 @@ class CachedSlots:
         self._last_use = torch.zeros(0, dtype=torch.long)  # 0 = never
         self._owners = torch.zeros(0, dtype=torch.long)  # by which adapter it was read, by number
         self._uses = 0
-        self._pass = _Pass()
-        self._layers = [_SlotLayer(self._pass) for _ in range(_count_layers(model.config, max_context))]
+        self._pass = Pass()
+        self._layers = [SlotLayer(self._pass) for _ in range(_count_layers(model.config, max_context))]
         self._cache = Cache(layers=self._layers)
         self._llama = llama
         self._by_rows = can_attend_so(model)
@@ -107,9 +105,9 @@ class CachedSlots:
             have_slots = min(self._max_slots, max(slots, 4, 2 * have_slots))
         if tokens > have_tokens:
             have_tokens = min(self._max_context, -(-tokens // _GROWTH) * _GROWTH)
-        self._ids = _grown(self._ids, (have_slots, have_tokens + 1))
+        self._ids = grown(self._ids, (have_slots, have_tokens + 1))
         tables = (self._lengths, self._prompts, self._last_use, self._owners)
-        self._lengths, self._prompts, self._last_use, self._owners = (_grown(table, (have_slots,)) for table in tables)
+        self._lengths, self._prompts, self._last_use, self._owners = (grown(table, (have_slots,)) for table in tables)
         self._pass.capacity = (have_slots, have_tokens + 1)
         for layer in self._layers:
             layer.grow()
@@ -217,83 +215,6 @@ class CachedSlots:
 
     def _to_device(self, tensor: Tensor) -> Tensor:
         return tensor.to(self._device)
-
-
-@dataclass(slots=True)
-class _Pass:
-    """What the layers need to know of the running forward pass, told to all of them at once."""
-
-    capacity: tuple[int, int] = (0, 1)  # slots, tokens + 1
-    start: int = 0  # tokens that the first of these holds already
-    end: int = 0  # tokens that the longest of these holds afterwards
-    read: slice | Tensor | None = None  # the slots; None: all of them, as they are
-    slots: Tensor | None = None  # (slots,) and (slots, new): where the new tokens go
-    columns: Tensor | None = None
-    places: Tensor | None = None  # the same, of each head, among the tokens of all heads of all slots
-
-
-class _SlotLayer(DynamicLayer):
-    """One layer's keys and values, each (slots, heads, tokens + 1, head_dim)."""
-
-    def __init__(self, running: _Pass) -> None:
-        super().__init__()
-        self.running = running
-        self.buffers: list[Tensor] = []
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Store new states (rows, heads, new, head_dim); returns those of these rows from their beginning."""
-        now = self.running
-        if not self.buffers:
-            for states in (key_states, value_states):
-                slots, tokens = now.capacity
-                self.buffers.append(_zeros((slots, states.shape[1], tokens, states.shape[3]), states))
-        if now.places is None:
-            now.places = _places(now, key_states.shape[1])
-        for buffer, states in zip(self.buffers, (key_states, value_states), strict=True):
-            width = states.shape[3]
-            buffer.view(-1, width).index_copy_(0, now.places, states.reshape(-1, width))
-        if now.read is None:
-            return self.buffers[0], self.buffers[1]
-        keys, values = (buffer[:, :, : now.end][now.read] for buffer in self.buffers)
-        return keys, values
-
-    def get_seq_length(self) -> int:
-        return self.running.start
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.running.start + query_length, 0
-
-    def grow(self) -> None:
-        slots, tokens = self.running.capacity
-        self.buffers = [_grown(b, (slots, b.shape[1], tokens, b.shape[3])) for b in self.buffers]
-
-
-def _places(running: _Pass, n_heads: int) -> Tensor:
-    assert running.slots is not None
-    assert running.columns is not None
-    heads = running.slots[:, None] * n_heads + torch.arange(n_heads, device=running.slots.device)
-    return (heads[:, :, None] * running.capacity[1] + running.columns[:, None]).flatten()
-
-
-def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """What a mask hides must still be finite. On a CPU the system gives pages of zeros as they are touched."""
-    if like.device.type != "cpu":
-        return like.new_zeros(shape)
-    n_bytes = math.prod(shape) * like.element_size()
-    try:
-        memory = mmap(-1, n_bytes, flags=MAP_PRIVATE | MAP_ANONYMOUS | _MAP_NORESERVE)
-    except OSError as error:
-        raise InputError(
-            f"No {n_bytes / 2**30:.1f} GiB of addresses for keys and values ({error.strerror}). Lower "
-            "student.max_context, or let processes have more than there is: vm.overcommit_memory 0, no ulimit -v."
-        ) from None
-    return torch.frombuffer(memory, dtype=like.dtype).view(shape)
-
-
-def _grown(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
-    larger = _zeros(shape, tensor)
-    larger[tuple(slice(0, size) for size in tensor.shape)] = tensor
-    return larger
 
 
 def _count_layers(config: Any, max_context: int) -> int:
