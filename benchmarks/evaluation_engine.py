@@ -16,7 +16,7 @@ processes of its own. Timed is from the first question to the last answer; loadi
 One by one, time grows with the questions alone, so that it is timed on `--one-by-one` of them and compared by questions
 a second. `same` counts answers that equal ours. A contestant that fails, or has no result after `--limit` seconds,
 stands in the table with why, and stops no other. Beside other work seconds say little; CPU seconds are those of all its
-processes, agents and search included. On two cores with nothing else running all of it takes some 5 minutes.
+processes, agents and search included. With more than one thread a contestant crawls where others want the cores, too.
 """
 
 from __future__ import annotations
