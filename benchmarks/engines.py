@@ -30,7 +30,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.evaluation_contestants import ContinuousBatching, OneByOne, Static, VllmProcess
+from benchmarks.evaluation_contestants import ContinuousBatching, OneByOne, Static, VllmProcess, cpu_s
 from benchmarks.header import print_header, print_table
 from benchmarks.prompt_tokens import fewest
 from fireact_ray.agent.models.base import Sampling
@@ -59,7 +59,7 @@ class Traffic:
     read: Callable[[], int] | None
     replies: list[tuple[list[int], tuple[int, ...]]] = field(default_factory=list)
     fewest: int = 0  # prompt tokens that had to be computed
-    cpu_s: float | None = None  # None: of another process
+    cpu_s: float = 0.0
 
     @property
     def max_context(self) -> int:
@@ -93,7 +93,13 @@ class CountedSlots(CachedSlots):
 
 class CountedTorch(TorchEngine):
     def _empty_slots(self) -> CachedSlots:
-        return CountedSlots(self._model, max_slots=self._max_batch, max_context=self.max_context, pad_id=self._pad_id)
+        return CountedSlots(
+            self._model,
+            max_slots=self._max_batch,
+            max_context=self.max_context,
+            pad_id=self._pad_id,
+            llama=self._llama,
+        )
 
 
 def main() -> None:
@@ -129,7 +135,7 @@ def _row(
         f"{len(traffic.replies):,}",
         f"{traffic.written:,}",
         f"{seconds:.1f}",
-        "-" if traffic.cpu_s is None else f"{traffic.cpu_s:.1f}",
+        f"{traffic.cpu_s:.1f}",
         f"{pace:.0f}",
         "-" if base is None else f"{pace / (base[0].written / base[1]):.2f}",
         "-" if base is None else _by_cpu(traffic, base[0]),
@@ -142,8 +148,6 @@ def _row(
 
 
 def _by_cpu(traffic: Traffic, base: Traffic) -> str:
-    if not traffic.cpu_s or not base.cpu_s:
-        return "-"
     return f"{traffic.written / traffic.cpu_s / (base.written / base.cpu_s):.2f}"
 
 
@@ -164,14 +168,14 @@ async def _contest(name: str, args: argparse.Namespace, recipe: Recipe) -> tuple
         async with slots:
             await agent.run(question)
 
-    started, cpu = time.perf_counter(), time.process_time()
+    started, cpu = time.perf_counter(), cpu_s(traffic.engine)
     await asyncio.gather(*map(answer, questions))
-    seconds, cpu_s = time.perf_counter() - started, None if name == VLLM else time.process_time() - cpu
+    seconds, used = time.perf_counter() - started, cpu_s(traffic.engine) - cpu
     total = None if traffic.read is None else traffic.read() - warm_up
     await agent.close()
     await backend.close()
     needed = fewest(traffic.replies) - fewest(traffic.replies[:n_warm])  # instructions were read in the warm-up
-    return Traffic(None, None if total is None else lambda: total, traffic.replies[n_warm:], needed, cpu_s), seconds
+    return Traffic(None, None if total is None else lambda: total, traffic.replies[n_warm:], needed, used), seconds
 
 
 def _opened(name: str, args: argparse.Namespace, folder: str, end_id: int, max_context: int) -> Traffic:

@@ -8,10 +8,12 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from fireact_ray.agent.models.base import Sampling
@@ -21,6 +23,11 @@ from fireact_ray.core.errors import ModelUnavailable
 from fireact_ray.rendering.tokenizer import HubTokenizer
 
 _CB_BLOCKS, _CB_BATCH_TOKENS = 256, 1024  # of 256 tokens each; transformers infers both from a GPU's memory alone
+
+
+def cpu_s(engine: Any) -> float:
+    """Of this process and the engine's, so far."""
+    return time.process_time() + (engine.cpu_s() if isinstance(engine, VllmProcess) else 0.0)
 
 
 Decode = Callable[[Sequence[int]], str]
@@ -190,6 +197,12 @@ class VllmProcess:
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         return whole_reply(await reply, self._end_id, sampling, self._decode)
+
+    def cpu_s(self) -> float:
+        """Of its processes so far."""
+        first = psutil.Process(self._process.pid)
+        times = [process.cpu_times() for process in (first, *first.children(recursive=True))]
+        return sum(one.user + one.system for one in times)
 
     async def close(self) -> None:
         assert self._process.stdin is not None

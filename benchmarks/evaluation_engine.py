@@ -15,7 +15,8 @@ processes of its own. Timed is from the first question to the last answer; loadi
 
 One by one, time grows with the questions alone, so that it is timed on `--one-by-one` of them and compared by questions
 a second. `same` counts answers that equal ours. A contestant that fails, or has no result after `--limit` seconds,
-stands in the table with why, and stops no other. Beside other work seconds say little; CPU seconds are its own.
+stands in the table with why, and stops no other. Beside other work seconds say little; CPU seconds are those of all its
+processes, agents and search included. With more than one thread a contestant crawls where others want the cores, too.
 """
 
 from __future__ import annotations
@@ -75,8 +76,7 @@ def _row(name: str, one: dict[str, Any] | str, ours: dict[str, Any] | None) -> l
         n_same = sum(ours["answers"].get(key) == answer for key, answer in one["answers"].items())
         same = f"{n_same} of {one['questions']}"
         ratio = f"{ours['questions'] / ours['seconds'] / pace:.2f} x"
-        if one["cpu_s"]:
-            by_cpu = f"{ours['questions'] / ours['cpu_s'] * one['cpu_s'] / one['questions']:.2f} x"
+        by_cpu = f"{ours['questions'] / ours['cpu_s'] * one['cpu_s'] / one['questions']:.2f} x"
     return [
         name,
         str(one["questions"]),
@@ -85,7 +85,7 @@ def _row(name: str, one: dict[str, Any] | str, ours: dict[str, Any] | None) -> l
         f"{one['new_tokens']:,}",
         f"{one['seconds']:.1f}",
         f"{pace:.2f}",
-        f"{one['cpu_s']:.1f}" if one["cpu_s"] else "-",
+        f"{one['cpu_s']:.1f}",
         same,
         ratio,
         by_cpu,
@@ -156,6 +156,7 @@ async def _answer_when_told(args: argparse.Namespace) -> None:
     """One contestant, or its share."""
     import torch
 
+    from benchmarks.evaluation_contestants import cpu_s
     from fireact_ray.agent.models.local import LocalChat
     from fireact_ray.core.storage.artifacts import MODEL_CARD
     from fireact_ray.core.storage.folder import Folder
@@ -184,13 +185,13 @@ async def _answer_when_told(args: argparse.Namespace) -> None:
     await answer(load_questions(recipe.task.name, recipe.task.path, "train", 1)[0])
     print("READY", flush=True)
     sys.stdin.readline()
-    started, cpu = time.perf_counter(), time.process_time()
+    started, cpu = time.perf_counter(), cpu_s(engine)
     rows = await asyncio.gather(*map(answer, questions))
     seconds = time.perf_counter() - started
-    cpu_s = 0.0 if args.run == VLLM else time.process_time() - cpu  # vLLM's process is another
+    used = cpu_s(engine) - cpu
     await agent.close()
     await backend.close()
-    counted = {"questions": len(questions), "seconds": seconds, "cpu_s": cpu_s, **_counts(rows)}
+    counted = {"questions": len(questions), "seconds": seconds, "cpu_s": used, **_counts(rows)}
     print("RESULT " + json.dumps(counted), flush=True)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -10,6 +13,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from fireact_ray.core.errors import TrainingError
+
+_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def decoder_layers(model: nn.Module) -> list[nn.Module]:
@@ -30,6 +35,8 @@ def set_layers(model: nn.Module, recomputed: int | None, compiled: bool) -> None
             f"transformers marks no decoder layers in {type(model).__name__}. "
             "Leave train.activation_checkpointing and train.compile out."
         )
+    if compiled:
+        _keep_cache_apart()
     for i, layer in enumerate(layers):
         layer.__dict__.pop("forward", None)
         run = layer.forward
@@ -41,3 +48,13 @@ def set_layers(model: nn.Module, recomputed: int | None, compiled: bool) -> None
             run = partial(checkpoint, run, use_reentrant=False)
         if run != layer.forward:
             layer.forward = run
+
+
+def _keep_cache_apart() -> None:
+    """What torch has compiled it finds again by everything but the instructions that it was compiled for: those of
+    another CPU, or of another ATEN_CPU_CAPABILITY, then give NaN, or end the process. So each has a folder of its own
+    in the one that is set, or usual."""
+    given = Path(os.environ.get(_CACHE, f"{tempfile.gettempdir()}/torchinductor_{os.getuid()}"))
+    instructions = torch.backends.cpu.get_cpu_capability()
+    if given.name != instructions:
+        os.environ[_CACHE] = str(given / instructions)

@@ -1,6 +1,7 @@
 """Layers that are computed again, or compiled, or both, change no loss and no gradient."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -96,6 +97,14 @@ def test_compiled_layers_learn_the_same_from_batches_of_any_length_and_are_compi
     with warnings_of("torch._dynamo.convert_frame") as said, one, other_numbers:
         loss_and_gradients(compiled.model, batches[0])
     assert "hit config.recompile_limit (1)" in said[0]
+
+
+def test_what_is_compiled_for_other_instructions_is_never_found(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    instructions = torch.backends.cpu.get_cpu_capability()
+    for _ in range(2):  # children inherit it
+        set_layers(made().model, None, True)
+        assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == f"{tmp_path}/{instructions}"
 
 
 def test_layers_can_be_set_back():

@@ -1,19 +1,20 @@
 """How the rows of a batch attend on a CPU, where time goes by what is read of keys and values.
 
 Padded to the longest, every row reads as much as that one, and what all begin with (instructions, examples) is read
-once for each. So the newest tokens attend row by row, each to what it holds; and where all rows begin alike, that
-beginning is one product for all:
+once for each. So the newest tokens read what their own slots hold and nothing else, all of them in one call of the
+kernels for sparse matrices and embeddings, which also read memory several times as fast as many small products do; and
+where all rows begin alike, that beginning is one product for all:
 
     row 0   |  shared beginning  | its own          |
     row 1   |  (the same)        | its own, longer  |
 
 Scores of both parts go through one softmax. Either way the result is that of the padded call, up to rounding. A GPU
-keeps the padded call: its kernels are faster than many small ones.
+keeps the padded call: its kernels are made for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag, scaled_dot_product_attention
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
@@ -37,14 +39,34 @@ class Shared:
     holder: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Apart:
-    """One new token a row; of what row i is given, its first `ends[i]` tokens are its own, at least 1."""
+    """One new token a row, of a conversation in a slot, whose keys and values are all the buffers' own: row i reads the
+    first `ends[i]` of `slots[i]`, its new one included. `shared`: what all of them begin with, held by a slot."""
 
-    ends: Sequence[int]
+    slots: Tensor
+    ends: Tensor
+    shared: Shared | None = None
+    reading: _Reading | None = None  # the same for all layers: made by the first
 
 
-_way: ContextVar[Shared | Apart | None] = ContextVar("way", default=None)
+@dataclass(frozen=True)
+class _Reading:
+    """Which tokens each head of each row reads beside the shared ones: of all `tokens` of all heads of all slots, as
+    many for one after the other as lie between two `bounds`. `scores`: the sparse matrix (heads of all rows, tokens of
+    all heads of all slots) of these places; `at`: the same places among (heads of all rows, `width`), where scores
+    stand in rows, shared ones first."""
+
+    tokens: Tensor
+    bounds: Tensor
+    scores: Tensor
+    at: Tensor
+    width: int
+
+
+Way = Shared | Apart | None  # None: all rows in one call, padded to the longest
+
+_way: ContextVar[Way] = ContextVar("way", default=None)
 
 
 def can_attend_so(model: Any) -> bool:
@@ -64,8 +86,8 @@ def beginning(ids: Tensor, holder: int) -> Shared | None:
 
 
 @contextmanager
-def attending(way: Shared | Apart | None) -> Iterator[None]:
-    """For one forward pass. None: all rows in one call, padded to the longest."""
+def attending(way: Way) -> Iterator[None]:
+    """For one forward pass of a model."""
     token = _way.set(way)
     try:
         yield
@@ -73,13 +95,61 @@ def attending(way: Shared | Apart | None) -> Iterator[None]:
         _way.reset(token)
 
 
+def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, way: Way, scale: float) -> Tensor:
+    """One layer; for what it is given see each way. No mask: of several new tokens none sees what comes after it."""
+    if isinstance(way, Apart):
+        return attend_apart(query, keys, values, way, scale)
+    if way is not None:
+        return attend_shared(query, keys, values, mask, way, scale)
+    return scaled_dot_product_attention(
+        query, keys, values, mask, is_causal=mask is None and query.shape[2] > 1, scale=scale, enable_gqa=True
+    )
+
+
 def attend_apart(query: Tensor, keys: Tensor, values: Tensor, apart: Apart, scale: float) -> Tensor:
-    """`query` (rows, heads, 1, head_dim); `keys` and `values` (rows, key heads, tokens, head_dim). Returns one like
-    `query`."""
-    grouped = (query * scale).reshape(len(query), keys.shape[1], -1, query.shape[3])  # by the keys that heads read
-    rows = zip(grouped.unbind(), keys.transpose(2, 3).unbind(), values.unbind(), apart.ends, strict=True)
-    read = [torch.bmm(torch.bmm(q, k[:, :, :end]).softmax(-1), v[:, :end]) for q, k, v, end in rows]
-    return torch.stack(read).reshape(*query.shape[:3], -1)
+    """`query` (rows, heads, 1, head_dim); `keys` and `values` (slots, key heads, tokens, head_dim), contiguous. Returns
+    one like `query`."""
+    n_rows, n_heads, _, width = query.shape
+    reading = apart.reading or _reading(apart, n_heads, keys)
+    apart.reading = reading
+    asked, flat_keys = query.reshape(-1, width), keys.view(-1, width)
+    torch.sparse.sampled_addmm(reading.scores, asked, flat_keys.t(), beta=0.0, alpha=scale, out=reading.scores)
+    scores = query.new_full((n_rows * n_heads, reading.width), float("-inf"))
+    scores.view(-1).index_copy_(0, reading.at, reading.scores.values())
+    if apart.shared:
+        row, at = apart.shared.holder, apart.shared.tokens
+        grouped = (query * scale).reshape(n_rows, keys.shape[1], -1, width)  # by the keys that heads read
+        of_all = torch.bmm(_together(grouped), keys[row, :, :at].transpose(1, 2))
+        scores[:, :at] = _apart(of_all, n_rows).reshape(-1, at)
+    weights = scores.softmax(-1)
+    read = embedding_bag(
+        reading.tokens,
+        values.view(-1, width),
+        reading.bounds,
+        mode="sum",
+        per_sample_weights=weights.view(-1).index_select(0, reading.at),
+        include_last_offset=True,
+    ).view(query.shape)
+    if apart.shared:
+        of_rows = weights[:, :at].reshape(n_rows, keys.shape[1], -1, at)
+        read = read + _apart(torch.bmm(_together(of_rows), values[row, :, :at]), n_rows).reshape(query.shape)
+    return read
+
+
+def _reading(apart: Apart, n_heads: int, keys: Tensor) -> _Reading:
+    n_slots, n_keys, n_tokens, _ = keys.shape
+    first = apart.shared.tokens if apart.shared else 0
+    counts = (apart.ends - first).repeat_interleave(n_heads)  # of each head of each row
+    bounds = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    begins = (apart.slots[:, None] * n_keys + torch.arange(n_keys)) * n_tokens + first
+    begins = begins.flatten().repeat_interleave(n_heads // n_keys)
+    width = first + int(counts.max())
+    head = torch.arange(len(counts)).repeat_interleave(counts)
+    nth = torch.arange(len(head)) - bounds[head]
+    tokens, at = begins[head] + nth, head * width + first + nth
+    size = (len(counts), n_slots * n_keys * n_tokens)
+    scores = torch.sparse_csr_tensor(bounds, tokens, keys.new_zeros(len(tokens)), size, check_invariants=False)
+    return _Reading(tokens, bounds, scores, at, width)
 
 
 def attend_shared(
@@ -128,9 +198,7 @@ def _forward(
     if way is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **more)[0], None
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if isinstance(way, Apart):
-        return attend_apart(query, key, value, way, scale).transpose(1, 2), None
-    return attend_shared(query, key, value, attention_mask, way, scale).transpose(1, 2), None
+    return attend(query, key, value, attention_mask, way, scale).transpose(1, 2), None
 
 
 AttentionInterface.register(_NAME, _forward)

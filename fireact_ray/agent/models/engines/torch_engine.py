@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -21,12 +22,14 @@ from torch import Tensor
 from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Generation, demand_fit
 from fireact_ray.agent.models.engines.kv_cache import CachedSlots
+from fireact_ray.agent.models.engines.llama import llama_pass
 from fireact_ray.agent.models.engines.stopping import StopStrings
 from fireact_ray.core.errors import ModelUnavailable
 
 # Tokens, padding included, of one forward pass over new prompts. A CPU is busy with a few hundred, and
 # prompts read one after the other can share what they begin with; a GPU wants many at once.
 _MAX_READ = {"cpu": 512, "cuda": 16384}
+_STOPS_KEPT = 64  # agents have one set of stop strings each
 
 
 class TorchEngine:
@@ -58,9 +61,10 @@ class TorchEngine:
         self._vocabulary = model.get_input_embeddings().num_embeddings
         self._end_id = end_id
         self._pad_id = pad_id
-        self._decode = decode
+        self._stops = lru_cache(_STOPS_KEPT)(partial(StopStrings, decode=decode))
         self._max_batch = max_batch
         self._adapters = adapters
+        self._llama = None if adapters else llama_pass(model, max_context)
         self._max_read = _MAX_READ["cuda" if model.device.type == "cuda" else "cpu"]
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="torch-engine")
         self._lock = threading.Lock()  # guards the next three
@@ -83,7 +87,7 @@ class TorchEngine:
         fails all who wait.
         """
         demand_fit(prompt_ids, sampling, self.max_context, self._vocabulary)
-        stops = StopStrings(sampling.stop, self._decode)
+        stops = self._stops(sampling.stop)
         request = _Request(list(prompt_ids), sampling, random.Random(sampling.seed), stops, end_id, adapter)
         with self._lock:
             if self._closed:
@@ -109,6 +113,8 @@ class TorchEngine:
                 self._close_gaps()
                 if self._rows:
                     newest = {i: row.new_ids[-1:] if row else [] for i, row in enumerate(self._rows)}
+                    if not self._slots.wants_neighbours:
+                        newest = {i: new for i, new in newest.items() if new}
                     self._compute(newest)
 
     def _admit(self) -> bool:
@@ -141,13 +147,16 @@ class TorchEngine:
         return self._serving
 
     def _close_gaps(self) -> None:
-        """Idle rows cost time, moving rows costs time: fill gaps once they are a quarter of all."""
-        while self._rows and (self._rows[-1] is None or self._rows.count(None) > len(self._rows) // 4):
+        """Where idle rows cost time, as moving rows does: fill gaps once they are a quarter of all."""
+        while self._rows and (self._rows[-1] is None or self._has_many_gaps()):
             last = self._rows.pop()
             if last is not None:
                 gap = self._rows.index(None)
                 self._slots.swap(gap, len(self._rows))
                 self._rows[gap] = last
+
+    def _has_many_gaps(self) -> bool:
+        return self._slots.wants_neighbours and self._rows.count(None) > len(self._rows) // 4
 
     def _compute(self, new_ids: dict[int, list[int]]) -> None:
         """One forward pass, and one more token for each row that has new ids in it. Finished rows leave."""
@@ -177,6 +186,7 @@ class TorchEngine:
             max_context=self.max_context,
             pad_id=self._pad_id,
             adapters=self._adapters,
+            llama=self._llama,
         )
 
     def _after_serving(self, serving: Future[None]) -> None:

@@ -3,12 +3,12 @@
 import pytest
 
 torch = pytest.importorskip("torch")
+from torch.nn.functional import scaled_dot_product_attention  # noqa: E402
 
 from fireact_ray.agent.models.engines.attention import (  # noqa: E402
     Apart,
     Shared,
-    attend_apart,
-    attend_shared,
+    attend,
     attending,
     beginning,
     can_attend_so,
@@ -30,24 +30,37 @@ def test_rows_that_begin_alike_read_what_they_would_read_alone(n_keys: int, n_ne
     first_new = torch.tensor([AT, AT, 75, 80, TOKENS - n_new])  # two rows that have nothing of their own yet
     later = torch.arange(TOKENS) > (first_new[:, None] + torch.arange(n_new))[:, :, None]
     mask = torch.zeros(later.shape).masked_fill(later, torch.finfo(torch.float32).min)[:, None]
-    found = attend_shared(query, keys, values, mask, Shared(AT, holder=2), scale=0.3)
-    alone = torch.nn.functional.scaled_dot_product_attention(
-        query, keys, values, attn_mask=mask, scale=0.3, enable_gqa=True
-    )
+    found = attend(query, keys, values, mask, Shared(AT, holder=2), scale=0.3)
+    alone = scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=0.3, enable_gqa=True)
     torch.testing.assert_close(found, alone)
 
 
+@pytest.mark.parametrize("n_shared", [0, AT])
 @pytest.mark.parametrize("n_keys", [4, 2, 1])
-def test_rows_apart_read_what_they_hold_and_nothing_behind_it(n_keys: int):
+def test_rows_apart_read_what_their_slots_hold_and_nothing_behind_it(n_keys: int, n_shared: int):
     torch.manual_seed(0)
     query = torch.randn(4, 1, 4, WIDTH).transpose(1, 2)
-    keys, values = (torch.randn(4, n_keys, TOKENS, WIDTH) for _ in range(2))
-    ends = (1, 50, TOKENS, 7)
-    found = attend_apart(query, keys, values, Apart(ends), scale=0.3)
-    for i, end in enumerate(ends):
-        held = (states[i : i + 1, :, :end] for states in (keys, values))
-        alone = torch.nn.functional.scaled_dot_product_attention(query[i : i + 1], *held, scale=0.3, enable_gqa=True)
-        torch.testing.assert_close(found[i : i + 1], alone)
+    keys, values = (torch.randn(6, n_keys, TOKENS, WIDTH) for _ in range(2))
+    slots, ends = (5, 0, 3, 1), (n_shared + 1, n_shared + 9, TOKENS, n_shared + 2)
+    for states in (keys, values):
+        states[:, :, :n_shared] = states[3, :, :n_shared]
+        for slot, end in zip(slots, ends, strict=True):
+            states[slot, :, end:] = 1e30  # whoever reads it is found
+    shared = Shared(n_shared, holder=3) if n_shared else None
+    apart = Apart(torch.tensor(slots), torch.tensor(ends), shared)
+    for _ in range(2):  # two layers
+        found = attend(query, keys, values, None, apart, scale=0.3)
+        for i, (slot, end) in enumerate(zip(slots, ends, strict=True)):
+            held = (states[slot : slot + 1, :, :end] for states in (keys, values))
+            alone = scaled_dot_product_attention(query[i : i + 1], *held, scale=0.3, enable_gqa=True)
+            torch.testing.assert_close(found[i : i + 1], alone)
+
+
+def test_rows_that_attend_together_see_nothing_after_themselves():
+    torch.manual_seed(0)
+    query, keys, values = (torch.randn(2, 4, 5, WIDTH) for _ in range(3))
+    found = attend(query, keys, values, None, None, scale=0.3)
+    torch.testing.assert_close(found, scaled_dot_product_attention(query, keys, values, is_causal=True, scale=0.3))
 
 
 def test_a_beginning_is_shared_from_64_tokens_on():

@@ -318,7 +318,7 @@ async def test_a_failure_reaches_everybody_and_the_engine_goes_on(model):
         if passes == 3:
             raise RuntimeError("out of memory")
 
-    handle = model.register_forward_pre_hook(fail_at_the_third_pass)
+    handle = model.get_input_embeddings().register_forward_pre_hook(fail_at_the_third_pass)
     tasks = [asyncio.create_task(engine.generate(prompt, GREEDY)) for prompt in asked]
     await asyncio.sleep(0)  # all three stand in the queue
     all_asked.set()
@@ -336,7 +336,7 @@ async def test_the_event_loop_stays_free_while_the_model_works(model, engine):
         at_work.set()
         assert was_free.wait(10)
 
-    handle = model.register_forward_pre_hook(hold)
+    handle = model.get_input_embeddings().register_forward_pre_hook(hold)
     asked = asyncio.create_task(engine.generate(prompts(20)[0], GREEDY))
     assert await asyncio.to_thread(at_work.wait, 10)
     was_free.set()  # by the loop, in the middle of a pass
