@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Any
@@ -13,7 +14,7 @@ from transformers.cache_utils import DynamicLayer
 
 from fireact_ray.core.errors import InputError
 
-_MAP_NORESERVE = 0x4000  # Linux's; Python names it from 3.13 on
+_MAP_NORESERVE = 0x4000 if sys.platform == "linux" else 0  # Python names it from 3.13 on
 
 
 @dataclass(slots=True)
