@@ -8,7 +8,8 @@
 A fake engine whose replies take --step-s each, and four of them make an answer. Two replicas of agent, engine and
 search; 32 questions at work, 32 more may wait, the next ones are refused.
 
-overhead    what a question takes beyond its replies, its searches included; CPU of all processes of the server
+overhead    what a question takes beyond its replies, its searches included; CPU of all processes of the server. Clients
+            begin one after the other, over the length of an answer: all at once is another thing than a load
 waiting     CPU of an answer where 500 questions wait
 overload    ten times as many clients as are let in, which come again when they are told to
 kills       one replica of two, by SIGKILL; `alone`: the only one
@@ -96,7 +97,9 @@ async def overhead(scene: Scene) -> None:
     rows = []
     for n_clients, n_questions in ((1, 50), (int(_LOAD * CLIENTS), 1000), (CLIENTS, 1000)):
         before = taken()
-        answers = await scene.clients.ask(int(n_questions * scene.scale), n_clients)
+        answers = await scene.clients.ask(
+            int(n_questions * scene.scale), n_clients, begin_within_s=STEPS * scene.step_s
+        )
         spent = taken().since(before)
         rows.append((n_clients, *_costs(answers, spent, scene.step_s)))
     print_table(("clients", "replies", "share, %", "ms a step, p50", "p99", "CPU ms a step", "of that"), rows)

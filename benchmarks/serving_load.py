@@ -45,10 +45,10 @@ class Clients:
         self._url, self._model, self._questions, self._streams = url, model, questions, streams
         self._n_asked = 0
 
-    async def ask(self, n_questions: int, n_clients: int) -> list[Answer]:
-        """So many questions in all."""
+    async def ask(self, n_questions: int, n_clients: int, begin_within_s: float = 0.0) -> list[Answer]:
+        """So many questions in all. The clients begin one after the other, the last one after `begin_within_s`."""
         numbers = iter(range(n_questions))
-        return await self._run(n_clients, lambda: next(numbers, None) is not None, [])
+        return await self._run(n_clients, lambda: next(numbers, None) is not None, [], begin_within_s)
 
     async def ask_for(self, seconds: float, n_clients: int) -> list[Answer]:
         until = time.monotonic() + seconds
@@ -73,16 +73,19 @@ class Clients:
         ):
             assert reply.status == 400, reply.status
 
-    async def _run(self, n_clients: int, goes_on: Callable[[], bool], answers: list[Answer]) -> list[Answer]:
+    async def _run(
+        self, n_clients: int, goes_on: Callable[[], bool], answers: list[Answer], begin_within_s: float = 0.0
+    ) -> list[Answer]:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
-            async def client() -> None:
+            async def client(number: int) -> None:
+                await asyncio.sleep(begin_within_s * number / n_clients)
                 while goes_on():
                     answer, pause_s = await self._one(session)
                     answers.append(answer)
                     await asyncio.sleep(pause_s)
 
-            await asyncio.gather(*(client() for _ in range(n_clients)))
+            await asyncio.gather(*map(client, range(n_clients)))
         return answers
 
     async def _one(self, session: aiohttp.ClientSession) -> tuple[Answer, float]:

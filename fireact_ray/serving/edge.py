@@ -34,6 +34,9 @@ _TRIES = 3
 _PAUSE_S = 0.2  # before the second try, and twice as long before the third
 _OF_SERVE = "/-/"  # its health and routes
 _STEERING = {"x_request_timeout_seconds", "x_request_disconnect_disabled", "serve_multiplexed_model_id"}
+# How Serve's `receive` asks its proxy (Ray 2.60), by a call of Ray for each request: for a body that is there already,
+# and whether the client went away, where the proxy calls the request off anyway.
+_ASKS_THE_PROXY = "_receive_asgi_messages"
 
 logger = logging.getLogger(__name__)
 
@@ -121,8 +124,8 @@ class Edge:
 
 
 class Door:
-    """ASGI middleware of a replica: hands on the body that came with the scope, if it came by an Edge. Once `is_open`
-    says no, it takes no more questions and lets those inside end."""
+    """ASGI middleware of a replica: hands on the body that came with the scope, if it came by an Edge, and then spares
+    the proxy to be asked for it. Once `is_open` says no, it takes no more questions and lets those inside end."""
 
     def __init__(self, app: ASGIApp, is_open: Callable[[], bool]) -> None:
         self._app, self._is_open = app, is_open
@@ -138,11 +141,18 @@ class Door:
 
 def _after(body: bytes, receive: Receive) -> Receive:
     first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+    if hasattr(receive, _ASKS_THE_PROXY):
+        setattr(receive, _ASKS_THE_PROXY, _never)
 
     async def whole() -> Message:
         return first.pop() if first else await receive()
 
     return whole
+
+
+async def _never(_: Any) -> bytes:
+    never: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    return await never
 
 
 class _Client:

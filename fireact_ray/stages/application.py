@@ -111,7 +111,8 @@ def application(recipe: Recipe, engine_server: type[EngineServer] | None = None)
 
 
 def served_systems(recipe: Recipe) -> list[ServedSystem]:
-    """The agents of `serve.systems`, each with its model id. Those of one model share its engine, or those of one base.
+    """The agents of `serve.systems`, each with its model id, the fine-tuned one first: the page and other clients begin
+    with the first. Those of one model share its engine, or those of one base.
 
     Raises InputError for a model that is not there or has another renderer, and for a teacher that is only played.
     """
@@ -129,7 +130,7 @@ def served_systems(recipe: Recipe) -> list[ServedSystem]:
     engines = {each: ENGINE if len(several) == 1 else f"{ENGINE}-{n}" for n, each in enumerate(several, 1)}
     return [
         ServedSystem(model_id(recipe, name), one, engines[weights[name]] if name in weights else None)
-        for name, one in agents.items()
+        for name, one in sorted(agents.items(), key=lambda named: named[0] != "finetuned")
     ]
 
 

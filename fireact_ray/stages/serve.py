@@ -12,6 +12,7 @@ from http.client import HTTPConnection, HTTPResponse
 
 from ray import serve as ray_serve
 from ray.serve import Application
+from ray.serve.schema import LoggingConfig
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.utils.interrupts import interrupts_heeded, interrupts_wait
@@ -66,10 +67,11 @@ def serving(recipe: Recipe, engine_server: type[EngineServer] | None = None) -> 
 def _start(recipe: Recipe, app: Application, port: int) -> None:
     config = recipe.serve
     http = {"host": config.host, "port": port, "request_timeout_s": config.proxy_timeout_s}
+    quiet = LoggingConfig(enable_access_log=False)  # the agent has a line of its own for each request
     with said_as_replicas_come(engine_takes(config)):
         try:
             with suppress(TimeoutError):  # a proxy that is late: it is waited for below
-                ray_serve.start(http_options=http)
+                ray_serve.start(http_options=http, logging_config=quiet)
             ray_serve.run(app, name=NAME, route_prefix="/")
         except RuntimeError as error:
             raise explained(error, told_of_parts()) from None

@@ -63,6 +63,12 @@ def test_each_model_has_a_torch_engine_and_each_base_one_of_vllm(adapters: list[
     ]
 
 
+def test_the_fine_tuned_agent_is_listed_first_as_the_page_begins_with_the_first(adapters: list[Path], tmp_path):
+    shutil.copytree(adapters[0], tmp_path / "demo" / "model")
+    recipe = load_recipe("demo", [f"output_dir={tmp_path}", "serve.systems=[base, finetuned]"])
+    assert [one.model_id for one in served_systems(recipe)] == ["fireact/demo", "fireact/demo-base"]
+
+
 def test_a_renderer_or_base_that_a_model_was_not_trained_with_is_refused_before_anything_starts(adapters: list[Path]):
     write_card(adapters[1], renderer_fingerprint="plain-0123456789ab")
     with pytest.raises(
