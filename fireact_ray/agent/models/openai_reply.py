@@ -227,20 +227,25 @@ def _read_text(content: Content, message: dict[str, Any], choice: dict[str, Any]
         raise _unread(model, f"the reply's content is not text ({content.unread})")
     if text is None and reason in _CUT:  # all of it went into hidden reasoning
         text = ""
-    if text is None and (instead := _instead(content, message)):
-        raise _unread(model, f"the reply's content is not text ({instead})")
+    if _holds_calls(message):  # also beside a text: an action that nobody reads would be one that was never asked for
+        raise _unread(
+            model,
+            "the reply's content is not text (it holds tool calls; start the server without its parser of tool calls)",
+        )
+    if reason not in _CUT and content.reasoning and not (text or "").strip():
+        raise _unread(
+            model,
+            "the reply's content is not text (all of it is hidden reasoning; start the server without its parser of "
+            "reasoning, or ask for less of it)",
+        )
     if text is None:
         raise _malformed(model, "the reply's content is not text")
     return text, "length" if reason in _CUT else "stop"
 
 
-def _instead(content: Content, message: dict[str, Any]) -> str:
-    """What a message without a text holds, and what to do about it."""
-    if message.get("tool_calls") or message.get("function_call"):
-        return "it holds tool calls; start the server without its parser of tool calls"
-    if content.reasoning:
-        return "all of it is hidden reasoning; start the server without its parser of reasoning, or ask for less of it"
-    return ""
+def _holds_calls(message: dict[str, Any]) -> bool:
+    """Servers that split them off send a text of nothing beside them, null or what was said before the call."""
+    return bool(message.get("tool_calls") or message.get("function_call"))
 
 
 def _broken_off(choice: dict[str, Any], model: str) -> MalformedReply:
