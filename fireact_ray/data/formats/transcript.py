@@ -23,7 +23,9 @@ from dataclasses import dataclass
 
 from fireact_ray.core import dialect, grammar, observations
 from fireact_ray.core.calls import TOOLS, Names, tool_of
+from fireact_ray.core.tool_specs import ARGUMENTS
 from fireact_ray.core.types import Action, Observation, ObservationStatus, Step
+from fireact_ray.data.formats.messages import PackedCall
 
 _ACTION = re.compile(rf"\bAction:[ \t]*{grammar.TOOL}[ \t]*\[")
 _OBSERVATION = re.compile(r"^Observation:", re.MULTILINE)
@@ -133,6 +135,10 @@ def _parse_call(number: int, text: str, action: Action, names: Names) -> grammar
     if known is None:
         raise NoTranscript("tool_name", f"reply {number} calls {action.tool!r}: a name is one word")
     tool, repairs = known
+    if isinstance(action, PackedCall) and tool in ARGUMENTS:
+        raise NoTranscript(
+            "several_arguments", f"reply {number} calls {action.tool} with several arguments: {action.argument[:200]}"
+        )
     action = Action(tool, action.argument)
     if "\n" in text:
         again = dialect.read(text, names)
