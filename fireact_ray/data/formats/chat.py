@@ -75,9 +75,9 @@ def read_chat(row: dict[str, Any], key: str) -> Conversation:
 def _turn(number: int, message: dict[str, Any], asked: bool) -> Message:
     """A message as it stands there. `asked`: the question is known, so that `Observation:` begins an observation."""
     speaker, structured = _first(message, ROLE), _structured(message)
-    content = _content(number, message, bool(structured))
-    text = content.text or ""
     role = _ROLES.get(speaker) if isinstance(speaker, str) else None
+    content = _content(number, message, bool(structured), "" if role == "assistant" else "\n")
+    text = content.text or ""
     if role is None:
         raise NoTranscript("unparsable", f"unknown role {speaker!r}; known: {', '.join(_ROLES)}")
     if role != "assistant":
@@ -109,9 +109,9 @@ def _first(message: dict[str, Any], keys: tuple[str, ...]) -> Any:
     return next((message[key] for key in keys if message.get(key) is not None), None)
 
 
-def _content(number: int, message: dict[str, Any], is_called: bool) -> Content:
+def _content(number: int, message: dict[str, Any], is_called: bool, between: str) -> Content:
     """What a message says and what it holds of thinking. A call needs no text beside it."""
-    content = read_content({**message, "content": _first(message, TEXT)})
+    content = read_content({**message, "content": _first(message, TEXT)}, between)
     if content.unread:
         raise NoTranscript("unparsable", f"message {number} holds {content.unread}, which is no text")
     if content.text is None and not is_called:
