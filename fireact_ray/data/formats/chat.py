@@ -13,6 +13,7 @@ from fireact_ray.core import dialect
 from fireact_ray.core.content import Content, read_content
 from fireact_ray.core.grammar import OBSERVATION, THOUGHT, canonical_argument
 from fireact_ray.core.reasoning import split_reasoning
+from fireact_ray.core.turn_marks import own_turn
 from fireact_ray.core.types import Action
 from fireact_ray.data.formats import calls, final
 from fireact_ray.data.formats.fields import LABELS, ROLE, TEXT, is_untrained, unread, unread_in
@@ -88,7 +89,7 @@ def _turn(number: int, message: dict[str, Any], asked: bool) -> Message:
         )
     if speaker in _CALL:
         text, structured = calls.function_call(text)
-    hidden, rest = split_reasoning(text)
+    hidden, rest = split_reasoning(own_turn(text))
     reasoning = "\n\n".join(part for part in (content.reasoning.strip(), hidden) if part)
     return Message("assistant", rest.strip(), structured, reasoning, "" if rest is text else text)
 

@@ -1,8 +1,9 @@
 """A recording in, its episodes out one by one, in bounded memory; rows that are no episode are counted by reason.
 
 A row of one reply that asks no tool ends with an answer as well (`told.py`). A row that ends without one is an episode
-that did not finish (`rejected`); what cannot be told apart at all is unread. A row's own accepted answers are read under names that mean nothing else (`gold`, `golden_answers`,
-`ground_truth`, FireAct's `gt` ...); `answer` may well be what was answered, so it is not.
+that did not finish (`rejected`); what cannot be told apart at all is unread. A row's own accepted answers are read
+under names that mean nothing else (`gold`, `golden_answers`, `ground_truth`, FireAct's `gt` ...); `answer` may well be
+what was answered, so it is not.
 """
 
 from __future__ import annotations
