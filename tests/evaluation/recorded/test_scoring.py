@@ -109,12 +109,20 @@ TOLD = {
     f"{BY_SEARCH_R1}<think>So.</think>\n<answer> Ada Moe </answer>": 100.0,
     "Bo": 0.0,
 }
-NOT_TOLD = ["Thought: It may be Ada Moe.", BY_SEARCH_R1, '<function=search>{"query": "Ada Moe"}</function>', "1. Action: look"]
+NOT_TOLD = [
+    "Thought: It may be Ada Moe.",
+    BY_SEARCH_R1,
+    '<function=search>{"query": "Ada Moe"}</function>',
+    "1. Action: look",
+]
 
 
 @pytest.mark.parametrize("reply", TOLD)
 def test_one_reply_that_asks_no_tool_is_scored_by_its_answer(tmp_path, reply):
-    row = {"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": reply}], "gold": "Ada Moe"}
+    row = {
+        "messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": reply}],
+        "gold": "Ada Moe",
+    }
     found = scored(file(tmp_path, [row], "x.jsonl"))
     assert (found.report.n_finished, em(found)) == (1, TOLD[reply])
     assert found.said == ["1 rows scored for the first time: they hold no score of their own"]
