@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from fireact_ray.core import dialect
 from fireact_ray.core.content import Content, read_content
 from fireact_ray.core.grammar import OBSERVATION, THOUGHT, canonical_argument
+from fireact_ray.core.labels import observation_label
 from fireact_ray.core.reasoning import split_reasoning
 from fireact_ray.core.turn_marks import own_turn
 from fireact_ray.core.types import Action
@@ -101,7 +101,7 @@ def _shown(role: Role, text: str, asked: bool) -> Message:
     if role == "user" and asked:
         if text.startswith(_RESPONSE):
             return Message("observation", text)
-        if (label := dialect.observation_label(text)) is not None:
+        if (label := observation_label(text)) is not None:
             return Message("observation", text[label.end() :].strip())
     return Message(role, text)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from fireact_ray.core import dialect
+from fireact_ray.core import labels
 from fireact_ray.core.grammar import canonical_argument
 from fireact_ray.data.formats.calls import check_no_call
 from fireact_ray.data.formats.final import is_in_grammar, thought_and_answer
@@ -26,7 +26,7 @@ def told_answer(reply: str) -> str | None:
         return None
     _, answer = thought_and_answer(reply)
     is_marked = answer != reply.strip()
-    if not is_marked and (any(dialect.labels(reply)) or searches_within(reply) or _holds_a_call(reply)):
+    if not is_marked and (any(labels.labels(reply)) or searches_within(reply) or _holds_a_call(reply)):
         return None
     return canonical_argument(answer) or None
 
