@@ -19,6 +19,7 @@ _MOST_LEVELS = 8  # of objects in one another
 _NAME_KEYS = ("action", "tool", "tool_name", "name", "function")
 _VALUE_KEYS = ("action_input", "tool_input", "arguments", "parameters", "args", "input", "argument")
 _WRAPPERS = ("tool_call", "tool_calls", "function_call", "function", "action")
+_ENDING, _ANSWERED = "return_type", "give_answer"
 ARGUMENT_KEYS = (*ARGUMENTS.values(), "q", "search_query", "input", "text", "keyword", "keywords", "final_answer")
 
 
@@ -58,13 +59,26 @@ def argument_of(value: Any, depth: int = 0) -> str | None:
     if isinstance(value, list) and len(value) == 1:
         return argument_of(value[0], depth + 1)
     if isinstance(value, dict):
-        told = {folded_name(key): item for key, item in value.items() if item is not None}
-        if len(told) == 1:
-            return argument_of(next(iter(told.values())), depth + 1)
-        known = [key for key in ARGUMENT_KEYS if isinstance(told.get(key), str)]
-        plain = all(isinstance(item, (int, float)) for key, item in told.items() if key not in known)
-        return told[known[0]] if len(known) == 1 and plain else None
+        return argument_of(only_one(value), depth + 1)
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def only_one(arguments: dict[str, Any]) -> Any:
+    """The one argument: the only one that is not null, or the query or answer beside numbers and flags; None else."""
+    if gives_up(arguments):
+        return None
+    told = {folded_name(key): item for key, item in arguments.items() if item is not None}
+    told.pop(_ENDING, None)
+    if len(told) == 1:
+        return next(iter(told.values()))
+    known = [key for key in ARGUMENT_KEYS if isinstance(told.get(key), str)]
+    plain = all(isinstance(item, (int, float)) for key, item in told.items() if key not in known)
+    return told[known[0]] if len(known) == 1 and plain else None
+
+
+def gives_up(arguments: dict[str, Any]) -> bool:
+    """ToolBench's Finish says how it ends, beside its answer or in the place of one."""
+    return arguments.get(_ENDING, _ANSWERED) not in (_ANSWERED, None)
 
 
 def object_at(text: str) -> tuple[dict[str, Any], int] | None:

@@ -27,7 +27,8 @@ class Content:
     unread: str = ""
 
 
-def read_content(message: dict[str, Any]) -> Content:
+def read_content(message: dict[str, Any], between: str = "") -> Content:
+    """`between`: what stands between two parts. A model's own parts are one text; those of a tool are a text each."""
     content = message.get("content")
     said: list[str] = []
     thought: list[str] = []
@@ -51,7 +52,7 @@ def read_content(message: dict[str, Any]) -> Content:
         said.append(content)
     elif content is not None and not isinstance(content, dict | list):
         unread = _named(content)
-    text = "".join(said) if said or content == [] else None
+    text = between.join(said) if said or content == [] else None
     return Content(text, "\n\n".join(_told(message)) or "\n\n".join(thought), "".join(refusals), unread)
 
 

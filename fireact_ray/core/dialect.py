@@ -11,26 +11,19 @@ wanted. Only what a model wrote is ever read so, never an observation.
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from fireact_ray.core import grammar
 from fireact_ray.core.call_objects import folded_name
 from fireact_ray.core.calls import TOOLS, Call, Names, read_answer, read_call, read_json_call
+from fireact_ray.core.labels import LABEL, kind_of, opened_by, repairs_of
 from fireact_ray.core.types import Action
 
 # Their argument ends where the reply ends, so that nobody knows whether a reply that was cut off holds all of it.
 OPEN_ENDED = frozenset({"missing_bracket", "action_input", "final_answer"})
 
 _IN_GRAMMAR = re.compile(r"\s*(?:Thought:[^\n]*\n+)?Action: (?:search|finish)\[([^\n]*)\]\s*")
-_LABEL = re.compile(
-    r"^(?P<indent>[ \t]*)(?P<bullets>(?:(?:[-*+•]|\#{1,6}|\d{1,2}[.)])[ \t]+){0,3})(?P<open>\*{1,3}|_{1,3}|`{1,3}|)"
-    r"(?P<name>thought|action[ _]?input|action|observation|final[ _]?answer)(?P<number>[ \t]*\d{1,3})?"
-    r"(?P<close>[*_`]{0,3})(?P<space>[ \t]*)(?P<colon>[:：])(?P<after>(?(open)[*_`]{0,3}))",
-    re.MULTILINE | re.IGNORECASE | re.ASCII,
-)
 _FENCE = re.compile(r"^[ \t]*```[\w-]*[ \t]*(?:\n|\Z)", re.MULTILINE)
 _FENCED_HEAD = re.compile(r"\s*```[\w-]*[ \t]*\nAction:")
 _INLINE = re.compile(
@@ -39,7 +32,6 @@ _INLINE = re.compile(
 )
 _OBJECT = re.compile(r"^[ \t]*(?=\{)", re.MULTILINE)
 _CALLS = re.compile(r"(\w[\w.-]*)[\[(［【（]")
-_CANONICAL = {"thought": grammar.THOUGHT, "action": grammar.ACTION, "observation": grammar.OBSERVATION}
 
 
 class _Rewritten(NamedTuple):
@@ -64,30 +56,11 @@ def thought_of(text: str) -> tuple[str, tuple[str, ...]]:
     if "```" in text and (unfenced := _FENCE.sub("", text)) != text:
         text, repairs = unfenced, {"code_fence"}
     text = text.strip()
-    label = _LABEL.match(text)
-    if label is not None and _kind(label) == "thought":
-        repairs |= _label_repairs(label, "thought")
+    label = LABEL.match(text)
+    if label is not None and kind_of(label) == "thought":
+        repairs |= repairs_of(label, "thought")
         text = text[label.end() :]
     return grammar.canonical_line(text), tuple(sorted(repairs))
-
-
-def observation_label(text: str) -> re.Match[str] | None:
-    """The label in any form of an observation at the head of `text`."""
-    label = _LABEL.match(text)
-    return label if label is not None and _kind(label) == "observation" else None
-
-
-def labels(text: str) -> Iterator[re.Match[str]]:
-    """Every label at the beginning of a line, in any form."""
-    return _LABEL.finditer(text)
-
-
-@functools.lru_cache(maxsize=256)
-def like(bullets: str, opening: str, numbered: bool, closing: str, colon: str, after: str, name: str) -> str:
-    """A pattern of the label `name` in the form that these parts of another label have."""
-    number = r"[ \t]*\d{1,3}" if numbered else ""
-    marks = re.sub(r"\d+", lambda _: r"\d{1,2}", re.escape(bullets))
-    return rf"[ \t]*{marks}{re.escape(opening)}{name}{number}{re.escape(closing)}[ \t]*{colon}{re.escape(after)}"
 
 
 def normalise(text: str, names: Names = TOOLS) -> tuple[str, tuple[str, ...]]:
@@ -121,7 +94,7 @@ def _is_in_grammar(text: str) -> bool:
 
 
 def _rewrite(text: str, names: Names) -> _Rewritten:
-    observed = next((label for label in _LABEL.finditer(text) if _kind(label) == "observation"), None)
+    observed = next((label for label in LABEL.finditer(text) if kind_of(label) == "observation"), None)
     own, rest = (text, "") if observed is None else (text[: observed.start()], text[observed.end() :])
     repairs = set[str]()
     if "```" in own and (unfenced := _unfenced(own)) != own:
@@ -130,7 +103,7 @@ def _rewrite(text: str, names: Names) -> _Rewritten:
     if not turn.actions:
         return _Rewritten(text, unread=turn.unread)
     if observed is not None:
-        repairs |= _label_repairs(observed, "observation")
+        repairs |= repairs_of(observed, "observation")
         turn.add(f"{grammar.OBSERVATION}{rest}")
     if not repairs:
         return _Rewritten(text, (), tuple(turn.actions), turn.unread)
@@ -149,7 +122,7 @@ class _Turn:
     def __init__(self, text: str, names: Names, repairs: set[str]) -> None:
         self.pieces, self.actions, self.unread = list[str](), list[Action](), 0
         self._names, self._repairs, self._has_thought = names, repairs, False
-        labels = list(_LABEL.finditer(text))
+        labels = list(LABEL.finditer(text))
         ends = [*(label.start() for label in labels), len(text)][1:]
         blocks = [(label, text[label.end() : end]) for label, end in zip(labels, ends, strict=True)]
         self.pieces.append(text[: labels[0].start()] if labels else text)
@@ -168,7 +141,7 @@ class _Turn:
 
     def _block(self, label: re.Match[str], body: str, following: tuple[re.Match[str], str] | None) -> bool:
         """True where the following block belongs to this one."""
-        kind = _kind(label)
+        kind = kind_of(label)
         if kind == "thought":
             self._thought(label, body)
             return False
@@ -180,18 +153,18 @@ class _Turn:
             self._act(label, Call("finish", answer, len(body), ("final_answer",)) if answer else None, body)
             return False
         if kind == "action":
-            given = following[1] if following is not None and _kind(following[0]) == "action_input" else None
+            given = following[1] if following is not None and kind_of(following[0]) == "action_input" else None
             call = read_call(body, self._names, given)
             self._act(label, call, body)
             if call is None or "action_input" not in call.repairs or following is None:
                 return False
-            self._repairs |= _label_repairs(following[0], "action_input")
+            self._repairs |= repairs_of(following[0], "action_input")
             return True
         self._raw(label, body)
         return False
 
     def _thought(self, label: re.Match[str], body: str) -> None:
-        repairs = _label_repairs(label, "thought")
+        repairs = repairs_of(label, "thought")
         if not repairs:
             self._raw(label, body)
         else:
@@ -208,7 +181,7 @@ class _Turn:
             self._raw(label, body)
             return
         self.actions.append(Action(call.tool, call.argument))
-        repairs = _label_repairs(label, _kind(label)).union(call.repairs)
+        repairs = repairs_of(label, kind_of(label)).union(call.repairs)
         if not repairs:
             self._raw(label, body)
             return
@@ -247,33 +220,6 @@ class _Turn:
         if before.strip():
             self.pieces.append(before.rstrip())
         self.add(f"{grammar.ACTION} {call.tool}[{call.argument}]")
-
-
-def opened_by(label: re.Match[str]) -> str:
-    """The mark before a label that is not closed behind it."""
-    return "" if label["close"] or label["after"] else label["open"]
-
-
-def _kind(label: re.Match[str]) -> str:
-    name = label["name"].lower().replace(" ", "_")
-    return {"actioninput": "action_input", "finalanswer": "final_answer"}.get(name, name)
-
-
-def _label_repairs(label: re.Match[str], kind: str) -> set[str]:
-    """What tells a label from the grammar's."""
-    if label.group() == _CANONICAL.get(kind):
-        return set()
-    marks = label["open"] + label["close"] + label["after"]
-    found = {
-        "indented": label["indent"] or label["space"],
-        "bullet": label["bullets"],
-        "code_fence": "`" in marks,
-        "bold_label": "*" in marks or "_" in marks,
-        "letter_case": kind in _CANONICAL and label["name"] != _CANONICAL[kind][:-1],
-        "numbered": label["number"],
-        "full_width": label["colon"] != ":",
-    }
-    return {name for name, is_there in found.items() if is_there}
 
 
 def _inline_repairs(label: re.Match[str]) -> set[str]:

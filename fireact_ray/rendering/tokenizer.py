@@ -19,6 +19,9 @@ from fireact_ray.rendering.word_cache import WordEncoder, is_cut_by_spaces
 
 # Spaces, digits, case, scripts, composed letters and brackets: what tokenizers of equal vocabularies differ in.
 _PROBE = "It's 1947:\n\n\tsearch[Größe  中文, ﬁ e\u0301] 🙂 "
+# Before a template. One that asks what day it is takes the date that it has for a server without a clock, as that of
+# Llama 3.2 has, or fails.
+_NO_CLOCK = "{% set strftime_now = no_clock +%}"
 _PLAIN = "TokenizersBackend"  # a tokenizer.json, and nothing that its model does in code
 
 
@@ -125,9 +128,9 @@ class HubTokenizer:
             text: str = self._tokenizer.apply_chat_template(
                 messages,
                 tools=tools,
+                chat_template=_NO_CLOCK + self.chat_template(tools),
                 add_generation_prompt=ask,
                 tokenize=False,
-                strftime_now=None,  # a template that asks what day it is fails here
             )
         except Exception as error:  # noqa: BLE001 (a template calls what it likes, and raises what that raises)
             dated = "strftime_now" in self.chat_template(tools)

@@ -40,10 +40,10 @@ _RECIPE = """
 name: run
 task: {{name: jsonl, path: {folder}/questions.jsonl}}
 search:
-  backend: {{kind: retrieve, base_url: '{library}', max_attempts: 2, timeout_s: 5}}
+  backend: {{kind: retrieve, base_url: '{library}', max_attempts: 2, timeout_s: 60}}
   cache: {{enabled: false}}
 teacher:
-  model: {{kind: openai, name: {model}, base_url: '{teacher}', api_key_env: null, timeout_s: 20}}
+  model: {{kind: openai, name: {model}, base_url: '{teacher}', api_key_env: null, timeout_s: 600}}
   methods: [react]
   sampling: {{temperature: 0.0, max_new_tokens: 256, seed: 0}}
 generate: {{split: train, workers: {workers}, concurrency: 8}}

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from commands import until
+from gate import Gate
 
 from fireact_ray.demo.teacher.faults import Latency
 
@@ -24,13 +25,12 @@ def moments(chaos, n: int, n_rows: int) -> list[int]:
 
 def test_killed_workers_lose_no_row_and_pay_for_no_more_than_was_in_flight(chaos, tmp_path, local_ray):
     n_rows, n_kills = chaos.either((60, 2), (500, 20))
-    killed = 0
-    with scene(tmp_path, chaos.seed, n_rows, latency=SLOW) as made, made.command() as command:
-        for moment in moments(chaos, n_kills, n_rows):
-            until(lambda moment=moment: command.ended or (made.n_requests >= moment and command.workers()), 120, 0.2)
-            assert not command.ended, f"it ended before it could be killed {n_kills} times: {command.said}"
-            os.kill(victim := chaos.rng.choice(command.workers()), signal.SIGKILL)
-            until(lambda victim=victim: victim not in command.workers(), 10, 0.2)
+    gate, killed = Gate(SLOW, moments(chaos, n_kills, n_rows)), 0
+    with scene(tmp_path, chaos.seed, n_rows, latency=gate) as made, made.command() as command:
+        for _ in range(n_kills):
+            with gate.held(lambda: command.ended):  # by a worker, so that there is one
+                os.kill(victim := chaos.rng.choice(command.workers()), signal.SIGKILL)
+                assert until(lambda victim=victim: victim not in command.workers(), 60, 0.2)
             killed += 1
         assert command.wait(chaos.either(600, 1200)) == 0, command.said
         # Of the calls in flight a worker has its share, and replies that have come but stand in no journal yet.
@@ -44,10 +44,11 @@ def test_a_killed_driver_is_taken_up_where_it_was(chaos, tmp_path, local_ray):
     with scene(tmp_path / "whole", chaos.seed, n_rows) as uninterrupted:
         uninterrupted.generate_here()
         expected = invariants.timeless(uninterrupted.rows)
-    with scene(tmp_path / "killed", chaos.seed, n_rows, workers=chaos.either(1, 2), latency=SLOW) as made:
-        for moment in moments(chaos, n_kills, n_rows):
-            with made.command() as command:
-                until(lambda moment=moment: command.ended or made.n_requests >= moment, 120)
+    gate = Gate(SLOW, moments(chaos, n_kills, n_rows))
+    with scene(tmp_path / "killed", chaos.seed, n_rows, workers=chaos.either(1, 2), latency=gate) as made:
+        for _ in range(n_kills):
+            with made.command() as command, gate.held(lambda: command.ended):
+                command.kill()
             finished = rows_so_far(made)
         assert made.generate().code == 0
         invariants.check(made, extra_calls=n_kills * LEASED)

@@ -1,6 +1,7 @@
 """A teacher that limits, fails, hangs and talks nonsense: every row ends, and none with what it never said."""
 
 import pytest
+from commands import until
 
 from fireact_ray.core.types import StopReason, Trajectory
 from fireact_ray.demo.teacher.faults import Fault, FaultRates
@@ -74,13 +75,12 @@ def test_5xx_and_resets_are_tried_again_and_calls_that_hang_are_given_up_and_mad
     with scene(tmp_path, chaos.seed, n_rows, workers=1, faults=faults) as made:
         assert made.generate(model(made, "max_attempts: 8, timeout_s: 1")).code == 0
         check(made, said(chaos.seed, n_rows))
-        stats = made.teacher.stats()
-        calls = stats["calls"]
+        calls = made.teacher.stats()["calls"]
         assert {row.stop_reason for row in made.rows} == {StopReason.FINISHED}
         assert calls["500"] > 0
         assert calls["reset"] > 0
         assert calls["hang"] > 0
-        assert stats["in_flight"] == 0
+        assert until(lambda: made.teacher.stats()["in_flight"] == 0, 60), "a call was given up and its connection kept"
     chaos.note(f"{n_rows} rows: {calls}")
 
 

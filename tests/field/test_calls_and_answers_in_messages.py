@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fireact_ray.core.calls import tool_names
 from fireact_ray.core.types import Action
 from fireact_ray.data.formats.calls import written_calls
 from fireact_ray.data.formats.final import thought_and_answer
@@ -62,6 +63,10 @@ ONE_CALL = {
         "assistant", 'I look. <|python_tag|>{"name": "search", "parameters": {"query": "deepest lake"}}'
     ),
     "arguments in a text of their own": message("assistant", "I look.", tool_calls=called("search", "deepest lake")),
+    "a number beside the query": message("assistant", "I look.", tool_calls=called("search", {**SEARCH, "top_k": 3})),
+    "a list of one query": message(
+        "assistant", "I look.", tool_calls=called("search", {"query_list": ["deepest lake"]})
+    ),
     "the thought labelled": message("assistant", "Thought: I look.", tool_calls=called("search", SEARCH)),
     "the action written too": message(
         "assistant", "Thought: I look.\nAction: search[deepest lake]", tool_calls=called("search", SEARCH)
@@ -167,12 +172,56 @@ REFUSED = {
         message("assistant", "Thought: I look.\nAction: search[Tam]", tool_calls=called("search", SEARCH))
     ),
     "no_action": episode(message("assistant", "I look.", tool_calls=called("search", {"query": None}))),
+    "several_arguments": episode(
+        message("assistant", "I look.", tool_calls=called("search", {**SEARCH, "lang": "en"}))
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_cannot_be_a_step_is_refused_by_its_kind(kind, tmp_path):
     assert imported(tmp_path, REFUSED[kind]).rejected == {kind: 1}
+
+
+@pytest.mark.parametrize("arguments", [{"query_list": ["Vell", "Tam"]}, {"query": {"all": "Vell", "not": "Tam"}}])
+def test_a_search_of_several_things_at_once_is_none_of_ours_by_whatever_name(arguments, tmp_path):
+    row = episode(message("assistant", "I look.", tool_calls=called("web_search", arguments)))
+    (tmp_path / "x.jsonl").write_text(json.dumps(row))
+    aliased = import_trajectories(tmp_path / "x.jsonl", "jsonl", tool_names({"web_search": "search"}))
+    assert aliased.rejected == {"several_arguments": 1}
+    (unknown,) = import_trajectories(tmp_path / "x.jsonl", "jsonl").trajectories
+    assert unknown.steps[0].action.tool == "web_search"
+
+
+def test_toolbench_says_beside_its_answer_that_it_gives_one_or_that_it_gives_up(tmp_path):
+    search = 'Thought: \nAction: search\nAction Input: {"query": "deepest lake"}'
+    rows = [
+        {
+            "conversations": [
+                {"from": "user", "value": ASK},
+                {"from": "assistant", "value": search},
+                {"from": "function", "value": SHOWN},
+                {"from": "assistant", "value": f"Thought: So.\nAction: Finish\nAction Input: {json.dumps(end)}"},
+            ]
+        }
+        for end in (
+            {"return_type": "give_answer", "final_answer": "Lake Vell"},
+            {"return_type": "give_up_and_restart"},
+        )
+    ]
+    found = imported(tmp_path, *rows)
+    assert [trajectory.answer for trajectory in found.trajectories] == ["Lake Vell"]
+    assert found.rejected == {"no_finish": 1}
+    called_so = message("assistant", "So.", tool_calls=called("finish", {"return_type": "give_up_and_restart"}))
+    row = {"messages": [message("user", ASK), CALL, message("tool", SHOWN), called_so]}
+    assert imported(tmp_path, row).rejected == {"no_finish": 1}
+
+
+def test_a_sure_answer_is_the_answer(tmp_path):
+    sure = message("assistant", "So.", tool_calls=called("finish", {"answer": "Lake Vell", "confidence": 0.9}))
+    row = {"messages": [message("user", ASK), CALL, message("tool", SHOWN), sure]}
+    (trajectory,) = imported(tmp_path, row).trajectories
+    assert trajectory.answer == "Lake Vell"
 
 
 def test_parallel_calls_are_refused_in_words(tmp_path):

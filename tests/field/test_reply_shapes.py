@@ -63,6 +63,7 @@ def test_parts_that_neither_say_nor_think_are_passed_over():
     parts = [{"type": "redacted_thinking", "data": "x"}, TEXT, {"type": "reference", "reference_ids": [1]}]
     assert read({"content": parts}) == Completion("hello", "stop")
     assert read({"content": []}) == Completion("", "stop")
+    assert read({"content": "hello", "tool_calls": [], "function_call": None}) == Completion("hello", "stop")
 
 
 @pytest.mark.parametrize("content", [None, [{"type": "thinking", "thinking": THOUGHT}]])
@@ -82,6 +83,10 @@ def test_a_reply_that_was_cut_while_its_model_thought_says_nothing(content):
         ({"content": [{"type": "thinking", "thinking": SEARCH}]}, UnreadReply, "all of it is hidden reasoning"),
         ({"content": None, "tool_calls": [{"type": "function"}]}, UnreadReply, "it holds tool calls; start the server"),
         ({"content": None, "function_call": {"name": "search"}}, UnreadReply, "it holds tool calls"),
+        ({"content": "", "tool_calls": [{"type": "function"}]}, UnreadReply, "it holds tool calls"),
+        ({"content": "I look it up.", "tool_calls": [{"type": "function"}]}, UnreadReply, "it holds tool calls"),
+        ({"content": "", "reasoning_content": SEARCH}, UnreadReply, "all of it is hidden reasoning"),
+        ({"content": "\n\n", "reasoning": SEARCH}, UnreadReply, "all of it is hidden reasoning"),
         ({"content": [TEXT, {"type": "image_url"}]}, UnreadReply, r"\(a part 'image_url'\)"),
         ({"content": [TEXT, 7]}, UnreadReply, r"\(a int\)"),
         ({"content": True}, UnreadReply, r"\(a bool\)"),

@@ -111,6 +111,21 @@ def test_text_parts_are_joined_whatever_the_names_of_role_and_text(tmp_path):
     assert len({row.trajectory_id for row in imported(tmp_path, *rows).trajectories}) == 1
 
 
+def test_a_question_that_holds_the_steps_of_others_is_said(tmp_path):
+    shots = "Question: How deep is Tam?\nThought: I look.\nAction: search[Tam]\nObservation: 100 m\n\nQuestion: "
+    rows = [{"instruction": f"{shots}{ASK}", "output": LAST}, {"instruction": ASK, "output": LAST}]
+    (said,) = imported(tmp_path, *rows).said
+    assert said == "1 row holds a question with steps in it, such as a few-shot prompt, which is kept as the question"
+
+
+def test_parts_of_what_a_tool_showed_are_texts_of_their_own_and_a_models_are_one(tmp_path):
+    found = [{"type": "text", "text": "Lake Vell"}, {"type": "text", "text": "Lake Tam"}]
+    said = [{"type": "text", "text": "Thought: I lo"}, {"type": "text", "text": "ok.\nAction: search[Vell]"}]
+    turns = [("user", ASK), ("assistant", said), ("tool", found), ("assistant", LAST)]
+    (row,) = imported(tmp_path, {"messages": [{"role": r, "content": c} for r, c in turns]}).trajectories
+    assert (row.steps[0].thought, row.steps[0].observation.text) == ("I look.", "Lake Vell Lake Tam")
+
+
 REFUSED = {
     "weight": (marked(weight=0), "untrained_turn", "message 2 is marked as not to be learnt (weight: 0)"),
     "a float": (marked(weight=0.0), "untrained_turn", "weight: 0.0"),

@@ -138,6 +138,13 @@ def test_tags_that_are_spelt_out_make_no_call():
     assert make_renderer("tools", tokenizer).decode(tokenizer.encode(text)) == text
 
 
+def test_a_template_that_would_write_todays_date_writes_the_one_it_has_for_a_server_without_a_clock():
+    dated = "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% else %}{{ '26 Jul 2024' }}{% endif %}"
+    head = "<|begin_of_text|>26 Jul 2024<|start_header_id|>user"
+    template = LLAMA3_CHAT.replace("{{ bos_token }}", f"{{{{ bos_token }}}}{dated}")
+    assert marked(with_template("llama3", template), "chat-template").startswith(head)
+
+
 THINKING = CHATML.replace(
     "m.role + '\\n' + m.content", "m.role + '\\n' + (('<think>' if loop.last and loop.index > 1 else '') + m.content)"
 )

@@ -139,15 +139,19 @@ async def test_once_a_target_is_reached_what_still_runs_is_cancelled_and_stays_u
 
 @pytest.mark.slow
 async def test_a_run_that_is_given_up_lands_what_has_finished_and_cuts_off_the_rest(tmp_path):
+    last_begun = asyncio.Event()  # in the place of the first, which has finished
+
     async def run_row(assignment: Assignment):
+        if assignment.row.trajectory_id == "d":
+            last_begun.set()
         if assignment.row.trajectory_id != "a":
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         return finished_trajectory(assignment.row.trajectory_id)
 
     folder = Folder(str(tmp_path))
     dispatch = dispatcher(folder, "abcd")
     running = asyncio.create_task(run_pool(folder, dispatch, run_row))
-    await asyncio.sleep(0.3)
+    await last_begun.wait()
     dispatch.give_up()
     source = await running
     assert keys_in(folder) == "a"

@@ -65,8 +65,11 @@ async def test_a_slow_search_delays_none_that_was_asked_with_it(local_ray, tmp_p
 
 
 async def test_searches_live_through_the_death_of_their_actor_and_end_with_the_pool(local_ray, tmp_path):
+    is_asked = asyncio.Event()
+
     async def answer(request):
-        if len(server.asked) == 1:
+        if not is_asked.is_set():
+            is_asked.set()
             await asyncio.Event().wait()  # until the actor that asks dies
         return web.json_response({"result": [[{"document": {"contents": "found"}, "score": 1.0}]]})
 
@@ -76,10 +79,7 @@ async def test_searches_live_through_the_death_of_their_actor_and_end_with_the_p
             travelled = pickle.loads(pickle.dumps(pool))  # noqa: S301 (our own bytes)
             assert travelled.fingerprint == pool.fingerprint
             search = asyncio.create_task(travelled.search("q", 1))
-            for _ in range(1000):
-                if server.asked:
-                    break
-                await asyncio.sleep(0.01)
+            await is_asked.wait()
             (actor,) = pool.__reduce__()[1][0]
             ray.kill(actor, no_restart=False)
             assert await asyncio.wait_for(search, 60) == [Hit("", "found", 1.0)]

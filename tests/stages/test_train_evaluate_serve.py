@@ -19,6 +19,7 @@ import httpx
 import pytest
 from commands import Command, until
 from event_files import events
+from gate import Gate
 from plain_run import generate_here
 from provider import Provider
 from safetensors.torch import load_file
@@ -26,6 +27,7 @@ from safetensors.torch import load_file
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.trajectories import read_trajectories
+from fireact_ray.demo.teacher.faults import Latency
 from fireact_ray.demo.teacher.server import ScriptedTeacher
 from fireact_ray.evaluation.report import Report
 from fireact_ray.recipe.loader import to_yaml
@@ -225,11 +227,15 @@ def test_other_settings_for_an_old_model_are_refused_by_name(trained):
         train(changed)
 
 
-def test_generation_is_interrupted_after_a_training(trained, tmp_path, scripted, capsys):
-    recipe = small_recipe(tmp_path, scripted, *SMALL)
-    before = scripted.stats()["requests"]
-    asked = lambda: scripted.stats()["requests"] > before + 1  # noqa: E731 (the first call is made before the workers)
-    assert command(lambda: generate(recipe), interrupt_when=asked, number=signal.SIGTERM) == 130
+def test_generation_is_interrupted_after_a_training(trained, tmp_path, capsys):
+    gate = Gate(Latency(), [2])  # the first call is made before the workers
+    with ScriptedTeacher(latency=gate) as teacher:
+        recipe = small_recipe(tmp_path, teacher, *SMALL)
+        try:
+            code = command(lambda: generate(recipe), interrupt_when=lambda: gate.is_held, number=signal.SIGTERM)
+        finally:
+            gate.go_on()
+    assert code == 130
     assert HOW_TO_GO_ON in capsys.readouterr().err
     assert not (Folder(recipe.run_dir) / "trajectories").exists("manifest.json")
 

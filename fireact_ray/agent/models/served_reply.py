@@ -8,7 +8,8 @@ is read as a model's reply is.
 from __future__ import annotations
 
 from fireact_ray.agent.models.base import Completion
-from fireact_ray.agent.models.openai_reply import read_completion, read_usage
+from fireact_ray.agent.models.openai_reply import read_completion
+from fireact_ray.agent.models.openai_usage import read_usage
 from fireact_ray.core.net.http import HttpReply, read_json
 from fireact_ray.core.types import StopReason
 

@@ -4,8 +4,9 @@
     I look.\\n<tool_call>\\n{"name": "search", "arguments": {"query": "Lake Tarn"}}\\n</tool_call>   Hermes, Qwen
     {"name": "search", "parameters": {"query": "Lake Tarn"}}                               bare, Llama
 
-A key with null is absent: tables fill the columns of other calls so. An argument is the call's only value, or all of
-them as JSON.
+A key with null is absent: tables fill the columns of other calls so. An argument is the call's only value, or its query
+or answer beside numbers and flags. Of other calls it is all of them as JSON, a `PackedCall`: our own tools take one
+text, so that theirs are refused where the names of the tools are known (`transcript`).
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import json
 import re
 from typing import Any
 
+from fireact_ray.core.call_objects import gives_up, only_one
 from fireact_ray.core.grammar import canonical_argument
 from fireact_ray.core.json_text import NotJson, parse, parse_head
 from fireact_ray.core.types import Action
+from fireact_ray.data.formats.messages import PackedCall
 from fireact_ray.data.formats.transcript import NoTranscript
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
@@ -42,7 +45,8 @@ def call(function: Any) -> Action:
             values = parse(values)
         except NotJson:
             return Action(name, canonical_argument(values))
-    return Action(name, canonical_argument(_argument(_without_nulls(values))))
+    argument, is_one = _argument(_without_nulls(values))
+    return (Action if is_one else PackedCall)(name, canonical_argument(argument))
 
 
 def written_calls(text: str) -> tuple[str, tuple[Action, ...]] | None:
@@ -139,12 +143,22 @@ def _json(text: str) -> Any:
         return None
 
 
-def _argument(values: Any) -> str:
-    if isinstance(values, dict) and len(values) == 1:
-        (values,) = values.values()
+def _argument(values: Any) -> tuple[str, bool]:
+    """The argument, and whether it is one."""
+    if isinstance(values, dict) and values:
+        if gives_up(values):
+            return "", True
+        value = only_one(values)
+        if value is None:
+            return json.dumps(values, ensure_ascii=False), False
+        values = value
+    if isinstance(values, list) and len(values) == 1:
+        (values,) = values
     if isinstance(values, str):
-        return values
-    return "" if values in ({}, [], None) else json.dumps(values, ensure_ascii=False)
+        return values, True
+    if values in ({}, [], None):
+        return "", True
+    return json.dumps(values, ensure_ascii=False), not isinstance(values, dict | list)
 
 
 def _without_nulls(value: Any) -> Any:

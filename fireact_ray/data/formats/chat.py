@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from fireact_ray.core import dialect
 from fireact_ray.core.content import Content, read_content
 from fireact_ray.core.grammar import OBSERVATION, THOUGHT, canonical_argument
+from fireact_ray.core.labels import observation_label
 from fireact_ray.core.reasoning import split_reasoning
+from fireact_ray.core.turn_marks import own_turn
 from fireact_ray.core.types import Action
 from fireact_ray.data.formats import calls, final
 from fireact_ray.data.formats.fields import LABELS, ROLE, TEXT, is_untrained, unread, unread_in
@@ -75,9 +76,9 @@ def read_chat(row: dict[str, Any], key: str) -> Conversation:
 def _turn(number: int, message: dict[str, Any], asked: bool) -> Message:
     """A message as it stands there. `asked`: the question is known, so that `Observation:` begins an observation."""
     speaker, structured = _first(message, ROLE), _structured(message)
-    content = _content(number, message, bool(structured))
-    text = content.text or ""
     role = _ROLES.get(speaker) if isinstance(speaker, str) else None
+    content = _content(number, message, bool(structured), "" if role == "assistant" else "\n")
+    text = content.text or ""
     if role is None:
         raise NoTranscript("unparsable", f"unknown role {speaker!r}; known: {', '.join(_ROLES)}")
     if role != "assistant":
@@ -88,7 +89,7 @@ def _turn(number: int, message: dict[str, Any], asked: bool) -> Message:
         )
     if speaker in _CALL:
         text, structured = calls.function_call(text)
-    hidden, rest = split_reasoning(text)
+    hidden, rest = split_reasoning(own_turn(text))
     reasoning = "\n\n".join(part for part in (content.reasoning.strip(), hidden) if part)
     return Message("assistant", rest.strip(), structured, reasoning, "" if rest is text else text)
 
@@ -100,7 +101,7 @@ def _shown(role: Role, text: str, asked: bool) -> Message:
     if role == "user" and asked:
         if text.startswith(_RESPONSE):
             return Message("observation", text)
-        if (label := dialect.observation_label(text)) is not None:
+        if (label := observation_label(text)) is not None:
             return Message("observation", text[label.end() :].strip())
     return Message(role, text)
 
@@ -109,9 +110,9 @@ def _first(message: dict[str, Any], keys: tuple[str, ...]) -> Any:
     return next((message[key] for key in keys if message.get(key) is not None), None)
 
 
-def _content(number: int, message: dict[str, Any], is_called: bool) -> Content:
+def _content(number: int, message: dict[str, Any], is_called: bool, between: str) -> Content:
     """What a message says and what it holds of thinking. A call needs no text beside it."""
-    content = read_content({**message, "content": _first(message, TEXT)})
+    content = read_content({**message, "content": _first(message, TEXT)}, between)
     if content.unread:
         raise NoTranscript("unparsable", f"message {number} holds {content.unread}, which is no text")
     if content.text is None and not is_called:

@@ -26,6 +26,7 @@ from typing import Any
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.json_text import NotJson
 from fireact_ray.core.reasoning import split_reasoning
+from fireact_ray.core.turn_marks import own_turn
 from fireact_ray.data.formats import trajs
 from fireact_ray.data.formats.chat import HIDDEN, read_chat
 from fireact_ray.data.formats.choices import are_choices, before_label
@@ -119,7 +120,7 @@ def _read_alpaca(row: dict[str, Any]) -> Conversation:
     notes = list(unread(row, _ALPACA))
     turns = [Message("user", question)]
     for exchange in exchanges(row["output"]):
-        reasoning, reply = split_reasoning(exchange.reply)
+        reasoning, reply = split_reasoning(own_turn(exchange.reply))
         received = "" if reply is exchange.reply else exchange.reply
         if len(turns) == 1:
             choices, reply = _choices(reply)

@@ -12,6 +12,7 @@ from itertools import dropwhile, pairwise
 from pathlib import Path
 from typing import Any
 
+from fireact_ray.core import labels
 from fireact_ray.core.calls import TOOLS, Names
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.hashing import content_hash
@@ -25,6 +26,7 @@ from fireact_ray.tasks.loading import question_id
 from fireact_ray.tasks.naming import task_named, task_shown
 
 MODEL = "imported"  # such files do not say which model wrote them
+WITH_STEPS = "a question with steps in it, such as a few-shot prompt, which is kept as the question"
 ONLY_HIDDEN = "a reply without a thought but for hidden reasoning, which is never trained (`no_thought`)"
 
 
@@ -94,6 +96,7 @@ def import_trajectories(path: str | Path, task: str = "hotpotqa", names: Names =
         n_assumed += not told
         trajectories.append(_of_task(trajectory, told or task))
         notes.update(conversation.notes)
+        notes[WITH_STEPS] += any(label["name"].lower() == "action" for label in labels.labels(trajectory.question.text))
         notes[ONLY_HIDDEN] += any(step.reasoning and not step.thought for step in trajectory.steps)
     return Imported(len(rows), tuple(trajectories), tuple(rejections), +notes, n_assumed)
 

@@ -16,6 +16,11 @@ Role = Literal["system", "user", "assistant", "observation"]
 
 
 @dataclass(frozen=True, slots=True)
+class PackedCall(Action):
+    """A call of several arguments, of which none is known to be the query or the answer: all of them as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn. An observation comes without its label.
 

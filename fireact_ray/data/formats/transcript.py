@@ -21,9 +21,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fireact_ray.core import dialect, grammar, observations
+from fireact_ray.core import dialect, grammar, labels, observations
 from fireact_ray.core.calls import TOOLS, Names, tool_of
+from fireact_ray.core.tool_specs import ARGUMENTS
 from fireact_ray.core.types import Action, Observation, ObservationStatus, Step
+from fireact_ray.data.formats.messages import PackedCall
 
 _ACTION = re.compile(rf"\bAction:[ \t]*{grammar.TOOL}[ \t]*\[")
 _OBSERVATION = re.compile(r"^Observation:", re.MULTILINE)
@@ -71,13 +73,13 @@ def exchanges(text: str) -> list[Exchange]:
 def _cuts(text: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Where observations begin, and where the next reply does: the grammar's labels, and those of the form that the
     text's first label has. An observation may well hold labels of another form."""
-    first = next(dialect.labels(text), None)
+    first = next(labels.labels(text), None)
     if first is None or first.group() in (grammar.THOUGHT, grammar.ACTION, grammar.OBSERVATION):
         return _OBSERVATION, _NEXT_REPLY
     written = first["name"]
     cased = str.lower if written.islower() else str.upper if written.isupper() else str.title
     parts = (first["bullets"], first["open"], bool(first["number"]), first["close"], first["colon"], first["after"])
-    thought, action, observation = (dialect.like(*parts, cased(name)) for name in ("thought", "action", "observation"))
+    thought, action, observation = (labels.like(*parts, cased(name)) for name in ("thought", "action", "observation"))
     return (
         re.compile(rf"^(?:{grammar.OBSERVATION}|{observation})", re.MULTILINE),
         re.compile(rf"\n(?={grammar.THOUGHT}|{grammar.ACTION}|{thought}|{action})"),
@@ -133,6 +135,10 @@ def _parse_call(number: int, text: str, action: Action, names: Names) -> grammar
     if known is None:
         raise NoTranscript("tool_name", f"reply {number} calls {action.tool!r}: a name is one word")
     tool, repairs = known
+    if isinstance(action, PackedCall) and tool in ARGUMENTS:
+        raise NoTranscript(
+            "several_arguments", f"reply {number} calls {action.tool} with several arguments: {action.argument[:200]}"
+        )
     action = Action(tool, action.argument)
     if "\n" in text:
         again = dialect.read(text, names)

@@ -1,8 +1,9 @@
 """A recording in, its episodes out one by one, in bounded memory; rows that are no episode are counted by reason.
 
-A row that ends without an answer is an episode that did not finish (`rejected`); what cannot be told apart at all is
-unread. A row's own accepted answers are read under names that mean nothing else (`gold`, `golden_answers`,
-`ground_truth`, FireAct's `gt` ...); `answer` may well be what was answered, so it is not.
+A row of one reply that asks no tool ends with an answer as well (`told.py`). A row that ends without one is an episode
+that did not finish (`rejected`); what cannot be told apart at all is unread. A row's own accepted answers are read
+under names that mean nothing else (`gold`, `golden_answers`, `ground_truth`, FireAct's `gt` ...); `answer` may well be
+what was answered, so it is not.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from fireact_ray.data.formats.messages import Conversation
 from fireact_ray.data.formats.transcript import NoTranscript
 from fireact_ray.evaluation.episodes import Episode, episode_of, stored_episodes
 from fireact_ray.evaluation.recorded.places import Recording
+from fireact_ray.evaluation.recorded.told import searches_within, told_answer
 from fireact_ray.tasks.golds import ALIASES, MORE_NAMES, NAMES, Unreadable, accepted
 from fireact_ray.tasks.naming import task_named, task_shown
 
@@ -82,7 +84,7 @@ class Reader:
         except NoTranscript as error:
             if error.kind != _UNFINISHED:
                 raise
-            return _unfinished(number, conversation, golds, of_file)
+            return _without_finish(number, conversation, golds, of_file)
         question = trajectory.question
         task = conversation.task or task_shown(question.text, trajectory.answer) or of_file or UNSAID
         episode = episode_of(trajectory)
@@ -100,13 +102,25 @@ def _imported(episode: Episode) -> Episode:
     return episode._replace(question=replace(question, answers=()) if is_own else question, f1_recorded=False)
 
 
-def _unfinished(number: int, conversation: Conversation, golds: tuple[str, ...], of_file: str | None) -> Episode:
+def _without_finish(number: int, conversation: Conversation, golds: tuple[str, ...], of_file: str | None) -> Episode:
     text = next((turn.text for turn in conversation.turns if turn.role == "user"), "")
     if not text:
         raise NoTranscript("no_question", "the question is empty")
-    replies = [turn for turn in conversation.turns if turn.role == "assistant"]
+    replies = [turn.text for turn in conversation.turns if turn.role == "assistant"]
+    # FireAct's own records say themselves what was answered, and when nothing was.
+    answer = told_answer(replies[0]) if len(replies) == 1 and conversation.recorded is None else None
     question = Question(conversation.task or of_file or UNSAID, content_hash([UNSAID, text]), text, golds)
-    return Episode(str(number), question, "", MODEL, StopReason.REJECTED, None, None, n_steps=len(replies))
+    return Episode(
+        str(number),
+        question,
+        "",
+        MODEL,
+        StopReason.REJECTED if answer is None else StopReason.FINISHED,
+        answer,
+        None,
+        n_steps=len(replies),
+        n_searches=None if searches_within(replies[0]) else 0,
+    )
 
 
 def _golds(row: Mapping[str, Any]) -> tuple[str, ...]:

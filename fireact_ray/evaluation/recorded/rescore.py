@@ -28,10 +28,11 @@ _SAME = 1e-9  # what two ways to compute an F1 may differ by
 @dataclass(slots=True)
 class Verdicts:
     """How rows were scored: `anew`, from accepted answers; `as_recorded`, by the verdict that the row holds;
-    `unmatched` ask none of the questions that were given. `differing`: rows scored anew whose recorded metric was
-    another, by metric."""
+    `unmatched` ask none of the questions that were given. Of those scored anew, `compared` hold a score of their own;
+    `differing`: whose metric was another, by metric."""
 
     anew: int = 0
+    compared: int = 0
     as_recorded: int = 0
     unmatched: int = 0
     differing: Counter[str] = field(default_factory=Counter)
@@ -59,9 +60,11 @@ class Rescored:
         if verdicts.unmatched:
             said.append(f"{verdicts.unmatched} rows ask none of the questions of --against and are not scored")
         for metric, n in sorted(verdicts.differing.items()):
-            said.append(f"{n} of {verdicts.anew} rows scored anew were recorded with another {metric}")
-        if verdicts.anew and not verdicts.differing:
-            said.append(f"{verdicts.anew} rows scored anew, each as it was recorded")
+            said.append(f"{n} of {verdicts.compared} rows scored anew were recorded with another {metric}")
+        if verdicts.compared and not verdicts.differing:
+            said.append(f"{verdicts.compared} rows scored anew, each as it was recorded")
+        if uncompared := verdicts.anew - verdicts.compared:
+            said.append(f"{uncompared} rows scored for the first time: they hold no score of their own")
         said += [f"{n} rows not read: {reason}" for reason, n in sorted(self.unread.items())]
         if self.repeated:
             said.append(f"{self.repeated} rows repeat the key of another row and count once")
@@ -128,6 +131,7 @@ def _score(episode: Episode, tally: Tally, verdicts: Verdicts) -> None:
         return
     verdicts.anew += 1
     if episode.score is not None:
+        verdicts.compared += 1
         verdicts.differing.update(_differing(episode, episode.score, metrics.score))
     tally.add(episode, metrics.score, metrics)
 

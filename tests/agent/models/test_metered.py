@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from clocks import in_no_time
 from fakes import FINISH, SEARCH, ScriptedModel, agent, question
 
 from fireact_ray.agent.models.base import Sampling
@@ -83,6 +84,7 @@ async def test_a_call_that_nobody_waits_for_any_more_is_settled_as_lost():
     assert quota.settled == [Settlement("l", Outcome.LOST)]
 
 
+@in_no_time
 async def test_waiting_for_the_quota_does_not_use_up_the_rollouts_time():
     model = ScriptedModel(RateLimited("m", 0.4), SEARCH, FINISH)
     tight = agent(limits=Limits(timeout_s=0.3))
@@ -91,6 +93,7 @@ async def test_waiting_for_the_quota_does_not_use_up_the_rollouts_time():
     assert trajectory.steps[0].model_latency_s < 0.3
 
 
+@in_no_time
 async def test_a_paused_time_limit_still_holds_for_what_is_not_waiting():
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2) as timeout:

@@ -1,6 +1,6 @@
 import asyncio
 
-import pytest
+from clocks import in_no_time
 
 from fireact_ray.agent.models.base import Completion, Sampling
 from fireact_ray.agent.models.slots import Slots, Slotted, begun
@@ -33,7 +33,7 @@ async def test_no_more_calls_are_in_flight_than_there_are_slots():
     assert model.most == 3
 
 
-@pytest.mark.slow
+@in_no_time
 async def test_waiting_for_a_slot_does_not_count_against_the_time_limit():
     slotted = Slotted(SlowModel(0.15), Slots(1))
 
@@ -68,4 +68,4 @@ async def test_a_caller_that_gives_up_leaves_its_slot_to_the_next():
     gone.cancel()
     slots.release()
     gone.cancel()
-    await asyncio.wait_for(next_one, 1)
+    await next_one

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import sqlite3
-import time
 
 import pytest
+from clocks import in_no_time
 from fakes import DictBackend
 
 from fireact_ray.agent.tools.cache import CachingBackend
@@ -179,11 +179,12 @@ async def test_one_search_probes_and_a_cancelled_probe_frees_its_place():
     assert inner.queries == ["down", "tarn"]
 
 
+@in_no_time
 async def test_searches_keep_the_pace_in_the_order_in_which_they_came():
-    paced = RateLimitedBackend(inner := DictBackend({}), per_second=100, burst=5)
-    started = time.monotonic()
+    clock = asyncio.get_running_loop().time
+    paced = RateLimitedBackend(inner := DictBackend({}), per_second=100, burst=5, clock=clock)
     await asyncio.gather(*(paced.search(f"{n}", 1) for n in range(25)))
-    assert 0.19 <= time.monotonic() - started < 0.6  # 5 at once, 20 at 100 a second
+    assert clock() == pytest.approx(0.2)  # 5 at once, 20 at 100 a second
     assert inner.queries == [f"{n}" for n in range(25)]
 
 

@@ -113,7 +113,7 @@ def in_the_background(number, handler, **options):
     """What a command of its own session says, whose shell had the signal ignored. `handler`: whether a library takes
     it meanwhile."""
     command = [sys.executable, "-c", IN_THE_BACKGROUND, str(int(number)), handler]
-    return subprocess.run(command, capture_output=True, text=True, start_new_session=True, timeout=60, **options)
+    return subprocess.run(command, capture_output=True, text=True, start_new_session=True, **options)
 
 
 @pytest.mark.parametrize("handler", ["stays", "is taken by a library"])

@@ -20,7 +20,7 @@ print(table.to_pandas().to_dict("list"))
 
 
 def test_tables_are_made_without_pandas_which_can_be_used_afterwards():
-    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == "False [{'id': 'a', 'ids': [1, 2]}]"
     assert done.stdout.splitlines()[1].startswith("{'id': ['a'], 'ids': [array([1, 2])]}")

@@ -97,6 +97,48 @@ def test_rows_of_a_file_without_answers_or_verdicts_are_not_scored(tmp_path):
     assert (found.report.metrics, found.report.n_unscored) == (None, 2)
 
 
+BY_SEARCH_R1 = (
+    "<think>I look.</think>\n<search> Who made it? </search>\n<information>Doc 1(Title: It) Ada Moe.</information>\n"
+)
+TOLD = {
+    "Ada Moe": 100.0,
+    "It is old.\nAnswer: Ada Moe": 100.0,
+    "Thought: It is old.\n**Answer:** Ada Moe": 100.0,
+    "So it is \\boxed{Ada Moe}.": 100.0,
+    "<think>Bo?</think>\n<answer> Ada Moe </answer>": 100.0,
+    f"{BY_SEARCH_R1}<think>So.</think>\n<answer> Ada Moe </answer>": 100.0,
+    "Bo": 0.0,
+}
+NOT_TOLD = [
+    "Thought: It may be Ada Moe.",
+    BY_SEARCH_R1,
+    '<function=search>{"query": "Ada Moe"}</function>',
+    "1. Action: look",
+]
+
+
+@pytest.mark.parametrize("reply", TOLD)
+def test_one_reply_that_asks_no_tool_is_scored_by_its_answer(tmp_path, reply):
+    row = {
+        "messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": reply}],
+        "gold": "Ada Moe",
+    }
+    found = scored(file(tmp_path, [row], "x.jsonl"))
+    assert (found.report.n_finished, em(found)) == (1, TOLD[reply])
+    assert found.said == ["1 rows scored for the first time: they hold no score of their own"]
+
+
+@pytest.mark.parametrize("reply", NOT_TOLD)
+def test_one_reply_that_goes_on_is_no_answer(tmp_path, reply):
+    found = scored(file(tmp_path, [{"instruction": "Who?", "output": reply, "gold": "Ada Moe"}]))
+    assert (found.report.n_finished, em(found), dict(found.report.stopped)) == (0, 0.0, {"rejected": 1})
+
+
+def test_how_often_search_r1_searched_is_not_known(tmp_path):
+    row = {"instruction": "Who?", "output": f"{BY_SEARCH_R1}<answer>Ada Moe</answer>", "gold": "Ada Moe"}
+    assert scored(file(tmp_path, [row])).report.per_trial["searches"] is None
+
+
 @pytest.mark.parametrize("name", ["gold", "golden_answers", "ground_truth", "correct_answer"])
 def test_a_rows_own_accepted_answers_are_read_under_names_that_mean_nothing_else(tmp_path, name):
     rows = [chat("Who?", "A. Moe", **{name: ["Ada Moe", "A. Moe"]}), chat("Who else?", "Bo", **{name: "Ada Moe"})]
