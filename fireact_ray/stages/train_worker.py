@@ -1,4 +1,8 @@
-"""One worker of Ray Train: checks what it finds, then runs the training room's loop; each checkpoint goes to Ray."""
+"""One worker of Ray Train: checks what it finds, then runs the training room's loop; each checkpoint goes to Ray.
+
+The loop reads and writes folders of this machine. Where the run folder lies in a bucket, a checkpoint to go on from is
+fetched, Ray Train uploads those that are reported, and the first worker uploads the model.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,9 @@ from ray.train import Checkpoint
 from ray.train.collective import broadcast_from_rank_zero
 
 from fireact_ray.core.errors import FireActError, TrainingStopped, WriteFailed
+from fireact_ray.core.storage.artifacts import MODEL_CARD
+from fireact_ray.core.storage.buckets import StoreDenied
+from fireact_ray.core.storage.fetched import fetched_while
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.scratch import scratch_folder
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
@@ -34,12 +41,14 @@ class Job:
     """What every worker is told. `began_from`: the checkpoint that this session began from, known to be whole."""
 
     config: dict[str, Any]
-    dataset_dir: str
-    model_dir: str
-    checkpoints: str
-    began_from: str | None
+    run: Folder
+    began_from: Folder | None
     threads: int | None
     board: Noticeboard
+
+    @property
+    def checkpoints(self) -> Folder:
+        return self.run / "checkpoints"
 
 
 def train_worker(loop_config: dict[str, Any]) -> None:
@@ -68,30 +77,57 @@ def _train(job: Job, device: Any) -> None:
 
     config = TrainConfig.from_dict(job.config)
     node = f"{ray.util.get_node_ip_address()} (node {ray.get_runtime_context().get_node_id()[:8]})"
-    n_workers = check_workers(Folder(job.dataset_dir), config.base_model, Path(job.checkpoints), device, node)
+    dataset = job.run / "dataset"
+    n_workers = check_workers(dataset, config.base_model, job.checkpoints, device, node)
     leads = ray.train.get_context().get_world_rank() == 0
     resume_from = _agreed_checkpoint(job, leads=leads)
     if leads:
-        job.board.post("workers begin", (n_workers, resume_from))
-    with scratch_folder(_SCRATCH) as scratch:
+        job.board.post("workers begin", (n_workers, None if resume_from is None else resume_from.shown))
+    with (
+        scratch_folder(_SCRATCH) as scratch,
+        _here(resume_from) as checkpoint,
+        _written(job.run / "model", scratch) as model,
+    ):
         train(
             config,
-            job.dataset_dir,
-            job.model_dir,
+            dataset.uri,
+            model,
             on_log=lambda event: job.board.post("log", event),
             on_checkpoint=lambda path, metrics: _report(path, metrics, job, leads=leads),
-            resume_from=resume_from,
+            resume_from=checkpoint,
             checkpoint_dir=scratch,
             device=device,
             wished=Wishes(job.board, leads=leads),
         )
 
 
-def _agreed_checkpoint(job: Job, *, leads: bool) -> str | None:
-    began_from = Path(job.began_from) if job.began_from else None
-    newest = newest_of_session(Path(job.checkpoints), began_from) if leads else None
-    chosen: str | None = broadcast_from_rank_zero(str(newest) if newest else None)
+def _agreed_checkpoint(job: Job, *, leads: bool) -> Folder | None:
+    newest = newest_of_session(job.checkpoints, job.began_from) if leads else None
+    chosen: Folder | None = broadcast_from_rank_zero(newest)
     return chosen
+
+
+@contextmanager
+def _here(checkpoint: Folder | None) -> Iterator[Path | None]:
+    if checkpoint is None:
+        yield None
+        return
+    with fetched_while(checkpoint.uri) as copy:
+        yield copy
+
+
+@contextmanager
+def _written(model: Folder, scratch: Path) -> Iterator[Path]:
+    """Where a worker writes the model, one of them does; afterwards it is in its place, its card last."""
+    if model.is_local:
+        yield model.local_path
+        return
+    made = scratch / "model"
+    yield made
+    if (made / MODEL_CARD).is_file():
+        files = sorted(file for file in made.rglob("*") if file.is_file() and file != made / MODEL_CARD)
+        for file in [*files, made / MODEL_CARD]:
+            model.write_file(file.relative_to(made).as_posix(), file)
 
 
 def _report(path: Path | None, metrics: dict[str, Any], job: Job, *, leads: bool) -> None:
@@ -100,9 +136,9 @@ def _report(path: Path | None, metrics: dict[str, Any], job: Job, *, leads: bool
     try:
         ray.train.report(metrics, checkpoint=Checkpoint.from_directory(str(path)) if path else None)
     except OSError as error:
-        if error.errno not in _LASTING:
+        if error.errno not in _LASTING and not isinstance(error, StoreDenied):
             raise  # Ray Train begins again
-        raise WriteFailed.of(job.checkpoints, error) from error
+        raise WriteFailed.of(job.checkpoints.shown, error) from error
     if leads:
         job.board.post("checkpoint", metrics["step"])
 
