@@ -1,13 +1,13 @@
 """One worker of Ray Train: checks what it finds, then runs the training room's loop; each checkpoint goes to Ray.
 
 The loop reads and writes folders of this machine. Where the run folder lies in a bucket, a checkpoint to go on from is
-fetched, Ray Train uploads those that are reported, and the first worker uploads the model.
+fetched, each worker uploads its part of those that it reports, and the first one the model.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.scratch import scratch_folder
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 from fireact_ray.stages.actors.noticeboard import Noticeboard
-from fireact_ray.stages.reported import newest_of_session
+from fireact_ray.stages.reported import newest_of_session, put
 from fireact_ray.stages.wishes import Wishes, sigterm_heeded
 from fireact_ray.training.config import TrainConfig
 
@@ -131,16 +131,33 @@ def _written(model: Folder, scratch: Path) -> Iterator[Path]:
 
 
 def _report(path: Path | None, metrics: dict[str, Any], job: Job, *, leads: bool) -> None:
-    """Ray Train copies the folder into the run folder. Every rank reports, with a folder where it wrote something, or
-    Ray Train waits for ever."""
+    """The folder comes into the run folder. Every rank reports, with a folder where it wrote something, or Ray Train
+    waits for ever."""
+    checkpoint = Checkpoint.from_directory(str(path)) if path else None
     try:
-        ray.train.report(metrics, checkpoint=Checkpoint.from_directory(str(path)) if path else None)
+        ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_fn=_uploading(job.checkpoints))
+    except StoreDenied as error:
+        raise WriteFailed(f"{error}: a worker may not write there. Let it, and run the same command again.") from error
     except OSError as error:
-        if error.errno not in _LASTING and not isinstance(error, StoreDenied):
+        if error.errno not in _LASTING:
             raise  # Ray Train begins again
         raise WriteFailed.of(job.checkpoints.shown, error) from error
     if leads:
         job.board.post("checkpoint", metrics["step"])
+
+
+def _uploading(checkpoints: Folder) -> Callable[[Checkpoint, str], Checkpoint] | None:
+    """How a checkpoint gets there under the name that Ray Train gives it; None: as Ray Train copies files."""
+    if checkpoints.is_local:
+        return None
+
+    def upload(checkpoint: Checkpoint, name: str) -> Checkpoint:
+        there = checkpoints / name
+        put(Path(checkpoint.path), there)
+        filesystem, place = there.where
+        return Checkpoint(place, filesystem)
+
+    return upload
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def check_workers(dataset: Folder, base_model: str, shared: Folder, device: torc
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return 1
     _hear_each_other(device)
-    probe = f"probe-{uuid.uuid4().hex}.txt"
+    probe = f".probe-{uuid.uuid4().hex}"
     try:
         written = _write(shared, probe)
         found = gathered(_facts(dataset, base_model, device, node, written))

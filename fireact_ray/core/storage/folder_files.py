@@ -103,11 +103,12 @@ class FolderFiles:
         return sorted(visible, key=lambda file: file.name)
 
     def folders(self, begins: str = "") -> list[str]:
-        """Sorted names of the folders in it that begin so."""
+        """Sorted names of the folders in it that begin so; in a bucket, of those that hold a file."""
         filesystem, path = self._resolve()
         infos = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
-        found = (info.base_name for info in infos if info.type is fs.FileType.Directory)
-        return sorted(name for name in found if name.startswith(begins))
+        found = sorted(info.base_name for info in infos if info.type is fs.FileType.Directory)
+        named = [name for name in found if name.startswith(begins)]
+        return named if self.is_local else [name for name in named if (self / name).files_below("")]
 
     def files_below(self, suffix: str) -> list[StoredFile]:
         """Of the files that end in `suffix`, here and in folders within, in the order of their names, part by part."""
@@ -165,13 +166,20 @@ class FolderFiles:
 
     def write_file(self, name: str, file: Path) -> None:
         """A file of this machine, of any size; large ones go into a bucket in parts. Raises WriteFailed."""
-        if (objects := (self / name).objects) is not None:
-            files, key = objects
+        if self.objects is not None:
             with self._uploading(name):
-                files.put(key, file)
+                self.upload(name, file)
             return
         with file.open("rb") as source:
             self._place(name, lambda sink: shutil.copyfileobj(source, sink, _CHUNK_BYTES))
+
+    def upload(self, name: str, file: Path) -> None:
+        """The same, into a bucket; raises StoreError instead, for whom another try is not the same command again."""
+        objects = (self / name).objects
+        if objects is None:
+            raise InputError(f"{self.uri}: not a folder in a bucket.")
+        files, key = objects
+        files.put(key, file)
 
     def write_json(self, name: str, value: Any) -> None:
         self.write(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -210,7 +210,7 @@ class _Reader(io.RawIOBase):
 
 
 class _Writer(io.RawIOBase):
-    """Kept here until it is closed, then sent."""
+    """Kept here until it is closed, then sent. `with` says where that fails, `pyarrow.fs.copy_files` does not."""
 
     def __init__(self, files: ObjectFiles, path: str) -> None:
         self._files, self._path = files, path
