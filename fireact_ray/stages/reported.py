@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.training.checkpoint_folders import CARD, KEPT, damage_of, newest_whole, step_of
+from fireact_ray.training.checkpoint_folders import KEPT, damage_of, newest_whole, step_of
 
 logger = logging.getLogger(__name__)
 
@@ -21,16 +20,6 @@ REPORTED = "checkpoint_"  # so Ray Train calls folders
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 
 Foreign = Callable[[Folder], str | None]
-
-
-def put(checkpoint: Path, there: Folder) -> None:
-    """A worker's part of a checkpoint into a bucket, its card last. Raises StoreError.
-
-    Ray Train itself copies by pyarrow, which does not say when a file could not be closed; and it is then that an
-    object is written.
-    """
-    for file in sorted(checkpoint.iterdir(), key=lambda file: (file.name == CARD, file.name)):
-        there.upload(file.name, file)
 
 
 def has_any(folder: Folder) -> bool:

@@ -27,8 +27,9 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.scratch import scratch_folder
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 from fireact_ray.stages.actors.noticeboard import Noticeboard
-from fireact_ray.stages.reported import newest_of_session, put
+from fireact_ray.stages.reported import newest_of_session
 from fireact_ray.stages.wishes import Wishes, sigterm_heeded
+from fireact_ray.training.checkpoint_folders import CARD
 from fireact_ray.training.config import TrainConfig
 
 _SCRATCH = "fireact-checkpoints-"
@@ -118,46 +119,54 @@ def _here(checkpoint: Folder | None) -> Iterator[Path | None]:
 
 @contextmanager
 def _written(model: Folder, scratch: Path) -> Iterator[Path]:
-    """Where a worker writes the model, one of them does; afterwards it is in its place, its card last."""
-    if model.is_local:
+    """Where a worker writes the model, as one of them does; afterwards it is in its place, its card last."""
+    if (bucket := model.objects) is None:
         yield model.local_path
         return
-    made = scratch / "model"
-    yield made
-    if (made / MODEL_CARD).is_file():
-        files = sorted(file for file in made.rglob("*") if file.is_file() and file != made / MODEL_CARD)
-        for file in [*files, made / MODEL_CARD]:
-            model.write_file(file.relative_to(made).as_posix(), file)
+    yield scratch / "model"
+    files, key = bucket
+    with _no_other_try(model):
+        files.put_folder(key, scratch / "model", MODEL_CARD)
 
 
 def _report(path: Path | None, metrics: dict[str, Any], job: Job, *, leads: bool) -> None:
     """The folder comes into the run folder. Every rank reports, with a folder where it wrote something, or Ray Train
     waits for ever."""
     checkpoint = Checkpoint.from_directory(str(path)) if path else None
-    try:
+    with _no_other_try(job.checkpoints):
         ray.train.report(metrics, checkpoint=checkpoint, checkpoint_upload_fn=_uploading(job.checkpoints))
-    except StoreDenied as error:
-        raise WriteFailed(f"{error}: a worker may not write there. Let it, and run the same command again.") from error
-    except OSError as error:
-        if error.errno not in _LASTING:
-            raise  # Ray Train begins again
-        raise WriteFailed.of(job.checkpoints.shown, error) from error
     if leads:
         job.board.post("checkpoint", metrics["step"])
 
 
 def _uploading(checkpoints: Folder) -> Callable[[Checkpoint, str], Checkpoint] | None:
-    """How a checkpoint gets there under the name that Ray Train gives it; None: as Ray Train copies files."""
-    if checkpoints.is_local:
+    """How a worker's part of a checkpoint gets into a bucket; None: as Ray Train copies files.
+
+    It does so by pyarrow, which does not say when a file could not be closed; and it is then that an object is written.
+    """
+    if (bucket := checkpoints.objects) is None:
         return None
+    files, key = bucket
 
     def upload(checkpoint: Checkpoint, name: str) -> Checkpoint:
-        there = checkpoints / name
-        put(Path(checkpoint.path), there)
-        filesystem, place = there.where
+        files.put_folder(f"{key}/{name}", Path(checkpoint.path), CARD)
+        filesystem, place = (checkpoints / name).where
         return Checkpoint(place, filesystem)
 
     return upload
+
+
+@contextmanager
+def _no_other_try(there: Folder) -> Iterator[None]:
+    """A disk or bucket that takes nothing is the driver's to know; else Ray Train begins again."""
+    try:
+        yield
+    except StoreDenied as error:
+        raise WriteFailed(f"{error}: a worker may not write there. Let it, and run the same command again.") from error
+    except OSError as error:
+        if error.errno not in _LASTING:
+            raise
+        raise WriteFailed.of(there.shown, error) from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from object_store import behind, door_to, object_store
 from fireact_ray.core.storage import buckets
 from fireact_ray.core.storage.buckets import StoreDenied
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.stages.reported import after_step, begin_session, drop_old, has_any, newest_of_session, put
+from fireact_ray.stages.reported import after_step, begin_session, drop_old, has_any, newest_of_session
 
 pytestmark = pytest.mark.torch  # which checkpoints import
 
@@ -137,22 +137,3 @@ def test_a_store_that_refuses_says_nothing_about_a_checkpoint(request, monkeypat
         with pytest.raises(StoreDenied):
             begin_session(behind(door, folder), ours)
     assert folder.folders() == ["checkpoint_2026-01-01_00-00-06.0"]
-
-
-@pytest.mark.slow
-def test_a_workers_part_goes_up_with_its_card_last_and_a_refusal_is_no_checkpoint(request, monkeypatch, tmp_path):
-    folder = in_bucket(request, monkeypatch)
-    for name in ("checkpoint.json", "zz.pt", "a.pt"):
-        (tmp_path / name).write_text("{}")
-    with door_to(request.getfixturevalue("store").endpoint) as door:
-        there = behind(door, folder) / "checkpoint_1"
-        put(tmp_path, there)
-        assert [path.rpartition("/")[2] for method, path in door.asked if method == "PUT"] == [
-            "a.pt",
-            "zz.pt",
-            "checkpoint.json",
-        ]
-        door.trouble = lambda method, path: "denied" if method == "PUT" and path.endswith("zz.pt") else None
-        with pytest.raises(StoreDenied):
-            put(tmp_path, behind(door, folder) / "checkpoint_2")
-    assert (folder / "checkpoint_2").names() == ["a.pt"]

@@ -166,20 +166,13 @@ class FolderFiles:
 
     def write_file(self, name: str, file: Path) -> None:
         """A file of this machine, of any size; large ones go into a bucket in parts. Raises WriteFailed."""
-        if self.objects is not None:
+        if (objects := (self / name).objects) is not None:
+            files, key = objects
             with self._uploading(name):
-                self.upload(name, file)
+                files.put(key, file)
             return
         with file.open("rb") as source:
             self._place(name, lambda sink: shutil.copyfileobj(source, sink, _CHUNK_BYTES))
-
-    def upload(self, name: str, file: Path) -> None:
-        """The same, into a bucket; raises StoreError instead, for whom another try is not the same command again."""
-        objects = (self / name).objects
-        if objects is None:
-            raise InputError(f"{self.uri}: not a folder in a bucket.")
-        files, key = objects
-        files.put(key, file)
 
     def write_json(self, name: str, value: Any) -> None:
         self.write(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

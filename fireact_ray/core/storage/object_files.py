@@ -57,6 +57,12 @@ class ObjectFiles(fs.FileSystemHandler):
         store = self._store(path)
         asked(self._shown(path), lambda: obstore.put(store, path, content))
 
+    def put_folder(self, path: str, folder: Path, last: str) -> None:
+        """The files of a folder here, that of the name `last` behind all others."""
+        files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+        for name in sorted(files, key=lambda name: name == last):
+            self.put(f"{path}/{name}", folder / name)
+
     def put_if(self, path: str, content: bytes, version: dict[str, str] | None) -> dict[str, str] | None:
         """Write where the object is still of this version (None: where there is none); returns the new version.
 

@@ -86,6 +86,21 @@ def test_a_file_that_could_not_be_sent_when_it_was_closed_is_an_error(run, door)
         file.write(b"{}")
 
 
+def test_a_folder_goes_up_with_the_file_last_that_says_it_is_whole_and_a_refusal_is_an_error(run, door, tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("checkpoint.json", "zz.pt", "sub/a.pt"):
+        (tmp_path / name).write_text(name)
+    files, key = behind(door, run).objects
+    files.put_folder(f"{key}/checkpoint_1", tmp_path, "checkpoint.json")
+    sent = [path.rpartition("checkpoint_1/")[2] for method, path in door.asked if method == "PUT"]
+    assert sent == ["sub/a.pt", "zz.pt", "checkpoint.json"]
+    assert (run / "checkpoint_1/sub").read("a.pt") == b"sub/a.pt"
+    door.trouble = lambda method, path: "denied" if method == "PUT" and path.endswith("zz.pt") else None
+    with pytest.raises(StoreDenied):
+        files.put_folder(f"{key}/checkpoint_2", tmp_path, "checkpoint.json")
+    assert [file.name for file in (run / "checkpoint_2").files_below("")] == ["sub/a.pt"]
+
+
 def test_trajectories_are_written_read_and_set_aside(run, store):
     folder = run / "trajectories"
     write_trajectories(folder, [finished_trajectory("b"), finished_trajectory("a")], "w0")
