@@ -12,13 +12,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import ray
 
 from fireact_ray.agent.agent import Agent
 from fireact_ray.core.errors import DataError
+from fireact_ray.core.storage.fetched import fetched_while
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.scratch import scratch_folder
 from fireact_ray.core.types import Question
 from fireact_ray.core.utils.interrupts import interrupts_wait
@@ -42,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def agent_asked(
-    recipe: Recipe, checkpoints: Path, dataset: str, tell: Callable[[AgentMetrics], None]
+    recipe: Recipe, checkpoints: Folder, dataset: str, tell: Callable[[AgentMetrics], None]
 ) -> Iterator[Callable[[int], None]]:
     """Gives what is to be called with the step of each checkpoint; `tell` is called with the metrics of those that the
     recipe asks for. Raises InputError where there are no such questions.
@@ -53,7 +54,7 @@ def agent_asked(
         return
     questions = load_questions(recipe.task.name, recipe.task.path, asked.split, asked.n_questions)
     _warn_without_room(recipe, asked)
-    examine = _Examination(asked, recipe, questions, str(checkpoints), dataset)
+    examine = _Examination(asked, recipe, questions, checkpoints, dataset)
     examiner = Examiner(examine, asked.every_steps, tell)
     try:
         yield examiner.checkpoint
@@ -95,24 +96,25 @@ class _Examination:
 
 
 def metrics_of(
-    step: int, on_gpu: bool, recipe: Recipe, questions: Sequence[Question], checkpoints: str, dataset: str
+    step: int, on_gpu: bool, recipe: Recipe, questions: Sequence[Question], checkpoints: Folder, dataset: str
 ) -> AgentMetrics:
     """Of the checkpoint after `step`. Raises DataError where it is gone, or never becomes whole."""
     from fireact_ray.training.checkpoint_model import write_checkpoint_model
 
     forward_warnings()
     with scratch_folder(_SCRATCH) as scratch:
-        model = write_checkpoint_model(_whole(Path(checkpoints), step), dataset, scratch / "model")
+        with fetched_while(_whole(checkpoints, step).uri) as checkpoint:
+            model = write_checkpoint_model(checkpoint, dataset, scratch / "model")
         agents = StudentAgents(recipe, str(model), few_shot=False, on_gpu=on_gpu)
         em = asyncio.run(_exact_match(agents, recipe, questions))
     return AgentMetrics(agent_step=step, agent_em=em, agent_questions=len(questions))
 
 
-def _whole(checkpoints: Path, step: int) -> Path:
+def _whole(checkpoints: Folder, step: int) -> Folder:
     until = time.monotonic() + _WHOLE_S
     while (found := after_step(checkpoints, step)) is None:
         if time.monotonic() > until:
-            raise DataError(f"{checkpoints}: no whole checkpoint after step {step} (any more)")
+            raise DataError(f"{checkpoints.shown}: no whole checkpoint after step {step} (any more)")
         time.sleep(_LOOK_S)
     return found
 

@@ -63,7 +63,7 @@ class Feed:
 
     def _stream(self, mark: MarkWritten) -> None:
         self.waits_for = "Ray Data to start"
-        filesystem, path = self._home.where(PLAN)
+        filesystem, path = (self._home / PLAN).where
         # A fraction of a CPU each: on a small machine the workers hold the rest.
         plan = (
             ray_data()

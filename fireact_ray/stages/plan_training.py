@@ -15,6 +15,7 @@ import ray
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.paths import last_name
 from fireact_ray.core.storage.artifacts import MANIFEST, read_model_card
+from fireact_ray.core.storage.fetched import fetched_while
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import local_student
@@ -27,6 +28,7 @@ from fireact_ray.training.forecast.gpus import Gpu, find_gpu
 from fireact_ray.training.forecast.model_shape import ModelShape
 from fireact_ray.training.forecast.text import planned_hours, refusal, training_text
 from fireact_ray.training.progress.entries import read_log
+from fireact_ray.training.progress.session import LOG
 
 _ACCELERATOR = "accelerator_type:"  # as Ray names a node's GPU among its resources
 _TRAINED = 0.5  # of a conversation's tokens, until there is a dataset: the rest is prompt and observations
@@ -114,14 +116,17 @@ def measured_steps(recipe: Recipe, runs: Iterable[Folder]) -> MeasuredSteps | No
             continue
         if any(config.get(name) != value for name, value in wanted.items()):
             continue
-        if run.is_local and (seconds := _step_s(run)) is not None:
+        if (seconds := _step_s(run)) is not None:
             return MeasuredSteps(seconds, run)
     return None
 
 
 def _step_s(run: Folder) -> float | None:
     """The median of what its entries say of the time that was left."""
-    entries = read_log((run / "checkpoints").local_path / "log.jsonl")
+    if not run.exists(f"checkpoints/{LOG}"):
+        return None
+    with fetched_while((run / "checkpoints" / LOG).uri) as log:
+        entries = read_log(log)
     left = [entry["eta_s"] / (entry["of"] - entry["step"]) for entry in entries if entry["step"] < entry["of"]]
     return median(left) if left else None
 

@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray.train
@@ -15,6 +14,7 @@ from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2._internal.constants import WORKER_GROUP_START_TIMEOUT_S_ENV_VAR
 
 from fireact_ray.core.errors import FireActError, TrainingError, WriteFailed
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.utils.waiting import said_while_waiting
 from fireact_ray.recipe.training import TrainSection
 from fireact_ray.stages.actors.noticeboard import read_by
@@ -47,26 +47,23 @@ class Told:
 def fit(
     section: TrainSection,
     config: TrainConfig,
-    dataset: str,
-    model_dir: Path,
-    began_from: Path | None,
+    run: Folder,
+    began_from: Folder | None,
     told: Told,
 ) -> None:
-    """Train until `model_dir` holds the model. `dataset`: its folder or URI. `began_from`: a checkpoint known to be
-    whole, of an earlier session. `told`: whom the workers tell.
+    """Train on the dataset of a run until the model is there. `began_from`: a checkpoint known to be whole, of an
+    earlier session. `told`: whom the workers tell.
 
     Raises KeyboardInterrupt after an interrupt, behind a checkpoint of the last step; InputError or TrainingError where
     another try would not help, or where there have been `section.max_failures` already.
     """
-    checkpoints = model_dir.parent / "checkpoints"
+    filesystem, place = run.where
     heard = _Heard(told)
     with read_by(heard) as board:
         job = Job(
             config=config.to_dict(),
-            dataset_dir=dataset,
-            model_dir=str(model_dir),
-            checkpoints=str(checkpoints),
-            began_from=None if began_from is None else str(began_from),
+            run=run,
+            began_from=began_from,
             threads=section.threads_per_worker,
             board=board,
         )
@@ -81,8 +78,9 @@ def fit(
             backend_config=TorchGroupConfig(backend="nccl" if section.use_gpu else "gloo"),
             scaling_config=scaling_of(section),
             run_config=RunConfig(
-                name=checkpoints.name,
-                storage_path=str(model_dir.parent),
+                name=job.checkpoints.name,
+                storage_path=place,
+                storage_filesystem=filesystem,
                 failure_config=FailureConfig(max_failures=section.max_failures),
                 checkpoint_config=CheckpointConfig(num_to_keep=KEPT),
                 callbacks=[HeedSigterm()],

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from fireact_ray.core.errors import InputError, TrainingError
 from fireact_ray.core.storage.artifacts import (
@@ -21,7 +19,7 @@ from fireact_ray.core.storage.lease import leased
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import local_student, named_base
 from fireact_ray.stages.agent_metrics import agent_asked
-from fireact_ray.stages.followed_training import demand_one_machine, worked_on_here
+from fireact_ray.stages.followed_training import written_here
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.ray_training import Told, fit
 from fireact_ray.stages.reported import begin_session, drop_old, has_any
@@ -43,63 +41,51 @@ def train(recipe: Recipe) -> Folder:
 
     Raises InputError for a missing dataset or base model, TrainingError when training fails more often than allowed.
     """
-    run = Folder(recipe.run_dir)
     demand_placed(recipe.output_dir, "fireact train")
-    return _train_here(recipe) if run.is_local else _train_followed(recipe)
-
-
-@leased("fireact train")
-def _train_here(recipe: Recipe) -> Folder:
-    run = Folder(recipe.run_dir)
-    model = _train(recipe, run, run / "dataset", lambda: demand_shared(run))
-    logger.info("train: -> %s", model.uri)
+    model = _train(recipe)
+    logger.info("train: -> %s", model.shown)
     return model
 
 
 @leased("fireact train")
-def _train_followed(recipe: Recipe) -> Folder:
-    run, use_gpu = Folder(recipe.run_dir), recipe.train.use_gpu
-    with worked_on_here(run) as here:
-        _train(recipe, here, run / "dataset", lambda: demand_one_machine(run, use_gpu=use_gpu))
-    logger.info("train: -> %s", (run / "model").shown)
-    return run / "model"
-
-
-def _train(recipe: Recipe, run: Folder, dataset: Folder, demand_nodes: Callable[[], None]) -> Folder:
-    """`run`: a folder that workers write to as files; `demand_nodes`: raises InputError where they cannot all."""
-    model = run / "model"
+def _train(recipe: Recipe) -> Folder:
+    run = Folder(recipe.run_dir)
+    dataset, checkpoints, model = run / "dataset", run / "checkpoints", run / "model"
     if not dataset.exists(MANIFEST):
-        raise InputError(f"{dataset.uri}: no dataset there. Run `fireact convert` first.")
+        raise InputError(f"{dataset.shown}: no dataset there. Run `fireact convert` first.")
     demand_trackers(recipe.train.trackers)
     config = train_config(recipe)
     base = named_base(recipe)  # an incomplete model is found here, not in a worker
-    checkpoints = (run / "checkpoints").local_path
     started = model.exists(MODEL_CARD) or has_any(checkpoints)
     fingerprint = read_dataset_manifest(dataset, "fingerprint")["fingerprint"]
     inputs = {"train": {**config.shaping(), "base_model": base}, "dataset": fingerprint}
     ignored = {f"train.{name}" for name in FREE}
     if started and _is_known_otherwise(run, dataset, fingerprint):
         ignored.add("dataset")
-    lock_inputs(run / "checkpoints", inputs, is_empty=not started, ignored=frozenset(ignored))
+    lock_inputs(checkpoints, inputs, is_empty=not started, ignored=frozenset(ignored))
     if model.exists(MODEL_CARD):
         logger.info("train: already done")
         return model
     named = (recipe.name, recipe.train.trackers)
-    with trackers_of(*named, config, checkpoints, goes_on=started) as sender, ray_session(recipe.ray):
-        demand_nodes()
+    with (
+        written_here(checkpoints) as here,
+        trackers_of(*named, config, here, goes_on=started) as sender,
+        ray_session(recipe.ray),
+    ):
+        demand_shared(run)
         demand_base(config.base_model, {"CPU": 1.0, "GPU": float(recipe.train.use_gpu)})
         began_from = begin_session(checkpoints, _Foreign(config, dataset, fingerprint))
         if began_from is not None:
-            logger.info("train: goes on from %s", began_from)
+            logger.info("train: goes on from %s", began_from.shown)
         with (
-            said_of(recipe.name, checkpoints, sender) as said,
+            said_of(recipe.name, here, sender) as said,
             agent_asked(recipe, checkpoints, dataset.uri, said.metrics) as checkpoint,
         ):
-            fit(recipe.train, config, dataset.uri, model.local_path, began_from, Told(said.entry, checkpoint))
+            fit(recipe.train, config, run, began_from, Told(said.entry, checkpoint))
     if not model.exists(MODEL_CARD):
-        raise TrainingError(f"{model.uri}: the workers ended without a model. Run the same command again to go on.")
+        raise TrainingError(f"{model.shown}: the workers ended without a model. Run the same command again to go on.")
     drop_old(checkpoints)
-    write_readme(model.local_path)  # again, as there is a curve of the loss now
+    write_readme(model.uri)  # again, as there is a curve of the loss now
     return model
 
 
@@ -111,7 +97,7 @@ class _Foreign:
     dataset: Folder
     fingerprint: str
 
-    def __call__(self, checkpoint: Path) -> str | None:
+    def __call__(self, checkpoint: Folder) -> str | None:
         now = {"dataset": self.fingerprint, "base": base_fingerprint(find_base(self.config.base_model))}
         # As an earlier version knew the same rows.
         return other_run(

@@ -9,6 +9,7 @@ import platform
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import torch
 import torch.distributed as dist
 
 import fireact_ray.training
-from fireact_ray.core.errors import FireActError
+from fireact_ray.core.errors import FireActError, WriteFailed
 from fireact_ray.core.storage.artifacts import read_dataset_manifest
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.stages.worker_facts import Facts, blindness, difference, unheard
@@ -28,7 +29,7 @@ _SEEN_S = 30.0  # after which a file that one worker wrote is there for all, als
 _LOOK_S = 0.2
 
 
-def check_workers(dataset: Folder, base_model: str, shared: Path, device: torch.device, node: str) -> int:
+def check_workers(dataset: Folder, base_model: str, shared: Folder, device: torch.device, node: str) -> int:
     """Called by every worker alike, after the process group is there. Returns how many they are; of one alone
     nothing is looked at.
 
@@ -38,17 +39,18 @@ def check_workers(dataset: Folder, base_model: str, shared: Path, device: torch.
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return 1
     _hear_each_other(device)
-    probe = shared / f".probe-{uuid.uuid4().hex}"
+    probe = f".probe-{uuid.uuid4().hex}"
     try:
-        written = _write(probe)
+        written = _write(shared, probe)
         found = gathered(_facts(dataset, base_model, device, node, written))
-        probes = [shared / name for name in gathered(probe.name)]
-        unseen = gathered(() if any(facts.written for facts in found) else _unseen(probes))
+        probes = gathered(probe)
+        unseen = gathered(() if any(facts.written for facts in found) else _unseen(shared, probes))
     finally:
-        probe.unlink(missing_ok=True)
+        with suppress(OSError):
+            shared.delete(probe)
     if (problem := difference(found)) is not None:
         raise problem
-    if (problem := blindness(found, unseen, shared)) is not None:
+    if (problem := blindness(found, unseen, shared.shown)) is not None:
         raise problem
     return len(found)
 
@@ -80,18 +82,23 @@ def _or_why(read: Callable[[], str]) -> str:
         return f"none ({error})"
 
 
-def _write(probe: Path) -> str | None:
+def _write(shared: Folder, probe: str) -> str | None:
     try:
-        probe.touch()
+        if shared.is_local:
+            (shared.local_path / probe).touch()  # and no folder is made that is not there
+        else:
+            shared.write(probe, b"")
     except OSError as error:
         return os.strerror(error.errno) if error.errno else str(error)
+    except WriteFailed as error:
+        return str(error)
     return None
 
 
-def _unseen(probes: Sequence[Path]) -> tuple[int, ...]:
+def _unseen(shared: Folder, probes: Sequence[str]) -> tuple[int, ...]:
     until = time.monotonic() + _SEEN_S
     missing = tuple(range(len(probes)))
-    while missing := tuple(rank for rank in missing if not probes[rank].exists()):
+    while missing := tuple(rank for rank in missing if not shared.exists(probes[rank])):
         if time.monotonic() > until:
             break
         time.sleep(_LOOK_S)

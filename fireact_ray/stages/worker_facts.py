@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from fireact_ray.core.errors import FireActError, InputError, TrainingError
 
@@ -43,7 +42,7 @@ def difference(found: Sequence[Facts]) -> FireActError | None:
     return None
 
 
-def blindness(found: Sequence[Facts], unseen: Sequence[Sequence[int]], shared: Path) -> FireActError | None:
+def blindness(found: Sequence[Facts], unseen: Sequence[Sequence[int]], shared: str) -> FireActError | None:
     """`unseen`: per worker, the ranks whose files it did not find in `shared`."""
     move = "Put output_dir on storage that every node mounts at the same place, and may write to."
     for facts, ranks in zip(found, unseen, strict=True):

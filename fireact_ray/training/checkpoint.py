@@ -19,8 +19,9 @@ import torch.distributed as dist
 
 from fireact_ray.core.errors import TrainingError
 from fireact_ray.core.json_text import parse
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import SCHEMA_VERSION
-from fireact_ray.training.checkpoint_folders import CARD, KEPT, crc32_of, damage_of, other_run
+from fireact_ray.training.checkpoint_folders import CARD, KEPT, damage_of, other_run
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.files import whole_folder_of_all
 from fireact_ray.training.gathering import gathered
@@ -54,7 +55,8 @@ def save_checkpoint(
     final = folder / f"step-{step:08d}"
     leads = here.rank == 0
     with whole_folder_of_all(final, leads=leads, wait=dist.barrier if here.world_size > 1 else _alone) as temporary:
-        mine = {name: crc32_of(temporary / name) for name in sharded.save(temporary)}
+        written = Folder(str(temporary))
+        mine = {name: f"{written.crc32(name):08x}" for name in sharded.save(temporary)}
         files = {name: crc32 for part in gathered(mine) for name, crc32 in part.items()}
         if leads:
             card = {
@@ -85,13 +87,13 @@ def resume(
     `earlier`: by which other fingerprints versions before this one knew the same; asked where ours is not found.
     Raises TrainingError when the checkpoint is damaged or belongs to another configuration, dataset or base.
     """
-    folder = Path(checkpoint)
+    folder = Folder(str(checkpoint))
     if (damage := damage_of(folder)) is not None:
-        raise TrainingError(f"{folder} is no whole checkpoint: {damage}. Name another, or start anew.")
+        raise TrainingError(f"{checkpoint} is no whole checkpoint: {damage}. Name another, or start anew.")
     if (details := other_run(folder, config, fingerprints, earlier)) is not None:
-        raise TrainingError(f"{folder} belongs to another run: {details}. Start anew, or restore these.")
-    sharded.load(folder)
-    card = parse((folder / CARD).read_bytes())
+        raise TrainingError(f"{checkpoint} belongs to another run: {details}. Start anew, or restore these.")
+    sharded.load(folder.local_path)
+    card = parse(folder.read(CARD))
     return Resumed(int(card["step"]), card.get("bf16"))
 
 

@@ -1,7 +1,8 @@
-"""Checkpoints as folders on disk: which are whole, which is the newest, which are of another training.
+"""Checkpoints as folders, on a disk or in a bucket: which are whole, the newest, of another training.
 
 A checkpoint's card, checkpoint.json, is written last and holds the checksums of all workers' files, so a folder proves
-by itself that it is whole. Nothing here needs torch: a driver asks, too.
+by itself that it is whole. Nothing here needs torch: a driver asks, too. A store that does not answer says nothing
+about a checkpoint: StoreError comes out of everything here.
 """
 
 from __future__ import annotations
@@ -9,32 +10,35 @@ from __future__ import annotations
 import logging
 import math
 import pickle
-import zlib
 from collections.abc import Callable, Iterable, Mapping
+from io import BytesIO
 from itertools import count
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from fireact_ray.core.json_text import parse
+from fireact_ray.core.storage.buckets import StoreError
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.training.config import FREE, TrainConfig
 
 log = logging.getLogger(__name__)
 
 CARD = "checkpoint.json"
 KEPT = 2  # the newest and, should it prove unreadable, the one before
-_CHUNK_BYTES = 1 << 23
 # torch and safetensors say in many ways that a file is not theirs.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.PickleError, SafetensorError)
 _MAY_DIFFER = {"base_model", *FREE}  # the base by its fingerprint
 
 
 def latest_checkpoint(folder: str | Path) -> Path | None:
-    """The newest checkpoint in `folder` that can be read; None where there is none."""
-    return newest_whole(Path(folder).glob("step-*"))
+    """The newest checkpoint in a folder of this machine that can be read; None where there is none."""
+    home = Folder(str(folder))
+    newest = newest_whole(home / name for name in home.folders("step-"))
+    return None if newest is None else newest.local_path
 
 
-def newest_whole(checkpoints: Iterable[Path], foreign: Callable[[Path], str | None] | None = None) -> Path | None:
+def newest_whole(checkpoints: Iterable[Folder], foreign: Callable[[Folder], str | None] | None = None) -> Folder | None:
     """The one of the most steps that can be read. Those before it that cannot are set aside under another name.
 
     `foreign`: says of one that can be read why it is of another run; such are set aside, too.
@@ -45,37 +49,47 @@ def newest_whole(checkpoints: Iterable[Path], foreign: Callable[[Path], str | No
             prefix, reason = "foreign", foreign(checkpoint)
         if reason is None:
             return checkpoint
-        aside = _free(checkpoint.with_name(f"{prefix}-{checkpoint.name}"))
-        checkpoint.rename(aside)
-        log.warning("checkpoint %s: %s. It is set aside as %s; the one before is used", checkpoint, reason, aside.name)
+        aside = _free(f"{prefix}-{checkpoint.name}", checkpoint.parent)
+        checkpoint.parent.rename(checkpoint.name, aside)
+        log.warning("checkpoint %s: %s. It is set aside as %s; the one before is used", checkpoint.shown, reason, aside)
     return None
 
 
-def damage_of(checkpoint: Path) -> str | None:
+def damage_of(checkpoint: Folder) -> str | None:
     """Why it cannot be read; None where it can. Older ones, which hold no checksums, are loaded to find out."""
     try:
-        card = parse((checkpoint / CARD).read_bytes())
-        int(card["step"])
-        if "files" not in card:
-            _load_all(checkpoint)
-        for name, crc32 in card.get("files", {}).items():
-            if crc32_of(checkpoint / name) != crc32:
-                return f"{name} is not what was written"
-    except FileNotFoundError as error:
-        return f"{Path(error.filename).name} is missing"
+        return _damage(checkpoint)
+    except StoreError:
+        raise
     except _UNREADABLE as error:
         return f"it cannot be read ({' '.join(str(error).split()) or type(error).__name__})"
+
+
+def _damage(checkpoint: Folder) -> str | None:
+    there = {file.name for file in checkpoint.files_below("")}
+    if CARD not in there:
+        return f"{CARD} is missing"
+    card = parse(checkpoint.read(CARD))
+    int(card["step"])
+    if "files" not in card:
+        _load_all(checkpoint)
+    checksums: dict[str, str] = dict(card.get("files", {}))
+    if missing := sorted(set(checksums) - there):
+        return f"{missing[0]} is missing"
+    for name, found in zip(checksums, checkpoint.each(checkpoint.crc32, checksums), strict=True):
+        if f"{found:08x}" != checksums[name]:
+            return f"{name} is not what was written"
     return None
 
 
 def other_run(
-    checkpoint: Path, config: TrainConfig, fingerprints: Mapping[str, str], earlier: Mapping[str, Callable[[], str]]
+    checkpoint: Folder, config: TrainConfig, fingerprints: Mapping[str, str], earlier: Mapping[str, Callable[[], str]]
 ) -> str | None:
     """By which settings or fingerprints a whole checkpoint is of another run than this one; None where it is of it.
 
     `earlier`: by which other fingerprints versions before this one knew the same; asked where ours is not found.
     """
-    card = parse((checkpoint / CARD).read_bytes())
+    card = parse(checkpoint.read(CARD))
     defaults = TrainConfig(base_model="").to_dict()  # of settings that there were not yet
     before, now = {**defaults, **card["config"], **card["fingerprints"]}, {**config.to_dict(), **fingerprints}
 
@@ -87,30 +101,24 @@ def other_run(
     return "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in changed) or None
 
 
-def step_of(checkpoint: Path) -> tuple[float, str]:
+def step_of(checkpoint: Folder) -> tuple[float, str]:
     """To order checkpoints by. One that cannot tell its step counts as the newest, to be found and set aside."""
     try:
-        return float(parse((checkpoint / CARD).read_bytes())["step"]), checkpoint.name
+        return float(parse(checkpoint.read(CARD))["step"]), checkpoint.name
+    except StoreError:
+        raise
     except _UNREADABLE:
         return math.inf, checkpoint.name
 
 
-def crc32_of(file: Path) -> str:
-    """Eight hexadecimal digits."""
-    crc = 0
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            crc = zlib.crc32(chunk, crc)
-    return f"{crc:08x}"
-
-
-def _load_all(checkpoint: Path) -> None:
+def _load_all(checkpoint: Folder) -> None:
     import torch  # for checkpoints of early versions only: a driver looks at its checkpoints without it
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
-    torch.load(checkpoint / "state.pt", map_location="cpu", weights_only=True)
-    load_file(checkpoint / "weights.safetensors")
+    torch.load(BytesIO(checkpoint.read("state.pt")), map_location="cpu", weights_only=True)
+    load(checkpoint.read("weights.safetensors"))
 
 
-def _free(path: Path) -> Path:
-    return next(p for n in count(1) if not (p := path if n == 1 else path.with_name(f"{path.name}-{n}")).exists())
+def _free(name: str, folder: Folder) -> str:
+    taken = folder.folders()
+    return next(free for n in count(1) if (free := name if n == 1 else f"{name}-{n}") not in taken)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,16 +33,15 @@ def write_readme(folder: str | Path, report: Mapping[str, Any] | None = None) ->
     The curve that a run draws among its checkpoints is copied, so that the folder can be published as it is.
     """
     model = Folder(str(folder))
-    if model.is_local:
-        _copy_curve(model.local_path)
+    _copy_curve(model)
     card, has_curve = read_model_card(model), model.exists(LOSS_CURVE)
     model.write(README, model_card(card, report, has_curve=has_curve))
 
 
-def _copy_curve(folder: Path) -> None:
-    for checkpoints in (folder.with_name("checkpoints"), folder.with_name(f"{folder.name}.checkpoints")):
-        if (drawn := checkpoints / LOSS_CURVE).is_file():  # in a run folder, beside a model of torchrun
-            shutil.copyfile(drawn, folder / LOSS_CURVE)
+def _copy_curve(model: Folder) -> None:
+    for name in ("checkpoints", f"{model.name}.checkpoints"):  # in a run folder, beside a model of torchrun
+        if (checkpoints := model.parent / name).exists(LOSS_CURVE):
+            model.write(LOSS_CURVE, checkpoints.read(LOSS_CURVE))
 
 
 def model_card(card: Mapping[str, Any], report: Mapping[str, Any] | None = None, *, has_curve: bool = False) -> str:

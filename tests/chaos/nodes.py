@@ -1,8 +1,8 @@
-"""A Ray cluster of several nodes on this machine, that loses one when it is told to: python nodes.py N_NODES
+"""A Ray cluster of several nodes on this machine, that loses one when it is told to: python nodes.py N_NODES [CACHES]
 
 Prints its address. For each line on stdin, `replace`, `lose` or `add`: it kills the node where most workers are and
 adds a new one, only kills, only adds. It says how many workers the killed node had (0: nobody, so nothing was killed).
-The head runs no workers. It ends with its stdin.
+The head runs no workers. It ends with its stdin. With CACHES, a folder, each node has a FIREACT_CACHE of its own there.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ ENV = {"RAY_AUTH_MODE": "disabled", "RAY_DISABLE_IMPORT_WARNING": "1"}
 
 
 @contextmanager
-def cluster(n_nodes: int) -> Iterator[tuple[str, Callable[[str], int]]]:
+def cluster(n_nodes: int, caches: Path | None = None) -> Iterator[tuple[str, Callable[[str], int]]]:
     """Its address, and a function that does what the lines on stdin do, and says what they say."""
-    script = [sys.executable, __file__, str(n_nodes)]
+    script = [sys.executable, __file__, str(n_nodes), *([str(caches)] if caches else [])]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     process = subprocess.Popen(script, env={**os.environ, **ENV}, **pipes)
 
@@ -44,7 +44,10 @@ def main() -> None:
     from ray.cluster_utils import Cluster
 
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": FAST})
-    nodes = [made.add_node(num_cpus=1) for _ in range(int(sys.argv[1]))]
+    own = [
+        {"env_vars": {"FIREACT_CACHE": f"{sys.argv[2]}/{n}"}} if sys.argv[2:] else {} for n in range(int(sys.argv[1]))
+    ]
+    nodes = [made.add_node(num_cpus=1, **each) for each in own]
     print(made.address, flush=True)
     for line in sys.stdin:
         how, n_killed = line.strip(), 0

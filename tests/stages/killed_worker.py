@@ -9,6 +9,7 @@ from pathlib import Path
 
 from commands import started_here
 
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.training.checkpoint_folders import damage_of
 
@@ -64,4 +65,4 @@ class KilledWorker:
 
 
 def is_whole(checkpoint: Path) -> bool:
-    return damage_of(checkpoint) is None
+    return damage_of(Folder(str(checkpoint))) is None

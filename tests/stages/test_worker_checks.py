@@ -2,7 +2,6 @@
 
 import json
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import torch
@@ -28,10 +27,9 @@ def dataset(tmp_path) -> Folder:
 
 
 @pytest.fixture
-def shared(tmp_path) -> Path:
-    folder = tmp_path / "shared"
-    folder.mkdir()
-    return folder
+def shared(tmp_path) -> Folder:
+    (tmp_path / "shared").mkdir()
+    return Folder(str(tmp_path / "shared"))
 
 
 def said(check) -> str | None:
@@ -47,15 +45,15 @@ def test_workers_that_see_the_same_begin_and_leave_no_probe(dataset, shared, tmp
         return check_workers(dataset, "nano", shared, CPU, f"node-{rank}")
 
     assert together(check, 2, tmp_path) == [2, 2]
-    assert list(shared.iterdir()) == []
+    assert list(shared.local_path.iterdir()) == []
 
 
 def test_all_workers_end_with_the_sentence_about_the_one_that_finds_something_else(
     dataset, shared, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(worker_checks, "_SEEN_S", 0.5)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
+    elsewhere = Folder(str(tmp_path / "elsewhere"))
+    elsewhere.local_path.mkdir()
 
     def check(rank: int):
         base = "nano" if rank == 0 else str(tmp_path / "missing")
@@ -66,15 +64,15 @@ def test_all_workers_end_with_the_sentence_about_the_one_that_finds_something_el
         return other_base, other_folder, no_folder
 
     first, second = together(check, 2, tmp_path)
-    assert [text.replace(str(elsewhere), str(shared)) for text in second] == list(first)
+    assert [text.replace(elsewhere.uri, shared.uri) for text in second] == list(first)
     other_base, other_folder, no_folder = first
     assert other_base.startswith("InputError: Workers see different base models: ")
     assert f"none (No folder {tmp_path}/missing. Name the folder of a base model" in other_base
     assert other_folder.startswith(
-        f"InputError: Worker 0 on node-0 does not see in {shared} what worker 1 on node-1 wrote"
+        f"InputError: Worker 0 on node-0 does not see in {shared.uri} what worker 1 on node-1 wrote"
     )
     assert no_folder.startswith(
-        f"InputError: Worker 0 on node-0 cannot write to {shared}/missing: No such file or directory."
+        f"InputError: Worker 0 on node-0 cannot write to {shared.uri}/missing: No such file or directory."
     )
 
 

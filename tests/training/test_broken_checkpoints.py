@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from fireact_ray.core.errors import TrainingError
+from fireact_ray.core.storage.folder import Folder
 from fireact_ray.training.checkpoint_folders import latest_checkpoint
 from fireact_ray.training.loop import train
 
@@ -135,5 +136,6 @@ def test_ray_trains_folder_is_put_in_order_before_it_is_used(whole, tmp_path):
     (tmp_path / "checkpoint_5" / "checkpoint.json").unlink()
     results = [{"checkpoint_dir_name": f"checkpoint_{n}", "metrics": {}} for n in (2, 4)]
     (tmp_path / "checkpoint_manager_snapshot.json").write_text(json.dumps({"checkpoint_results": results}))
-    assert begin_session(tmp_path, lambda path: None) == tmp_path / "checkpoint_3"
+    checkpoints = Folder(str(tmp_path))
+    assert begin_session(checkpoints, lambda checkpoint: None) == checkpoints / "checkpoint_3"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken-checkpoint_4", "checkpoint_2", "checkpoint_3"]

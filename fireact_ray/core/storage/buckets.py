@@ -2,7 +2,8 @@
 
 Credentials are the environment's or the machine's role (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, a pod's or an
 instance's identity; Google's application default). Those of ~/.aws need boto3, which knows profiles. A URI may name
-`region`, `endpoint_override`, `scheme` and `force_virtual_addressing`, as pyarrow's do.
+`region`, `endpoint_override`, `scheme` and `force_virtual_addressing`, as pyarrow's do. `STORAGE_EMULATOR_HOST` is
+Google's own name for where an emulator of its store is, which asks for no credentials.
 
 The first request to a bucket decides within seconds whether it can be worked with; every later one is patient, as
 stores are slow, busy and cut off for minutes now and then.
@@ -10,6 +11,7 @@ stores are slow, busy and cut off for minutes now and then.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
@@ -29,7 +31,11 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.core.utils.beside import beside
 
 _SCHEMES = {"s3": "s3", "gs": "gs", "gcs": "gs"}
-_OPTIONS = {"s3": ("region", "endpoint_override", "scheme", "force_virtual_addressing"), "gs": ("endpoint_override",)}
+_OPTIONS = {
+    "s3": ("region", "endpoint_override", "scheme", "force_virtual_addressing"),
+    "gs": ("endpoint_override", "scheme"),
+}
+_ENDPOINTS = {"s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), "gs": ("STORAGE_EMULATOR_HOST",)}
 _CONNECT_S, _READ_S, _REQUEST_S = 5.0, 30.0, 300.0
 _FIRST_S, _PATIENCE_S = 8.0, 180.0
 _FIRST_TRIES, _TRIES = 2, 12
@@ -128,8 +134,8 @@ def reason_of(error: Exception) -> str:
 
 
 def _demand_answer(bucket: Bucket, key: str) -> None:
-    store = _made(bucket, _FIRST_TRIES, _FIRST_S)
     try:
+        store = _made(bucket, _FIRST_TRIES, _FIRST_S)
         beside(lambda: next(iter(obstore.list(store, key or None, chunk_size=1)), None)).result()
     except (BaseError, OSError) as error:
         reason = reason_of(error)
@@ -137,13 +143,15 @@ def _demand_answer(bucket: Bucket, key: str) -> None:
 
 
 def _advice(bucket: Bucket, reason: str) -> str:
-    at = dict(bucket.options).get("endpoint_override") or os.environ.get("AWS_ENDPOINT_URL") or "its provider"
+    at = _endpoint(bucket) or "its provider"
     if reason == "NoSuchBucket" or reason.startswith("404"):
         return f"there is no such bucket at {at}. Create it, or name another one"
     if reason == "PermanentRedirect" or "redirect" in reason:
         return "the bucket is in another region. Set AWS_REGION to it"
     if reason == "no answer":
-        return f"{at} does not answer. Check the network, AWS_ENDPOINT_URL and endpoint_override"
+        return f"{at} does not answer. Check the network, {_ENDPOINTS[bucket.scheme][-1]} and endpoint_override"
+    if "service account file" in reason:
+        return "the credentials cannot be read. Let GOOGLE_APPLICATION_CREDENTIALS name a file of a service account"
     return (
         f"{at} refuses this process. Give it credentials that may list, read, write and delete there, by the "
         "environment or the machine's role"
@@ -151,7 +159,7 @@ def _advice(bucket: Bucket, reason: str) -> str:
 
 
 def _made(bucket: Bucket, n_tries: int, patience_s: float) -> Store:
-    client = {
+    client: dict[str, Any] = {
         "connect_timeout": timedelta(seconds=_CONNECT_S),
         "read_timeout": timedelta(seconds=min(_READ_S, patience_s)),
         "timeout": timedelta(seconds=_REQUEST_S if patience_s > _FIRST_S else _FIRST_S),
@@ -161,33 +169,40 @@ def _made(bucket: Bucket, n_tries: int, patience_s: float) -> Store:
         "retry_timeout": timedelta(seconds=patience_s),
         "backoff": {"max_backoff": timedelta(seconds=15.0)},
     }
-    options = dict(bucket.options)
+    endpoint = _endpoint(bucket)
+    client["allow_http"] = (endpoint or "").startswith("http://")
     if bucket.scheme == "gs":
-        endpoint = options.get("endpoint_override")
-        base, allow_http = {"base_url": endpoint} if endpoint else {}, (endpoint or "").startswith("http://")
-        return GCSStore(
-            bucket.name, config=base, client_options={**client, "allow_http": allow_http}, retry_config=retry
-        )
-    config, allow_http = _s3_config(bucket, options)
+        return GCSStore(bucket.name, config=_gs_config(bucket), client_options=client, retry_config=retry)
+    config = _s3_config(bucket)
     provider = None if "access_key_id" in config else _profile()
-    return S3Store(
-        bucket.name,
-        config=config,
-        client_options={**client, "allow_http": allow_http},
-        retry_config=retry,
-        credential_provider=provider,
-    )
+    return S3Store(bucket.name, config=config, client_options=client, retry_config=retry, credential_provider=provider)
 
 
-def _s3_config(bucket: Bucket, options: dict[str, str]) -> tuple[Any, bool]:
-    """And whether the endpoint is asked without TLS."""
+def _endpoint(bucket: Bucket) -> str | None:
+    """Where the bucket is asked for; None: where its provider is."""
+    options = dict(bucket.options)
+    named, scheme = options.get("endpoint_override"), options.get("scheme", "https")
+    if not named:
+        named = next(filter(None, map(os.environ.get, _ENDPOINTS[bucket.scheme])), None)
+        scheme = "http" if bucket.scheme == "gs" else "https"  # Google's is a host and a port
+    return named if not named or "://" in named else f"{scheme}://{named}"
+
+
+def _gs_config(bucket: Bucket) -> Any:
     config: dict[str, Any] = {}
-    endpoint = options.get("endpoint_override")
-    if endpoint and "://" not in endpoint:
-        endpoint = f"{options.get('scheme', 'https')}://{endpoint}"
-    if endpoint:
+    if (endpoint := _endpoint(bucket)) is not None:
+        config["base_url"] = endpoint
+    if os.environ.get("STORAGE_EMULATOR_HOST"):
+        key = {"private_key": "", "private_key_id": "", "client_email": "", "disable_oauth": True}
+        config["service_account_key"] = json.dumps({**key, "gcs_base_url": endpoint})
+    return config
+
+
+def _s3_config(bucket: Bucket) -> Any:
+    config: dict[str, Any] = {}
+    options, endpoint = dict(bucket.options), _endpoint(bucket)
+    if endpoint is not None:
         config["endpoint"] = endpoint
-    endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     region = options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if region or endpoint:  # others than AWS name none, and take this one
         config["region"] = region or "us-east-1"
@@ -196,7 +211,7 @@ def _s3_config(bucket: Bucket, options: dict[str, str]) -> tuple[Any, bool]:
     if bucket.user is not None:
         key, _, secret = bucket.user.partition(":")
         config |= {"access_key_id": unquote(key), "secret_access_key": unquote(secret)}
-    return config, endpoint.startswith("http://")
+    return config
 
 
 def _profile() -> Any:

@@ -24,7 +24,7 @@ from pyarrow import fs
 from fireact_ray.core.errors import DataError, InputError, WriteFailed
 from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.json_text import NotJson, parse
-from fireact_ray.core.paths import below
+from fireact_ray.core.paths import below, last_name
 from fireact_ray.core.storage.buckets import bucket_of, is_object_uri
 from fireact_ray.core.storage.object_files import ObjectFiles
 from fireact_ray.core.utils.beside import side_by_side
@@ -74,6 +74,10 @@ class FolderFiles:
         return f"{scheme}{mark}{root.rpartition('@')[2]}{slash}{path}" if mark else place
 
     @property
+    def name(self) -> str:
+        return last_name(self.uri)
+
+    @property
     def objects(self) -> tuple[ObjectFiles, str] | None:
         """The files of its bucket and its key there; None where it lies in none. Raises InputError."""
         if not is_object_uri(self.uri):
@@ -81,9 +85,10 @@ class FolderFiles:
         bucket, key = bucket_of(self.uri)
         return ObjectFiles(bucket), key
 
-    def where(self, name: str) -> tuple[fs.FileSystem, str]:
-        """How others find a file by pyarrow, in any process."""
-        return (self / name)._resolve()
+    @property
+    def where(self) -> tuple[fs.FileSystem, str]:
+        """How others find it by pyarrow, in any process."""
+        return self._resolve()
 
     def names(self, suffix: str = "") -> list[str]:
         """Sorted names of the visible files that end in `suffix`; empty where the folder does not exist."""
@@ -96,6 +101,14 @@ class FolderFiles:
         found = [StoredFile(info.base_name, info.size, info.mtime_ns) for info in infos if info.is_file]
         visible = (file for file in found if file.name.endswith(suffix) and not file.name.startswith("."))
         return sorted(visible, key=lambda file: file.name)
+
+    def folders(self, begins: str = "") -> list[str]:
+        """Sorted names of the folders in it that begin so; in a bucket, of those that hold a file."""
+        filesystem, path = self._resolve()
+        infos = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        found = sorted(info.base_name for info in infos if info.type is fs.FileType.Directory)
+        named = [name for name in found if name.startswith(begins)]
+        return named if self.is_local else [name for name in named if (self / name).files_below("")]
 
     def files_below(self, suffix: str) -> list[StoredFile]:
         """Of the files that end in `suffix`, here and in folders within, in the order of their names, part by part."""
@@ -153,6 +166,11 @@ class FolderFiles:
 
     def write_file(self, name: str, file: Path) -> None:
         """A file of this machine, of any size; large ones go into a bucket in parts. Raises WriteFailed."""
+        if (objects := (self / name).objects) is not None:
+            files, key = objects
+            with self._uploading(name):
+                files.put(key, file)
+            return
         with file.open("rb") as source:
             self._place(name, lambda sink: shutil.copyfileobj(source, sink, _CHUNK_BYTES))
 
@@ -184,6 +202,16 @@ class FolderFiles:
             return
         files, key = objects
         files.delete(f"{key}/{name}".lstrip("/") for name in names)
+
+    def delete_folder(self, name: str) -> None:
+        """With all that is in it."""
+        filesystem, path = (self / name)._resolve()
+        filesystem.delete_dir(path)
+
+    def rename(self, name: str, to: str) -> None:
+        """A file or folder in it; in a bucket a folder is copied file by file, and then deleted."""
+        filesystem, path = self._resolve()
+        filesystem.move(f"{path}/{name}", f"{path}/{to}")
 
     def move(self, name: str, into: str) -> None:
         """Move a file into a folder beside it."""
@@ -233,7 +261,7 @@ class FolderFiles:
     def _upload(
         self, name: str, files: ObjectFiles, key: str, put: Callable[[Any], object], whole: memoryview | None
     ) -> None:
-        try:
+        with self._uploading(name):
             if whole is not None:
                 files.put(key, whole)
                 return
@@ -241,6 +269,11 @@ class FolderFiles:
                 put(kept)
                 kept.flush()
                 files.put(key, Path(kept.name))
+
+    @contextmanager
+    def _uploading(self, name: str) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise WriteFailed(
                 f"{(self / name).shown}: cannot be written ({error}). Run the same command again to go on."

@@ -6,6 +6,7 @@ No folder is ever made, and nothing is renamed: what is written appears in its p
 from __future__ import annotations
 
 import io
+import shutil
 import tempfile
 from collections.abc import Iterable
 from functools import partial
@@ -20,6 +21,7 @@ from pyarrow import fs
 from fireact_ray.core.storage.buckets import Bucket, asked, store_of
 
 _BUFFER_BYTES = 1 << 23
+_COPIED_BYTES = 5_000_000_000  # by one request, on S3
 
 
 class ObjectFiles(fs.FileSystemHandler):
@@ -54,6 +56,12 @@ class ObjectFiles(fs.FileSystemHandler):
         """`content`: bytes, or the Path of a file here, which is sent in parts."""
         store = self._store(path)
         asked(self._shown(path), lambda: obstore.put(store, path, content))
+
+    def put_folder(self, path: str, folder: Path, last: str) -> None:
+        """The files of a folder here, that of the name `last` behind all others."""
+        files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+        for name in sorted(files, key=lambda name: name == last):
+            self.put(f"{path}/{name}", folder / name)
 
     def put_if(self, path: str, content: bytes, version: dict[str, str] | None) -> dict[str, str] | None:
         """Write where the object is still of this version (None: where there is none); returns the new version.
@@ -106,8 +114,7 @@ class ObjectFiles(fs.FileSystemHandler):
         pass
 
     def delete_dir(self, path: str) -> None:
-        infos = self.get_file_info_selector(fs.FileSelector(path, recursive=True))
-        self.delete(info.path for info in infos if info.is_file)
+        self.delete(self._below(path))
 
     def delete_dir_contents(self, path: str, missing_dir_ok: bool = False) -> None:
         self.delete_dir(path)
@@ -119,12 +126,21 @@ class ObjectFiles(fs.FileSystemHandler):
         self.delete([path])
 
     def move(self, src: str, dest: str) -> None:
-        self.copy_file(src, dest)
-        self.delete([src])
+        """A file, or a folder: what is at `src` goes when all of it is at `dest`."""
+        moved = self._below(src) or [src]
+        for path in moved:
+            self.copy_file(path, dest + path.removeprefix(src))
+        self.delete(moved)
 
     def copy_file(self, src: str, dest: str) -> None:
         store = self._store(src)
-        asked(self._shown(src), lambda: obstore.copy(store, src, dest))
+        if int(self._info(src).size or 0) <= _COPIED_BYTES:
+            asked(self._shown(src), lambda: obstore.copy(store, src, dest))
+            return
+        with tempfile.NamedTemporaryFile(prefix="fireact-object-") as kept, self.open_input_file(src) as source:
+            shutil.copyfileobj(source, kept, _BUFFER_BYTES)
+            kept.flush()
+            self.put(dest, Path(kept.name))
 
     def open_input_stream(self, path: str) -> pa.NativeFile:
         return self.open_input_file(path)
@@ -147,6 +163,10 @@ class ObjectFiles(fs.FileSystemHandler):
 
     def open_append_stream(self, path: str, metadata: Any = None) -> pa.NativeFile:
         raise NotImplementedError("nothing is appended to an object")
+
+    def _below(self, path: str) -> list[str]:
+        infos = self.get_file_info_selector(fs.FileSelector(path, allow_not_found=True, recursive=True))
+        return [info.path for info in infos if info.is_file]
 
     def _info(self, path: str) -> fs.FileInfo:
         store = self._store(path)
@@ -196,7 +216,7 @@ class _Reader(io.RawIOBase):
 
 
 class _Writer(io.RawIOBase):
-    """Kept here until it is closed, then sent."""
+    """Kept here until it is closed, then sent. `with` says where that fails, `pyarrow.fs.copy_files` does not."""
 
     def __init__(self, files: ObjectFiles, path: str) -> None:
         self._files, self._path = files, path

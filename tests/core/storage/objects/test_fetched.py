@@ -1,5 +1,6 @@
 """What libraries want on a disk, and what is read as files of anybody."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from object_store import behind
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.core.storage import source
-from fireact_ray.core.storage.fetched import fetched
+from fireact_ray.core.storage.fetched import fetched, fetched_while
 
 pytestmark = pytest.mark.slow
 
@@ -38,6 +39,47 @@ def test_one_object_is_fetched_as_a_file_and_a_path_is_its_own_place(run, tmp_pa
     assert fetched("/some/place") == "/some/place"
     with pytest.raises(InputError, match="nothing is there"):
         fetched((run / "nothing").uri)
+
+
+def test_what_is_read_once_is_shared_while_it_is_read_and_goes_with_its_last_reader(run, tmp_path, monkeypatch, door):
+    monkeypatch.setenv("FIREACT_CACHE", str(tmp_path))
+    (behind(door, run) / "checkpoint_1").write("state.pt", b"weights")
+    place = (behind(door, run) / "checkpoint_1").uri
+    with fetched_while(place) as first:
+        door.asked.clear()
+        with fetched_while(place) as second:
+            assert second == first
+            assert (first.name, (first / "state.pt").read_bytes()) == ("checkpoint_1", b"weights")
+        assert all("list-type" in path for _, path in door.asked), "fetched once"
+        assert (first / "state.pt").exists()
+    assert list((tmp_path / "passing").iterdir()) == []
+    with fetched_while("/some/place") as itself:
+        assert itself == Path("/some/place")
+
+
+def test_what_a_killed_reader_left_goes_when_another_copy_is_made_and_what_is_read_stays(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("FIREACT_CACHE", str(tmp_path))
+    run.write("a.pt", b"a")
+    run.write("b.pt", b"b")
+    left = tmp_path / "passing" / "of-a-killed-process"
+    (left / "copy").mkdir(parents=True)
+    with fetched_while((run / "a.pt").uri) as a, fetched_while((run / "b.pt").uri) as b:
+        assert (a.read_bytes(), b.read_bytes()) == (b"a", b"b")
+        assert not left.exists()
+
+
+def test_readers_that_come_and_go_at_once_all_find_it(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("FIREACT_CACHE", str(tmp_path))
+    (run / "checkpoint_1").write("state.pt", b"weights")
+    place = (run / "checkpoint_1").uri
+
+    def read(_: int) -> bytes:
+        with fetched_while(place) as copy:
+            return (copy / "state.pt").read_bytes()
+
+    with ThreadPoolExecutor(8) as readers:
+        assert set(readers.map(read, range(40))) == {b"weights"}
+    assert list((tmp_path / "passing").iterdir()) == []
 
 
 def test_a_fetch_that_is_cut_off_leaves_no_copy(run, tmp_path, monkeypatch, door):

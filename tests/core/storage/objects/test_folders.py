@@ -7,8 +7,11 @@ import sys
 import pyarrow as pa
 import pytest
 from fakes import finished_trajectory
+from object_store import behind
 from pyarrow import fs
 
+from fireact_ray.core.storage import object_files
+from fireact_ray.core.storage.buckets import StoreDenied
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.trajectories import finished_keys, read_trajectories, set_aside_broken, write_trajectories
 
@@ -53,6 +56,49 @@ def test_the_empty_objects_that_mark_folders_are_no_files(run, store):
     (run / "trajectories").write("b.json", "{}")
     assert run.names() == ["a.json"]
     assert [file.name for file in run.files_below("")] == ["a.json", "trajectories/b.json"]
+    store.client.put_object(Bucket="data", Key=f"{home}/checkpoint_1/", Body=b"")
+    assert run.folders() == ["trajectories"]
+
+
+@pytest.mark.parametrize("copied_bytes", [5_000_000_000, 3])
+def test_a_folder_is_renamed_with_all_that_is_in_it_also_what_is_too_large_for_one_copy(run, monkeypatch, copied_bytes):
+    monkeypatch.setattr(object_files, "_COPIED_BYTES", copied_bytes)
+    (run / "checkpoint_1").write("state.pt", b"state")
+    (run / "checkpoint_1/sub").write("a.txt", b"a")
+    (run / "checkpoint_10").write("state.pt", b"of another")
+    run.rename("checkpoint_1", "broken-checkpoint_1")
+    assert run.folders() == ["broken-checkpoint_1", "checkpoint_10"]
+    assert [file.name for file in (run / "broken-checkpoint_1").files_below("")] == ["state.pt", "sub/a.txt"]
+    assert (run / "broken-checkpoint_1").read("state.pt") == b"state"
+    run.delete_folder("broken-checkpoint_1")
+    assert run.folders() == ["checkpoint_10"]
+
+
+def test_a_file_that_could_not_be_sent_when_it_was_closed_is_an_error(run, door):
+    there = behind(door, run)
+    there.write("warm.txt", "")
+    door.trouble = lambda method, path: "denied" if method == "PUT" else None
+    filesystem, place = (there / "snapshot.json").where
+    with (
+        pytest.raises(StoreDenied, match=r"snapshot\.json: AccessDenied"),
+        filesystem.open_output_stream(place) as file,
+    ):
+        file.write(b"{}")
+
+
+def test_a_folder_goes_up_with_the_file_last_that_says_it_is_whole_and_a_refusal_is_an_error(run, door, tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("checkpoint.json", "zz.pt", "sub/a.pt"):
+        (tmp_path / name).write_text(name)
+    files, key = behind(door, run).objects
+    files.put_folder(f"{key}/checkpoint_1", tmp_path, "checkpoint.json")
+    sent = [path.rpartition("checkpoint_1/")[2] for method, path in door.asked if method == "PUT"]
+    assert sent == ["sub/a.pt", "zz.pt", "checkpoint.json"]
+    assert (run / "checkpoint_1/sub").read("a.pt") == b"sub/a.pt"
+    door.trouble = lambda method, path: "denied" if method == "PUT" and path.endswith("zz.pt") else None
+    with pytest.raises(StoreDenied):
+        files.put_folder(f"{key}/checkpoint_2", tmp_path, "checkpoint.json")
+    assert [file.name for file in (run / "checkpoint_2").files_below("")] == ["sub/a.pt"]
 
 
 def test_trajectories_are_written_read_and_set_aside(run, store):
