@@ -51,7 +51,7 @@ from .served_questions import RunningQuestion, ask_by_openai_client
 pytestmark = [pytest.mark.ray, pytest.mark.torch]
 
 SMALL = [
-    *("train.workers=1", "train.epochs=5", "train.global_batch_size=4", "train.checkpoint_every_steps=1000"),
+    *("train.workers=1", "train.epochs=8", "train.global_batch_size=4", "train.checkpoint_every_steps=1000"),
     *("train.trackers=[tensorboard]", "train.precision=fp32", "train.held_out=0.2", "train.evaluate_every_steps=10"),
     "evaluate.workers=1",
 ]
@@ -221,7 +221,7 @@ def test_a_training_that_was_interrupted_torn_and_killed_ends_in_the_weights_of_
 
 def test_other_settings_for_an_old_model_are_refused_by_name(trained):
     changed = trained.model_copy(update={"train": trained.train.model_copy(update={"epochs": 9})})
-    with pytest.raises(InputError, match=r"train\.epochs: was 5, now 9"):
+    with pytest.raises(InputError, match=r"train\.epochs: was 8, now 9"):
         train(changed)
 
 
