@@ -33,7 +33,7 @@ def find_adapter(path: str | Path) -> Path:
     given = Path(_fetched_model(str(path))).expanduser()
     folder = next((each for each in (given, given / "model") if (each / MODEL_CARD).is_file()), None)
     if folder is None:
-        raise InputError(f"{given}: neither a trained model nor a run with one (no {MODEL_CARD}). Name one of them.")
+        raise _without_model(str(given))
     tuning = read_model_card(Folder(str(folder))).get("tuning")
     if not (folder / "adapter_config.json").is_file():
         raise InputError(
@@ -51,7 +51,16 @@ def dataset_beside(path: str) -> Folder:
 
 def _fetched_model(place: str) -> str:
     """A bucket's model as a folder here; of a run its model alone."""
-    return fetched(_stored_model(place).uri) if is_object_uri(place) else place
+    if not is_object_uri(place):
+        return place
+    model = _stored_model(place)
+    if not model.exists(MODEL_CARD):  # asked before anything is fetched
+        raise _without_model(model.shown)
+    return fetched(model.uri)
+
+
+def _without_model(place: str) -> InputError:
+    return InputError(f"{place}: neither a trained model nor a run with one (no {MODEL_CARD}). Name one of them.")
 
 
 def _stored_model(place: str) -> Folder:
