@@ -24,7 +24,7 @@ from fireact_ray.data.examples import conversation, plain_steps
 Encode = Callable[[Sequence[Trajectory]], bytes]
 
 _TEXTS_ONLY = "ids, method, model, score, accepted answers, cost, timings, replies as received"
-_MARKS = "marks of hidden reasoning in a thought, an observation of `None` alone"
+_MARKS = "marks of hidden reasoning in a thought, of a turn at either end of a text, an observation of `None` alone"
 _LABELS = f"{_MARKS}; of a thought that itself holds `Thought:` or `Action: name[`, that label or what follows it"
 _CALLS = f"{_MARKS}; a thought that begins with `<tool_call>`, the \\boxed{{}} or <answer> around a whole answer"
 

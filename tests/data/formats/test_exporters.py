@@ -15,6 +15,7 @@ from fireact_ray.core import observations
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.grammar import canonical_argument, canonical_line, neutralise
 from fireact_ray.core.reasoning import split_reasoning
+from fireact_ray.core.turn_marks import own_turn
 from fireact_ray.core.types import Action, Observation, Score, Step, StopReason, Trajectory, Usage
 from fireact_ray.data.examples import plain_steps
 from fireact_ray.data.formats.exporters import FORMATS, alpaca_row, chat_row, sharegpt_row, tools_row
@@ -149,13 +150,14 @@ PIECE = st.sampled_from(
     ]
 )
 PIECES = st.lists(st.one_of(LINE, PIECE), min_size=1, max_size=3).map(" ".join)
-# What `Format.lost` names: labels in a thought, calls at its beginning, marks of hidden reasoning, a box around all.
+# What `Format.lost` names: labels in a thought, calls at its beginning, marks of hidden reasoning and around a turn, a
+# box around all.
 _LOST = re.compile(r"\bThought:|\bAction:[ \t]*\w+[ \t]*\[|^<tool_call>|do a reflection|reward =|solved the task")
 _WRAPPED = re.compile(r"[$ ]*\\boxed\{.*\}[$ ]*|<answer>.*</answer>")
 
 
 def is_kept(text: str) -> bool:
-    return not _LOST.search(text) and split_reasoning(text)[1] is text
+    return not _LOST.search(text) and split_reasoning(text)[1] is text and own_turn(text) is text
 
 
 THOUGHTS = PIECES.map(canonical_line).filter(is_kept)
