@@ -14,6 +14,7 @@ keeps the padded call: its kernels are made for it.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,6 +27,9 @@ from torch.nn.functional import embedding_bag, scaled_dot_product_attention
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
+
+# torch says so of each process that uses one; that these give what the padded call does is held by a test.
+warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
 
 _NAME = "fireact_rows"
 _WORTH_SHARING = 64  # tokens
