@@ -1,10 +1,9 @@
 """Reading a reply that is none: which typed failure it is, in the provider's own words."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from odd_replies import ANYTHING, said
 
 from fireact_ray.agent.models.openai_reply import read_completion
 from fireact_ray.core.errors import (
@@ -19,19 +18,6 @@ from fireact_ray.core.errors import (
     TokenLimit,
 )
 from fireact_ray.core.net.http import HttpReply
-
-FIELDS = st.sampled_from(
-    ["choices", "error", "message", "code", "detail", "metadata", "raw", "type", "details", "param"]
-)
-ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(FIELDS, inner, max_size=3),
-    max_leaves=4,
-)
-
-
-def said(value, status=200, **headers) -> HttpReply:
-    return HttpReply(status, headers, json.dumps(value).encode())
 
 
 def failed(value, status=200, **headers) -> ModelError:

@@ -1,10 +1,9 @@
 """Reading a reply that says OK: a completion of the provider's own words, or a typed failure."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from odd_replies import ANYTHING, said
 
 from fireact_ray.agent.models.base import Completion
 from fireact_ray.agent.models.openai_reply import read_completion
@@ -16,15 +15,6 @@ from fireact_ray.core.errors import (
 )
 from fireact_ray.core.net.http import HttpReply
 from fireact_ray.core.types import Usage
-
-FIELDS = st.sampled_from(
-    ["choices", "error", "message", "code", "detail", "metadata", "raw", "type", "details", "param"]
-)
-ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(FIELDS, inner, max_size=3),
-    max_leaves=4,
-)
 
 
 def objects(**fields):
@@ -44,10 +34,6 @@ def strings_of(value) -> set[str]:
         return {value}
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return set().union(*map(strings_of, inner))
-
-
-def said(value, status=200, **headers) -> HttpReply:
-    return HttpReply(status, headers, json.dumps(value).encode())
 
 
 def read(message=None, finish_reason="stop", usage=None) -> Completion:
