@@ -14,7 +14,7 @@ from fireact_ray.tasks.guessing import Guesses, guesses
         ("What is 2 or 3 added to?\nA. 4\nB. 5\nC. 6\nD. 7", "C", Guesses(None, 0.25)),
         ("Who directed Red Orrin?", "Ila Dun", Guesses()),
         ("Who wrote Orrin or Ulm?", "Ila Dun", Guesses()),  # the answer is none of both
-        ("3+4+5=", "12", Guesses()),
+        ("What does 3+4+5 come to?", "12", Guesses()),
     ],
 )
 def test_what_a_question_offers_to_a_guess(text: str, gold: str, expected: Guesses) -> None:

@@ -54,14 +54,14 @@ class Unclear:
 
 Meaning = Chain | Comparison | Same | Sum | Unclear
 
-_SUM = re.compile(r"\d+(\+\d+)+=")
+_SUM = re.compile(r"What does (\d+(?:\+\d+)+) come to\?")
 
 
 @functools.lru_cache(maxsize=4096)  # an episode asks the same question at every step
 def understand(question: str) -> Meaning:
     question = question.strip()
-    if _SUM.fullmatch(question):
-        return Sum(tuple(int(term) for term in question[:-1].split("+")))
+    if (sum_of := _SUM.fullmatch(question)) is not None:
+        return Sum(tuple(map(int, sum_of[1].split("+"))))
     for pattern, relation, larger in _pair_patterns():
         if (match := pattern.fullmatch(question)) is not None:
             pair = (match["a"], match["b"])

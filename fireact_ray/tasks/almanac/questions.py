@@ -7,7 +7,7 @@ The sequence comes in blocks of 50 with the same mix of kinds, shuffled within t
     3hop 6          Which country does the birthplace of the director of Red Orrin belong to?
     comparison 8    Who was born earlier, Ila Dun or Mor Kesh?
     yesno 6         Were Ila Dun and Mor Kesh born in the same city?   (3 yes, 3 no)
-    sum 4           3+4+5=
+    sum 4           What does 3+4+5 come to?
     trap 5          as 1hop to 3hop, but the obvious first query misleads: see traps.py
 
 No two questions ask the same thing, and no sum is in two splits. Every other sum of the train split begins with a
@@ -211,7 +211,11 @@ class _Writer:
         found: list[tuple[int, ...]] = sums[start:stop]
         if self._world.split == "train":
             found = [terms for both in zip(_sums_from_ten_on(), found, strict=False) for terms in both]
-        return (("+".join(map(str, terms)) + "=", str(sum(terms))) for terms in found)
+        return ((sum_question(terms), str(sum(terms))) for terms in found)
+
+
+def sum_question(terms: Sequence[int]) -> str:
+    return f"What does {'+'.join(map(str, terms))} come to?"
 
 
 def _sums_from_ten_on() -> list[tuple[int, ...]]:

@@ -226,9 +226,9 @@ def test_an_offhand_answer_is_worse_than_a_reasoned_one_where_steps_lie_between(
 
 def test_answers_without_a_tool_are_in_the_methods_formats() -> None:
     brain = Brain(BrainConfig(error_rate=0.0))
-    assert brain.reply(messages_of("io", "7+5=", [])) == "Answer: 12"
+    assert brain.reply(messages_of("io", "What does 7+5 come to?", [])) == "Answer: 12"
     cot = "Thought: No search is needed. 3+4=7. 7+5=12. The answer is 12.\nAnswer: 12"
-    assert brain.reply(messages_of("cot", "3+4+5=", [])) == cot
+    assert brain.reply(messages_of("cot", "What does 3+4+5 come to?", [])) == cot
 
 
 @pytest.mark.parametrize("name", RELATIONS)
@@ -273,7 +273,7 @@ def test_closed_and_multiple_choice_questions_of_other_tasks_get_an_answer_of_th
 def test_only_the_newest_episode_of_a_conversation_counts() -> None:
     episode = read_conversation(
         [
-            Message("user", "3+4="),
+            Message("user", "What does 3+4 come to?"),
             Message("assistant", "Thought: Easy.\nAction: finish[7]"),
             Message("user", "Who wrote Red Orrin?"),
             Message("assistant", "Thought: I search.\nAction: search[Red Orrin author]"),
@@ -287,7 +287,7 @@ def test_only_the_newest_episode_of_a_conversation_counts() -> None:
 
 def test_a_student_without_a_system_prompt_is_answered_in_the_acting_format() -> None:
     method = make_method("react", "almanac", few_shot=False)
-    turns = method.turns(Question("almanac", "q", "7+5=", ()), [])
+    turns = method.turns(Question("almanac", "q", "What does 7+5 come to?", ()), [])
     reply = CAREFUL.reply([Message(turn.role, turn.content) for turn in turns])
     assert reply == "Thought: No search is needed. 7+5=12. The answer is 12.\nAction: finish[12]"
 

@@ -24,10 +24,11 @@ from fireact_ray.demo.teacher.server import ScriptedTeacher
 
 pytestmark = pytest.mark.slow
 
+ADD = "What does 3+4 come to?"
 REPLY = "Thought: No search is needed. 3+4=7. The answer is 7.\nAction: finish[7]"
 
 
-def chat(text: str = "3+4=", **parameters: Any) -> dict[str, Any]:
+def chat(text: str = ADD, **parameters: Any) -> dict[str, Any]:
     turns = make_method("react", "almanac").turns(Question("almanac", "q", text, ()), [])
     messages = [{"role": turn.role, "content": turn.content} for turn in turns]
     return {"model": "scripted-teacher", "messages": messages, **parameters}
@@ -67,8 +68,10 @@ def test_a_completion_has_the_shape_that_openais_client_expects(client: openai.O
 
 
 def test_a_stream_carries_the_same_text_and_usage(client: openai.OpenAI) -> None:
-    whole = client.chat.completions.create(**chat("2+9+4="))
-    stream = client.chat.completions.create(**chat("2+9+4="), stream=True, stream_options={"include_usage": True})
+    whole = client.chat.completions.create(**chat("What does 2+9+4 come to?"))
+    stream = client.chat.completions.create(
+        **chat("What does 2+9+4 come to?"), stream=True, stream_options={"include_usage": True}
+    )
     chunks = list(stream)
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == whole.choices[0].message.content
     assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
@@ -116,7 +119,7 @@ def test_a_bad_request_gets_a_400_that_names_the_parameter(
 
 def test_stats_count_calls_and_tokens() -> None:
     with ScriptedTeacher() as teacher, client_of(teacher) as client:
-        usages = [client.chat.completions.create(**chat(text)).usage for text in ("3+4=", "5+6=")]
+        usages = [client.chat.completions.create(**chat(text)).usage for text in (ADD, "What does 5+6 come to?")]
         with pytest.raises(openai.BadRequestError):
             client.chat.completions.create(**chat(temperature=9.0))
         with urllib.request.urlopen(f"http://127.0.0.1:{teacher.port}/stats") as response:
@@ -166,7 +169,7 @@ def test_each_fault_reaches_the_client_as_it_would_from_a_real_server(
 def test_a_malformed_reply_is_a_200_whose_shape_is_fixed_by_the_request_and_how_often_it_came() -> None:
     def bodies() -> list[tuple[str, bytes]]:
         with ScriptedTeacher(faults=FaultRates(malformed=1.0)) as teacher:
-            return [post(teacher, chat(f"{n % 40}+1=")) for n in range(80)]
+            return [post(teacher, chat(f"What does {n % 40}+1 come to?")) for n in range(80)]
 
     first = bodies()
     assert bodies() == first
@@ -275,7 +278,7 @@ def test_the_calls_file_holds_a_line_per_call(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     with ScriptedTeacher(latency=Latency(median_s=0.01), calls_file=path) as server, client_of(server) as made:
         made.chat.completions.create(**chat())
-        made.chat.completions.create(**chat("2+9+4="))
+        made.chat.completions.create(**chat("What does 2+9+4 come to?"))
         with pytest.raises(openai.NotFoundError):
             made.chat.completions.create(**{**chat(), "model": "another"})
     first, second, refused = read_calls(path)
