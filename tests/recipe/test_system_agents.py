@@ -18,7 +18,7 @@ from fireact_ray.recipe.trials import trials_of
 from fireact_ray.tasks import load_questions
 
 SEARCHED = OfflineBackend("somewhere")
-KEYS_OF_THE_TEACHER = ["9500ffc3ce37f689", "6348baf0d6d9490e"]
+KEYS_OF_THE_TEACHER = ["ed554255557939e0", "c4c62a3365f95ad3"]
 
 
 def evaluating(section: str, *overrides: str):
