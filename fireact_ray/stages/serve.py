@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ from fireact_ray.serving.edge import MARK
 from fireact_ray.serving.guard import HEALTH
 from fireact_ray.stages.actors.engine_server import EngineServer
 from fireact_ray.stages.application import NAME, application, engine_takes, model_id
+from fireact_ray.stages.held_port import held_port, url_of
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.serve_progress import drain, explained, ready, said_as_replicas_come, told_of_parts
 from fireact_ray.stages.starting import EDGE_PATH, EDGE_VARIABLE
@@ -50,13 +50,12 @@ def serving(recipe: Recipe, engine_server: type[EngineServer] | None = None) -> 
     """
     config = recipe.serve
     app = application(recipe, engine_server)
-    port = _free_port(config.host, config.port)
-    with ray_session(recipe.ray):
+    with held_port(config.host, config.port) as port, ray_session(recipe.ray):
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         try:
             _start(recipe, app, port)
             try:
-                yield f"http://{config.host}:{port}"
+                yield url_of(config.host, port)
             finally:
                 drain(config.proxy_timeout_s)
         finally:
@@ -114,17 +113,3 @@ def _healthy_reply(host: str, port: int) -> HTTPResponse:
             connection.close()
         waiting.look()
         time.sleep(_POLL_S)
-
-
-def _free_port(host: str, port: int) -> int:
-    """`port`, or a free one for 0. Raises InputError when it is in use."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise InputError(
-                f"serve.port {port} on {host}: cannot be used ({error.strerror}). "
-                "Stop what listens there, or set another one: --set serve.port=8001 (0 takes any free one)."
-            ) from None
-        return int(probe.getsockname()[1])
