@@ -87,7 +87,7 @@ class Guard:
     async def _guarded(self, scope: Scope, headers: Headers, receive: Receive, send: Send, call: Call) -> None:
         try:
             if _is_preflight(scope, headers) and self._is_allowed_elsewhere(headers):
-                await _preflight()(scope, receive, send)
+                await _preflight(headers)(scope, receive, send)
                 return
             self._check(scope, headers, call)
             await self._app(scope, receive, send)
@@ -138,14 +138,15 @@ class Guard:
         reply.setdefault("cache-control", "no-store")
         if self._is_allowed_elsewhere(asked):
             reply["access-control-allow-origin"] = asked["origin"]
-            reply["access-control-expose-headers"] = "x-request-id, retry-after"
+            reply["access-control-expose-headers"] = "x-request-id, retry-after, x-should-retry"
             reply.add_vary_header("Origin")
 
 
-def _preflight() -> Response:
+def _preflight(asked: Headers) -> Response:
+    """Any header may be sent: SDKs have several of their own (x-stainless-os), and those not known here do nothing."""
     headers = {
         "access-control-allow-methods": "GET, POST",
-        "access-control-allow-headers": "authorization, content-type",
+        "access-control-allow-headers": asked.get("access-control-request-headers", "authorization, content-type"),
         "access-control-max-age": "600",
     }
     return Response(status_code=204, headers=headers)
