@@ -1,8 +1,8 @@
 """What stands before every route: who calls, and from where, before anything is done for them.
 
-In this order: URL and headers of bounded size, a known Host, no page of another Origin, a key. What comes with it is
-the route's matter (`body`). Every reply bears `x-request-id` and the headers that keep a browser from doing more with
-it than showing it.
+In this order: URL and headers of bounded size, a caller from where one may be, a known Host, no page of another Origin,
+a key. What comes with it is the route's matter (`body`). Every reply bears `x-request-id` and the headers that keep a
+browser from doing more with it than showing it.
 """
 
 from __future__ import annotations
@@ -105,6 +105,7 @@ class Guard:
         if size > self._settings.max_header_bytes:
             raise ApiError(431, f"URL and headers may have {self._settings.max_header_bytes} bytes together.")
         if _path(scope) != HEALTH:  # whoever checks health does so by address
+            self._check_caller(scope)
             self._check_host(headers)
             self._check_origin(headers)
         if self._keys is None or _is_open(scope):
@@ -114,6 +115,13 @@ class Guard:
         if name is None:
             raise missing_key()
         call.key = name
+
+    def _check_caller(self, scope: Scope) -> None:
+        """`client` is the other end of the connection, or whom a proxy of this machine says that it asks for."""
+        client = scope.get("client")
+        if self._settings.only_this_machine and client is not None and not _is_loopback(client[0]):
+            message = "Without a key this server answers its own machine only; its recipe can ask for one."
+            raise ApiError(403, message, code="not_local")
 
     def _check_host(self, headers: Headers) -> None:
         allowed = self._settings.allowed_hosts
@@ -162,6 +170,10 @@ def _path(scope: Scope) -> str:
     """As routes spell it, wherever the application is mounted."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
+
+
+def _is_loopback(address: str) -> bool:
+    return address == "::1" or address.removeprefix("::ffff:").startswith("127.")
 
 
 def _netloc(origin: str) -> str | None:

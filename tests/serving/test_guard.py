@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 
+import httpx
 import pytest
 from fakes import TEXTS, DictBackend
 from fastapi.routing import APIRoute
@@ -72,6 +73,24 @@ async def test_an_unknown_host_is_refused_so_that_no_page_reaches_us_by_a_name_o
         assert (await http.get("/v1/models", headers={"host": "any"})).status_code == 200
     async with client(limits={"allowed_hosts": ("[::1]",)}) as http:
         assert (await http.get("/v1/models", headers={"host": "[::1]:80"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("caller", "status"),
+    [
+        (("127.0.0.1", 5), 200), (("127.8.0.1", 5), 200), (("::1", 5), 200), (("::ffff:127.0.0.1", 5), 200),
+        (None, 200), (("10.0.0.7", 5), 403), (("::2", 5), 403), (("::ffff:10.0.0.7", 5), 403), (("127", 0), 403),
+        (("", 0), 403),
+    ],
+)  # fmt: skip
+async def test_without_keys_a_server_may_answer_its_own_machine_alone_wherever_its_proxy_listens(caller, status):
+    for alone in (True, False):
+        app = build_app({MODEL: by(EndlessModel())}, settings(only_this_machine=alone))
+        transport = httpx.ASGITransport(app, client=caller)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            for reply in (await http.get("/v1/models"), await http.post("/v1/chat/completions", json=CHAT)):
+                assert reply.status_code == (status if alone else 200)
+            assert (await http.get("/healthz")).status_code == 200
 
 
 async def test_pages_of_other_origins_are_refused_unless_they_are_allowed():
