@@ -103,6 +103,9 @@ def _said(item: dict[str, Any], param: str) -> Said | None:
             return Said("Tool", text_of(item.get("output"), f"{param}.output"))
         case {"type": str(kind)} if kind in _SKIPPED or kind.endswith(_CALL):
             return None
+        case {"type": "item_reference"}:
+            message = "Nothing is stored for clients: send the item itself, as SDKs do where `store` is false."
+            raise ApiError(400, message, param=param, code="unsupported_parameter")
         case {"type": str(kind)}:
             raise ApiError(400, f"An item of type '{kind[:40]}' is not read here.", param=param)
         case _:
