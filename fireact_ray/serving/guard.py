@@ -120,7 +120,7 @@ class Guard:
         """`client` is the other end of the connection, or whom a proxy of this machine says that it asks for."""
         client = scope.get("client")
         if self._settings.only_this_machine and client is not None and not _is_loopback(client[0]):
-            message = "Without a key this server answers its own machine only; its recipe can ask for one."
+            message = "Without keys (serve.api_key_env, serve.keys_file) this server answers its own machine only."
             raise ApiError(403, message, code="not_local")
 
     def _check_host(self, headers: Headers) -> None:
