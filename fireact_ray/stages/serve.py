@@ -19,9 +19,9 @@ from fireact_ray.core.utils.waiting import Waiting, said_while_waiting
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.serving.edge import MARK
 from fireact_ray.serving.guard import HEALTH
+from fireact_ray.serving.held_port import held_port, url_of
 from fireact_ray.stages.actors.engine_server import EngineServer
 from fireact_ray.stages.application import NAME, application, engine_takes, model_id
-from fireact_ray.stages.held_port import held_port, url_of
 from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.serve_progress import drain, explained, ready, said_as_replicas_come, told_of_parts
 from fireact_ray.stages.starting import EDGE_PATH, EDGE_VARIABLE

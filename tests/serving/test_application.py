@@ -21,8 +21,8 @@ from documents import blocks, commands
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.recipe.loader import load_recipe
+from fireact_ray.serving.held_port import held_port, url_of
 from fireact_ray.stages.convert import convert
-from fireact_ray.stages.held_port import held_port, url_of
 from fireact_ray.stages.serve_config import check_serve_config, to_serve_yaml
 from fireact_ray.stages.serve_progress import ready
 

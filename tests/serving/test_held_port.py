@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from fireact_ray.core.errors import InputError
-from fireact_ray.stages.held_port import held_port, url_of
+from fireact_ray.serving.held_port import held_port, url_of
 
 
 def bound(port: int, *options: int, host: str = "127.0.0.1") -> socket.socket:
