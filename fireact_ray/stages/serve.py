@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPResponse
 
+import ray
 from ray import serve as ray_serve
 from ray.serve import Application
 from ray.serve.schema import LoggingConfig
@@ -82,7 +83,8 @@ def _start(recipe: Recipe, app: Application, port: int) -> None:
 
 
 def _logs() -> str:
-    return f"{os.environ.get('RAY_TMPDIR', '/tmp')}/ray/session_latest/logs/serve"
+    """Of this Ray: `session_latest` is whichever began last on a machine."""
+    return f"{os.environ.get('RAY_TMPDIR', '/tmp')}/ray/{ray.get_runtime_context().get_session_name()}/logs/serve"
 
 
 def _demand_edge(host: str, port: int) -> None:
