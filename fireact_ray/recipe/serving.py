@@ -141,12 +141,21 @@ class ServeConfig(Section):
         return self.request_timeout_s + PROXY_GRACE_S
 
     @property
+    def asks_for_keys(self) -> bool:
+        return self.api_key_env is not None or self.keys_file is not None
+
+    @property
+    def is_for_this_machine(self) -> bool:
+        """Nobody is asked for a key, nor is it said by which names others reach it, as by a proxy that asks for one."""
+        return not (self.asks_for_keys or self.allowed_hosts)
+
+    @property
     def max_queued(self) -> int:
         return self.max_queued_requests or self.max_ongoing_requests
 
     @model_validator(mode="after")
     def _open_network_needs_a_key(self) -> ServeConfig:
-        if self.host not in LOOPBACK_HOSTS and self.api_key_env is None and self.keys_file is None:
+        if self.host not in LOOPBACK_HOSTS and not self.asks_for_keys:
             raise ValueError(
                 f"host '{self.host}' is reachable by others: set serve.api_key_env or serve.keys_file, or host "
                 "127.0.0.1"

@@ -45,7 +45,6 @@ from fireact_ray.serving.spans import with_spans
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 _DEFAULTS, _NO_HOOKS = ServingSettings(), Hooks()
-_NO_ROUTE = {404: "There is nothing at this path.", 405: "This path does not know that method."}
 
 
 def build_app(
@@ -117,9 +116,14 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return invalid(error).response()
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     """No such route, no such method; and what was wrong with a body, which FastAPI hides in an error of its own."""
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, ApiError):
         return error.__cause__.response()
-    return ApiError(error.status_code, _NO_ROUTE.get(error.status_code, error.detail), headers=error.headers).response()
+    message, path = error.detail, request.url.path[:100]
+    if error.status_code == 404:
+        message = f"There is nothing at {path}. An SDK's base URL ends with /v1; /openapi.json says what there is."
+    elif error.status_code == 405:
+        message = f"{path} takes {(error.headers or {}).get('Allow', 'other methods')}, not {request.method[:20]}."
+    return ApiError(error.status_code, message, headers=error.headers).response()

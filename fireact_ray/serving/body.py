@@ -57,6 +57,10 @@ class JsonRequest(Request):
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
             raise ApiError(415, "The body must be JSON: send `Content-Type: application/json`.")
+        packed = self.headers.get("content-encoding", "identity").strip().lower()
+        if packed != "identity":
+            message = f"A body that is packed ('{packed[:40]}') is not read: send it without Content-Encoding."
+            raise ApiError(415, message, headers={"accept-encoding": "identity"})
 
     async def _whole(self, most: int) -> bytes:
         body = bytearray()

@@ -43,7 +43,7 @@ class ChatRequest(Labels):
     """Unknown fields are refused: a client must not steer the server (base_url, chat_template, ...)."""
 
     model: str
-    messages: list[ChatMessage] = Field(min_length=1, max_length=1000)
+    messages: list[ChatMessage] = Field(min_length=1)
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Count | None = None
@@ -71,6 +71,7 @@ class ChatRequest(Labels):
     audio: dict[str, Any] | None = None
     prediction: dict[str, Any] | None = None
     web_search_options: dict[str, Any] | None = None
+    moderation: dict[str, Any] | None = None
 
     def said(self) -> list[Said]:
         return [
@@ -90,7 +91,7 @@ class ChatRequest(Labels):
         return ignored_of(self.model_dump(include=_IGNORED))
 
 
-_REFUSED = {"n", "logprobs", "top_logprobs", "logit_bias", "response_format", "modalities", "audio"}
+_REFUSED = {"n", "logprobs", "top_logprobs", "logit_bias", "response_format", "modalities", "audio", "moderation"}
 _IGNORED = {
     "stop", "frequency_penalty", "presence_penalty", "top_p", "reasoning_effort", "verbosity", "prediction",
     "web_search_options", "service_tier", "store", "tools", "functions",

@@ -1,8 +1,8 @@
 """What stands before every route: who calls, and from where, before anything is done for them.
 
-In this order: URL and headers of bounded size, a known Host, no page of another Origin, a key. What comes with it is
-the route's matter (`body`). Every reply bears `x-request-id` and the headers that keep a browser from doing more with
-it than showing it.
+In this order: URL and headers of bounded size, a caller from where one may be, a known Host, no page of another Origin,
+a key. What comes with it is the route's matter (`body`). Every reply bears `x-request-id` and the headers that keep a
+browser from doing more with it than showing it.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Guard:
     async def _guarded(self, scope: Scope, headers: Headers, receive: Receive, send: Send, call: Call) -> None:
         try:
             if _is_preflight(scope, headers) and self._is_allowed_elsewhere(headers):
-                await _preflight()(scope, receive, send)
+                await _preflight(headers)(scope, receive, send)
                 return
             self._check(scope, headers, call)
             await self._app(scope, receive, send)
@@ -105,6 +105,7 @@ class Guard:
         if size > self._settings.max_header_bytes:
             raise ApiError(431, f"URL and headers may have {self._settings.max_header_bytes} bytes together.")
         if _path(scope) != HEALTH:  # whoever checks health does so by address
+            self._check_caller(scope)
             self._check_host(headers)
             self._check_origin(headers)
         if self._keys is None or _is_open(scope):
@@ -114,6 +115,13 @@ class Guard:
         if name is None:
             raise missing_key()
         call.key = name
+
+    def _check_caller(self, scope: Scope) -> None:
+        """`client` is the other end of the connection, or whom a proxy of this machine says that it asks for."""
+        client = scope.get("client")
+        if self._settings.only_this_machine and client is not None and not _is_loopback(client[0]):
+            message = "Without keys (serve.api_key_env, serve.keys_file) this server answers its own machine only."
+            raise ApiError(403, message, code="not_local")
 
     def _check_host(self, headers: Headers) -> None:
         allowed = self._settings.allowed_hosts
@@ -138,14 +146,15 @@ class Guard:
         reply.setdefault("cache-control", "no-store")
         if self._is_allowed_elsewhere(asked):
             reply["access-control-allow-origin"] = asked["origin"]
-            reply["access-control-expose-headers"] = "x-request-id, retry-after"
+            reply["access-control-expose-headers"] = "x-request-id, retry-after, x-should-retry"
             reply.add_vary_header("Origin")
 
 
-def _preflight() -> Response:
+def _preflight(asked: Headers) -> Response:
+    """Any header may be sent: SDKs have several of their own (x-stainless-os), and those not known here do nothing."""
     headers = {
         "access-control-allow-methods": "GET, POST",
-        "access-control-allow-headers": "authorization, content-type",
+        "access-control-allow-headers": asked.get("access-control-request-headers", "authorization, content-type"),
         "access-control-max-age": "600",
     }
     return Response(status_code=204, headers=headers)
@@ -161,6 +170,10 @@ def _path(scope: Scope) -> str:
     """As routes spell it, wherever the application is mounted."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
+
+
+def _is_loopback(address: str) -> bool:
+    return address == "::1" or address.removeprefix("::ffff:").startswith("127.")
 
 
 def _netloc(origin: str) -> str | None:

@@ -8,6 +8,7 @@ from fireact_ray.serving.conversation import Speaker
 from fireact_ray.serving.errors import ApiError
 
 _TEXTS = {"text", "input_text", "output_text", "summary_text", "reasoning_text"}
+_THOUGHTS = {"thinking", "redacted_thinking", "reasoning"}  # what a model said to itself, as in fields beside a content
 SPEAKERS: dict[str, Speaker] = {
     "system": "Instructions",
     "developer": "Instructions",
@@ -33,6 +34,8 @@ def _part(part: Any, param: str) -> str:
             return text
         case {"type": "refusal", "refusal": str(text)}:
             return text
+        case {"type": str(kind)} if kind in _THOUGHTS:
+            return ""
         case {"type": str(kind)}:
             raise ApiError(400, f"A part of type '{kind[:40]}' cannot be read: this agent reads text.", param=param)
         case _:

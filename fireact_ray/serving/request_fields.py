@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
 from fireact_ray.agent.tools.faults import FaultKind, FaultPlan
@@ -60,16 +60,25 @@ class FireactOptions(BaseModel):
 
 
 class Labels(BaseModel):
-    """Fields of both protocols that name something and change nothing."""
+    """Fields of both protocols that name something and change nothing; and whatever is null asks for nothing, also
+    where it is not known here: a client that is newer than we are may send all the fields of its schema."""
 
     model_config = ConfigDict(extra="forbid")
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
     metadata: dict[str, str] | None = None
     parallel_tool_calls: StrictBool | None = None
     fireact: FireactOptions | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_unknown_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if value is not None or name in cls.model_fields}
 
 
 def wishes_for_nothing(field: str, value: Any) -> bool:
@@ -90,9 +99,13 @@ def refuse(fields: Mapping[str, Any]) -> None:
 
 def refuse_calls(tool_choice: Any, param: str = "tool_choice") -> None:
     """Raises ApiError (400) where a client's own function must be called. One that may be is never called."""
-    if tool_choice not in (None, "auto", "none"):
-        message = "This model is an agent with tools of its own; it never calls functions of its clients."
-        raise ApiError(400, message, param=param, code="unsupported_parameter")
+    match tool_choice:
+        case None | "auto" | "none" | {"type": "auto" | "none"}:
+            return
+        case {"type": "allowed_tools", "mode": "auto"} | {"type": "allowed_tools", "allowed_tools": {"mode": "auto"}}:
+            return
+    message = "This model is an agent with tools of its own; it never calls functions of its clients."
+    raise ApiError(400, message, param=param, code="unsupported_parameter")
 
 
 _DEFAULTS: dict[str, tuple[Any, ...]] = {
@@ -128,6 +141,7 @@ _IGNORED = {
     "tools": _OWN_TOOLS,
     "functions": _OWN_TOOLS,
     "max_tool_calls": "fireact.max_steps bounds what the agent does",
+    "context_management": "nothing is compacted: the oldest turns that do not fit are left out, and named",
 }
 _REFUSED = {
     "n": "One question has one answer: n must be 1.",
@@ -141,6 +155,7 @@ _REFUSED = {
     "previous_response_id": "Nothing is stored for clients: send what was said before as `input`.",
     "conversation": "Nothing is stored for clients: send what was said before as `input`.",
     "prompt": "There are no stored prompts: send the text as `input`.",
+    "moderation": "Nothing is moderated here.",
     "background": "Nothing runs behind a client's back: ask with `stream`, or wait for the answer.",
 }
 

@@ -6,8 +6,9 @@
     message             output_item.added, content_part.added, output_text.delta, .done, content_part.done, ...
     response.completed | response.incomplete (a limit) | response.failed (a fault)
 
-A search is a `file_search_call`: its `queries` hold what was searched, its `results` what the agent was shown. The last
-item of each step has an object `fireact` of its own (`StepFacts`), on its `output_item.done`.
+A search is a `file_search_call`: its `queries` hold what was searched, its `results` the one text that the agent was
+shown. Its `score` is 1: clients that check what they read (the AI SDK) want a number. The last item of each step has an
+object `fireact` of its own (`StepFacts`), on its `output_item.done`.
 """
 
 from __future__ import annotations
@@ -186,7 +187,7 @@ def _cut_by(ended: Ended) -> str:
 
 
 def _result(text: str) -> dict[str, Any]:
-    return {"file_id": "", "filename": "", "score": None, "attributes": {}, "vector_store_id": None, "text": text}
+    return {"file_id": "", "filename": "", "score": 1.0, "attributes": {}, "vector_store_id": None, "text": text}
 
 
 def _new(kind: str) -> str:

@@ -22,7 +22,9 @@ from fireact_ray.serving.request_fields import (
 )
 from fireact_ray.serving.wishes import Wishes, wishes_of
 
-_SKIPPED = {"reasoning", "function_call", "custom_tool_call"}  # what a model said to itself, or to a client's function
+# What a model said to itself, and what it asked of tools, its provider's or its client's: all that is named "..._call".
+_SKIPPED = {"reasoning", "mcp_list_tools", "mcp_approval_request"}
+_CALL, _CALL_OUTPUT = "_call", "_call_output"
 _INCLUDED = {"file_search_call.results", "reasoning.encrypted_content"}  # is there anyway; is never there, nor missed
 
 
@@ -58,6 +60,8 @@ class ResponsesRequest(Labels):
     previous_response_id: str | None = None
     conversation: str | dict[str, Any] | None = None
     prompt: dict[str, Any] | None = None
+    moderation: dict[str, Any] | None = None
+    context_management: list[dict[str, Any]] | None = None
 
     def said(self) -> list[Said]:
         told = [Said("Instructions", self.instructions)] if self.instructions else []
@@ -81,9 +85,10 @@ class ResponsesRequest(Labels):
         return ignored_of({**self.model_dump(include=_IGNORED), **told})
 
 
-_REFUSED = {"top_logprobs", "previous_response_id", "conversation", "prompt", "background"}
+_REFUSED = {"top_logprobs", "previous_response_id", "conversation", "prompt", "background", "moderation"}
 _IGNORED = {
     "presence_penalty", "frequency_penalty", "top_p", "service_tier", "store", "tools", "max_tool_calls",
+    "context_management",
 }  # fmt: skip
 
 
@@ -94,10 +99,13 @@ def _said(item: dict[str, Any], param: str) -> Said | None:
             role in SPEAKERS and item.get("type", "message") == "message"
         ):
             return Said(SPEAKERS[role], text_of(content, f"{param}.content"))
-        case {"type": "function_call_output", "output": str() | list() as output}:
-            return Said("Tool", text_of(output, f"{param}.output"))
-        case {"type": str(kind)} if kind in _SKIPPED or kind.endswith("_search_call"):
+        case {"type": str(kind)} if kind.endswith(_CALL_OUTPUT) and isinstance(item.get("output"), str | list | None):
+            return Said("Tool", text_of(item.get("output"), f"{param}.output"))
+        case {"type": str(kind)} if kind in _SKIPPED or kind.endswith(_CALL):
             return None
+        case {"type": "item_reference"}:
+            message = "Nothing is stored for clients: send the item itself, as SDKs do where `store` is false."
+            raise ApiError(400, message, param=param, code="unsupported_parameter")
         case {"type": str(kind)}:
             raise ApiError(400, f"An item of type '{kind[:40]}' is not read here.", param=param)
         case _:

@@ -24,6 +24,7 @@ class ServingSettings:
     request's body is there. `send_timeout_s`: until a client has taken a part of its reply; one that does not read is
     cut off. `heartbeat_s`: a stream is never silent for longer. `allowed_hosts`: of the Host header,
     without port; "*" is any. `allowed_origins`: of pages elsewhere that may call; our own page always may.
+    `only_this_machine`: callers on others are refused, whatever address Serve's proxies listen at.
     `mcp`: whether /mcp is served, which needs the extra `mcp`.
     `created`: by model id, seconds since the epoch. `retry_after_s`: what an overloaded server asks clients to wait.
     `page`: what the web page offers; a fault that shows what another question finds takes one of its examples.
@@ -47,6 +48,7 @@ class ServingSettings:
     heartbeat_s: float = 15.0
     allowed_hosts: tuple[str, ...] = LOOPBACK
     allowed_origins: tuple[str, ...] = ()
+    only_this_machine: bool = False
     mcp: bool = False
     created: Mapping[str, int] = field(default_factory=dict)
     retry_after_s: float = 5.0

@@ -47,7 +47,7 @@ from fireact_ray.stages.serve_settings import keys_of, settings_of
 
 NAME = "fireact"  # of the application
 AGENT, ENGINE, SEARCH = "agent", "engine", "search"
-_RECIPE = "FIREACT_RECIPE"
+RECIPE = "FIREACT_RECIPE"
 CPUS = {AGENT: 0.25, ENGINE: 0.5, SEARCH: 0.0}
 _ROOM = 64  # for what is no question, and for those that a replica itself refuses: it says more than Serve does
 _LOOK_S = 2.0  # how often Serve looks whether a replica is alive; a dead one is replaced so much later
@@ -74,9 +74,9 @@ def build(args: BuildArgs) -> Application:
 
 def __getattr__(name: str) -> Application:
     """`app`, for `serve build`, which takes no arguments: of the recipe that the environment names."""
-    if name != "app" or _RECIPE not in os.environ:
-        raise AttributeError(f"there is no {name} here; `app` is built of the recipe that ${_RECIPE} names")
-    return build(BuildArgs(recipe=os.environ[_RECIPE]))
+    if name != "app" or RECIPE not in os.environ:
+        raise AttributeError(f"there is no {name} here; `app` is built of the recipe that ${RECIPE} names")
+    return build(BuildArgs(recipe=os.environ[RECIPE]))
 
 
 def application(recipe: Recipe, engine_server: type[EngineServer] | None = None) -> Application:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPResponse
 
+import ray
 from ray import serve as ray_serve
 from ray.serve import Application
 from ray.serve.schema import LoggingConfig
@@ -20,6 +20,7 @@ from fireact_ray.core.utils.waiting import Waiting, said_while_waiting
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.serving.edge import MARK
 from fireact_ray.serving.guard import HEALTH
+from fireact_ray.serving.held_port import held_port, url_of
 from fireact_ray.stages.actors.engine_server import EngineServer
 from fireact_ray.stages.application import NAME, application, engine_takes, model_id
 from fireact_ray.stages.ray_session import ray_session
@@ -50,13 +51,12 @@ def serving(recipe: Recipe, engine_server: type[EngineServer] | None = None) -> 
     """
     config = recipe.serve
     app = application(recipe, engine_server)
-    port = _free_port(config.host, config.port)
-    with ray_session(recipe.ray):
+    with held_port(config.host, config.port) as port, ray_session(recipe.ray):
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         try:
             _start(recipe, app, port)
             try:
-                yield f"http://{config.host}:{port}"
+                yield url_of(config.host, port)
             finally:
                 drain(config.proxy_timeout_s)
         finally:
@@ -83,7 +83,8 @@ def _start(recipe: Recipe, app: Application, port: int) -> None:
 
 
 def _logs() -> str:
-    return f"{os.environ.get('RAY_TMPDIR', '/tmp')}/ray/session_latest/logs/serve"
+    """Of this Ray: `session_latest` is whichever began last on a machine."""
+    return f"{os.environ.get('RAY_TMPDIR', '/tmp')}/ray/{ray.get_runtime_context().get_session_name()}/logs/serve"
 
 
 def _demand_edge(host: str, port: int) -> None:
@@ -114,17 +115,3 @@ def _healthy_reply(host: str, port: int) -> HTTPResponse:
             connection.close()
         waiting.look()
         time.sleep(_POLL_S)
-
-
-def _free_port(host: str, port: int) -> int:
-    """`port`, or a free one for 0. Raises InputError when it is in use."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise InputError(
-                f"serve.port {port} on {host}: cannot be used ({error.strerror}). "
-                "Stop what listens there, or set another one: --set serve.port=8001 (0 takes any free one)."
-            ) from None
-        return int(probe.getsockname()[1])

@@ -5,22 +5,24 @@ Serve drops keys that it does not know, such as a misspelt `num_replica`, withou
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from ray.serve.schema import ServeDeploySchema
+from ray.serve.schema import HTTPOptionsSchema, ServeDeploySchema
 
 from fireact_ray.core.errors import InputError, RecipeError
 from fireact_ray.core.utils.text import nearest
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.recipe.serving import ServeConfig
-from fireact_ray.stages.application import NAME, BuildArgs
+from fireact_ray.recipe.serving import LOOPBACK_HOSTS, ServeConfig
+from fireact_ray.stages.application import NAME, RECIPE, BuildArgs
 
-BUILDER = "fireact_ray.stages.application:build"
+BUILDER, APP = "fireact_ray.stages.application:build", "fireact_ray.stages.application:app"
+_HOST_OF_SERVE = HTTPOptionsSchema().host  # where a file names none
 
 
 def serve_config(recipe: Recipe, source: str, overrides: Sequence[str]) -> dict[str, Any]:
@@ -56,8 +58,8 @@ def check_serve_config(path: Path) -> str:
     problems += [f"{path.name}: {problem}" for problem in _refused(data, ServeDeploySchema)]
     notes = []
     for application in data.get("applications") or ():
-        if isinstance(application, Mapping) and application.get("import_path") == BUILDER:
-            found, note = _of_our_builder(application.get("args", {}), data.get("http_options") or {})
+        if isinstance(application, Mapping) and (args := _args_of(application)) is not None:
+            found, note = _of_our_builder(args, data.get("http_options") or {})
             problems += [f"{path.name}: {problem}" for problem in found]
             notes += [note] if note else []
     if problems:
@@ -66,22 +68,36 @@ def check_serve_config(path: Path) -> str:
     return "; ".join([", ".join(deployed), *notes])
 
 
+def _args_of(application: Mapping[str, Any]) -> Any:
+    """Of our builder; None where the application is another's."""
+    if application.get("import_path") == BUILDER:
+        return application.get("args", {})
+    if application.get("import_path") != APP:
+        return None
+    environment = (application.get("runtime_env") or {}).get("env_vars") or os.environ
+    return {"recipe": environment.get(RECIPE, f"${RECIPE}")}
+
+
 def _of_our_builder(args: Any, http: Mapping[str, Any]) -> tuple[list[str], str]:
     """Problems, and a note of what could not be looked at here."""
     if problems := _refused(args, BuildArgs):
         return [f"args.{problem}" for problem in problems], ""
     given = BuildArgs.model_validate(args)
     try:
-        asked_s = load_recipe(given.recipe, given.overrides).serve.request_timeout_s
+        serve = load_recipe(given.recipe, given.overrides).serve
     except RecipeError as error:
         return str(error).splitlines(), ""
     except InputError:
         return [], f"its recipe '{given.recipe}' is not on this machine and was not checked"
-    proxy_s = http.get("request_timeout_s")
+    problems, asked_s = [], serve.request_timeout_s
+    proxy_s, host = http.get("request_timeout_s"), http.get("host", _HOST_OF_SERVE)
     if proxy_s is not None and proxy_s <= asked_s:
         move = f"leave the proxy more time than serve.request_timeout_s ({asked_s:g}), or answers are cut off by it"
-        return [f"http_options.request_timeout_s: {proxy_s:g}; {move}"], ""
-    return [], ""
+        problems.append(f"http_options.request_timeout_s: {proxy_s:g}; {move}")
+    if serve.is_for_this_machine and host not in LOOPBACK_HOSTS:
+        move = "set host: 127.0.0.1, or serve.api_key_env or serve.keys_file in the recipe"
+        problems.append(f"http_options.host: {host}; without a key only this machine is answered: {move}")
+    return problems, ""
 
 
 def unknown_keys(data: Any, model: type[BaseModel], where: str = "") -> Iterator[str]:

@@ -41,6 +41,7 @@ def settings_of(recipe: Recipe, created: Mapping[str, int]) -> ServingSettings:
         max_in_flight=config.max_ongoing_requests + config.max_queued,
         allowed_hosts=config.allowed_hosts or hosts,
         allowed_origins=config.allowed_origins,
+        only_this_machine=config.is_for_this_machine,
         created=created,
         page=offer_of(recipe),
         retry_after_s=RETRY_AFTER_S,

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from documents import blocks, commands
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.recipe.loader import load_recipe
+from fireact_ray.serving.held_port import held_port, url_of
 from fireact_ray.stages.convert import convert
 from fireact_ray.stages.serve_config import check_serve_config, to_serve_yaml
 from fireact_ray.stages.serve_progress import ready
@@ -38,30 +38,29 @@ SYSTEMS = "[base, {kind: model, name: again, path: nano, few_shot: false}]"
 def server(tmp_path_factory, local_ray):
     """The folder of its recipe's runs, its URL, and the command that serves."""
     folder = tmp_path_factory.mktemp("served")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    overrides = [
-        *(f"output_dir={folder}", f"serve.systems={SYSTEMS}", f"serve.port={port}", "serve.engine={min_replicas: 2}"),
-        *("serve.max_ongoing_requests=4", "serve.max_queued_requests=4", "serve.keep_traces=true", "search.actors=2"),
-    ]
-    file = folder / "serve.yaml"
-    file.write_text(to_serve_yaml(load_recipe("demo", overrides), "demo", overrides))
-    assert check_serve_config(file) == "fireact at /"
-    url, command = f"http://127.0.0.1:{port}", [sys.executable, "-m", "ray.serve.scripts", "run", str(file)]
-    serving = Command(command, folder, {})
-    try:
-        if until(lambda: LATE in serving.said or over(serving, url), 300) and LATE in serving.said:
-            serving.wait(60)
-            serving = Command(command, folder, {})
-            until(lambda: over(serving, url), 240)
-        assert is_ready(url), serving.said
-        yield folder, url, serving
-    finally:
-        if not serving.ended:
-            serving.interrupt()
-            serving.wait(120)
-            assert until(lambda: not replicas(""), 120), "Serve goes on in the Ray that other tests use, too"
+    with held_port("127.0.0.1", 0) as port:
+        overrides = [
+            *(f"output_dir={folder}", f"serve.systems={SYSTEMS}", f"serve.port={port}", "search.actors=2"),
+            *("serve.max_ongoing_requests=4", "serve.max_queued_requests=4", "serve.engine={min_replicas: 2}"),
+            "serve.keep_traces=true",
+        ]
+        file = folder / "serve.yaml"
+        file.write_text(to_serve_yaml(load_recipe("demo", overrides), "demo", overrides))
+        assert check_serve_config(file) == "fireact at /"
+        url, command = url_of("127.0.0.1", port), [sys.executable, "-m", "ray.serve.scripts", "run", str(file)]
+        serving = Command(command, folder, {})
+        try:
+            if until(lambda: LATE in serving.said or over(serving, url), 300) and LATE in serving.said:
+                serving.wait(60)
+                serving = Command(command, folder, {})
+                until(lambda: over(serving, url), 240)
+            assert is_ready(url), serving.said
+            yield folder, url, serving
+        finally:
+            if not serving.ended:
+                serving.interrupt()
+                serving.wait(120)
+                assert until(lambda: not replicas(""), 120), "Serve goes on in the Ray that other tests use, too"
 
 
 def over(serving: Command, url: str) -> bool:

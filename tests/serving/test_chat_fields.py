@@ -10,7 +10,8 @@ NOTHING = {
     "function_call": None, "parallel_tool_calls": True, "response_format": {"type": "text"}, "user": "u",
     "reasoning_effort": None, "verbosity": "medium", "service_tier": "auto", "store": False, "metadata": {"a": "b"},
     "modalities": ["text"], "audio": None, "prediction": None, "web_search_options": None, "prompt_cache_key": "k",
-    "safety_identifier": "s", "prompt_cache_retention": None, "fireact": None,
+    "safety_identifier": "s", "prompt_cache_retention": None, "prompt_cache_options": {"mode": "implicit"},
+    "moderation": None, "fireact": None,
 }  # fmt: skip
 
 
@@ -23,6 +24,24 @@ async def test_fields_that_ask_for_nothing_change_nothing():
                 assert reply.status_code == 200, (name, given, reply.text)
                 assert {**reply.json()["fireact"], "seconds": 0} == {**plain, "seconds": 0}, name
         assert (await http.post(CHAT_URL, json={**CHAT, **NOTHING})).status_code == 200
+
+
+async def test_a_field_that_is_null_asks_for_nothing_also_where_it_is_not_known():
+    assert (await posted(of_a_later_schema=None)).json()["fireact"]["ignored"] == {}
+    assert (await posted(of_a_later_schema={})).json()["error"]["param"] == "of_a_later_schema"
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "auto", "none", {"type": "auto"}, {"type": "allowed_tools", "mode": "auto", "tools": []},
+        {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "function"}]}},
+    ],
+)  # fmt: skip
+async def test_a_function_that_may_be_called_is_not(choice):
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    reply = await posted(tools=tools, tool_choice=choice)
+    assert (reply.status_code, list(reply.json()["fireact"]["ignored"])) == (200, ["tools"])
 
 
 @pytest.mark.parametrize(
@@ -45,6 +64,8 @@ async def test_a_wish_that_only_shapes_the_wording_is_ignored_by_name(name, valu
     [
         ("n", 2), ("logprobs", True), ("top_logprobs", 3), ("logit_bias", {"1": 5}), ("modalities", ["audio"]),
         ("audio", {"voice": "x"}), ("response_format", {"type": "json_object"}), ("tool_choice", "required"),
+        ("tool_choice", {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": []}}),
+        ("moderation", {"model": "m"}),
         ("response_format", {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}),
         ("tool_choice", {"type": "function", "function": {"name": "f"}}), ("function_call", {"name": "f"}),
     ],

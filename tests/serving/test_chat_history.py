@@ -12,6 +12,17 @@ HISTORIES = {
     ],
     "as other servers reason": [{"role": "assistant", "content": "1875", "reasoning": "r", "reasoning_details": []}],
     "a list of parts": [{"role": "assistant", "content": [{"type": "text", "text": "1875"}]}],
+    "thoughts among its parts": [
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "t", "signature": "s"},
+                {"type": "redacted_thinking", "data": "d"},
+                {"type": "reasoning", "text": "r"},
+                {"type": "text", "text": "1875"},
+            ],
+        }
+    ],
     "parts of the other protocol": [{"role": "assistant", "content": [{"type": "output_text", "text": "1875"}]}],
     "a name, a prefix, a cache mark": [
         {"role": "assistant", "content": "1875", "name": "a", "prefix": False, "cache_control": {"type": "ephemeral"}}
@@ -60,6 +71,13 @@ async def test_instructions_and_turns_behind_the_question_are_told_before_it():
     ]
     expected = f"Instructions: Answer in French.\nInstructions: Be brief.\nAssistant: Somebody\nQuestion: {ASKED}"
     assert await shown(messages) == (expected, {})
+
+
+async def test_a_conversation_of_any_length_is_taken_and_what_does_not_fit_is_named():
+    earlier = [{"role": role, "content": f"{n}"} for n in range(2000) for role in ("user", "assistant")]
+    told, ignored = await shown([*earlier, USER], max_question_chars=60)
+    assert told == f"Assistant: 1999\nQuestion: {ASKED}"
+    assert ignored == {"messages": "3999 earlier turns: this server takes 60 characters"}
 
 
 async def test_a_question_alone_is_given_as_it_was_in_training():

@@ -1,9 +1,11 @@
 """What stands before every route: hosts, origins, keys, sizes, time; and what every reply bears."""
 
 import asyncio
+import gzip
 import json
 import re
 
+import httpx
 import pytest
 from fakes import TEXTS, DictBackend
 from fastapi.routing import APIRoute
@@ -73,6 +75,24 @@ async def test_an_unknown_host_is_refused_so_that_no_page_reaches_us_by_a_name_o
         assert (await http.get("/v1/models", headers={"host": "[::1]:80"})).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("caller", "status"),
+    [
+        (("127.0.0.1", 5), 200), (("127.8.0.1", 5), 200), (("::1", 5), 200), (("::ffff:127.0.0.1", 5), 200),
+        (None, 200), (("10.0.0.7", 5), 403), (("::2", 5), 403), (("::ffff:10.0.0.7", 5), 403), (("127", 0), 403),
+        (("", 0), 403),
+    ],
+)  # fmt: skip
+async def test_without_keys_a_server_may_answer_its_own_machine_alone_wherever_its_proxy_listens(caller, status):
+    for alone in (True, False):
+        app = build_app({MODEL: by(EndlessModel())}, settings(only_this_machine=alone))
+        transport = httpx.ASGITransport(app, client=caller)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            for reply in (await http.get("/v1/models"), await http.post("/v1/chat/completions", json=CHAT)):
+                assert reply.status_code == (status if alone else 200)
+            assert (await http.get("/healthz")).status_code == 200
+
+
 async def test_pages_of_other_origins_are_refused_unless_they_are_allowed():
     allowed = {"allowed_origins": ("https://app.example",)}
     async with client(limits=allowed, keys=KEYS) as http:
@@ -93,9 +113,23 @@ async def test_pages_of_other_origins_are_refused_unless_they_are_allowed():
         asks = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
         reply = await http.options("/v1/responses", headers={**asks, "origin": "https://app.example"})
         assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (204, "https://app.example")
-        assert "authorization" in reply.headers["access-control-allow-headers"]
+        assert reply.headers["access-control-allow-headers"] == "authorization"
         assert "access-control-allow-credentials" not in reply.headers
         assert (await http.options("/v1/responses", headers={**asks, "origin": "https://evil"})).status_code == 403
+
+
+async def test_an_sdk_in_an_allowed_page_may_send_headers_of_its_own_and_read_when_to_come_again():
+    asked = "authorization,content-type,x-stainless-lang,x-stainless-retry-count,openai-organization,traceparent"
+    elsewhere = {"origin": "https://app.example"}
+    async with client(limits={"allowed_origins": ("https://app.example",)}) as http:
+        asks = {"access-control-request-method": "POST", "access-control-request-headers": asked}
+        reply = await http.options("/v1/responses", headers={**asks, **elsewhere})
+        assert (reply.status_code, reply.headers["access-control-allow-headers"]) == (204, asked)
+        reply = await http.post(
+            "/v1/responses", json={**RESPONSES, "n": 1}, headers={**elsewhere, "x-stainless-lang": "js"}
+        )
+    assert reply.status_code == 400
+    assert reply.headers["access-control-expose-headers"] == "x-request-id, retry-after, x-should-retry"
 
 
 async def test_every_reply_bears_an_id_and_is_inert_in_a_browser():
@@ -155,12 +189,18 @@ async def test_bodies_have_a_length_a_bound_and_a_kind():
         assert await status(content=b"{}", headers={"content-type": "text/plain"}) == 415
         assert await status(content=b"{}") == 415
         assert await status(data={"model": "x"}) == 415
+        packed = gzip.compress(json.dumps(CHAT).encode())
+        assert await status(content=packed, headers={**JSON, "content-encoding": "gzip"}) == 415
+        plain = {**JSON, "content-encoding": "identity"}
+        assert (await http.post("/v1/chat/completions", json=CHAT, headers=plain)).status_code == 200
         for kind in ("application/json; charset=utf-8", "Application/JSON", "application/vnd.x+json"):
             reply = await http.post("/v1/chat/completions", content=json.dumps(CHAT), headers={"content-type": kind})
             assert reply.status_code == 200, kind
         reply = await http.request("PUT", "/v1/chat/completions", content=b"x" * 20_000)
         assert (reply.status_code, reply.headers["allow"]) == (405, "POST")
-        assert (await http.post("/nowhere", content=b"x" * 20_000)).status_code == 404
+        assert reply.json()["error"]["message"] == "/v1/chat/completions takes POST, not PUT."
+        reply = await http.post("/nowhere", content=b"x" * 20_000)
+        assert (reply.status_code, "at /nowhere." in reply.json()["error"]["message"]) == (404, True)
 
 
 async def sent_by(receive, headers, **limits):

@@ -48,7 +48,16 @@ async def test_an_item_per_thought_and_search_then_the_message():
     thought, search, last, message = body["output"]
     assert thought["summary"] == [{"type": "summary_text", "text": "I need the author."}]
     assert search["queries"] == ["The Road to Zem author"]
-    assert [result["text"] for result in search["results"]] == ["The Road to Zem is a novel by Ila Dun."]
+    assert search["results"] == [
+        {
+            "file_id": "",
+            "filename": "",
+            "score": 1.0,  # a number: the AI SDK refuses the whole reply for a null
+            "attributes": {},
+            "vector_store_id": None,
+            "text": "The Road to Zem is a novel by Ila Dun.",
+        }
+    ]
     assert search["fireact"] == {
         "step": 0,
         "action": {"tool": "search", "argument": "The Road to Zem author"},
@@ -219,6 +228,34 @@ async def test_input_of_every_shape_reaches_the_agent():
     )
 
 
+QUIET = [
+    {"type": "reasoning", "id": "r", "summary": []},
+    {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"},
+    {"type": "custom_tool_call", "call_id": "1", "name": "f", "input": "x"},
+    {"type": "local_shell_call", "id": "1", "call_id": "1", "status": "completed", "action": {"type": "exec"}},
+    {"type": "shell_call", "call_id": "1", "action": {"commands": ["ls"]}},
+    {"type": "apply_patch_call", "call_id": "1", "status": "completed", "operation": {"type": "delete_file"}},
+    {"type": "apply_patch_call_output", "call_id": "1", "status": "completed"},
+    {"type": "computer_call", "id": "1", "call_id": "1", "pending_safety_checks": [], "status": "completed"},
+    {"type": "code_interpreter_call", "id": "1", "code": "1", "container_id": "c", "outputs": None},
+    {"type": "image_generation_call", "id": "1", "result": "AA==", "status": "completed"},
+    {"type": "mcp_call", "id": "1", "name": "f", "arguments": "{}", "server_label": "s", "output": "x"},
+    {"type": "mcp_list_tools", "id": "1", "server_label": "s", "tools": []},
+    {"type": "mcp_approval_request", "id": "1", "name": "f", "arguments": "{}", "server_label": "s"},
+]
+
+
+@pytest.mark.parametrize("item", QUIET, ids=lambda item: item["type"])
+async def test_what_a_model_thought_or_asked_of_tools_is_no_turn(item):
+    assert await shown([item, {"role": "user", "content": ASKED}]) == (ASKED, {})
+
+
+@pytest.mark.parametrize("kind", ["function", "custom_tool", "local_shell", "apply_patch"])
+async def test_what_a_clients_tool_gave_back_is_told_whatever_kind_it_is(kind):
+    output = {"type": f"{kind}_call_output", "call_id": "1", "output": "It rains."}
+    assert await shown([output, {"role": "user", "content": ASKED}]) == (f"Tool: It rains.\nQuestion: {ASKED}", {})
+
+
 NOTHING = {
     "instructions": None, "stream": False, "stream_options": {"include_obfuscation": False}, "top_p": 1.0,
     "max_output_tokens": None, "temperature": None, "include": ["file_search_call.results"], "tools": [],
@@ -241,7 +278,8 @@ async def test_fields_that_ask_for_nothing_change_nothing():
     ("name", "value"),
     [
         ("reasoning", {"effort": "low"}), ("store", True), ("tools", [{"type": "web_search"}]), ("top_p", 0.2),
-        ("max_tool_calls", 3), ("include", ["reasoning.encrypted_content", "message.output_text.logprobs"]),
+        ("max_tool_calls", 3), ("context_management", [{"type": "compaction"}]),
+        ("include", ["reasoning.encrypted_content", "message.output_text.logprobs"]),
     ],
 )  # fmt: skip
 async def test_a_wish_that_is_not_met_is_named(name, value):
@@ -258,7 +296,7 @@ async def test_how_wordy_an_answer_should_be_is_named_as_in_chats():
     [
         ("previous_response_id", "resp_1"), ("conversation", "conv_1"), ("prompt", {"id": "p"}), ("background", True),
         ("text", {"format": {"type": "json_schema", "name": "a", "schema": {}}}), ("tool_choice", "required"),
-        ("top_logprobs", 2), ("truncation", "middle"),
+        ("top_logprobs", 2), ("truncation", "middle"), ("moderation", {"model": "m"}),
     ],
 )  # fmt: skip
 async def test_what_is_not_there_is_refused_by_name(name, value):
@@ -273,6 +311,9 @@ async def test_what_is_not_there_is_refused_by_name(name, value):
         ("", "input"),
         ("  ", "input"),
         ([{"type": "item_reference", "id": "x"}], "input.0"),
+        ([{"type": "compaction", "encrypted_content": "x"}], "input.0"),
+        ([{"type": "computer_call_output", "call_id": "1", "output": {"type": "computer_screenshot"}}], "input.0"),
+        ([{"type": "shell_call_output", "call_id": "1", "output": [{"stdout": "x"}]}], "input.0.output.0"),
         ([{"role": "user", "content": [{"type": "input_image", "image_url": "http://x"}]}], "input.0.content.0"),
         ([{"role": "root", "content": "x"}], "input.0"),
         ([{"x": 1}], "input.0"),

@@ -55,6 +55,8 @@ def test_the_shipped_configs_hold_no_key_that_serve_would_drop(file):
         ("recipe: demo", "recipes: demo", r"serve\.yaml: args\.recipe: Field required"),
         ("130.0", "120.0", r"http_options\.request_timeout_s: 120; leave the proxy more time than .*\(120\)"),
         ("[base]", "[bases]", r"serve\.systems\.0: unknown system"),
+        ("host: 127.0.0.1", "host: 10.0.0.7", r"http_options\.host: 10\.0\.0\.7; without a key only this machine"),
+        ("host: 127.0.0.1", "root_path: ''", r"http_options\.host: 0\.0\.0\.0; without a key only this machine"),
     ],
 )
 def test_a_misspelt_key_is_a_problem(tmp_path, old, new, problem):
@@ -93,12 +95,20 @@ def test_keys_of_deployments_and_their_scaling_are_checked_too():
 def test_what_serve_build_writes_passes_too(tmp_path, monkeypatch):
     recipe = tmp_path / "r.yaml"
     engine = "{max_replicas: 4, max_replicas_per_node: 1, downscale_delay_s: 60}"
-    recipe.write_text(f"name: r\nserve: {{systems: [base], engine: {engine}}}\n")
+    recipe.write_text(f"name: r\nserve: {{systems: [base], engine: {engine}, api_key_env: SERVE_TEST_KEY}}\n")
     monkeypatch.setenv("FIREACT_RECIPE", str(recipe))
+    monkeypatch.setenv("SERVE_TEST_KEY", "k-0123456789")
     built = tmp_path / "built.yaml"
     done = CliRunner().invoke(serve_build, ["fireact_ray.stages.application:app", "-o", str(built)])
     assert done.exit_code == 0, done.output
-    check_serve_config(built)
+    assert check_serve_config(built) == "app1 at /"
+    recipe.write_text("name: r\nserve: {systems: [base]}\n")
+    with pytest.raises(
+        InputError, match=r"http_options\.host: 0\.0\.0\.0; without a key only this machine is answered"
+    ):
+        check_serve_config(built)
+    monkeypatch.delenv("FIREACT_RECIPE")
+    assert "its recipe '$FIREACT_RECIPE' is not on this machine" in check_serve_config(built)
     deployments = {one["name"]: one for one in yaml.safe_load(built.read_text())["applications"][0]["deployments"]}
     assert set(deployments) == {"agent", "engine", "search"}
     scaling = deployments["engine"]["autoscaling_config"]

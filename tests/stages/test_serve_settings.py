@@ -28,6 +28,13 @@ def test_a_server_on_loopback_answers_by_its_names_and_one_on_the_network_by_any
     assert settings_of(named, {}).allowed_hosts == ("agents.example.org",)
 
 
+def test_others_are_answered_where_a_key_is_asked_for_or_a_name_is_given_by_which_they_come():
+    assert settings_of(served(), {}).only_this_machine
+    assert not settings_of(served("api_key_env=K"), {}).only_this_machine
+    assert not settings_of(served("keys_file=keys"), {}).only_this_machine
+    assert not settings_of(served("allowed_hosts=[agents.example.org]"), {}).only_this_machine
+
+
 def test_the_page_begins_with_questions_of_the_task_where_they_are_here(tmp_path):
     assert len(settings_of(served(), {}).page.examples) == 3
     elsewhere = load_recipe("demo", ["task={name: hotpotqa, path: /not/here}"])

@@ -343,6 +343,8 @@ def test_the_served_agent_answers_the_openai_client_and_an_interrupt_ends_it_beh
         return True
 
     assert command(lambda: serve(trained), interrupt_when=asked) == 0
+    (logs,) = re.findall(r"logs on each node in (\S+)", said.text)
+    assert (Path(logs).is_dir(), "session_latest" in logs) == (True, False)
     (question,) = running
     assert question.heard[-1] == "data: [DONE]"
     assert not any("error" in json.loads(line.removeprefix("data: ")) for line in question.heard[:-1])

@@ -38,6 +38,7 @@ QUESTION = "When was Welrel Brambram born?"
 N_STEPS = 3
 ALL_READY = "agent 1 of 1, engine 2 of 2, search 1 of 1"
 START_S = 300.0  # of an engine, beside others
+CORE = re.compile(r"^VLLM::EngineCore|multiprocessing\.spawn import spawn_main")
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +78,8 @@ def replicas() -> list[int]:
 
 
 def cores(of: list[int]) -> list[int]:
-    """Of these replicas."""
-    return [one.pid for one in started_here() if one.title.startswith("VLLM::EngineCore") and one.parent in of]
+    """Of these replicas: what they spawned, whose title vLLM mostly, but not always sets."""
+    return [one.pid for one in started_here() if one.parent in of and CORE.search(one.title)]
 
 
 def lives(pid: int) -> bool:
