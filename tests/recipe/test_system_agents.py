@@ -18,7 +18,7 @@ from fireact_ray.recipe.trials import trials_of
 from fireact_ray.tasks import load_questions
 
 SEARCHED = OfflineBackend("somewhere")
-KEYS_OF_THE_TEACHER = ["ed554255557939e0", "c4c62a3365f95ad3"]
+KEYS_OF_THE_TEACHER = ["c5826d782bd6f4d0", "68123af62be56556"]
 
 
 def evaluating(section: str, *overrides: str):

@@ -10,6 +10,7 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.data.lint.contamination import QuestionIndex
 from fireact_ray.tasks.almanac import ALMANAC, corpus, corpus_fingerprint
 from fireact_ray.tasks.almanac.names import PRONOUNS
+from fireact_ray.tasks.almanac.questions import opened, unopened
 from fireact_ray.tasks.almanac.reading import read_fact, read_facts
 from fireact_ray.tasks.almanac.relations import KINDS, METRES, RELATIONS, YEAR
 from fireact_ray.tasks.almanac.traps import ALIASES, SHARED_TITLES
@@ -110,11 +111,19 @@ def test_no_question_is_in_two_splits() -> None:
     assert not train & dev and not train & test and not dev & test
 
 
-def additions(sums: list[str]) -> set[tuple[int, int]]:
+def terms_of(question: str) -> list[int]:
+    return [int(term) for term in re.findall(r"\d+", question)]
+
+
+def sums(split: str) -> list[str]:
+    return [question.text for question in ALMANAC.load(None, split) if question.kind == "sum"]
+
+
+def additions(asked: list[str]) -> set[tuple[int, int]]:
     """(what is there, what is added) of every step."""
     found = set()
-    for text in sums:
-        so_far, *terms = map(int, re.findall(r"\d+", text))
+    for text in asked:
+        so_far, *terms = terms_of(text)
         for term in terms:
             found.add((so_far, term))
             so_far += term
@@ -123,11 +132,32 @@ def additions(sums: list[str]) -> set[tuple[int, int]]:
 
 @pytest.mark.parametrize("split", ["dev", "test"])
 def test_training_sums_that_are_not_too_like_the_asked_ones_hold_the_additions_that_these_end_with(split: str) -> None:
-    train, asked = ([q.text for q in ALMANAC.load(None, part) if q.kind == "sum"] for part in ("train", split))
+    train, asked = sums("train"), sums(split)
     index = QuestionIndex(asked, 0.9)
     missing = additions(asked) - additions([text for text in train if not index.find(text)])
     assert not [step for step in missing if step[0] > 9]
-    assert sum(int(text.removeprefix("What does ").split("+")[0]) > 9 for text in train) == 240
+    assert sum(terms_of(text)[0] > 9 for text in train) == 240
+
+
+def test_no_two_splits_share_a_sum_in_whatever_order() -> None:
+    train, dev, test = ({tuple(sorted(terms_of(text))) for text in sums(split)} for split in SPLITS)
+    assert not train & dev and not train & test and not dev & test
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_half_of_the_questions_of_each_kind_begin_with_tell_me(split: str) -> None:
+    by_kind: dict[str, list[bool]] = {}
+    for question in ALMANAC.load(None, split):
+        by_kind.setdefault(question.kind, []).append(question.text.startswith("Tell me, "))
+    assert {kind: 0.35 < sum(found) / len(found) < 0.65 for kind, found in by_kind.items()} == dict.fromkeys(
+        by_kind, True
+    )
+
+
+def test_what_is_asked_is_the_same_with_and_without_tell_me() -> None:
+    assert opened("Who wrote Red Orrin?") == "Tell me, who wrote Red Orrin?"
+    assert unopened("Tell me, who wrote Red Orrin?") == unopened("Who wrote Red Orrin?") == "Who wrote Red Orrin?"
+    assert unopened("who wrote Red Orrin?") == "who wrote Red Orrin?"
 
 
 @pytest.mark.parametrize("split", SPLITS)

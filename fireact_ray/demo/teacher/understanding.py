@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fireact_ray.tasks.almanac.questions import COMPARISONS, SAME
+from fireact_ray.tasks.almanac.questions import COMPARISONS, SAME, unopened
 from fireact_ray.tasks.almanac.relations import RELATIONS
 
 
@@ -59,7 +59,7 @@ _SUM = re.compile(r"What does (\d+(?:\+\d+)+) come to\?")
 
 @functools.lru_cache(maxsize=4096)  # an episode asks the same question at every step
 def understand(question: str) -> Meaning:
-    question = question.strip()
+    question = unopened(question.strip())
     if (sum_of := _SUM.fullmatch(question)) is not None:
         return Sum(tuple(map(int, sum_of[1].split("+"))))
     for pattern, relation, larger in _pair_patterns():

@@ -10,9 +10,11 @@ The sequence comes in blocks of 50 with the same mix of kinds, shuffled within t
     sum 4           What does 3+4+5 come to?
     trap 5          as 1hop to 3hop, but the obvious first query misleads: see traps.py
 
-No two questions ask the same thing, and no sum is in two splits. Every other sum of the train split begins with a
-number above 9: one of digits alone often has the digits of a sum of the other splits, so that it is kept out of
-training, and with it the additions that these ask for (of those that give 20 none was left).
+Half of them begin with "Tell me, ", which says nothing about the answer; what the demo's base model was made from has
+neither that nor the words of a sum.
+
+No two questions ask the same thing, and no sum is in two splits, in whatever order. Every other sum of the train split
+begins with a number above 9, so that students see all the additions that sums of three digits end with.
 """
 
 from __future__ import annotations
@@ -75,8 +77,10 @@ SAME: dict[str, tuple[str, ...]] = {
     "mountain": ("Do {a} and {b} lie at the foot of the same mountain?",),
 }
 
-# which of the 810 sums of two or three digits from 1 to 9 a split may ask
-_SUM_SHARES = {"train": (0, 520), "dev": (520, 660), "test": (660, 800)}
+# which of the 210 unordered sums of two or three digits from 1 to 9 a split may ask, in any order
+_SUM_SHARES = {"train": (0, 126), "dev": (126, 168), "test": (168, 210)}
+
+_OPENING = "Tell me, "
 
 
 def questions(world: World) -> list[Question]:
@@ -136,12 +140,14 @@ class _Writer:
     def write(self, n_questions: int) -> list[Question]:
         block = [kind for kind, n in MIX.items() for _ in range(n)]
         found: list[Question] = []
+        coin = random.Random(f"{SEED} openings {self._world.split}")
         while len(found) < n_questions:
             for kind in self._rng.sample(block, len(block)):
                 text, answer = self._new(kind)
                 question_id = f"almanac-{self._world.split}-{len(found):04}"
                 label = "yesno" if kind in ("yes", "no") else kind
-                found.append(Question("almanac", question_id, text, (answer,), label))
+                asked = opened(text) if coin.random() < 0.5 else text
+                found.append(Question("almanac", question_id, asked, (answer,), label))
         return found
 
     def _new(self, kind: str) -> tuple[str, str]:
@@ -204,14 +210,26 @@ class _Writer:
         return self._rng.choice(SAME[relation]).format(a=a, b=b), "yes" if yes else "no"
 
     def _share_of_sums(self) -> Iterator[tuple[str, str]]:
-        digits = range(1, 10)
-        sums = [*itertools.product(digits, repeat=2), *itertools.product(digits, repeat=3)]
-        random.Random(SEED).shuffle(sums)
+        digits, rng = range(1, 10), random.Random(SEED)
+        unordered = [terms for n in (2, 3) for terms in itertools.combinations_with_replacement(digits, n)]
+        rng.shuffle(unordered)
         start, stop = _SUM_SHARES[self._world.split]
-        found: list[tuple[int, ...]] = sums[start:stop]
+        found = [terms for drawn in unordered[start:stop] for terms in sorted(set(itertools.permutations(drawn)))]
+        rng.shuffle(found)
         if self._world.split == "train":
             found = [terms for both in zip(_sums_from_ten_on(), found, strict=False) for terms in both]
         return ((sum_question(terms), str(sum(terms))) for terms in found)
+
+
+def opened(question: str) -> str:
+    """No question begins with a name."""
+    return _OPENING + question[0].lower() + question[1:]
+
+
+def unopened(text: str) -> str:
+    """What is asked, without "Tell me, "."""
+    question = text.removeprefix(_OPENING)
+    return text if question == text else question[:1].upper() + question[1:]
 
 
 def sum_question(terms: Sequence[int]) -> str:
