@@ -9,7 +9,8 @@ A fake engine whose replies take --step-s each, and four of them make an answer.
 search; 32 questions at work, 32 more may wait, the next ones are refused.
 
 overhead    what a question takes beyond its replies, its searches included; CPU of all processes of the server. Clients
-            begin one after the other, over the length of an answer: all at once is another thing than a load
+            begin one after the other, over the length of an answer: all at once is another thing than a load.
+            "of the server's own": less also what the engine was late, and its searches took, by their own clocks
 waiting     CPU of an answer where 500 questions wait
 overload    ten times as many clients as are let in, which come again when they are told to
 kills       one replica of two, by SIGKILL; `alone`: the only one
@@ -34,7 +35,7 @@ from benchmarks.fake_engine import STEP_VARIABLE, STEPS, FakeEngineServer
 from benchmarks.header import print_header, print_table
 from benchmarks.serving_faults import alone, disconnects, kills, scaling, soak, update
 from benchmarks.serving_load import Answer, Clients, counted, quantile, taken
-from benchmarks.serving_scene import CLIENTS, Scene, questions
+from benchmarks.serving_scene import CLIENTS, Scene, questions, seconds_of_calls
 from fireact_ray.core.paths import NANO_DIR
 from fireact_ray.core.types import Question
 from fireact_ray.recipe.loader import load_recipe
@@ -96,23 +97,28 @@ async def _all_of(parts: Sequence[Callable[[Scene], Awaitable[None]]], scene: Sc
 async def overhead(scene: Scene) -> None:
     rows = []
     for n_clients, n_questions in ((1, 50), (int(_LOAD * CLIENTS), 1000), (CLIENTS, 1000)):
-        before = taken()
+        before, calls_s = taken(), await seconds_of_calls()
         answers = await scene.clients.ask(
             int(n_questions * scene.scale), n_clients, begin_within_s=STEPS * scene.step_s
         )
-        spent = taken().since(before)
-        rows.append((n_clients, *_costs(answers, spent, scene.step_s)))
-    print_table(("clients", "replies", "share, %", "ms a step, p50", "p99", "CPU ms a step", "of that"), rows)
+        spent, calls_s = taken().since(before), await seconds_of_calls() - calls_s
+        rows.append((n_clients, *_costs(answers, spent, scene.step_s, calls_s)))
+    head = ("clients", "replies", "share, %", "of the server's own", "ms a step, p50", "of the server's own", "p99")
+    print_table((*head, "CPU ms a step", "of that"), rows)
 
 
-def _costs(answers: Sequence[Answer], spent: dict[str, float], step_s: float) -> tuple[str, ...]:
+def _costs(answers: Sequence[Answer], spent: dict[str, float], step_s: float, calls_s: float) -> tuple[str, ...]:
+    """`calls_s`: of all steps and searches, as engine and search measured them."""
     answered = [one for one in answers if one.is_answered]
     extra_ms = [(one.seconds / one.steps - step_s) * 1000 for one in answered]
     n_steps, wall_s = sum(one.steps for one in answered), sum(one.seconds for one in answered)
+    late_ms = (calls_s / n_steps - step_s) * 1000  # the mean: of one question it is not known
     return (
         counted(answers),
         f"{(1 - n_steps * step_s / wall_s) * 100:.1f}",
+        f"{(1 - calls_s / wall_s) * 100:.1f}",
         f"{quantile(extra_ms, 0.5):.1f}",
+        f"{quantile(extra_ms, 0.5) - late_ms:.1f}",
         f"{quantile(extra_ms, 0.99):.1f}",
         f"{sum(spent.values()) / n_steps * 1000:.2f}",
         ", ".join(f"{part} {seconds / n_steps * 1000:.2f}" for part, seconds in sorted(spent.items())),

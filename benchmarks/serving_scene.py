@@ -10,7 +10,7 @@ from ray import serve as ray_serve
 
 from benchmarks.serving_load import Clients
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.stages.application import AGENT, ENGINE, NAME, model_id
+from fireact_ray.stages.application import AGENT, ENGINE, NAME, SEARCH, model_id
 from fireact_ray.tasks import load_questions
 
 CLIENTS = 32  # as many questions are at work in all replicas together
@@ -48,6 +48,12 @@ async def at_work() -> int:
     asked = [ray_serve.get_deployment_handle(part, NAME).broadcast("at_work") for part in (AGENT, ENGINE)]
     found = [await one.results_async(timeout_s=30, return_exceptions=True) for one in asked]
     return sum(n for part in found for n in part if isinstance(n, int))
+
+
+async def seconds_of_calls() -> float:
+    """That engine and search say to have taken for all steps and searches so far."""
+    asked = [ray_serve.get_deployment_handle(part, NAME).broadcast("seconds") for part in (ENGINE, SEARCH)]
+    return sum([seconds for one in asked for seconds in await one.results_async(timeout_s=30)])
 
 
 async def until_idle() -> None:

@@ -77,8 +77,9 @@ async def events(
             yield model.ended(event) if isinstance(event, Trajectory) else event
         task.result()
     finally:
-        task.cancel()
-        await asyncio.wait({task})
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
 
 
 @dataclass

@@ -36,6 +36,7 @@ from fireact_ray.stages.served_agent import ServedAgent
 
 TRACES = "served"  # below the run's folder: what convert.sources names
 _ANSWER_S = 5.0  # of a part that is asked whether it is there
+_BEHIND_S = 0.01  # the reply, which leaves once the loop comes round a few times
 
 logger = logging.getLogger(__name__)
 access_log = logging.getLogger("ray.serve.fireact")  # goes to the replica's file, beside Serve's own lines
@@ -140,6 +141,10 @@ class AgentServer:
             await self._traces.close()
 
     def _accessed(self, access: Access) -> None:
+        """A line in a file takes longer than a reply takes to leave."""
+        asyncio.get_running_loop().call_later(_BEHIND_S, self._tell, access)
+
+    def _tell(self, access: Access) -> None:
         self._metrics.access(access)
         access_log.info("%s", " ".join(f"{name}={value}" for name, value in asdict(access).items() if value != ""))
 

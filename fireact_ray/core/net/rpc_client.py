@@ -14,8 +14,7 @@ from copy import copy
 from typing import Any
 
 from fireact_ray.core import errors
-from fireact_ray.core.json_text import parse
-from fireact_ray.core.net.rpc_wire import MAX_LINE_BYTES, Address, Outbox, keep_alive
+from fireact_ray.core.net.rpc_wire import Address, Lines, Outbox, keep_alive
 
 _TRY_EVERY_S = 0.05
 _CONNECT_TIMEOUT_S = 10.0
@@ -100,44 +99,70 @@ class RpcClient:
         """Connect and hear answers until the connection breaks. Returns what went wrong if there never was one."""
         try:
             address = await self._find()
+            connection = _Connection(self._hear)
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                reader, writer = await _connect(address)
-        except (OSError, asyncio.IncompleteReadError) as error:  # a wrong token is met by hanging up
+                transport, _ = await asyncio.get_running_loop().create_connection(
+                    lambda: connection, address.host, address.port
+                )
+                try:
+                    transport.write(address.token.encode())
+                    await connection.greeted
+                except BaseException:
+                    transport.abort()
+                    raise
+        except OSError as error:  # a wrong token is met by hanging up
             return type(error).__name__
         try:
-            self._outbox = Outbox(writer)
+            self._outbox = Outbox(transport)
             for ticket, (item, _) in self._unanswered.items():
                 self._outbox.put([ticket, item])
-            await self._hear(reader)
-        except OSError:
-            pass  # broken
+            await connection.ended
         finally:
             self._outbox = None
-            writer.close()
+            transport.close()
         return None
 
-    async def _hear(self, reader: asyncio.StreamReader) -> None:
-        while (line := await reader.readline()).endswith(b"\n"):
-            for ticket, result, *error in parse(line):
-                _, future = self._unanswered.pop(ticket, (None, None))
-                if future is None or future.done():  # its caller has gone
-                    continue
-                if error:
-                    future.set_exception(_typed(*error))
-                else:
-                    future.set_result(result)
+    def _hear(self, answer: list[Any]) -> None:
+        ticket, result, *error = answer
+        _, future = self._unanswered.pop(ticket, (None, None))
+        if future is None or future.done():  # its caller has gone
+            return
+        if error:
+            future.set_exception(_typed(*error))
+        else:
+            future.set_result(result)
 
 
-async def _connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection(address.host, address.port, limit=MAX_LINE_BYTES)
-    keep_alive(writer)
-    writer.write(address.token.encode())
-    try:
-        await reader.readexactly(1)
-    except BaseException:
-        writer.close()
-        raise
-    return reader, writer
+class _Connection(asyncio.Protocol):
+    """`greeted`: once the server takes the token; a ConnectionError where it hangs up instead. `ended`: with the
+    connection; with what was wrong, where an answer could not be read."""
+
+    def __init__(self, hear: Callable[[list[Any]], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.greeted: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self._hear = hear
+        self._lines = Lines()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        keep_alive(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.greeted.done():
+            self.greeted.set_result(None)
+            data = data[1:]
+        try:
+            for answer in self._lines.entries(data):
+                self._hear(answer)
+        except Exception as error:  # noqa: BLE001 (a bug, told to all who wait)
+            if not self.ended.done():
+                self.ended.set_exception(error)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.greeted.done():
+            self.greeted.set_exception(error if isinstance(error, OSError) else ConnectionResetError())
+        if not self.ended.done():
+            self.ended.set_result(None)
 
 
 def _typed(name: str, text: str) -> Exception:

@@ -53,6 +53,10 @@ class EngineServer:
         """Conversations."""
         return self._conversations.n
 
+    async def seconds(self) -> float:
+        """That the model took for all its steps so far."""
+        return self._steps.seconds
+
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Asked for by Serve, every few seconds."""
         return self._conversations.stats()

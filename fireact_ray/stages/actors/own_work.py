@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,21 +13,24 @@ _AT_WORK = "at_work"
 
 
 class OwnWork:
-    """`n`: at work now."""
+    """`n`: at work now. `seconds`: that all which has ended took, each for itself."""
 
     def __init__(self) -> None:
         self.n = 0
+        self.seconds = 0.0
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
     @contextmanager
     def one(self) -> Iterator[None]:
+        began = time.monotonic()
         self.n += 1
         self._is_idle.clear()
         try:
             yield
         finally:
             self.n -= 1
+            self.seconds += time.monotonic() - began
             if not self.n:
                 self._is_idle.set()
 

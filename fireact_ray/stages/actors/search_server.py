@@ -31,6 +31,10 @@ class SearchServer(SearchActor):
         address = await self.address()
         return [address.host, address.port, address.token]
 
+    async def seconds(self) -> float:
+        """That all its searches took so far."""
+        return self._searches.seconds
+
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Asked for by Serve, every few seconds."""
         return self._searches.stats()

@@ -16,7 +16,8 @@ HOST = "127.0.0.1"
 
 
 class Desk:
-    """What the server does: "slow" waits until `release` is set, "denied" and "bug" fail, else the item doubled."""
+    """What the server does: "slow" waits until `release` is set; "denied", "bug" and "no JSON" fail; else the item
+    doubled."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -29,6 +30,8 @@ class Desk:
             raise ToolDenied("HTTP 401")
         if item == "bug":
             raise KeyError("nothing there")
+        if item == "no JSON":
+            return {item}
         if item.startswith("slow"):
             try:
                 await self.release.wait()
@@ -65,7 +68,7 @@ async def test_calls_leave_in_order_and_each_gets_its_own_answer():
     assert desk.asked == [f"q{n}" for n in range(500)]
 
 
-async def test_what_is_asked_at_once_travels_in_one_message():
+async def test_a_few_calls_leave_at_once_and_many_travel_together():
     lines = []
 
     async def serve(reader, writer):
@@ -82,10 +85,12 @@ async def test_what_is_asked_at_once_travels_in_one_message():
 
     client = RpcClient(find)
     await client.ask("first")
-    await asyncio.gather(*(client.ask(n) for n in range(3)))
+    await asyncio.gather(*(client.ask(n) for n in range(500)))
     await client.close()
     server.close()
-    assert [[item for _, item in line] for line in lines] == [["first"], [0, 1, 2]]
+    assert [item for line in lines for _, item in line] == ["first", *range(500)]
+    assert [len(line) for line in lines[:3]] == [1, 1, 1]
+    assert max(len(line) for line in lines) > 400
 
 
 async def test_a_slow_call_delays_nobody_who_asked_with_it_or_after_it():
@@ -105,6 +110,8 @@ async def test_a_call_fails_alone_and_with_the_type_of_its_error():
             await denied
         with pytest.raises(RpcFailed, match="KeyError: 'nothing there'"):
             await bug
+        with pytest.raises(RpcFailed, match="set is not JSON serializable"):
+            await client.ask("no JSON")
         assert await fine == "aa"
 
 
@@ -171,6 +178,19 @@ async def test_a_server_that_stays_away_is_an_error_for_all_who_wait():
     for future in asked:
         with pytest.raises(RpcUnavailable, match=r"not reached for 0\.1 s \(ConnectionRefusedError\)"):
             await future
+
+
+async def test_messages_arrive_whole_however_the_network_cuts_them():
+    async with connected() as (_, servers, _):
+        address = await servers[0].address(HOST)
+        reader, writer = await asyncio.open_connection(HOST, address.port)
+        for byte in address.token.encode() + b'[[0, "a"], [1, "b"]]\n[[2, "' + b"c" * 100 + b'"]]\n':
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0)
+        assert await reader.readline() == b"\n"
+        answers = [json.loads(await reader.readline())[0] for _ in range(3)]
+        assert answers == [[0, "aa"], [1, "bb"], [2, "c" * 200]]
+        writer.close()
 
 
 async def test_whoever_does_not_know_the_token_is_not_served():
