@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.middleware import Middleware
@@ -30,6 +30,7 @@ MAX_BODY_BYTES = 1 << 20
 BODY_S = 15.0
 RETRY_AFTER_S = 2.0
 
+_ID = b"x-request-id"
 _TRIES = 3
 _PAUSE_S = 0.2  # before the second try, and twice as long before the third
 _OF_SERVE = "/-/"  # its health and routes
@@ -190,7 +191,7 @@ class _Reply:
                 self._bare = message
                 return
             self._is_stream = kind.startswith(b"text/event-stream")
-            message = {**message, "headers": [*message["headers"], (MARK.encode(), b"1")]}
+            message = {**message, "headers": [*_with_one_id(message["headers"]), (MARK.encode(), b"1")]}
         else:
             self._is_whole = not message.get("more_body", False)
             self._n_events += message.get("body", b"").count(b"event: ")
@@ -210,6 +211,12 @@ class _Reply:
         response = error.response()
         response.headers[MARK] = "1"
         await response(self._scope, self._receive, self._send)
+
+
+def _with_one_id(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The replica's own, which is in its access log: Serve adds another behind it, and clients would join the two."""
+    ids = [one for one in headers if one[0].lower() == _ID]
+    return [one for one in headers if one[0].lower() != _ID] + ids[:1]
 
 
 def _is_question(scope: Scope) -> bool:

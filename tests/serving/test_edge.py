@@ -98,6 +98,12 @@ async def test_a_bare_text_of_serve_becomes_an_error_object(bare, text, status, 
     assert text.decode() not in client.body
 
 
+async def test_a_reply_has_one_id_the_replica_s():
+    ids = [(b"x-request-id", b"ours"), (b"X-Request-ID", b"of Serve")]
+    client = await Client(b"{}").ask(Serve([start(200, b"application/json", *ids), body(b"{}")]))
+    assert [value for name, value in client.heard[0]["headers"] if name.lower() == b"x-request-id"] == [b"ours"]
+
+
 BUSY = [start(429, b"application/json", (b"x-fireact-busy", b"1")), body(b"{}")]
 OF_A_KEY = [start(429), body(b"{}")]
 
