@@ -14,7 +14,7 @@ from ray.serve.scripts import build as serve_build
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.net.rpc_wire import Address
 from fireact_ray.recipe.loader import load_recipe
-from fireact_ray.stages.actors.own_work import by_own_work
+from fireact_ray.stages.actors.own_work import OwnWork, by_own_work
 from fireact_ray.stages.actors.search_ring import chosen
 from fireact_ray.stages.application import BuildArgs, application, served_systems
 from fireact_ray.stages.serve_config import check_serve_config, to_serve_yaml, unknown_keys
@@ -149,6 +149,15 @@ def test_search_and_engine_scale_by_what_is_at_work_in_all_replicas():
         {},
     )
     assert by_own_work(SimpleNamespace(config=config, aggregated_metrics=None)) == (0, {})
+
+
+def test_what_a_replica_did_adds_up_each_for_itself_also_where_it_was_at_once():
+    work = OwnWork(now=iter([0.0, 1.0, 3.0, 4.0]).__next__)
+    with work.one():
+        with work.one():
+            assert work.n == 2
+        assert (work.n, work.seconds) == (1, 2.0)
+    assert (work.n, work.seconds) == (0, 6.0)
 
 
 def test_the_dashboard_is_that_of_the_metrics_there_are():

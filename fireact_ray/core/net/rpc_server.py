@@ -76,10 +76,8 @@ class _Connection(asyncio.Protocol):
             task.cancel()
 
     def abort(self) -> list[asyncio.Task[None]]:
-        """Hang up. Returns what still ends."""
+        """Hang up, by which its calls are cancelled. Returns these."""
         self._transport.abort()
-        for task in self._tasks.values():
-            task.cancel()
         return list(self._tasks.values())
 
     def _greeted(self, data: bytes, token: bytes) -> bytes:

@@ -17,7 +17,8 @@ from typing import Any
 from fireact_ray.core.json_text import parse
 
 _MESSAGE_EVERY_S = 0.002  # in the long run: what comes in between goes together
-_AT_ONCE = 8  # messages that a rest has saved up: a light load waits for nothing
+_SAVED = 8  # messages that a rest saves up, to leave without waiting
+_KEPT = 4  # of these, for what comes together: the others leave at once, before anything else is done
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}  # a node that lost power is gone in 25 s
 
 
@@ -45,11 +46,11 @@ class Outbox:
         self._entries.append(json.dumps(entry))
         if len(self._entries) > 1:
             return  # it goes with those that wait
-        early_s = self._due - self._loop.time() - (_AT_ONCE - 1) * _MESSAGE_EVERY_S
-        if early_s > 0:
-            self._loop.call_later(early_s, self._send)
-        else:
+        n_spent = (self._due - self._loop.time()) / _MESSAGE_EVERY_S
+        if n_spent < _SAVED - _KEPT:
             self._send()
+        else:
+            self._loop.call_later(max(0.0, (n_spent - _SAVED) * _MESSAGE_EVERY_S), self._send)
 
     def _send(self) -> None:
         entries, self._entries = self._entries, []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,24 +13,25 @@ _AT_WORK = "at_work"
 
 
 class OwnWork:
-    """`n`: at work now. `seconds`: that all which has ended took, each for itself."""
+    """`n`: at work now. `seconds`: of all that has ended, each for itself. `now`: a clock in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.n = 0
         self.seconds = 0.0
+        self._now = now
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        began = time.monotonic()
+        began = self._now()
         self.n += 1
         self._is_idle.clear()
         try:
             yield
         finally:
             self.n -= 1
-            self.seconds += time.monotonic() - began
+            self.seconds += self._now() - began
             if not self.n:
                 self._is_idle.set()
 
