@@ -37,16 +37,17 @@ from fireact_ray.recipe.systems import Entry, StudentSystem, TeacherSystem
 from fireact_ray.recipe.teacher import TeacherAgents
 from fireact_ray.recipe.trials import Trial
 from fireact_ray.recipe.vllm_student import demand_vllm
-from fireact_ray.serving.edge import RETRY_AFTER_S
+from fireact_ray.serving.edge_reply import RETRY_AFTER_S
 from fireact_ray.stages.actors.engine_server import EngineServer
 from fireact_ray.stages.actors.own_work import by_own_work
 from fireact_ray.stages.actors.search_server import SearchServer
 from fireact_ray.stages.actors.vllm_server import VllmServer
 from fireact_ray.stages.deployments import AgentServer, ServedSystem
+from fireact_ray.stages.proxies import AGENT
 from fireact_ray.stages.serve_settings import keys_of, settings_of
 
 NAME = "fireact"  # of the application
-AGENT, ENGINE, SEARCH = "agent", "engine", "search"
+ENGINE, SEARCH = "engine", "search"
 RECIPE = "FIREACT_RECIPE"
 CPUS = {AGENT: 0.25, ENGINE: 0.5, SEARCH: 0.0}
 _ROOM = 64  # for what is no question, and for those that a replica itself refuses: it says more than Serve does
@@ -107,7 +108,7 @@ def application(recipe: Recipe, engine_server: type[EngineServer] | None = None)
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=RETRY_AFTER_S),
     )
     settings = settings_of(recipe, {system.model_id: _made_at(system) for system in systems})
-    return agent.bind(recipe, systems, settings, fingerprint, search, engines)
+    return agent.bind(recipe, systems, settings, fingerprint, search, engines, longest_s)
 
 
 def served_systems(recipe: Recipe) -> list[ServedSystem]:
@@ -197,11 +198,11 @@ def _part(
     spread = {} if part.max_replicas_per_node is None else {"max_replicas_per_node": part.max_replicas_per_node}
     if most > least:
         given = {name: value for name in _DELAYS if (value := getattr(part, name)) is not None}
-        policy = {} if name == AGENT else {"policy": AutoscalingPolicy(policy_function=by_own_work)}
+        policy = AutoscalingPolicy(policy_function=by_own_work)
         target = part.target_ongoing_requests
         options = {
             "autoscaling_config": AutoscalingConfig(
-                min_replicas=least, max_replicas=most, target_ongoing_requests=target, **given, **policy
+                min_replicas=least, max_replicas=most, target_ongoing_requests=target, policy=policy, **given
             )
         }
     deployment: Deployment = ray_serve.deployment(

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import ray
 from fastapi import FastAPI
+from ray import serve as ray_serve
 
 from fireact_ray.agent.agent import Agent
 from fireact_ray.agent.models.local import LocalChat
@@ -25,10 +27,12 @@ from fireact_ray.recipe.teacher import TeacherAgents
 from fireact_ray.rendering.remembered import RememberingTokenizer
 from fireact_ray.rollouts.traces import Traces
 from fireact_ray.serving.app import build_app
-from fireact_ray.serving.edge import Door
+from fireact_ray.serving.door import Door
+from fireact_ray.serving.hop import OwnServer
 from fireact_ray.serving.settings import Access, Asking, Health, Hooks, ServingSettings
 from fireact_ray.stages.actors.conversations import EnginePool
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
+from fireact_ray.stages.actors.own_work import OwnWork, as_stats
 from fireact_ray.stages.actors.search_ring import SearchRing
 from fireact_ray.stages.serve_metrics import ServeMetrics
 from fireact_ray.stages.serve_settings import keys_of
@@ -73,7 +77,12 @@ class ServedBackend:
 
 
 class AgentServer:
-    """`search`: the handle of the search deployment; `engines`: those of the engine deployments, by their names."""
+    """`search`: the handle of the search deployment; `engines`: those of the engine deployments, by their names.
+    `longest_s`: that an answer may take.
+
+    Proxies ask it over connections of their own (serving/hop.py): so it counts its questions itself, and ends them
+    before it stops.
+    """
 
     def __init__(
         self,
@@ -83,8 +92,10 @@ class AgentServer:
         fingerprint: str,
         search: Any,
         engines: Mapping[str, Any],
+        longest_s: float,
     ) -> None:
         forward_warnings()
+        self._longest_s = longest_s
         config = recipe.serve
         self._settings, self._keys = settings, keys_of(config)
         self._parts = {"search": search.where, **{name: handle.at_work for name, handle in engines.items()}}
@@ -97,6 +108,8 @@ class AgentServer:
         self._agents = {system.model_id: self._served(system) for system in systems}
         self._is_open = threading.Event()
         self._is_open.set()
+        self._requests, self._is_leaving = OwnWork(), False
+        self._server: OwnServer | None = None
 
     def _served(self, system: ServedSystem) -> ServedAgent:
         pool = self._pool(system)
@@ -122,8 +135,18 @@ class AgentServer:
             on_access=self._accessed,
         )
         app = build_app(self._agents, self._settings, self._keys, hooks=hooks, search=self._backend)
-        app.add_middleware(Door, is_open=self._is_open.is_set)
+        app.add_middleware(Door, is_open=self._is_open.is_set, name=ray_serve.get_replica_context().app_name)
+        self._server = OwnServer(app, lambda: self._is_leaving, self._requests.one)
         return app
+
+    async def where(self) -> list[Any]:
+        assert self._server is not None, "Serve builds the application first"
+        address = await self._server.address(ray.util.get_node_ip_address())
+        return [address.host, address.port, address.token, self._longest_s]
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Asked for by Serve, every few seconds."""
+        return as_stats(self._metrics.at_work)
 
     async def close(self) -> None:
         """Take no more questions, and write what waits to be kept: the server is about to end."""
@@ -136,7 +159,9 @@ class AgentServer:
         return self._metrics.at_work
 
     async def __del__(self) -> None:
-        """Called by Ray Serve, once nothing runs here any more."""
+        """Called by Ray Serve, once nothing that came by it runs here any more."""
+        self._is_leaving = True
+        await self._requests.ended()
         if self._traces is not None:
             await self._traces.close()
 

@@ -18,7 +18,7 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.core.utils.interrupts import interrupts_heeded, interrupts_wait
 from fireact_ray.core.utils.waiting import Waiting, said_while_waiting
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.serving.edge import MARK
+from fireact_ray.serving.edge_reply import MARK
 from fireact_ray.serving.guard import HEALTH
 from fireact_ray.serving.held_port import held_port, url_of
 from fireact_ray.stages.actors.engine_server import EngineServer

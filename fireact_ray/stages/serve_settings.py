@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fireact_ray.core.secrets import read_api_key
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.serving import LOOPBACK_HOSTS, ServeConfig
-from fireact_ray.serving.edge import RETRY_AFTER_S
+from fireact_ray.serving.edge_reply import RETRY_AFTER_S
 from fireact_ray.serving.keys import Keys
 from fireact_ray.serving.page.opening import offer_of
 from fireact_ray.serving.settings import LOOPBACK, ServingSettings

@@ -27,7 +27,7 @@ QUICK = {
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(1 << 28),
 }
 # What stands in Ray Serve's HTTP proxies, named before they start: they take their callback from the environment.
-EDGE_VARIABLE, EDGE_PATH = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "fireact_ray.serving.edge:edge"
+EDGE_VARIABLE, EDGE_PATH = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "fireact_ray.stages.proxies:edge"
 # How often a Ray of its own is started: its raylet gives its agents 15 s, whatever the settings, and ends where they
 # take longer (github.com/ray-project/ray/issues/65983). On a busy machine they do, the first time.
 STARTS = 3

@@ -17,7 +17,7 @@ from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Generation
 from fireact_ray.core.errors import ModelUnavailable
 from fireact_ray.core.net.rpc_client import RpcClient, RpcUnavailable
-from fireact_ray.stages.actors.replicas import Replicas
+from fireact_ray.stages.actors.replicas import Replicas, rpc_client
 
 _SEAT_S = 30.0  # for there to be a replica, as while the only one is being started again
 _PAUSES_S = (0.1, 0.5, 2.0)  # before a step is asked again
@@ -33,7 +33,7 @@ class EnginePool:
 
     def __init__(self, handle: Any, max_context: int, model: str) -> None:
         self.max_context, self.model = max_context, model
-        self._replicas = Replicas(handle)
+        self._replicas = Replicas(handle, rpc_client)
         self._seated: Counter[RpcClient] = Counter()
 
     @asynccontextmanager

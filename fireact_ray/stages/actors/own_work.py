@@ -40,8 +40,12 @@ class OwnWork:
         await self._is_idle.wait()
 
     def stats(self) -> dict[str, float]:
-        """As Serve takes them from `record_autoscaling_stats`, for `by_own_work`."""
-        return {_AT_WORK: float(self.n)}
+        return as_stats(self.n)
+
+
+def as_stats(at_work: int) -> dict[str, float]:
+    """As Serve takes them from `record_autoscaling_stats`, for `by_own_work`."""
+    return {_AT_WORK: float(at_work)}
 
 
 def by_own_work(context: Any) -> tuple[float, dict[str, Any]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
 
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
@@ -23,27 +23,37 @@ _PATIENCE_S = 0.3  # with a replica that hangs up: its process has died, or it i
 _PAUSE_S = 0.25  # before the next look, where none was found
 
 
-class Replicas:
-    """`handle`: of the deployment, whose replicas say `where` they listen."""
+class Client(Protocol):
+    """How one replica is asked."""
 
-    def __init__(self, handle: Any) -> None:
-        self._handle = handle
-        self._clients: dict[Address, RpcClient] = {}
+    async def close(self) -> None: ...
+
+
+Each = TypeVar("Each", bound=Client)
+
+
+class Replicas(Generic[Each]):
+    """`handle`: of the deployment, whose replicas say `where` they listen, and perhaps more. `made`: of that."""
+
+    def __init__(self, handle: Any, made: Callable[..., Each]) -> None:
+        self._handle, self._made = handle, made
+        self._clients: dict[Address, Each] = {}
         self._looked_at = float("-inf")
         self._looking: asyncio.Task[None] | None = None
 
-    async def known(self, within_s: float) -> Mapping[Address, RpcClient]:
-        """One or more. Known ones are given while Serve is asked again, which waits for lost nodes.
-
-        Raises TimeoutError where there is none for so long, as while the only one is started again.
-        """
+    def now(self) -> Mapping[Address, Each]:
+        """Those that are known, while Serve is asked again, which waits for lost nodes."""
         self._look_now_and_then()
-        if not self._clients:
+        return self._clients
+
+    async def known(self, within_s: float) -> Mapping[Address, Each]:
+        """One or more. Raises TimeoutError where there is none for so long, as while the only one is started again."""
+        if not self.now():
             async with asyncio.timeout(within_s):
                 await self._first()
         return self._clients
 
-    def forget(self, client: RpcClient) -> None:
+    def forget(self, client: Each) -> None:
         """It is gone, or about to go: nobody here begins with it any more, also where Serve does not know yet."""
         self._clients = {address: one for address, one in self._clients.items() if one is not client}
         self._looked_at = float("-inf")
@@ -70,10 +80,9 @@ class Replicas:
 
     async def _look(self) -> None:
         answers = await self._handle.broadcast("where").results_async(timeout_s=_LOOK_S, return_exceptions=True)
-        addresses = {Address(*where) for where in answers if not isinstance(where, BaseException)}
-        known = {address: client for address, client in self._clients.items() if address in addresses}
-        new = {address: RpcClient(_finder(address), _PATIENCE_S, calls_off=True) for address in addresses - set(known)}
-        self._clients = {**known, **new}  # the others' connections end with their replicas
+        told = {Address(*where[:3]): where[3:] for where in answers if not isinstance(where, BaseException)}
+        # the others' connections end with their replicas
+        self._clients = {at: self._clients.get(at) or self._made(at, *more) for at, more in told.items()}
         self._looked_at = time.monotonic()
 
     def _looked(self, looking: asyncio.Task[None]) -> None:
@@ -85,8 +94,8 @@ class Replicas:
             raise error  # a bug; those others say that Serve has no replica, or waits for a lost one
 
 
-def _finder(address: Address) -> Callable[[], Awaitable[Address]]:
+def rpc_client(address: Address) -> RpcClient:
     async def find() -> Address:
         return address
 
-    return find
+    return RpcClient(find, _PATIENCE_S, calls_off=True)

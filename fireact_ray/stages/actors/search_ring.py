@@ -14,7 +14,7 @@ from fireact_ray.core.errors import ToolError
 from fireact_ray.core.net.rpc_client import RpcUnavailable
 from fireact_ray.core.net.rpc_wire import Address
 from fireact_ray.core.types import Hit
-from fireact_ray.stages.actors.replicas import Replicas
+from fireact_ray.stages.actors.replicas import Replicas, rpc_client
 
 _TRIES = 4
 _NONE_S = 10.0  # for there to be a replica, as while the only one is started again
@@ -25,7 +25,7 @@ class SearchRing:
 
     def __init__(self, handle: Any, fingerprint: str) -> None:
         self.fingerprint = fingerprint
-        self._replicas = Replicas(handle)
+        self._replicas = Replicas(handle, rpc_client)
 
     async def search(self, query: str, k: int) -> list[Hit]:
         """Raises what the backend raises, and ToolError where replica after replica is gone, or there is none."""
