@@ -40,6 +40,7 @@ class Report:
     metrics: Metrics | None
     metrics_by_kind: Mapping[str, Metrics]
     metrics_by_task: Mapping[str, Metrics]  # empty where all questions are of one task
+    metrics_by_method: Mapping[str, Metrics]  # empty where all rows were made by one method
     searches_per_question: float | None
     steps_per_question: float | None
     seconds_per_question: float | None
@@ -79,6 +80,7 @@ class Report:
             metrics=tally.metrics(),
             metrics_by_kind=tally.metrics_by_kind(),
             metrics_by_task=tally.metrics_by_task(),
+            metrics_by_method=tally.metrics_by_method(),
             searches_per_question=_mean(per_trial["searches"], len(tally.seconds)),
             steps_per_question=_mean(per_trial["steps"], len(tally.seconds)),
             # Rows that nobody timed or counted hold zeros, and a mean of nothing but those is unknown.
@@ -113,6 +115,7 @@ class Report:
             "by_kind": {kind: metrics.to_dict() for kind, metrics in self.metrics_by_kind.items()},
             "metrics": self.metrics.others_dict() if self.metrics else {},
             "by_task": {task: metrics.to_dict() for task, metrics in self.metrics_by_task.items()},
+            "by_method": {method: metrics.to_dict() for method, metrics in self.metrics_by_method.items()},
             "per_trial": {name: one.to_dict() if one else None for name, one in self.per_trial.items()},
             **({"judge": self.judged.to_dict()} if self.judged else {}),
         }

@@ -11,6 +11,7 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.core.paths import last_name
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.source import kind_of, names_in, opened, within
+from fireact_ray.rollouts.plan import PLAN
 
 _PARQUET = b"PAR1"
 _OURS = {"trajectory_id", "steps", "answers"}
@@ -19,11 +20,12 @@ _OURS = {"trajectory_id", "steps", "answers"}
 @dataclass(frozen=True, slots=True)
 class Recording:
     """Rows that are scored together. `parts`: our own Parquet parts, as (folder, name); without any, `path` is a file
-    or folder of rows of others."""
+    or folder of rows of others. `planned_in`: the folder that has the plan of these rows."""
 
     name: str
     path: str
     parts: tuple[tuple[Folder, str], ...] = ()
+    planned_in: Folder | None = None
 
 
 def recordings(path: str) -> list[Recording]:
@@ -43,15 +45,20 @@ def recordings(path: str) -> list[Recording]:
 def _run(path: str, name: str) -> list[Recording]:
     """Of a run folder: what its teacher wrote, and each system that was evaluated in it."""
     run, names = Folder(path), names_in(path)
-    own = [Recording(name, path, _parts(run / "trajectories"))] if "trajectories/" in names else []
+    own = [Recording(name, path, _parts(run / "trajectories"), _planned(run))] if "trajectories/" in names else []
     if "evaluations/" not in names:
         return own
     systems = [found.rstrip("/") for found in names_in(within(path, "evaluations")) if found.endswith("/")]
     for system in systems:
-        parts = _parts(run / "evaluations" / system / "trajectories")
+        home = run / "evaluations" / system
+        parts = _parts(home / "trajectories")
         if parts:
-            own.append(Recording(f"{name}/{system}", within(path, f"evaluations/{system}"), parts))
+            own.append(Recording(f"{name}/{system}", within(path, f"evaluations/{system}"), parts, _planned(home)))
     return own
+
+
+def _planned(folder: Folder) -> Folder | None:
+    return folder if folder.exists(PLAN) else None
 
 
 def _parts(folder: Folder) -> tuple[tuple[Folder, str], ...]:

@@ -30,7 +30,7 @@ def lack(
 
 
 def _unplaced() -> Iterator[Mapping[str, float]]:
-    """What each actor, task and part of a placement group takes that Ray has found no room for, as `ray status` says."""
+    """What each actor, task and part of a placement group takes for which Ray has found no room (`ray status`)."""
     state = get_cluster_resource_state(global_worker.gcs_client)
     alone = (wanted.request for wanted in state.pending_resource_requests)
     together = (part for group in state.pending_gang_resource_requests for part in group.requests)
