@@ -47,8 +47,6 @@ class Tally:
     failed: Counter[str] = field(default_factory=Counter)
     n_unscored: int = 0
     costs: CostColumns = field(default_factory=CostColumns)
-    seconds: array[float] = field(default_factory=lambda: array("d"))
-    tokens: array[float] = field(default_factory=lambda: array("d"))
     columns: MetricColumns = field(default_factory=MetricColumns)
     groups: dict[_Place, int] = field(default_factory=dict)  # their numbers
     unanswered: dict[_Place, array[int]] = field(default_factory=dict)  # questions of those that are not scored
@@ -59,8 +57,6 @@ class Tally:
         self.n += 1
         self._count_outcome(episode)
         self.costs.add(episode)
-        self.seconds.append(episode.model_s + episode.tool_s)
-        self.tokens.append(episode.prompt_tokens + episode.completion_tokens)
         if score is None:
             self.n_unscored += 1
             return
@@ -90,6 +86,11 @@ class Tally:
         self.failed[MISSING] += n
         self.columns.add_missing(n)
         self.group.extend([_NO_GROUP] * n)
+
+    @property
+    def n_recorded(self) -> int:
+        """Rows that are there."""
+        return self.n - self.failed[MISSING]
 
     def metrics(self) -> Metrics | None:
         return self.columns.metrics()

@@ -98,8 +98,9 @@ def test_an_unknown_price_makes_the_cost_unknown_and_not_zero():
 def test_time_and_tokens_that_nobody_measured_are_unknown():
     step = Step("t", Action("finish", "Tarn"), None)
     imported = Trajectory("a", Question("jsonl", "q", "?", ("Tarn",)), "react", "m", 0, (step,), StopReason.FINISHED)
-    report = Report.from_trajectories("base", [imported])
-    assert (report.seconds_per_question, report.tokens_per_question) == (None, None)
+    for rows in ([imported], [imported, row("b")]):  # and are no zeros among those that somebody did
+        report = Report.from_trajectories("base", rows)
+        assert (report.seconds_per_question, report.tokens_per_question) == (None, None)
 
 
 def test_kinds_have_their_own_marks():
