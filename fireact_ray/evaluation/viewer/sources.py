@@ -20,7 +20,7 @@ from fireact_ray.core.storage.source import kind_of, names_in
 from fireact_ray.core.types import Trajectory
 from fireact_ray.data.formats.records import Record, holds_trajectories, read_record, read_records
 from fireact_ray.evaluation.episodes import Episode
-from fireact_ray.evaluation.recorded.places import recordings
+from fireact_ray.evaluation.recorded.places import Recording
 from fireact_ray.evaluation.recorded.reading import Reader
 from fireact_ray.evaluation.tally import metrics_of
 
@@ -88,10 +88,7 @@ def _listed(path: str) -> Source:
 def _scored(path: str, records: list[Record]) -> list[Record]:
     """With the accepted answers and the scores that `fireact score` finds in a file of others, so that a page says the
     same."""
-    (recording,) = recordings(path)
-    if recording.parts:
-        return records
-    found = {episode.key: episode for episode in Reader(recording).episodes()}
+    found = {episode.key: episode for episode in Reader(Recording(label_of(path), path)).episodes()}
     return [
         record
         if record.trajectory is None or (episode := found.get(str(record.row))) is None

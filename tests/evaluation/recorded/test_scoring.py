@@ -5,6 +5,7 @@ import json
 import pytest
 
 from fireact_ray.core.errors import DataError, InputError
+from fireact_ray.evaluation.recorded.scoring import score_paths
 
 from .recordings import TRAJS, alpaca, chat, em, file, output, scored, traj
 
@@ -15,6 +16,22 @@ def test_fireacts_trajs_are_scored_by_the_answers_that_they_hold_and_agree_with_
     assert found.report.metrics.f1.percent == pytest.approx(100 * 1.4 / 3)
     assert found.said == ["3 rows scored anew, each as it was recorded"]
     assert found.report.metrics.others["precision"].n == 3
+
+
+def test_files_of_a_folder_are_recordings_of_their_own_unless_they_are_parts_of_one(tmp_path):
+    for name in ("dev_0_500_llama-7b_2023-09-19.json", "dev_0_500_llama-13b_2023-09-18.json"):
+        (tmp_path / "trajs").mkdir(exist_ok=True)
+        file(tmp_path / "trajs", TRAJS, name)
+    found = score_paths([str(tmp_path / "trajs")], [], "dev", None)
+    assert [(one.report.name, one.report.n_planned) for one in found] == [
+        ("dev_0_500_llama-13b_2023-09-18", 3),
+        ("dev_0_500_llama-7b_2023-09-19", 3),
+    ]
+    (tmp_path / "parts").mkdir()
+    for number in range(2):
+        file(tmp_path / "parts", [alpaca(f"Who {number}?", "Bo", True)], f"train-0000{number}-of-00002.json")
+    whole = scored(str(tmp_path / "parts"))
+    assert (whole.report.name, whole.report.n_planned) == ("parts", 2)
 
 
 def test_a_stored_score_that_is_not_the_computed_one_is_counted_by_mark(tmp_path):
