@@ -19,11 +19,12 @@ _LENIENT = json.JSONDecoder(strict=False)
 
 
 class NotJson(ValueError):
-    """A text is no JSON. `line` and `column` count from 1; None where the reason has no place."""
+    """A text is no JSON. `line` and `column` count from 1; None where the reason has no place. `is_cut`: it is the last
+    line of a file, and is not ended."""
 
-    def __init__(self, reason: str, line: int | None = None, column: int | None = None) -> None:
-        super().__init__(reason, line, column)  # all of them, so that it can be pickled
-        self.reason, self.line, self.column = reason, line, column
+    def __init__(self, reason: str, line: int | None = None, column: int | None = None, is_cut: bool = False) -> None:
+        super().__init__(reason, line, column, is_cut)  # all of them, so that it can be pickled
+        self.reason, self.line, self.column, self.is_cut = reason, line, column, is_cut
 
     def __str__(self) -> str:
         line = "" if self.line is None else f" in line {self.line}"

@@ -7,6 +7,7 @@ answer are left out of the scores, and counted.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from fireact_ray.core.types import Score, Trajectory
 from fireact_ray.evaluation.costs import Distribution
 from fireact_ray.evaluation.episodes import episode_of
 from fireact_ray.evaluation.judged import Judged
-from fireact_ray.evaluation.metrics import Metrics, mean
+from fireact_ray.evaluation.metrics import Metrics
 from fireact_ray.evaluation.tally import Tally, metrics_of, stored_score
 
 REPORT_VERSION = 2  # 1 said `marks` where it now says `metrics`
@@ -40,6 +41,7 @@ class Report:
     metrics: Metrics | None
     metrics_by_kind: Mapping[str, Metrics]
     metrics_by_task: Mapping[str, Metrics]  # empty where all questions are of one task
+    metrics_by_method: Mapping[str, Metrics]  # empty where all rows were made by one method
     searches_per_question: float | None
     steps_per_question: float | None
     seconds_per_question: float | None
@@ -79,11 +81,11 @@ class Report:
             metrics=tally.metrics(),
             metrics_by_kind=tally.metrics_by_kind(),
             metrics_by_task=tally.metrics_by_task(),
-            searches_per_question=_mean(per_trial["searches"], len(tally.seconds)),
-            steps_per_question=_mean(per_trial["steps"], len(tally.seconds)),
-            # Rows that nobody timed or counted hold zeros, and a mean of nothing but those is unknown.
-            seconds_per_question=mean(tally.seconds) or None,
-            tokens_per_question=mean(tally.tokens) or None,
+            metrics_by_method=tally.metrics_by_method(),
+            searches_per_question=_mean(per_trial["searches"], tally.n_recorded),
+            steps_per_question=_mean(per_trial["steps"], tally.n_recorded),
+            seconds_per_question=_mean_of_both(per_trial, "model_seconds", "tool_seconds", tally.n_recorded),
+            tokens_per_question=_mean_of_both(per_trial, "prompt_tokens", "completion_tokens", tally.n_recorded),
             cost_usd=_bill(per_trial["cost_usd"], tally.n),
             per_trial=per_trial,
             scores=tally.scores(),
@@ -113,6 +115,7 @@ class Report:
             "by_kind": {kind: metrics.to_dict() for kind, metrics in self.metrics_by_kind.items()},
             "metrics": self.metrics.others_dict() if self.metrics else {},
             "by_task": {task: metrics.to_dict() for task, metrics in self.metrics_by_task.items()},
+            "by_method": {method: metrics.to_dict() for method, metrics in self.metrics_by_method.items()},
             "per_trial": {name: one.to_dict() if one else None for name, one in self.per_trial.items()},
             **({"judge": self.judged.to_dict()} if self.judged else {}),
         }
@@ -130,6 +133,12 @@ def _unique(name: str, trajectories: Iterable[Trajectory]) -> list[Trajectory]:
 def _mean(known: Distribution | None, n_rows: int) -> float | None:
     """None where it is unknown of any row: those of which it is known may be none but the failed ones."""
     return known.mean if known and known.n == n_rows else None
+
+
+def _mean_of_both(per_trial: Mapping[str, Distribution | None], first: str, second: str, n_rows: int) -> float | None:
+    """Of their sum; None where either is unknown of any row, so that what nobody timed or counted is no 0 in it."""
+    means = (_mean(per_trial[first], n_rows), _mean(per_trial[second], n_rows))
+    return None if None in means else math.fsum(one for one in means if one is not None)
 
 
 def _bill(cost: Distribution | None, n_rows: int) -> float | None:

@@ -52,22 +52,34 @@ def judge_line(report: Report) -> str:
 
 
 def metrics_table(report: Report) -> str:
-    """All questions, then by task and by kind; of the other metrics, those that some row has."""
-    lines = {"all": report.metrics, **report.metrics_by_task, **report.metrics_by_kind}
-    others = [name for name in OTHERS if any(metrics and name in metrics.others for metrics in lines.values())]
-    guessed = [name for name in GUESSES if any(metrics and name in metrics.guesses for metrics in lines.values())]
+    """All questions, then by task, by method and by kind; of the other metrics, those that some row has."""
+    lines = [
+        ("all", report.metrics),
+        *report.metrics_by_task.items(),
+        *report.metrics_by_method.items(),
+        *report.metrics_by_kind.items(),
+    ]
+    others = [name for name in OTHERS if any(metrics and name in metrics.others for _, metrics in lines)]
+    guessed = [name for name in GUESSES if any(metrics and name in metrics.guesses for _, metrics in lines)]
     rows = [
         [
             name,
             *em_and_f1(metrics),
             *_other_cells(metrics, others),
             *_guess_cells(metrics, guessed),
-            str(metrics.n if metrics else 0),
+            _n_rows(metrics),
         ]
-        for name, metrics in lines.items()
+        for name, metrics in lines
     ]
     names = [*(_NAMES[name] for name in others), *(GUESS_NAMES[name] for name in guessed)]
     return markdown_table(["questions", *EM_AND_F1, *names, "n"], rows)
+
+
+def _n_rows(metrics: Metrics | None) -> str:
+    """With the number of questions where rows ask some of them more than once."""
+    if metrics is None:
+        return "0"
+    return str(metrics.n) if metrics.n == metrics.n_questions else f"{metrics.n} of {metrics.n_questions} questions"
 
 
 def kinds_markdown(reports: Sequence[Report]) -> str:
@@ -106,12 +118,13 @@ def histogram_line(name: str, found: Distribution | None) -> str:
     return f"{QUANTITIES[name]}: " + ", ".join(f"{low:g} in {n} rows" for low, _, n in found.bins) + "\n"
 
 
-def comparison_table(reports: Sequence[Report]) -> list[dict[str, Any]]:
-    """One row of plain JSON types per report.
+def comparison_table(reports: Sequence[Report], first: Report | None = None) -> list[dict[str, Any]]:
+    """One row of plain JSON types per report. `first`: what they are compared with; the first one where it is None.
 
-    `versus_first` compares exact match with the first report's, by question, in percentage points; it
-    is None for the first, and where the questions were others.
+    `versus_first` compares exact match with that report's, by question, in percentage points; it is None for itself,
+    and where the questions were others.
     """
+    first = first or reports[0]
     return [
         {
             "system": report.name,
@@ -120,16 +133,17 @@ def comparison_table(reports: Sequence[Report]) -> list[dict[str, Any]]:
             "searches_per_question": report.searches_per_question,
             "seconds_per_question": report.seconds_per_question,
             "n": report.n_planned,
-            "versus_first": difference_dict(versus(reports[0], report)),
+            "versus_first": difference_dict(versus(first, report)),
             **({"judge": report.judged.right.to_dict()} if report.judged else {}),
         }
         for report in reports
     ]
 
 
-def comparison_markdown(reports: Sequence[Report]) -> str:
+def comparison_markdown(reports: Sequence[Report], first: Report | None = None) -> str:
     """The same table to read."""
-    compared = [f"EM vs {reports[0].name}", "p"] if len(reports) > 1 else []
+    first = first or reports[0]
+    compared = [f"EM vs {first.name}", "p"] if len(reports) > 1 else []
     judge = ["judge % [95%]"] if any(report.judged for report in reports) else []
     header = ["system", *EM_AND_F1, *judge, "searches", "s/question", "n", *compared]
     rows = [
@@ -140,7 +154,7 @@ def comparison_markdown(reports: Sequence[Report]) -> str:
             shown(report.searches_per_question, ".2f"),
             shown(report.seconds_per_question, ".2f"),
             str(report.n_planned),
-            *difference_cells(versus(reports[0], report))[: len(compared)],
+            *difference_cells(versus(first, report))[: len(compared)],
         ]
         for report in reports
     ]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,14 @@ _NOTHING = Guesses()
 MISSING = "missing"  # rows that should be there and are not, among those that failed
 
 
+class _Place(NamedTuple):
+    """What rows are grouped by. `method`: empty where nobody says it."""
+
+    task: str
+    kind: str
+    method: str
+
+
 @dataclass(slots=True)
 class Tally:
     """`by_question`: scores by question id, where they are kept for comparisons."""
@@ -38,10 +47,9 @@ class Tally:
     failed: Counter[str] = field(default_factory=Counter)
     n_unscored: int = 0
     costs: CostColumns = field(default_factory=CostColumns)
-    seconds: array[float] = field(default_factory=lambda: array("d"))
-    tokens: array[float] = field(default_factory=lambda: array("d"))
     columns: MetricColumns = field(default_factory=MetricColumns)
-    groups: dict[tuple[str, str], int] = field(default_factory=dict)  # numbers by task and kind
+    groups: dict[_Place, int] = field(default_factory=dict)  # their numbers
+    unanswered: dict[_Place, array[int]] = field(default_factory=dict)  # questions of those that are not scored
     group: array[int] = field(default_factory=lambda: array("l"))  # of each scored row
 
     def add(self, episode: Episode, score: Score | None, metrics: AnswerMetrics | None) -> None:
@@ -49,16 +57,26 @@ class Tally:
         self.n += 1
         self._count_outcome(episode)
         self.costs.add(episode)
-        self.seconds.append(episode.model_s + episode.tool_s)
-        self.tokens.append(episode.prompt_tokens + episode.completion_tokens)
         if score is None:
             self.n_unscored += 1
             return
-        question = episode.question
-        guessed = guesses(question) if question.answers else _NOTHING
-        self._count((question.task, question.kind), score, metrics, guessed)
+        guessed = guesses(episode.question) if episode.question.answers else _NOTHING
+        self._count(_place(episode), score, metrics, guessed, _asked(episode))
         if self.by_question is not None:
-            self.by_question[question.id].append(score)
+            self.by_question[episode.question.id].append(score)
+
+    def add_unanswered(self, episode: Episode) -> None:
+        """One that ended without an answer to a question of which none is known: not scored, for now."""
+        self.add(episode, None, None)
+        self.unanswered.setdefault(_place(episode), array("q")).append(_asked(episode))
+
+    def count_unanswered_wrong(self) -> None:
+        """They score 0 after all."""
+        for place, questions in self.unanswered.items():
+            self.n_unscored -= len(questions)
+            for question in questions:
+                self._count(place, WRONG, None, _NOTHING, question)
+        self.unanswered.clear()
 
     def add_missing(self, n: int) -> None:
         """Rows that nobody recorded: they failed, and score 0."""
@@ -66,52 +84,49 @@ class Tally:
             return
         self.n += n
         self.failed[MISSING] += n
-        for _ in range(n):
-            self._count(None, WRONG)
+        self.columns.add_missing(n)
+        self.group.extend([_NO_GROUP] * n)
 
-    def count_wrong(self, task: str, kind: str, n: int) -> None:
-        """So many of the unscored rows score 0 after all."""
-        self.n_unscored -= n
-        for _ in range(n):
-            self._count((task, kind), WRONG)
+    @property
+    def n_recorded(self) -> int:
+        """Rows that are there."""
+        return self.n - self.failed[MISSING]
 
     def metrics(self) -> Metrics | None:
         return self.columns.metrics()
 
     def metrics_by_kind(self) -> dict[str, Metrics]:
         """Empty where no question has a kind. Of several tasks, the task stands before the kind."""
-        if not any(kind for _, kind in self.groups):
+        if not any(place.kind for place in self.groups):
             return {}
-        several = self._n_tasks > 1
-        named = {f"{task}/{kind}" if several else kind: [n] for (task, kind), n in self.groups.items()}
-        return self._of({name: ns for name, ns in named.items() if not (several and name.endswith("/"))})
+        if len({place.task for place in self.groups}) == 1:
+            return self._by(lambda place: place.kind)
+        return self._by(lambda place: f"{place.task}/{place.kind}" if place.kind else None)
 
     def metrics_by_task(self) -> dict[str, Metrics]:
         """Empty where all are of one task."""
-        by_task: defaultdict[str, list[int]] = defaultdict(list)
-        for (task, _), number in self.groups.items():
-            by_task[task].append(number)
-        return self._of(by_task) if self._n_tasks > 1 else {}
+        return self._by(lambda place: place.task) if len({place.task for place in self.groups}) > 1 else {}
 
-    @property
-    def _n_tasks(self) -> int:
-        return len({task for task, _ in self.groups})
+    def metrics_by_method(self) -> dict[str, Metrics]:
+        """Of rows that say how they were made; empty where all were made by one method."""
+        methods = {place.method for place in self.groups} - {""}
+        return self._by(lambda place: place.method or None) if len(methods) > 1 else {}
 
-    def _of(self, named: Mapping[str, list[int]]) -> dict[str, Metrics]:
-        """Of the rows whose group is among the numbers, by name."""
+    def _by(self, name_of: Callable[[_Place], str | None]) -> dict[str, Metrics]:
+        """Of the rows whose place has a name, by name."""
+        named: defaultdict[str, list[int]] = defaultdict(list)
+        for place, number in self.groups.items():
+            if (name := name_of(place)) is not None:
+                named[name].append(number)
         group = np.asarray(self.group)
         found = {name: self.columns.metrics(np.isin(group, numbers)) for name, numbers in sorted(named.items())}
         return {name: metrics for name, metrics in found.items() if metrics}
 
     def _count(
-        self,
-        of: tuple[str, str] | None,
-        score: Score,
-        metrics: AnswerMetrics | None = None,
-        guessed: Guesses = _NOTHING,
+        self, place: _Place, score: Score, metrics: AnswerMetrics | None, guessed: Guesses, question: int
     ) -> None:
-        self.columns.add(score, metrics, guessed)
-        self.group.append(_NO_GROUP if of is None else self.groups.setdefault(of, len(self.groups)))
+        self.columns.add(score, metrics, guessed, question)
+        self.group.append(self.groups.setdefault(place, len(self.groups)))
 
     def scores(self) -> dict[str, Score]:
         """By question id; the mean of several attempts."""
@@ -125,6 +140,16 @@ class Tally:
             self.stopped[str(reason)] += 1
         else:
             self.failed[error_class(episode.error) or str(reason)] += 1
+
+
+def _place(episode: Episode) -> _Place:
+    question = episode.question
+    return _Place(question.task, question.kind, episode.method)
+
+
+def _asked(episode: Episode) -> int:
+    """Tells the question from others."""
+    return hash((episode.question.task, episode.question.id))
 
 
 def stored_score(episode: Episode) -> Score | None:

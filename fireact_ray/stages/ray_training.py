@@ -93,7 +93,7 @@ def fit(
 
 
 def _run(trainer: InterruptibleTrainer, section: TrainSection, heard: _Heard) -> None:
-    each = {"CPU": 1.0, "GPU": float(section.use_gpu)}
+    each = {"GPU": 1.0} if section.use_gpu else {"CPU": 1.0}  # what Ray Train takes for a worker
 
     def waited_for() -> str | None:
         return None if heard.first_step.is_set() else pending(section.workers.min, "workers of Ray Train", each)

@@ -11,8 +11,10 @@ Texts are cleaned as an agent's answers are (`core/grammar.py`). Null, NaN, an i
 
 from __future__ import annotations
 
+import ast
 import logging
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from fireact_ray.core.grammar import canonical_argument
@@ -26,6 +28,7 @@ ALIASES = ("aliases", "answer_aliases", "answer_alias")
 
 _PARTS = ("value", "text", "target", "answer", "answers", "aliases")  # of an answer that is an object
 _VERDICTS = {True: ("yes", "true"), False: ("no", "false")}
+_ADJACENT = re.compile(r"""['"]\s+['"]""")
 _EXACT = 2.0**53  # floats up to here are whole numbers exactly
 
 logger = logging.getLogger(__name__)
@@ -87,11 +90,21 @@ def _texts(value: object, depth: int = 3) -> Iterator[str]:
 
 
 def _listed(text: str) -> list[object] | None:
-    """The list of texts that a text is, as tables keep one: `["Tarn", "Lake Tarn"]`."""
-    if not text.startswith('["'):
+    """The list of texts that a text is, as tables keep one: `["Tarn", "Lake Tarn"]`, or as Python writes it:
+    `['Tarn', "Tarn's lake"]`."""
+    if not text.startswith(('["', "['")):
         return None
-    try:
-        found = parse(text)
-    except NotJson:
-        return None
+    found = _parsed(text)
     return found if isinstance(found, list) and all(isinstance(item, str) for item in found) else None
+
+
+def _parsed(text: str) -> object:
+    try:
+        return parse(text)
+    except NotJson:
+        if _ADJACENT.search(text):  # which Python would join
+            return None
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None

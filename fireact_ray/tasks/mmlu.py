@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import zip_longest
 from pathlib import PurePosixPath
 
 from fireact_ray.core.errors import InputError
@@ -37,7 +38,8 @@ _LETTER_FIRST = re.compile(rf"{OPENING}([A-D])[.:{CLOSING}]+\s", re.IGNORECASE)
 
 
 def load(path: str | None, split: str) -> list[Question]:
-    """Questions of one CSV, or of all subjects of a folder for `split`, by subject. Raises InputError."""
+    """Questions of one CSV, or of all subjects of a folder for `split`: one of each subject, then the next of each, so
+    that the first n questions are of all subjects and not of those whose names come first. Raises InputError."""
     expected = f"one of MMLU's CSV files, or a folder with <subject>_{split}.csv files"
     found = data_path(NAME, path, expected)
     if kind_of(found) == "file":
@@ -48,7 +50,8 @@ def load(path: str | None, split: str) -> list[Question]:
             f"Task '{NAME}': no *_{split}.csv in {found} or {within(found, split)}; {listing(found)}. "
             f"MMLU's splits are dev, val and test.{how_to_get(NAME, found)}"
         )
-    return [question for file in files for question in _load_subject(file)]
+    turns = zip_longest(*map(_load_subject, files))
+    return [question for turn in turns for question in turn if question is not None]
 
 
 def score(question: Question, answer: str | None) -> Score:

@@ -57,6 +57,31 @@ def test_questions_without_a_known_answer_are_counted_and_not_scored():
     assert "| all       |" in report_page(unscored)
 
 
+def test_a_question_that_was_asked_four_times_passes_for_one_in_an_interval():
+    once = [row(f"q{n}", score=RIGHT if n % 2 else WRONG) for n in range(10)]
+    again = [replace(one, trajectory_id=f"{one.trajectory_id}-{n}", attempt=n) for one in once for n in range(4)]
+    first, fourfold = (Report.from_trajectories("base", rows).metrics for rows in (once, again))
+    assert (first.n, first.n_questions, fourfold.n, fourfold.n_questions) == (10, 10, 40, 10)
+    assert (str(first.em), str(fourfold.em)) == ("50.0 [23.7, 76.3]", "50.0 [22.7, 77.3]")
+    assert str(fourfold.f1) == str(first.f1)
+    assert fourfold.to_dict()["n_questions"] == 10
+    assert "| 40 of 10 questions |" in report_page(Report.from_trajectories("base", again))
+
+
+def test_rows_of_several_methods_are_shown_by_method_too():
+    rows = [
+        *ROWS,
+        *(replace(one, trajectory_id=f"{one.trajectory_id}-cot", method="cot", score=RIGHT) for one in ROWS[:2]),
+    ]
+    report = Report.from_trajectories("base", rows)
+    assert {method: (one.n, one.em.percent) for method, one in report.metrics_by_method.items()} == {
+        "cot": (2, 100.0),
+        "react": (4, 25.0),
+    }
+    assert "| cot       |" in report_page(report)
+    assert Report.from_trajectories("base", ROWS).to_dict()["by_method"] == {}
+
+
 def test_costs_are_per_planned_question():
     report = Report.from_trajectories("base", ROWS)
     assert report.searches_per_question == 1.0
@@ -73,8 +98,9 @@ def test_an_unknown_price_makes_the_cost_unknown_and_not_zero():
 def test_time_and_tokens_that_nobody_measured_are_unknown():
     step = Step("t", Action("finish", "Tarn"), None)
     imported = Trajectory("a", Question("jsonl", "q", "?", ("Tarn",)), "react", "m", 0, (step,), StopReason.FINISHED)
-    report = Report.from_trajectories("base", [imported])
-    assert (report.seconds_per_question, report.tokens_per_question) == (None, None)
+    for rows in ([imported], [imported, row("b")]):  # and are no zeros among those that somebody did
+        report = Report.from_trajectories("base", rows)
+        assert (report.seconds_per_question, report.tokens_per_question) == (None, None)
 
 
 def test_kinds_have_their_own_marks():
@@ -143,6 +169,7 @@ def test_a_report_is_json_with_keys_in_one_order_and_digits_in_any():
         "by_kind",
         "metrics",
         "by_task",
+        "by_method",
         "per_trial",
     ]
 

@@ -45,6 +45,14 @@ def test_a_faulty_line_is_one_rejection_with_its_place(fault, tmp_path):
     assert said.startswith(detail)
 
 
+def test_a_file_that_ends_within_a_line_is_said_to_break_off(tmp_path):
+    (tmp_path / "x.jsonl").write_text(f"{GOOD}\n{GOOD[:-9]}")
+    found = import_trajectories(tmp_path / "x.jsonl")
+    assert (len(found.trajectories), found.rejected) == (1, {"breaks_off": 1})
+    (tmp_path / "x.jsonl").write_text(f"{GOOD}\n{GOOD}")
+    assert import_trajectories(tmp_path / "x.jsonl").rejected == {}
+
+
 @pytest.mark.parametrize("fault", ODD)
 def test_an_odd_first_line_does_not_decide_what_the_file_is(fault, tmp_path):
     (tmp_path / "x.jsonl").write_text(f"{ODD[fault][0]}\n{GOOD}\n")

@@ -51,6 +51,10 @@ def load(tmp_path, task, name, content):
         ({"answers": {"text": ["Tarn", "Tarn"], "answer_start": [3, 9]}}, ("Tarn",)),
         ({"ground_truth": {"target": ["Tarn"]}}, ("Tarn",)),
         ({"possible_answers": '["Tarn", "Lake Tarn"]'}, ("Tarn", "Lake Tarn")),
+        ({"answer": "['Tarn', \"Ada's lake\"]"}, ("Tarn", "Ada's lake")),  # as pandas writes a list into a CSV
+        ({"answer": "['Tarn' 'Ulm']"}, ("['Tarn' 'Ulm']",)),  # as numpy does, which nothing can be told from
+        ({"answer": "['Tarn', 7]"}, ("['Tarn', 7]",)),
+        ({"answer": "['Tarn"}, ("('Tarn",)),
         ({"answer": "[Tarn]"}, ("[Tarn]",)),
         ({"gold": "Tarn"}, ("Tarn",)),
     ],

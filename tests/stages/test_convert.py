@@ -1,16 +1,13 @@
 import json
 import logging
-import re
 import shutil
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from plain_run import generate_here
 
-import fireact_ray
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.trajectories import read_trajectories, write_trajectories
@@ -22,7 +19,7 @@ from fireact_ray.recipe.student import base_model_dir
 from fireact_ray.rendering import make_renderer
 from fireact_ray.rendering.tokenizer import HubTokenizer
 from fireact_ray.stages import convert_blocks
-from fireact_ray.stages.convert import convert, shaping_code
+from fireact_ray.stages.convert import convert
 from fireact_ray.stages.convert_blocks import PrepareRows
 from fireact_ray.stages.export_file import export
 from fireact_ray.stages.import_file import import_file
@@ -260,27 +257,6 @@ def test_nothing_to_train_on_stops_with_the_reason(recipe):
 def test_a_run_without_trajectories_says_what_to_run_first(tmp_path):
     with pytest.raises(InputError, match="Run `fireact generate` or `fireact import` first"):
         convert(small_recipe(tmp_path))
-
-
-def test_a_change_of_code_that_shapes_no_row_converts_nothing_anew():
-    home = Path(fireact_ray.__file__).parent
-    shaping = {file.relative_to(home).as_posix() for file in shaping_code()}
-    assert {"rendering/plain.py", "data/selection/filters.py", "core/grammar.py", "stages/convert.py"} <= shaping
-    rooms = {name.split("/")[0] for name in shaping}
-    assert rooms == {"core", "tasks", "rendering", "data", "stages"}
-    assert {name for name in shaping if name.startswith("stages/")} == {"stages/convert.py", "stages/convert_blocks.py"}
-
-
-def test_rooms_that_shape_rows_import_no_code_that_is_not_hashed():
-    """But for the names of methods, which a setting is checked against."""
-    home = Path(fireact_ray.__file__).parent
-    rooms = {"core", "tasks", "rendering", "data"}
-    code = "\n".join(
-        file.read_text(encoding="utf-8") for file in shaping_code() if file.relative_to(home).parts[0] in rooms
-    )
-    code = re.sub(r"(?m)^if TYPE_CHECKING:.*\n(?: +.*\n)+", "", code)
-    imported = set(re.findall(r"(?m)^\s*from fireact_ray\.([\w.]+) import", code))
-    assert {module for module in imported if module.split(".")[0] not in rooms} == {"agent.methods"}
 
 
 def test_a_dataset_is_made_of_the_runs_that_it_names(generated, tmp_path):

@@ -1,11 +1,10 @@
-"""Which rows of a plan are fed at once, and why actors are not there yet."""
+"""Which rows of a plan are fed at once."""
 
 import pyarrow as pa
 import pytest
 
 from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.stages import plan_feed
-from fireact_ray.stages.actors.resources import lack
 from fireact_ray.stages.generate import generate
 from fireact_ray.stages.plan_feed import first_lines
 
@@ -31,20 +30,6 @@ def plan(*lines: int) -> pa.Table:
 def test_the_first_whole_lines_are_fed_at_once(lines, n, fed, rest_from):
     first, following = first_lines(plan(*lines), n)
     assert (first["row"].to_pylist(), following) == (fed, rest_from)
-
-
-@pytest.mark.parametrize(
-    ("each", "free", "total", "said"),
-    [
-        ({"CPU": 0.5}, {"CPU": 1.5}, {"CPU": 2.0}, "starting"),
-        ({}, {}, {}, "starting"),
-        ({"CPU": 0.5, "GPU": 0.0}, {"CPU": 0.25}, {"CPU": 2.0}, "0.5 CPU each, and 0.25 of 2 are free"),
-        ({"CPU": 0.5}, {}, {"CPU": 2.0}, "0.5 CPU each, and 0 of 2 are free"),
-        ({"CPU": 1.0, "GPU": 1.0}, {"CPU": 2.0}, {"CPU": 2.0}, "1 GPU each, and the cluster has 0: add nodes"),
-    ],
-)
-def test_why_actors_are_not_there_yet(each, free, total, said):
-    assert lack(each, free, total) == said
 
 
 def test_what_the_dispatcher_cannot_hold_comes_by_ray_data(tmp_path, local_ray, teacher, monkeypatch):

@@ -140,6 +140,13 @@ def test_mmlu_reads_all_subjects_of_a_split_also_below_its_folder(tmp_path):
     assert [q.kind for q in load_questions("mmlu", str(tmp_path), "val")] == ["art", "law"]
 
 
+def test_the_first_questions_of_mmlu_are_of_all_its_subjects(tmp_path):
+    for subject, n in (("art", 3), ("bio", 1), ("law", 2)):
+        write(tmp_path, f"{subject}_test.csv", "".join(f"Who {i}?,a1,b1,c1,d1,A\n" for i in range(n)))
+    kinds = [question.kind for question in load_questions("mmlu", str(tmp_path), "test")]
+    assert kinds == ["art", "bio", "law", "art", "law", "art"]
+
+
 def test_jsonl_reads_ones_own_questions(tmp_path):
     lines = [
         '{"question": "Which pier?", "answer": 7, "id": 12}',

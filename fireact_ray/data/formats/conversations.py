@@ -75,10 +75,11 @@ def is_stored(row: Any) -> bool:
 def read_conversation(row: Any) -> Conversation:
     """A row's turns, and what is not read of it.
 
-    Raises NoTranscript: `unparsable` for a row in none of the formats, and what `fields`, `chat` and `calls` say.
+    Raises NoTranscript: `unparsable` for a row in none of the formats, `breaks_off` where the file ends within it, and
+    what `fields`, `chat` and `calls` say.
     """
     if isinstance(row, NotJson):
-        raise NoTranscript("unparsable", f"no JSON: {row}")
+        raise NoTranscript("breaks_off" if row.is_cut else "unparsable", f"no JSON: {row}")
     if isinstance(row, dict):
         check_row(row)
     read = _format(row)

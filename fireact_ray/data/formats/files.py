@@ -158,4 +158,5 @@ def _parsed(lines: Iterable[bytes], halves: _Halves) -> Rows:
             try:
                 yield number, parse(line.rstrip(b"\r\n"), on_half=halves)
             except NotJson as error:
-                yield number, NotJson(error.reason, number, error.column)
+                is_cut = not line.endswith(b"\n")
+                yield number, NotJson(error.reason, number, error.column, is_cut)

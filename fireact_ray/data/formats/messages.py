@@ -49,12 +49,13 @@ class Conversation:
     """A row's turns. `notes`: what the row holds that is not read, or read as something else: each ends the sentence
     "the row holds ...".
 
-    What a row says beside them: `task`, empty where it says none; `golds`, the accepted answers, and `recorded`, the
-    score, of formats that record them.
+    What a row says beside them: `task`, empty where it says none; of formats that record them `golds`, the accepted
+    answers, `answered`, what was answered (empty: nothing), and `recorded`, the score.
     """
 
     turns: tuple[Message, ...]
     notes: tuple[str, ...] = ()
     task: str = ""
     golds: tuple[str, ...] = ()
+    answered: str | None = None
     recorded: Score | None = None

@@ -7,8 +7,8 @@ The file is one object, index of the question -> record; `json_object` makes row
      "traj_by_line": [...]}
 
 `traj` is a text, behind the template of a fine-tuned model or behind the question alone, or a list of chat messages.
-`gt` is the accepted answer as it was compared, normalised; a verdict of StrategyQA is true or false. Episodes that did
-not finish were never written.
+`gt` is the accepted answer and `pred` the given one, empty for none, as they were compared, normalised; a verdict of
+StrategyQA is true or false. Episodes that met a limit of steps were never written.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from fireact_ray.core.grammar import canonical_argument
 from fireact_ray.core.types import Score
 from fireact_ray.data.formats.chat import read_chat
 from fireact_ray.data.formats.fields import unread
@@ -40,7 +41,9 @@ def read_traj(row: dict[str, Any], read_alpaca: Callable[[dict[str, Any]], Conve
     else:
         raise NoTranscript("unparsable", f"'{KEY}' is neither a text nor a list of messages")
     notes = tuple(sorted({*found.notes, *unread(row, _KNOWN)}))
-    return replace(found, notes=notes, golds=_golds(row), recorded=_score(row))
+    said = row.get("pred")
+    answered = canonical_argument(said) if isinstance(said, str) else None
+    return replace(found, notes=notes, golds=_golds(row), answered=answered, recorded=_score(row))
 
 
 def _parted(text: str) -> tuple[str, str]:

@@ -48,7 +48,8 @@ class Asked:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of it. `steps`: rows by their number of steps. `rows`: the folder of the trajectories."""
+    """What became of it. `steps`: rows by their number of steps, of those that tell it. `rows`: the folder of the
+    trajectories."""
 
     asked: Asked
     report: Report
@@ -75,7 +76,7 @@ def read_result(asked: Asked) -> Result:
     if missing := len(planned) - len(rows):
         raise DataError(f"{asked.folder.uri}: {missing} of {len(planned)} rows are pending.")
     report = replace(Report.from_trajectories(asked.system, rows, len(planned)), judged=_judged(asked.folder))
-    return Result(asked, report, dict(sorted(Counter(len(row.steps) for row in rows).items())))
+    return Result(asked, report, dict(sorted(Counter(len(row.steps) for row in rows if row.tells_steps).items())))
 
 
 def _judged(folder: Folder) -> Judged | None:

@@ -1,9 +1,9 @@
 """A recording in, its episodes out one by one, in bounded memory; rows that are no episode are counted by reason.
 
 A row of one reply that asks no tool ends with an answer as well (`told.py`). A row that ends without one is an episode
-that did not finish (`rejected`); what cannot be told apart at all is unread. A row's own accepted answers are read
-under names that mean nothing else (`gold`, `golden_answers`, `ground_truth`, FireAct's `gt` ...); `answer` may well be
-what was answered, so it is not.
+that did not finish (`rejected`), and one of which a step cannot be read counts by its answer (`partial.py`); what
+cannot be told apart at all is unread. A row's own accepted answers are read under names that mean nothing else (`gold`,
+`golden_answers`, `ground_truth`, FireAct's `gt` ...); `answer` may well be what was answered, so it is not.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fireact_ray.core.calls import TOOLS, Names
-from fireact_ray.core.hashing import content_hash
 from fireact_ray.core.paths import last_name
-from fireact_ray.core.types import Question, StopReason
+from fireact_ray.core.types import Question
 from fireact_ray.data.formats.conversations import is_known, is_stored, no_known_row, read_conversation
 from fireact_ray.data.formats.files import stream_rows
 from fireact_ray.data.formats.importers import MODEL, recorded, stored
-from fireact_ray.data.formats.messages import Conversation
 from fireact_ray.data.formats.transcript import NoTranscript
 from fireact_ray.evaluation.episodes import Episode, episode_of, stored_episodes
+from fireact_ray.evaluation.recorded.partial import partial_episode
 from fireact_ray.evaluation.recorded.places import Recording
-from fireact_ray.evaluation.recorded.told import searches_within, told_answer
 from fireact_ray.tasks.golds import ALIASES, MORE_NAMES, NAMES, Unreadable, accepted
+from fireact_ray.tasks.loading import question_id
 from fireact_ray.tasks.naming import task_named, task_shown
 
 UNSAID = "jsonl"  # a task whose answers are free texts: what rows that say no task are scored as
-_UNFINISHED = "no_finish"
 _GOLD_NAMES = {*NAMES, *MORE_NAMES, *ALIASES} - {"answer", "answers"}
 
 
 @dataclass(slots=True)
 class Reader:
-    """Reads one recording. `unread`: rows that are no episode, by reason; `repeated`: rows whose key came before."""
+    """Reads one recording. `unread`: rows that are no episode, by reason; `answer_only`: those of which the answer is
+    read and not each step, by reason; `repeated`: rows whose key came before."""
 
     recording: Recording
     names: Names = field(default_factory=lambda: TOOLS)
     unread: Counter[str] = field(default_factory=Counter)
+    answer_only: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
 
     def episodes(self) -> Iterator[Episode]:
@@ -80,17 +80,17 @@ class Reader:
         conversation = read_conversation(row)
         golds = conversation.golds or _golds(row)
         try:
-            trajectory = recorded(UNSAID, conversation, self.names)
-        except NoTranscript as error:
-            if error.kind != _UNFINISHED:
-                raise
-            return _without_finish(number, conversation, golds, of_file)
-        question = trajectory.question
-        task = conversation.task or task_shown(question.text, trajectory.answer) or of_file or UNSAID
-        episode = episode_of(trajectory)
+            episode = episode_of(recorded(UNSAID, conversation, self.names))
+        except NoTranscript as fault:
+            episode = partial_episode(conversation, fault, self.names)
+            self.answer_only[fault.kind] += episode.n_steps is None
+        text, kind = episode.question.text, episode.question.kind
+        shown = episode.answer if episode.answer is not None else next(iter(golds), None)
+        task = conversation.task or task_shown(text, shown) or of_file or UNSAID
         return episode._replace(
             key=f"{number}",  # a row is an episode, even where another says the same
-            question=Question(task, question.id, question.text, golds, question.kind),
+            question=Question(task, question_id(UNSAID, text), text, golds, kind),
+            method="",  # how it was made, nobody says: its steps may only look so
             f1_recorded=conversation.recorded is not None,
         )
 
@@ -99,28 +99,8 @@ def _imported(episode: Episode) -> Episode:
     """Of a rewarded row, the answer itself was taken for an accepted one, which says no more than the reward."""
     question = episode.question
     is_own = question.answers == (episode.answer,)
-    return episode._replace(question=replace(question, answers=()) if is_own else question, f1_recorded=False)
-
-
-def _without_finish(number: int, conversation: Conversation, golds: tuple[str, ...], of_file: str | None) -> Episode:
-    text = next((turn.text for turn in conversation.turns if turn.role == "user"), "")
-    if not text:
-        raise NoTranscript("no_question", "the question is empty")
-    replies = [turn.text for turn in conversation.turns if turn.role == "assistant"]
-    # FireAct's own records say themselves what was answered, and when nothing was.
-    answer = told_answer(replies[0]) if len(replies) == 1 and conversation.recorded is None else None
-    question = Question(conversation.task or of_file or UNSAID, content_hash([UNSAID, text]), text, golds)
-    return Episode(
-        str(number),
-        question,
-        "",
-        MODEL,
-        StopReason.REJECTED if answer is None else StopReason.FINISHED,
-        answer,
-        None,
-        n_steps=len(replies),
-        n_searches=None if searches_within(replies[0]) else 0,
-    )
+    known = replace(question, answers=()) if is_own else question
+    return episode._replace(question=known, method="", f1_recorded=False)
 
 
 def _golds(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -20,7 +20,17 @@ from fireact_ray.data.lint.base import Context
 from fireact_ray.data.lint.lint import lint
 from fireact_ray.evaluation.viewer.choosing import question_key
 from fireact_ray.evaluation.viewer.pairs import Entry, Pair, changes, n_facing, opening, pair_rows
-from fireact_ray.evaluation.viewer.rows import Verdict, body, facts, finite, seconds_of, tokens_of, verdict_of
+from fireact_ray.evaluation.viewer.rows import (
+    Verdict,
+    body,
+    facts,
+    finite,
+    searches_of,
+    seconds_of,
+    steps_of,
+    tokens_of,
+    verdict_of,
+)
 from fireact_ray.evaluation.viewer.trained import TrainedRow
 
 Pairs = Mapping[tuple[int, int], Sequence[Pair]]  # of systems that share questions, by their numbers
@@ -150,8 +160,8 @@ def _about(name: str, place: str, system: System) -> dict[str, Any]:
         "n_shown": len(system.records),
         "verdicts": {str(verdict): verdicts[verdict] for verdict in Verdict if verdicts[verdict]},
         "right": verdicts[Verdict.RIGHT] / scored if scored else None,
-        "searches": _mean([trajectory.n_searches for trajectory in trajectories]),
-        "steps": _mean([len(trajectory.steps) for trajectory in trajectories]),
+        "searches": _mean([searches_of(trajectory) for trajectory in trajectories]),
+        "steps": _mean([steps_of(trajectory) for trajectory in trajectories]),
         "seconds": _mean([seconds_of(trajectory) for trajectory in trajectories]),
         "tokens": _mean([tokens_of(trajectory) for trajectory in trajectories]),
         "cost": sum(costs) if costs and len(costs) == len(trajectories) else None,

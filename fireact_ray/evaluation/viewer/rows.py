@@ -42,6 +42,14 @@ def tokens_of(trajectory: Trajectory) -> int | None:
     return usage.prompt_tokens + usage.completion_tokens or None
 
 
+def steps_of(trajectory: Trajectory) -> int | None:
+    return len(trajectory.steps) if trajectory.tells_steps else None
+
+
+def searches_of(trajectory: Trajectory) -> int | None:
+    return trajectory.n_searches if trajectory.tells_steps else None
+
+
 def seconds_of(trajectory: Trajectory) -> float | None:
     return _measured(trajectory.wall_time_s)
 
@@ -97,8 +105,8 @@ def _facts(trajectory: Trajectory, shown: Shown) -> dict[str, Any]:
         shown(trajectory.method),
         str(trajectory.stop_reason),
         None if trajectory.answer is None else shown(trajectory.answer),
-        len(trajectory.steps),
-        trajectory.n_searches,
+        steps_of(trajectory),
+        searches_of(trajectory),
         seconds_of(trajectory),
         tokens_of(trajectory),
         finite(trajectory.cost_usd),

@@ -7,7 +7,7 @@ costs the memory of their keys and questions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,7 +17,12 @@ import pyarrow.compute as pc
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.source import kind_of, names_in
+from fireact_ray.core.types import Trajectory
 from fireact_ray.data.formats.records import Record, holds_trajectories, read_record, read_records
+from fireact_ray.evaluation.episodes import Episode
+from fireact_ray.evaluation.recorded.places import Recording
+from fireact_ray.evaluation.recorded.reading import Reader
+from fireact_ray.evaluation.tally import metrics_of
 
 TRAJECTORIES, EVALUATIONS = "trajectories", "evaluations"
 _COLUMNS = ["trajectory_id", "question"]
@@ -75,9 +80,29 @@ def _is_held(found: tuple[str, str, Folder]) -> bool:
 
 
 def _listed(path: str) -> Source:
-    records = read_records(path)
+    records = _scored(path, read_records(path))
     questions = [record.question for record in records]
     return Source(label_of(path), path, questions, lambda places: [records[place] for place in places])
+
+
+def _scored(path: str, records: list[Record]) -> list[Record]:
+    """With the accepted answers and the scores that `fireact score` finds in a file of others, so that a page says the
+    same."""
+    found = {episode.key: episode for episode in Reader(Recording(label_of(path), path)).episodes()}
+    return [
+        record
+        if record.trajectory is None or (episode := found.get(str(record.row))) is None
+        else replace(record, trajectory=_as_scored(record.trajectory, episode))
+        for record in records
+    ]
+
+
+def _as_scored(trajectory: Trajectory, episode: Episode) -> Trajectory:
+    metrics = metrics_of(episode)
+    question = trajectory.question
+    answers = episode.question.answers or question.answers
+    score = metrics.score if metrics else episode.score
+    return replace(trajectory, question=replace(question, answers=answers), score=score)
 
 
 def _stored(name: str, place: str, folder: Folder) -> Source:

@@ -8,12 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from fireact_ray.core.storage.part_file import part_of
-from fireact_ray.tasks.fetching.fetching import is_there
+from fireact_ray.tasks.fetching.fetching import is_there, own_questions
 from fireact_ray.tasks.fetching.sources import RemoteFile, Source, sources
 
 
 class State(StrEnum):
     THERE = "there"
+    OWN = "your own"
     PARTLY = "partly"
     MISSING = "missing"
 
@@ -30,10 +31,15 @@ class Listed:
 
 
 def listed(folder: Path | None = None) -> Iterator[Listed]:
-    """Every file of every source. `folder` None: where the shipped recipes look."""
+    """Every file of every source, and somebody's own questions that stand in for some of them. `folder` None: where the
+    shipped recipes look."""
     for source in sources().values():
+        there = folder or Path(source.folder)
         for remote in source.files:
-            yield _listed(source, remote, folder or Path(source.folder))
+            yield _listed(source, remote, there)
+        for path in own_questions(source, there):
+            n_bytes = path.stat().st_size
+            yield Listed(source, path, State.OWN, n_bytes, n_bytes)
 
 
 def _listed(source: Source, remote: RemoteFile, folder: Path) -> Listed:

@@ -1,6 +1,14 @@
+import numpy as np
 import pytest
 
-from fireact_ray.core.utils.statistics import bootstrap_interval, mean_interval, t_95, wilson_interval
+from fireact_ray.core.utils.statistics import (
+    bootstrap_interval,
+    grouped_mean_interval,
+    grouped_wilson_interval,
+    mean_interval,
+    t_95,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +61,30 @@ def test_the_interval_of_a_mean_is_resampled_of_few_values_and_normal_of_many():
     half = 1.959964 * 0.5 * (1 + 1 / 5001) ** 0.5 / 5002**0.5
     assert mean_interval(many) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-7)
     assert mean_interval(many) == pytest.approx(bootstrap_interval(many), abs=0.0005)
+
+
+def test_the_order_of_values_does_not_move_the_interval_of_their_mean():
+    values = [0.1 * i for i in range(11)]
+    assert mean_interval(values[::-1]) == mean_interval(values)
+
+
+@pytest.mark.parametrize(
+    ("sums", "sizes", "successes", "trials"),
+    [
+        ([1, 0, 0, 1], [1, 1, 1, 1], 1.5, 3),  # each alone: p(1-p) over the variance of a sample of four
+        ([2, 0] * 10, [2, 2] * 10, 9.5, 19),  # twice the same says no more than once
+        ([1, 1, 1], [2, 2, 2], 3, 6),  # groups that do not differ say as much as all their trials
+        ([3, 3], [3, 3], 2, 2),  # no variance to go by: as many as groups
+        ([1], [4], 0.25, 1),
+    ],
+)
+def test_a_proportion_of_grouped_trials_is_as_sure_as_that_of_fewer_trials(sums, sizes, successes, trials):
+    found = grouped_wilson_interval(np.array(sums), np.array(sizes))
+    assert found == pytest.approx(wilson_interval(successes, trials))
+
+
+def test_a_mean_of_grouped_values_is_resampled_by_groups_and_normal_of_many():
+    once = np.array([0.0, 0.25, 1.0, 0.5, 1.0, 0.0])
+    assert grouped_mean_interval(2 * once, np.full(6, 2)) == mean_interval(once)
+    sums, sizes = np.array([0.0, 2.0] * 2501), np.full(5002, 2)
+    assert grouped_mean_interval(sums, sizes) == pytest.approx(mean_interval([0.0, 1.0] * 2501), abs=1e-6)

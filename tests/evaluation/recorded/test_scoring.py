@@ -1,56 +1,13 @@
-"""Files and run folders of recorded trajectories, scored anew."""
+"""Files of others, scored anew."""
 
 import json
 
 import pytest
 
 from fireact_ray.core.errors import DataError, InputError
-from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.trajectories import read_trajectories, write_trajectories
-from fireact_ray.core.types import Action, Observation, Question, Score, Step, StopReason, Trajectory, Usage
-from fireact_ray.evaluation.episodes import episode_of, stored_episodes
-from fireact_ray.evaluation.recorded.scoring import score_paths, scores_dict, scores_text
+from fireact_ray.evaluation.recorded.scoring import score_paths
 
-
-def output(answer: str, reward: object = None) -> str:
-    end = "" if reward is None else f"\nObservation: Episode finished, reward = {reward}"
-    return f"Thought: I have it.\nAction: finish[{answer}]{end}"
-
-
-def alpaca(question: str, answer: str, reward: object = None, **about: object) -> dict:
-    return {"instruction": question, "input": "", "output": output(answer, reward), **about}
-
-
-def traj(question: str, answer: str, gt: str, em: bool, f1: float) -> dict:
-    text = f"### Instruction:\n{question}\n\n### Response:\n{output(answer, em)}\n"
-    return {"reward": em, "em": em, "f1": f1, "gt": gt, "pred": answer.lower(), "prompt": "", "traj": text}
-
-
-def chat(question: str, answer: str, **about: object) -> dict:
-    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": output(answer)}]
-    return {"messages": turns, **about}
-
-
-def file(tmp_path, content: object, name: str = "x.json") -> str:
-    text = "\n".join(map(json.dumps, content)) if name.endswith("l") else json.dumps(content, indent=1)
-    (tmp_path / name).write_text(text)
-    return str(tmp_path / name)
-
-
-def scored(path: str, *against: str, planned: int | None = None):
-    (found,) = score_paths([path], against, "dev", planned)
-    return found
-
-
-def em(found) -> float:
-    return found.report.metrics.em.percent
-
-
-TRAJS = {
-    "6238": traj("Who made it?", "The Ada Moe", "ada moe", True, 1.0),
-    "12": traj("What else?", "torpedo boats", "torpedoes and boats", False, 0.4),
-    "77": traj("Which?", "Bo", "ada moe", False, 0.0),
-}
+from .recordings import TRAJS, alpaca, chat, em, file, output, scored, traj
 
 
 def test_fireacts_trajs_are_scored_by_the_answers_that_they_hold_and_agree_with_their_marks(tmp_path):
@@ -59,6 +16,22 @@ def test_fireacts_trajs_are_scored_by_the_answers_that_they_hold_and_agree_with_
     assert found.report.metrics.f1.percent == pytest.approx(100 * 1.4 / 3)
     assert found.said == ["3 rows scored anew, each as it was recorded"]
     assert found.report.metrics.others["precision"].n == 3
+
+
+def test_files_of_a_folder_are_recordings_of_their_own_unless_they_are_parts_of_one(tmp_path):
+    for name in ("dev_0_500_llama-7b_2023-09-19.json", "dev_0_500_llama-13b_2023-09-18.json"):
+        (tmp_path / "trajs").mkdir(exist_ok=True)
+        file(tmp_path / "trajs", TRAJS, name)
+    found = score_paths([str(tmp_path / "trajs")], [], "dev", None)
+    assert [(one.report.name, one.report.n_planned) for one in found] == [
+        ("dev_0_500_llama-13b_2023-09-18", 3),
+        ("dev_0_500_llama-7b_2023-09-19", 3),
+    ]
+    (tmp_path / "parts").mkdir()
+    for number in range(2):
+        file(tmp_path / "parts", [alpaca(f"Who {number}?", "Bo", True)], f"train-0000{number}-of-00002.json")
+    whole = scored(str(tmp_path / "parts"))
+    assert (whole.report.name, whole.report.n_planned) == ("parts", 2)
 
 
 def test_a_stored_score_that_is_not_the_computed_one_is_counted_by_mark(tmp_path):
@@ -76,6 +49,11 @@ def test_a_part_of_the_planned_rows_is_no_result_of_all_of_them(tmp_path):
     path = file(tmp_path, TRAJS)
     found = scored(path, planned=5)
     assert (found.report.n_planned, em(found), dict(found.report.failed)) == (5, 20.0, {"missing": 2})
+    assert {name: metric.n for name, metric in found.report.metrics.others.items()} == {
+        "precision": 5,
+        "recall": 5,
+        "cover_em": 5,
+    }
     with pytest.raises(InputError, match="--planned 2: x holds 3 rows"):
         scored(path, planned=2)
 
@@ -88,6 +66,7 @@ def test_a_verdict_counts_where_a_row_names_no_answer_and_the_unfinished_are_the
     assert (report.n_planned, report.n_finished, dict(report.stopped)) == (3, 2, {"rejected": 1})
     assert (em(found), report.n_unscored) == (pytest.approx(100 / 3), 0)
     assert found.verdicts.as_recorded == 2
+    assert "of 2 rows the F1 is their verdict once more: they record none" in found.said
     assert sum(found.unread.values()) == 2
 
 
@@ -151,6 +130,65 @@ def test_what_was_answered_is_not_taken_for_what_is_accepted(tmp_path):
     assert found.report.metrics is None
 
 
+BOTH = "Thought: Both.\nAction: search[it]\nAction: search[that]\nObservation: Ada Moe.\n"
+
+
+def test_a_row_with_a_step_that_cannot_be_read_counts_by_the_answer_of_its_last_reply(tmp_path):
+    rows = [
+        {"instruction": "Who?", "output": BOTH + output("Ada Moe"), "gold": "Ada Moe"},
+        {"instruction": "Which?", "output": BOTH + output("Bo", False)},
+        {"instruction": "What?", "output": BOTH, "gold": "Ada Moe"},
+    ]
+    found = scored(file(tmp_path, rows))
+    assert (found.report.n_planned, found.report.n_finished, em(found)) == (2, 2, 50.0)
+    assert found.report.per_trial["searches"] is None
+    assert found.said == [
+        "1 rows name no accepted answer and count as recorded",
+        "of 1 rows the F1 is their verdict once more: they record none",
+        "1 rows scored for the first time: they hold no score of their own",
+        "2 rows count by their answer, and not every step of them is read: two_actions",
+        "1 rows not read, and in no number: two_actions",
+    ]
+
+
+def test_a_record_of_fireact_counts_by_the_answer_that_it_names(tmp_path):
+    unclear = {**traj("Who?", "Ada Moe", "ada moe", True, 1.0), "traj": f"Who?\n{BOTH}"}
+    given_up = {**traj("Which?", "", "ada moe", False, 0.0), "pred": ""}
+    found = scored(file(tmp_path, {"1": unclear, "2": given_up}))
+    assert (found.report.n_finished, dict(found.report.stopped), em(found)) == (1, {"rejected": 1}, 50.0)
+    assert found.said == [
+        "2 rows scored anew, each as it was recorded",
+        "1 rows count by their answer, and not every step of them is read: two_actions",
+    ]
+
+
+def test_the_searches_of_an_unfinished_row_are_counted(tmp_path):
+    search = "Thought: I look.\nAction: search[it]\nObservation: It is old.\n"
+    rows = [
+        {"instruction": "Who?", "output": f"{search * 3}Thought: I give up.", "gold": "Ada Moe"},
+        {"instruction": "Which?", "output": f"{search}Thought: So.\nAction: finish[]", "gold": "Ada Moe"},
+    ]
+    report = scored(file(tmp_path, rows)).report
+    assert (dict(report.stopped), report.metrics.em.percent) == ({"rejected": 2}, 0.0)
+    assert (report.per_trial["searches"].total, report.per_trial["steps"].total) == (4.0, 6.0)
+
+
+def test_an_unfinished_row_belongs_to_the_task_that_its_question_and_accepted_answer_show(tmp_path):
+    asked = "Which is a river?\nA. Ossel\nB. Tarn\nC. Ulm\nD. Zem"
+    rows = [chat(asked, "A", gold="A"), {**chat(asked, "", gold="A"), "gold": "A"}, chat("Who?", "Bo", gold="Bo")]
+    report = scored(file(tmp_path, rows, "x.jsonl")).report
+    assert {task: (one.n, one.em.percent) for task, one in report.metrics_by_task.items()} == {
+        "jsonl": (1, 100.0),
+        "mmlu": (2, 50.0),
+    }
+
+
+def test_a_file_that_holds_each_row_twice_is_no_surer(tmp_path):
+    rows = [alpaca(f"Who {n}?", "Bo", gold="Bo" if n % 2 else "Ada") for n in range(10)]
+    twice = scored(file(tmp_path, [*rows, *rows])).report.metrics
+    assert (twice.n, twice.n_questions, str(twice.em)) == (20, 10, "50.0 [22.7, 77.3]")
+
+
 QUESTIONS = [
     {"_id": "h1", "question": "Who made it?", "answer": "Ada Moe", "type": "bridge"},
     {"_id": "h2", "question": "Is it “green”?", "answer": "no", "type": "comparison"},
@@ -204,93 +242,6 @@ def test_what_holds_no_trajectory_is_refused(tmp_path):
         scored(file(tmp_path, [alpaca("", "Bo")]))
 
 
-# --- our own rows ----------------------------------------------------------------------------------------------------
-
-
-def ours(key: str, answer: str | None = "Ada Moe", score: Score | None = None, **about) -> Trajectory:
-    search = Step("t", Action("search", "q"), Observation("text"), "", Usage(100, 10), 0.5, 0.25)
-    end = Step("t", Action("finish", answer), None, "", Usage(150, 20), 0.75) if answer else None
-    reason = StopReason.FINISHED if answer else StopReason.MAX_STEPS
-    asked = Question("jsonl", f"q-{key}", "Who?", ("Ada Moe",), "1hop")
-    steps = (search, end) if end else (search,)
-    model = about.pop("model", "m")
-    return Trajectory(key, about.pop("question", asked), "react", model, 0, steps, reason, score, **about)
-
-
-RIGHT, WRONG = Score(1.0, 1.0), Score(0.0, 0.0)
-
-
-@pytest.fixture
-def run(tmp_path) -> str:
-    rows = [
-        ours("a", score=RIGHT, cost_usd=0.5),
-        ours("b", "Bo", score=WRONG),
-        ours("c", None, score=WRONG, cost_usd=0.25),
-        Trajectory("d", ours("d").question, "react", "m", 0, (), StopReason.MODEL_ERROR, None, "ModelRefused: no"),
-    ]
-    folder = Folder(str(tmp_path / "run"))
-    write_trajectories(folder / "trajectories", rows, "w")
-    write_trajectories(folder / "evaluations/base/trajectories", [ours("a", "Bo", score=RIGHT), ours("b")], "w")
-    return str(tmp_path / "run")
-
-
-def test_the_columns_of_a_stored_row_say_what_the_trajectory_does(run):
-    folder = Folder(run) / "trajectories"
-    (name,) = folder.names(".parquet")
-    assert list(stored_episodes(folder, name)) == [episode_of(row) for row in read_trajectories(folder)]
-
-
-def test_a_run_folder_is_scored_by_its_generation_and_each_evaluation(run):
-    generated, base = score_paths([run], [], "dev", None)
-    assert (generated.report.name, base.report.name) == ("run", "run/base")
-    assert (generated.report.n_finished, dict(generated.report.failed)) == (2, {"ModelRefused": 1})
-    assert (em(generated), em(base)) == (25.0, 50.0)
-    assert generated.report.per_trial["cost_usd"].n == 2
-    assert generated.report.per_trial["model_seconds"].total == 3.0
-    assert base.verdicts.differing == {"exact match": 1, "F1": 1}
-    text = scores_text([generated, base])
-    assert "run/base: 2 planned: 2 finished." in text
-    written = json.loads(json.dumps(scores_dict([generated, base])))
-    assert [one["name"] for one in written["recordings"]] == ["run", "run/base"]
-    assert written["comparison"][1]["versus_first"] is None  # of other questions
-
-
-def test_a_row_that_stands_in_two_parts_counts_once(run):
-    write_trajectories(Folder(run) / "trajectories", [ours("a", score=RIGHT)], "again")
-    generated, _ = score_paths([run], [], "dev", None)
-    assert (generated.report.n_planned, generated.repeated) == (4, 1)
-
-
-def test_a_single_part_is_scored_alone_and_compared_with_another_of_the_same_questions(run, tmp_path):
-    folder = Folder(str(tmp_path / "other"))
-    name = write_trajectories(folder, [ours("a"), ours("b")], "w")
-    parts = [f"{tmp_path}/other/{name}", f"{run}/evaluations/base/trajectories"]
-    first, second = score_paths(parts, [], "dev", None)
-    assert (em(first), em(second)) == (100.0, 50.0)
-    assert scores_dict([first, second])["comparison"][1]["versus_first"]["points"] == -50.0
-
-
-def test_the_answer_of_a_rewarded_import_is_no_accepted_answer_to_score_it_by(tmp_path):
-    folder = Folder(str(tmp_path / "run")) / "trajectories"
-    rewarded = Question("hotpotqa", "q1", "Who?", ("Bo",))
-    rows = [ours("a", "Bo", RIGHT, model="imported", question=rewarded)]
-    rows.append(ours("b", "Bo", WRONG, model="imported", question=Question("hotpotqa", "q2", "Who?", ())))
-    write_trajectories(folder, rows, "import")
-    found = scored(str(tmp_path / "run"))
-    assert (found.verdicts.as_recorded, found.verdicts.anew, em(found)) == (2, 0, 50.0)
-
-
-def test_a_damaged_part_is_said(run):
-    folder = Folder(run) / "trajectories"
-    (name,) = folder.names(".parquet")
-    folder.write(name, folder.read(name)[:200])
-    with pytest.raises(DataError, match="not a readable Parquet file"):
-        score_paths([run], [], "dev", None)
-
-
-# --- the command -----------------------------------------------------------------------------------------------------
-
-
 def test_the_command_prints_a_page_and_writes_all_numbers(tmp_path, capsys):
     from fireact_ray.cli.commands.score import score
 
@@ -302,10 +253,14 @@ def test_the_command_prints_a_page_and_writes_all_numbers(tmp_path, capsys):
     assert written["rows"] == {
         "scored_anew": 3,
         "as_recorded": 0,
+        "without_f1": 0,
         "not_among_the_questions": 0,
         "recorded_otherwise": {},
         "unread": {},
+        "answer_only": {},
         "repeated": 0,
+        "pending": 0,
+        "unplanned": 0,
     }
     assert written["per_trial"]["prompt_tokens"] is None
 

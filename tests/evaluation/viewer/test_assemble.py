@@ -14,6 +14,8 @@ from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.evaluation.viewer.assemble import page_of
 from fireact_ray.evaluation.viewer.sources import open_sources
 
+from ..recorded.recordings import chat, file, scored
+
 CHAT = [
     {"role": "user", "content": "How deep?"},
     {"role": "assistant", "content": "Thought: So.\nAction: finish[410 m]"},
@@ -55,6 +57,19 @@ def test_a_file_that_import_reads_is_a_system(tmp_path, run):
     assert page.index["columns"]["row"] == [1, 3, 4]
     assert page.index["columns"]["verdict"] == ["unscored", "unreadable", "unreadable"]
     assert page.index["title"] == "x.jsonl"
+
+
+def test_a_file_with_accepted_answers_is_marked_as_score_marks_it(tmp_path):
+    rows = [
+        chat("Who made it?", "The Ada Moe", gold="Ada Moe"),
+        chat("Who else?", "Bo", gold="Ada Moe"),
+        chat("Why?", "Bo"),
+    ]
+    path = file(tmp_path, rows, "x.jsonl")
+    page = page_of([path])
+    assert page.index["columns"]["verdict"] == ["right", "wrong", "unscored"]
+    assert page.bodies[1]["expected"] == ["Ada Moe"]
+    assert scored(path).report.metrics.em.percent == 50.0
 
 
 def test_two_runs_are_compared_by_the_same_system(tmp_path, run):

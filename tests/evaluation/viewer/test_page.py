@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from viewing import CLEAN, WHOLE, records, row, system
 
-from fireact_ray.core.types import Observation, ObservationStatus, Question, Step, StopReason
+from fireact_ray.core.types import STEPS_UNTOLD, Observation, ObservationStatus, Question, Step, StopReason
 from fireact_ray.data.formats.messages import Message
 from fireact_ray.data.formats.records import Record, record_of
 from fireact_ray.evaluation.viewer.page import build_page
@@ -65,6 +65,15 @@ def test_what_nobody_measured_is_unknown_and_not_zero():
     assert body(record_of(row("a", "q", steps=(step,)), 1), str, None)["steps"] == [
         {"thought": "t", "tool": "finish", "argument": "Ila Dun"}
     ]
+
+
+def test_steps_and_searches_that_a_served_agent_did_not_tell_are_unknown():
+    told = row("a", "one")
+    untold = row("b", "two", steps=(replace(CLEAN.steps[-1], repairs=(STEPS_UNTOLD,)),))
+    page = build_page("run", [system("live", told, untold)])
+    assert page.index["columns"]["steps"] == [len(CLEAN.steps), None]
+    assert page.index["columns"]["searches"] == [told.n_searches, None]
+    assert page.index["systems"][0]["steps"] == len(CLEAN.steps)
 
 
 def test_what_is_no_number_is_unknown_too():

@@ -11,6 +11,7 @@ from fireact_ray.recipe.experiments.loading import (
     unread_changes,
 )
 from fireact_ray.recipe.loader import load_recipe, parse_recipe
+from fireact_ray.tasks.fetching.sources import source
 
 
 def of(**definition):
@@ -116,6 +117,16 @@ def test_a_fragment_that_makes_no_recipe_is_refused_by_its_cell():
 def test_every_shipped_experiment_is_a_grid_of_recipes(name):
     recipe = load_recipe("hotpotqa")
     assert expand(load_experiment(name, recipe), [recipe])
+
+
+@pytest.mark.parametrize("name", [name for name in shipped_experiments() if name != "paper"])
+def test_every_shipped_experiment_asks_for_splits_that_its_tasks_have(name):
+    recipe = load_recipe("hotpotqa")
+    for cell in expand(load_experiment(name, recipe), [recipe]):
+        learnt = [one for one in cell.generations if not isinstance(one, StudentOf)]
+        asked = [(one.task.name, one.generate.split) for one in learnt]
+        for task, split in [*asked, (cell.evaluated.task.name, cell.evaluated.evaluate.split)]:
+            assert split in source(task).splits, f"{cell.name} asks for the {split} questions of {task}"
 
 
 def test_the_paper_is_all_the_others():

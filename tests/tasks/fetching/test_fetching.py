@@ -15,6 +15,7 @@ from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.tasks.fetching.arrival import Proof, splits_of
 from fireact_ray.tasks.fetching.download import Policy
 from fireact_ray.tasks.fetching.fetching import fetch, is_there
+from fireact_ray.tasks.fetching.listing import State, listed
 from fireact_ray.tasks.fetching.sources import RemoteFile, Source
 
 QUICK = Policy(max_idle_rounds=1, first_delay_s=0.0)
@@ -209,3 +210,14 @@ def test_what_is_given_and_not_understood_is_refused_with_nothing_written(tmp_pa
     with pytest.raises(InputError, match=message):
         fetch(questions(), tmp_path / "data", [given.format(tmp_path)], QUICK)
     assert not (tmp_path / "data").exists()
+
+
+def test_what_is_here_is_listed_with_the_questions_that_somebody_brought(tmp_path):
+    (tmp_path / "hotpotqa_dev.json").write_text(DEV)
+    (tmp_path / "hotpot_train_v1.1.json").write_text(TRAIN)
+    found = {one.path.name: one.state for one in listed(tmp_path) if one.source.name == "hotpotqa"}
+    assert found == {
+        "hotpot_train_v1.1.json": State.THERE,
+        "hotpot_dev_distractor_v1.json": State.MISSING,
+        "hotpotqa_dev.json": State.OWN,
+    }

@@ -47,14 +47,16 @@ def _next_line(lines: Iterator[bytes | str], encoding: str, n_read: int) -> byte
 
 
 def json_lines(stream: io.BufferedReader) -> Iterator[object | LeftOut]:
-    """The value of each line that is not blank, or why it has none."""
-    for line in text_lines(stream):
+    """The value of each line that is not blank, or why it has none. Raises DataError for a last one that breaks off."""
+    for n_read, line in enumerate(text_lines(stream), start=1):
         if isinstance(line, LeftOut):
             yield line
         elif line.strip():
             try:
                 yield parse(line)
-            except NotJson:
+            except NotJson as error:
+                if not line.endswith("\n"):  # who knows how many are missing behind it
+                    raise DataError(f"it is not whole: line {n_read} breaks off ({error.reason})") from None
                 yield LeftOut.NOT_JSON
 
 

@@ -61,11 +61,31 @@ def _demand_fields(text: str) -> None:
 
 
 def _table_rows(stream: io.BufferedReader, columns: tuple[str, ...]) -> Iterator[tuple[Found, ...]]:
-    lines = text_lines(stream)
+    lines = _Lines(stream)
     first = next(line for line in lines if isinstance(line, LeftOut) or line.strip())
     if isinstance(first, str) and not names_its_columns(first):
         yield from ((found,) for found in table_passages(iter([first]), columns))
-    yield from ((found,) for found in table_passages(lines, columns))
+    found = None
+    for found in table_passages(lines, columns):
+        yield (found,)
+    if found is LeftOut.CELLS and not lines.is_ended:  # who knows how many are missing behind it
+        raise DataError("it is not whole: its last line breaks off")
+
+
+class _Lines:
+    """Lines of a table. `is_ended`: the last one that was read ends as a line does."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._lines = text_lines(stream)
+        self.is_ended = True
+
+    def __iter__(self) -> Iterator[str | LeftOut]:
+        return self
+
+    def __next__(self) -> str | LeftOut:
+        line = next(self._lines)
+        self.is_ended = isinstance(line, LeftOut) or line.endswith("\n")
+        return line
 
 
 def _parquet_rows(stream: io.BufferedReader) -> Iterator[tuple[Found, ...]]:

@@ -66,6 +66,14 @@ def test_lines_keep_their_own_faults():
     assert list(json_lines(stream(text))) == [{"a": 1}, LeftOut.NOT_JSON, LeftOut.NOT_TEXT, [2], "x\u2028y"]
 
 
+def test_a_last_line_that_breaks_off_is_no_fault_of_its_own():
+    values = json_lines(stream('{"a": 1}\n{"b": 2}\n{"c": '))
+    assert [next(values), next(values)] == [{"a": 1}, {"b": 2}]
+    with pytest.raises(DataError, match="it is not whole: line 3 breaks off"):
+        next(values)
+    assert list(json_lines(stream('{"a": 1}\n{"b": 2}'))) == [{"a": 1}, {"b": 2}]
+
+
 def test_lines_of_other_utfs_are_read_too():
     assert list(json_lines(stream('{"a": "ä"}\n{"b": 1}'.encode("utf-16")))) == [{"a": "ä"}, {"b": 1}]
 

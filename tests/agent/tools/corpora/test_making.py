@@ -197,7 +197,10 @@ def test_what_is_no_corpus_is_refused_with_nothing_written(tmp_path, content, me
     assert not (tmp_path / "corpus.jsonl").exists()
 
 
+TABLE = b"id\ttext\ttitle\n" + b"".join(b"%d\tA lake.\tTarn %d\n" % (n, n) for n in range(9))
 BROKEN = {
+    "JSON lines": (LINES * 2000)[:-9],
+    "a table": TABLE[:-9],
     "gzip": gzip.compress(LINES * 2000)[:-40],
     "bzip2": bz2.compress(os.urandom(3000).hex().encode().join([b'{"text": "', b'"}\n']) * 900)[:-40],
     "a list": json.dumps(ROWS * 2000).encode()[:-40],
