@@ -17,7 +17,8 @@ from benchmarks.serving_load import counted, processes, quantile, taken
 from benchmarks.serving_scene import CLIENTS, Scene, until_idle
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.serving import EngineConfig, PartConfig
-from fireact_ray.stages.application import AGENT, ENGINE, NAME, SEARCH, application
+from fireact_ray.stages.actors.replicas import AGENT, ENGINE, SEARCH
+from fireact_ray.stages.application import NAME, application
 from fireact_ray.stages.serve_progress import ready
 
 _SETTLE_S = 240.0  # for replicas to be as many as they should

@@ -24,7 +24,7 @@ from benchmarks.serving_faults import until_running
 from benchmarks.serving_load import counted, processes, quantile
 from benchmarks.serving_scene import CLIENTS, Scene
 from fireact_ray.recipe.loader import load_recipe
-from fireact_ray.stages.application import AGENT, ENGINE, SEARCH
+from fireact_ray.stages.actors.replicas import AGENT, ENGINE, SEARCH
 from fireact_ray.stages.serve import serving
 from fireact_ray.stages.starting import EDGE_PATH, EDGE_VARIABLE
 

@@ -10,7 +10,8 @@ from ray import serve as ray_serve
 
 from benchmarks.serving_load import Clients
 from fireact_ray.recipe.schema import Recipe
-from fireact_ray.stages.application import AGENT, ENGINE, NAME, SEARCH, model_id
+from fireact_ray.stages.actors.replicas import AGENT, ENGINE, SEARCH
+from fireact_ray.stages.application import NAME, model_id
 from fireact_ray.tasks import load_questions
 
 CLIENTS = 32  # as many questions are at work in all replicas together

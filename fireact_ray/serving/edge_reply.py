@@ -1,4 +1,4 @@
-"""What goes from Serve's proxies to clients: a replica's reply as it is, an error object in the place of a bare text."""
+"""What goes from Serve's proxies to clients: a replica's reply as it is, an error object for a bare text."""
 
 from __future__ import annotations
 

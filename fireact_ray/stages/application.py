@@ -40,14 +40,13 @@ from fireact_ray.recipe.vllm_student import demand_vllm
 from fireact_ray.serving.edge_reply import RETRY_AFTER_S
 from fireact_ray.stages.actors.engine_server import EngineServer
 from fireact_ray.stages.actors.own_work import by_own_work
+from fireact_ray.stages.actors.replicas import AGENT, ENGINE, SEARCH
 from fireact_ray.stages.actors.search_server import SearchServer
 from fireact_ray.stages.actors.vllm_server import VllmServer
 from fireact_ray.stages.deployments import AgentServer, ServedSystem
-from fireact_ray.stages.proxies import AGENT
 from fireact_ray.stages.serve_settings import keys_of, settings_of
 
 NAME = "fireact"  # of the application
-ENGINE, SEARCH = "engine", "search"
 RECIPE = "FIREACT_RECIPE"
 CPUS = {AGENT: 0.25, ENGINE: 0.5, SEARCH: 0.0}
 _ROOM = 64  # for what is no question, and for those that a replica itself refuses: it says more than Serve does

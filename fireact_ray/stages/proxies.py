@@ -10,9 +10,7 @@ from starlette.middleware import Middleware
 
 from fireact_ray.serving.edge import Edge
 from fireact_ray.serving.hop import Place
-from fireact_ray.stages.actors.replicas import Replicas
-
-AGENT = "agent"  # the deployment's name, in every application of ours
+from fireact_ray.stages.actors.replicas import AGENT, Replicas
 
 
 def edge() -> list[Middleware]:

@@ -16,8 +16,9 @@ from ray.serve.exceptions import RayServeException
 from fireact_ray.core import errors
 from fireact_ray.core.errors import FireActError, InputError
 from fireact_ray.core.utils.waiting import Waiting, looking
+from fireact_ray.stages.actors.replicas import AGENT
 from fireact_ray.stages.actors.resources import pending
-from fireact_ray.stages.application import AGENT, NAME
+from fireact_ray.stages.application import NAME
 
 _ASK_S, _LOOK_S = 5.0, 1.0
 _OURS = re.compile(r"fireact_ray\.core\.errors\.(\w+): (.+)")

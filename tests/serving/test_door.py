@@ -1,30 +1,22 @@
-"""What a replica is asked through, with what Ray Serve hands to it."""
+"""What stands in a replica, before its application."""
 
-import asyncio
+import httpx
 
-import pytest
-from ray.serve._private.http_util import ASGIReceiveProxy
-
-from fireact_ray.serving.edge import BODY, Door
-
-pytestmark = pytest.mark.ray  # which this imports
+from fireact_ray.serving.door import Door
 
 
-@pytest.mark.parametrize(("carried", "asked"), [({BODY: b"{}"}, 0), ({}, 1)])
-async def test_a_proxy_is_not_asked_for_what_it_sends_along_and_tells_anyway(carried, asked):
-    calls, heard = [], []
+async def answering(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"{}"})
 
-    async def ask_the_proxy(request):
-        calls.append(request)
-        await asyncio.Event().wait()
 
-    async def replica(scope, receive, send):
-        await asyncio.sleep(0)
-        heard.append(await receive() if BODY in carried else None)
-
-    scope = {"type": "http", "method": "POST", "path": "/v1/responses", **carried}
-    receive = ASGIReceiveProxy(scope, None, ask_the_proxy)
-    fetching = asyncio.create_task(receive.fetch_until_disconnect())  # as Serve does, before it calls the application
-    await Door(replica, lambda: True)(scope, receive, None)
-    fetching.cancel()
-    assert (len(calls), heard[0] is not None) == (asked, BODY in carried)
+async def test_a_door_that_is_closed_takes_no_question_still_tells_its_health_and_every_reply_whose_it_is():
+    is_open = True
+    door = httpx.ASGITransport(Door(answering, lambda: is_open, "fireact"))
+    async with httpx.AsyncClient(transport=door, base_url="http://replica") as client:
+        asked = await client.post("/v1/responses")
+        is_open = False
+        late, health = await client.post("/v1/responses"), await client.get("/healthz")
+    assert [reply.status_code for reply in (asked, late, health)] == [200, 503, 200]
+    assert late.headers["retry-after"] == "2"
+    assert {reply.headers["x-fireact-app"] for reply in (asked, late, health)} == {"fireact"}

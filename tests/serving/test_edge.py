@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fireact_ray.serving.edge import BODY, Door, Edge
+from fireact_ray.serving.edge import Edge
 from fireact_ray.serving.room import Room
 
 HEAD = [(b"content-type", b"application/json"), (b"content-length", b"2")]
@@ -61,7 +61,7 @@ class Serve:
 
     async def __call__(self, scope, receive, send):
         self.headers.append(scope["headers"])
-        self.bodies.append(scope[BODY] if BODY in scope else (await receive())["body"])
+        self.bodies.append((await receive())["body"])
         for message in self.times.pop(0):
             await send(message)
 
@@ -262,29 +262,3 @@ async def test_clients_cannot_switch_off_serve_s_time_limit_or_its_heed_of_disco
 async def test_serve_s_own_paths_are_left_alone():
     client = await Client(b"", path="/-/healthz", method="GET").ask(Serve([start(503, b"text/plain"), body(b"no")]))
     assert (client.status, client.body) == (503, "no")
-
-
-async def test_a_door_that_is_closed_takes_no_question_and_still_tells_its_health():
-    serve = Serve([start(200), body(b"{}")], [start(200), body(b"{}")])
-    is_open = True
-    door = Door(serve, lambda: is_open)
-    asked, late, health = Client(b"{}"), Client(b"{}"), Client(b"", method="GET", path="/healthz")
-    await door(asked.scope, asked.receive, asked.send)
-    is_open = False
-    await door(late.scope, late.receive, late.send)
-    await door(health.scope, health.receive, health.send)
-    assert [client.status for client in (asked, late, health)] == [200, 503, 200]
-    assert late.headers["retry-after"] == "2"
-
-
-async def test_a_body_that_came_with_the_scope_is_read_as_if_it_were_received():
-    heard = []
-
-    async def replica(scope, receive, send):
-        heard.extend([await receive(), await receive(), BODY in scope])
-
-    client = Client(goes_away=True)
-    client.scope[BODY] = b'{"q": 1}'
-    await Door(replica, lambda: True)(client.scope, client.receive, client.send)
-    body = {"type": "http.request", "body": b'{"q": 1}', "more_body": False}
-    assert heard == [body, {"type": "http.disconnect"}, False]

@@ -17,6 +17,8 @@ from ray.serve.exceptions import RayServeException
 from fireact_ray.core.net.rpc_client import RpcClient
 from fireact_ray.core.net.rpc_wire import Address
 
+AGENT, ENGINE, SEARCH = "agent", "engine", "search"  # deployments, in every application of ours
+
 _LOOK_EVERY_S = 5.0
 _LOOK_S = 10.0  # for all replicas to say where they are
 _PATIENCE_S = 0.3  # with a replica that hangs up: its process has died, or it is back at once
