@@ -18,7 +18,8 @@ import logging
 import math
 import random
 import time
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import aiohttp
@@ -56,7 +57,8 @@ class _Gone(Exception):
 
 
 class Edge:
-    """ASGI middleware. `agents` None: everything goes by Serve."""
+    """ASGI middleware. `agents` None: everything goes by Serve. `counted`: entered for as long as a request goes
+    directly, which Serve knows nothing of."""
 
     def __init__(
         self,
@@ -64,8 +66,10 @@ class Edge:
         agents: Agents | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         body_s: float = BODY_S,
+        *,
+        counted: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self._app, self._agents = app, agents
+        self._app, self._agents, self._counted = app, agents, counted
         self._max_body_bytes, self._body_s = max_body_bytes, body_s
         self._room = Room()
         self._learnt: dict[str, tuple[str, float]] = {}  # path -> whose it is, and when that was seen
@@ -108,7 +112,7 @@ class Edge:
                 return False
             place = min(places, key=lambda one: (one.n, random.random()))
             try:
-                with at(place):
+                with at(place), self._counted():
                     await self._until_gone(self._forwarded(place, scope, body, reply), receive)
             except ReplicaLost:
                 self._agents.forget(app, place)

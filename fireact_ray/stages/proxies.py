@@ -3,19 +3,29 @@ start."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import logging
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 from ray import serve as ray_serve
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
 from fireact_ray.serving.edge import Edge
 from fireact_ray.serving.hop import Place
 from fireact_ray.stages.actors.replicas import AGENT, Replicas
 
+logger = logging.getLogger(__name__)
+
 
 def edge() -> list[Middleware]:
     """As Serve's callback wants it."""
-    return [Middleware(Edge, agents=ServedAgents())]
+    return [Middleware(_edge)]
+
+
+def _edge(app: ASGIApp) -> Edge:
+    return Edge(app, ServedAgents(), counted=counted_by(app))
 
 
 class ServedAgents:
@@ -31,3 +41,26 @@ class ServedAgents:
 
     def forget(self, app: str, place: Place) -> None:
         self._replicas[app].forget(place)
+
+
+def counted_by(app: ASGIApp) -> Callable[[], AbstractContextManager[None]]:
+    """As one of the requests that a proxy waits for before it stops: of those that go by Serve it counts each itself.
+
+    `app`: what Ray 2.60 wraps in middlewares, its proxy within one of its own; there is no public way.
+    """
+    proxy: Any = getattr(app, "_app", None)
+    try:
+        begin, end = proxy._ongoing_requests_start, proxy._ongoing_requests_end
+    except AttributeError:
+        logger.warning("This Ray's proxies cannot be told of questions: one that drains does not wait for them.")
+        return nullcontext
+
+    @contextmanager
+    def counted() -> Iterator[None]:
+        begin()
+        try:
+            yield
+        finally:
+            end()
+
+    return counted
