@@ -114,7 +114,8 @@ class Edge:
             try:
                 with at(place), self._counted():
                     await self._until_gone(self._forwarded(place, scope, body, reply), receive)
-            except ReplicaLost:
+            except ReplicaLost as error:
+                logger.warning("agent replica at %s:%d: %s", place.address.host, place.address.port, error)
                 self._agents.forget(app, place)
             except _Gone:
                 return True
@@ -131,7 +132,7 @@ class Edge:
                 await forward(self._session, place, scope, body, reply.send)
         except TimeoutError:
             if reply.started:
-                raise ReplicaLost from None
+                raise ReplicaLost(f"no end of a reply within {place.longest_s:g} s") from None
             raise ApiError(504, "The question was not answered in time.", code="timeout") from None
 
     async def _until_gone(self, work: Coroutine[Any, Any, None], receive: Receive) -> None:
