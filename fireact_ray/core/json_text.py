@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _FIRST_CHARS = re.compile(r"[ \t\n\r]*")
-_MARKS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{},]', re.DOTALL)  # a text without an end goes on to the end: linear
+_MARKS = re.compile(
+    r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{},]', re.DOTALL
+)  # a text without an end goes on to the end: linear
 _DECODER = json.JSONDecoder()
 _LENIENT = json.JSONDecoder(strict=False)
 

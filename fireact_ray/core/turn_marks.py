@@ -25,8 +25,10 @@ _OTHERS = (
     r"<s>|\[INST\]|<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|<\|turn>|<\|user\|>|<\|system\|>|"
     r"<\uff5cUser\uff5c>|<\|START_OF_TURN_TOKEN\|>"
 )
-_HEAD = re.compile(rf"\s*+(?:(?:{_BEGINS})\s*)++")
-_END = re.compile(rf"(?:(?:{_ENDS})\s*)++")  # possessive: a row of marks is looked at once
+# Nothing follows a row of marks, so that it is looked at once also without possessive quantifiers, which Python before
+# 3.11.5 gets wrong (github.com/python/cpython/issues/106052).
+_HEAD = re.compile(rf"\s*(?:(?:{_BEGINS})\s*)+")
+_END = re.compile(rf"(?:(?:{_ENDS})\s*)+")
 _OTHER = re.compile(_OTHERS)
 
 
