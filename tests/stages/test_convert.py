@@ -186,16 +186,16 @@ def test_kinds_of_which_there_are_fewer_rows_than_the_recipe_takes_are_said_and_
         folder = convert(recipe.model_copy(update={"convert": recipe.convert.model_copy(update={"kinds": kinds})}))
     drops = folder.read_json("drops.json")
     assert (drops["n_in"], drops["n_kept"]) == (72, 5)
-    assert (drops["dropped"]["kinds"], drops["dropped"]["quotas"]) == (23, 1)
+    assert (drops["dropped"]["kinds"], drops["dropped"]["quotas"]) == (25, 2)
     assert drops["short"] == {
         "kinds": {
             "groups": {"sum": {"found": 2, "most": 90}, "bridge": {"found": 0, "most": 3}},
-            "unnamed": ["1hop", "comparison", "trap", "yesno"],
+            "unnamed": ["1hop", "3hop", "comparison", "trap", "yesno"],
         }
     }
     assert (
         "convert: convert.kinds would take more rows than there are: sum 2 of 90, bridge 0 of 3; it leaves out "
-        "1hop, comparison, trap, yesno"
+        "1hop, 3hop, comparison, trap, yesno"
     ) in caplog.messages
 
 
