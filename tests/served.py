@@ -91,6 +91,14 @@ async def posted(
         return await http.post(CHAT_URL, json={**CHAT, **body})
 
 
+async def respond(
+    *replies: object, of: Agent | None = None, limits: dict | None = None, **body: object
+) -> httpx.Response:
+    """To a request of the Responses protocol with these fields beside a question."""
+    async with client(*replies, of=of, limits=limits) as http:
+        return await http.post("/v1/responses", json={**RESPONSES, **body})
+
+
 async def shown(messages: list[dict], **limits: object) -> tuple[str, dict]:
     """The question that the model was given for these messages, and what the reply says of it."""
     model = EndlessModel()

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _FIRST_CHARS = re.compile(r"[ \t\n\r]*")
-_MARKS = re.compile(
-    r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{},]', re.DOTALL
-)  # a text without an end goes on to the end: linear
+# A text without an end goes on to the end: linear.
+_MARKS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{},]', re.DOTALL)
 _DECODER = json.JSONDecoder()
 _LENIENT = json.JSONDecoder(strict=False)
 

@@ -26,7 +26,7 @@ def add_chat(app: FastAPI, service: Service) -> None:
         if body.stream:
             include_usage = bool(body.stream_options and body.stream_options.include_usage)
             return await streamed(_chunks(service, ask, ChunkWriter(body.model, include_usage)))
-        ended = await until_gone(request, service.whole(ask))
+        ended = await until_gone(request.receive, service.whole(ask))
         return JSONResponse(completion_body(ended, body.model, ask.extension(ended)))
 
 

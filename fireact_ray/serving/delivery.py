@@ -46,10 +46,10 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def until_gone(request: Request, work: Awaitable[Reply]) -> Reply:
+async def until_gone(receive: Receive, work: Awaitable[Reply]) -> Reply:
     """What `work` returns; it is cancelled where the caller disconnects. Raises ClientGone then."""
     task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnect(request))
+    gone = asyncio.ensure_future(_disconnect(receive))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
@@ -61,6 +61,6 @@ async def until_gone(request: Request, work: Awaitable[Reply]) -> Reply:
         await asyncio.wait({task, gone})
 
 
-async def _disconnect(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
         """Nothing else comes behind a body."""

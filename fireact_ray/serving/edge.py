@@ -18,15 +18,16 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Protocol
 
 import aiohttp
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fireact_ray.serving.delivery import until_gone
 from fireact_ray.serving.edge_reply import RETRY_AFTER_S, Reply, lost
-from fireact_ray.serving.errors import ApiError, server_busy
+from fireact_ray.serving.errors import ApiError, ClientGone, server_busy
 from fireact_ray.serving.hop import Place, ReplicaLost, at, forward, new_session
 from fireact_ray.serving.room import Room
 
@@ -50,10 +51,6 @@ class Agents(Protocol):
 
     def forget(self, app: str, place: Place) -> None:
         """It is gone, or about to go."""
-
-
-class _Gone(Exception):
-    """The client went away."""
 
 
 class Edge:
@@ -89,7 +86,7 @@ class Edge:
                 await self._by_serve(scope, body, receive, reply)
         except ApiError as error:
             await reply.refuse(error)
-        except _Gone:
+        except ClientGone:
             return
 
     async def _ask(self, scope: Scope, body: bytes, receive: Receive, reply: Reply) -> None:
@@ -113,11 +110,11 @@ class Edge:
             place = min(places, key=lambda one: (one.n, random.random()))
             try:
                 with at(place), self._counted():
-                    await self._until_gone(self._forwarded(place, scope, body, reply), receive)
+                    await until_gone(receive, self._forwarded(place, scope, body, reply))
             except ReplicaLost as error:
-                logger.warning("agent replica at %s:%d: %s", place.address.host, place.address.port, error)
+                logger.warning("the agent replica at %s:%d %s", place.address.host, place.address.port, error)
                 self._agents.forget(app, place)
-            except _Gone:
+            except ClientGone:
                 return True
             if reply.started:
                 await reply.end()
@@ -132,22 +129,8 @@ class Edge:
                 await forward(self._session, place, scope, body, reply.send)
         except TimeoutError:
             if reply.started:
-                raise ReplicaLost(f"no end of a reply within {place.longest_s:g} s") from None
+                raise ReplicaLost(f"did not end its reply within {place.longest_s:g} s") from None
             raise ApiError(504, "The question was not answered in time.", code="timeout") from None
-
-    async def _until_gone(self, work: Coroutine[Any, Any, None], receive: Receive) -> None:
-        """Raises _Gone where the client goes away, and then `work` is cancelled; and what `work` raises."""
-        working = asyncio.ensure_future(work)
-        leaving = asyncio.ensure_future(_disconnect(receive))
-        try:
-            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                raise _Gone
-            working.result()
-        finally:
-            working.cancel()
-            leaving.cancel()
-            await asyncio.wait({working, leaving})
 
     async def _by_serve(self, scope: Scope, body: bytes, receive: Receive, reply: Reply) -> None:
         """Raises ApiError where no replica says anything."""
@@ -166,7 +149,7 @@ class Edge:
         raise lost()
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        """Raises ApiError (408, 413), and _Gone."""
+        """Raises ApiError (408, 413), and ClientGone."""
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared[:20]) > self._max_body_bytes:
             raise self._too_large()
@@ -176,7 +159,7 @@ class Edge:
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise _Gone
+                        raise ClientGone
                     body += message.get("body", b"")
                     more = message.get("more_body", False)
                     if len(body) > self._max_body_bytes:
@@ -202,11 +185,6 @@ class _Client:
         message = self._first.pop() if self._first else await self._receive()
         self.is_gone = self.is_gone or message["type"] == "http.disconnect"
         return message
-
-
-async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        """Nothing else comes behind a body."""
 
 
 def _is_question(scope: Scope) -> bool:

@@ -38,7 +38,7 @@ _NOT_ADDED = ("accept", "accept-encoding", "user-agent", "content-type")
 
 
 class ReplicaLost(Exception):
-    """It is gone, or takes nothing more; the text says which."""
+    """It is gone, or takes nothing more. The text goes on from its name: "is gone"."""
 
 
 @dataclass(eq=False)
@@ -77,14 +77,14 @@ async def forward(session: aiohttp.ClientSession, place: Place, scope: Scope, bo
             scope["method"], url, headers=headers, data=body or None, allow_redirects=False
         ) as reply:
             if LEAVING in reply.headers:
-                raise ReplicaLost("it is about to stop")
+                raise ReplicaLost("is about to stop")
             told = [(name.lower(), value) for name, value in reply.raw_headers]
             kept = [one for one in told if one[0] == b"content-length" or one[0] not in _OF_A_CONNECTION]
             await send({"type": "http.response.start", "status": reply.status, "headers": kept})
             async for part in reply.content.iter_any():
                 await send(_part(part, more=True))
     except aiohttp.ClientError as error:
-        raise ReplicaLost(f"it is gone ({type(error).__name__})") from None
+        raise ReplicaLost(f"is gone ({type(error).__name__})") from None
     await send(_part(b"", more=False))
 
 

@@ -28,7 +28,7 @@ def add_responses(app: FastAPI, service: Service) -> None:
         events = _events(service, ask, writer)
         if body.stream:
             return await streamed(_told(events))
-        return JSONResponse(await until_gone(request, _last(events)))
+        return JSONResponse(await until_gone(request.receive, _last(events)))
 
 
 async def _events(service: Service, ask: Ask, writer: ResponseWriter) -> AsyncGenerator[Event | Failed | Silence, None]:

@@ -50,7 +50,7 @@ def add_retrieve(app: FastAPI, service: Service, search: SearchBackend) -> None:
         key = call_of(request).key
         service.admission.count(key)
         with service.admission.running(key):
-            lists = await until_gone(request, found(search, body, service.settings))
+            lists = await until_gone(request.receive, found(search, body, service.settings))
         return {"result": [[_row(hit, body.return_scores) for hit in hits] for hits in lists]}
 
 

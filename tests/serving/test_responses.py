@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from fakes import FINISH, SEARCH, agent, question
-from served import ASKED, RESPONSES, EndlessModel, by, chunks, client
+from served import EndlessModel, by, chunks, client, respond
 
 from fireact_ray.agent.quota.budget import Price
 from fireact_ray.agent.rollout import Limits
@@ -13,21 +13,7 @@ from fireact_ray.core.errors import ModelUnavailable, TokenLimit
 from fireact_ray.serving import runs
 from fireact_ray.serving.wishes import Allowance
 
-URL = "/v1/responses"
 DOWN = "Thought: t\nAction: search[down]"
-
-
-async def posted(*replies, of=None, limits=None, **body):
-    async with client(*replies, of=of, limits=limits) as http:
-        return await http.post(URL, json={**RESPONSES, **body})
-
-
-async def shown(given, **body):
-    """The question that the model was given for this input, and what the reply says of it."""
-    model = EndlessModel()
-    reply = await posted(of=by(model), input=given, **body)
-    assert reply.status_code == 200, reply.text
-    return model.asked[0][-1].content, reply.json()["fireact"]["ignored"]
 
 
 # What Open Responses (2026-04-24) requires of a response object.
@@ -41,7 +27,7 @@ REQUIRED = {
 
 
 async def test_an_item_per_thought_and_search_then_the_message():
-    body = (await posted(SEARCH, FINISH, metadata={"a": "b"}, user="u")).json()
+    body = (await respond(SEARCH, FINISH, metadata={"a": "b"}, user="u")).json()
     assert set(body) >= REQUIRED
     assert (body["object"], body["status"], body["error"], body["user"]) == ("response", "completed", None, "u")
     assert [item["type"] for item in body["output"]] == ["reasoning", "file_search_call", "reasoning", "message"]
@@ -109,7 +95,7 @@ EVENTS = [
 
 
 async def test_a_stream_is_typed_events_in_order_that_add_up_to_the_response():
-    reply = await posted(SEARCH, FINISH, stream=True)
+    reply = await respond(SEARCH, FINISH, stream=True)
     assert reply.headers["content-type"].startswith("text/event-stream")
     events = chunks(reply.text)
     assert [event["type"] for event in events] == EVENTS
@@ -152,7 +138,7 @@ async def test_thought_and_search_are_told_before_the_search_has_answered():
 
 
 async def test_a_step_without_a_usable_action_is_a_thought_with_what_came_of_it():
-    body = (await posted("I am lost", "Thought: hm\nAction: dance[x]", FINISH)).json()
+    body = (await respond("I am lost", "Thought: hm\nAction: dance[x]", FINISH)).json()
     assert [item["type"] for item in body["output"]] == ["reasoning", "reasoning", "reasoning", "message"]
     lost, unknown, _, _ = body["output"]
     assert (lost["fireact"]["action"], lost["fireact"]["observation"]["status"]) == (None, "error")
@@ -160,14 +146,14 @@ async def test_a_step_without_a_usable_action_is_a_thought_with_what_came_of_it(
 
 
 async def test_a_search_that_fails_or_finds_nothing_says_so():
-    body = (await posted(DOWN, "Thought: t\nAction: search[nothing]", FINISH)).json()
+    body = (await respond(DOWN, "Thought: t\nAction: search[nothing]", FINISH)).json()
     searches = [item for item in body["output"] if item["type"] == "file_search_call"]
     assert [(item["status"], item["results"]) for item in searches] == [("failed", []), ("completed", [])]
     assert [item["fireact"]["observation"]["status"] for item in searches] == ["error", "empty"]
 
 
 async def test_each_step_has_its_cost_and_their_sum_is_the_responses():
-    body = (await posted(of=by(EndlessModel(), price=Price(1.0, 2.0)))).json()
+    body = (await respond(of=by(EndlessModel(), price=Price(1.0, 2.0)))).json()
     costs = [item["fireact"]["cost_usd"] for item in body["output"] if "fireact" in item]
     assert costs == pytest.approx([20e-6, 20e-6])
     assert body["usage"]["cost_usd"] == pytest.approx(40e-6)
@@ -175,11 +161,11 @@ async def test_each_step_has_its_cost_and_their_sum_is_the_responses():
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_limit_is_an_incomplete_response(stream):
-    reply = await posted(of=agent(SEARCH, limits=Limits(max_steps=1)), stream=stream)
+    reply = await respond(of=agent(SEARCH, limits=Limits(max_steps=1)), stream=stream)
     body = chunks(reply.text)[-1]["response"] if stream else reply.json()
     assert (body["status"], body["incomplete_details"]) == ("incomplete", {"reason": "max_steps"})
     assert [item["type"] for item in body["output"]] == ["reasoning", "file_search_call"]
-    reply = await posted(max_output_tokens=5, stream=stream)
+    reply = await respond(max_output_tokens=5, stream=stream)
     body = chunks(reply.text)[-1]["response"] if stream else reply.json()
     assert body["incomplete_details"] == {"reason": "max_output_tokens"}
     assert (body["max_output_tokens"], body["usage"]["output_tokens"]) == (5, 5)
@@ -194,9 +180,9 @@ async def test_a_limit_is_an_incomplete_response(stream):
     ],
 )
 async def test_a_fault_is_an_error_and_in_a_stream_the_last_event(replies, status, code):
-    reply = await posted(*replies)
+    reply = await respond(*replies)
     assert (reply.status_code, reply.json()["error"]["code"]) == (status, code)
-    events = chunks((await posted(*replies, stream=True)).text)
+    events = chunks((await respond(*replies, stream=True)).text)
     assert [event["type"] for event in events][:2] == ["response.created", "response.in_progress"]
     last = events[-1]
     assert (last["type"], last["response"]["status"]) == ("response.failed", "failed")
@@ -204,131 +190,9 @@ async def test_a_fault_is_an_error_and_in_a_stream_the_last_event(replies, statu
     assert last["response"]["usage"]["searches"] == len(last["response"]["output"]) // 2
 
 
-async def test_our_own_output_is_history_when_it_comes_back():
-    first = (await posted(SEARCH, FINISH)).json()["output"]
-    conversation = [{"role": "user", "content": "Who?"}, *first, {"role": "user", "content": ASKED}]
-    assert await shown(conversation) == (f"User: Who?\nAssistant: Ila Dun\nQuestion: {ASKED}", {})
-
-
-async def test_input_of_every_shape_reaches_the_agent():
-    assert await shown(ASKED) == (ASKED, {})
-    assert await shown([{"type": "message", "role": "user", "content": [{"type": "input_text", "text": ASKED}]}]) == (
-        ASKED,
-        {},
-    )
-    called = [
-        {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"},
-        {"type": "function_call_output", "call_id": "1", "output": "It rains."},
-        {"type": "web_search_call", "id": "ws", "status": "completed", "action": {"type": "search", "query": "q"}},
-        {"role": "user", "content": ASKED},
-    ]
-    assert await shown(called, instructions="Be brief.") == (
-        f"Instructions: Be brief.\nTool: It rains.\nQuestion: {ASKED}",
-        {},
-    )
-
-
-QUIET = [
-    {"type": "reasoning", "id": "r", "summary": []},
-    {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"},
-    {"type": "custom_tool_call", "call_id": "1", "name": "f", "input": "x"},
-    {"type": "local_shell_call", "id": "1", "call_id": "1", "status": "completed", "action": {"type": "exec"}},
-    {"type": "shell_call", "call_id": "1", "action": {"commands": ["ls"]}},
-    {"type": "apply_patch_call", "call_id": "1", "status": "completed", "operation": {"type": "delete_file"}},
-    {"type": "apply_patch_call_output", "call_id": "1", "status": "completed"},
-    {"type": "computer_call", "id": "1", "call_id": "1", "pending_safety_checks": [], "status": "completed"},
-    {"type": "code_interpreter_call", "id": "1", "code": "1", "container_id": "c", "outputs": None},
-    {"type": "image_generation_call", "id": "1", "result": "AA==", "status": "completed"},
-    {"type": "mcp_call", "id": "1", "name": "f", "arguments": "{}", "server_label": "s", "output": "x"},
-    {"type": "mcp_list_tools", "id": "1", "server_label": "s", "tools": []},
-    {"type": "mcp_approval_request", "id": "1", "name": "f", "arguments": "{}", "server_label": "s"},
-]
-
-
-@pytest.mark.parametrize("item", QUIET, ids=lambda item: item["type"])
-async def test_what_a_model_thought_or_asked_of_tools_is_no_turn(item):
-    assert await shown([item, {"role": "user", "content": ASKED}]) == (ASKED, {})
-
-
-@pytest.mark.parametrize("kind", ["function", "custom_tool", "local_shell", "apply_patch"])
-async def test_what_a_clients_tool_gave_back_is_told_whatever_kind_it_is(kind):
-    output = {"type": f"{kind}_call_output", "call_id": "1", "output": "It rains."}
-    assert await shown([output, {"role": "user", "content": ASKED}]) == (f"Tool: It rains.\nQuestion: {ASKED}", {})
-
-
-NOTHING = {
-    "instructions": None, "stream": False, "stream_options": {"include_obfuscation": False}, "top_p": 1.0,
-    "max_output_tokens": None, "temperature": None, "include": ["file_search_call.results"], "tools": [],
-    "tool_choice": "auto", "max_tool_calls": None, "text": {"format": {"type": "text"}}, "store": False,
-    "reasoning": {"effort": None, "summary": None}, "truncation": "auto", "background": False, "service_tier": "auto",
-    "top_logprobs": 0, "previous_response_id": None, "conversation": None, "prompt": None, "user": "u",
-    "metadata": {}, "parallel_tool_calls": True, "safety_identifier": "s", "prompt_cache_key": "k",
-}  # fmt: skip
-
-
-async def test_fields_that_ask_for_nothing_change_nothing():
-    async with client() as http:
-        for name, value in NOTHING.items():
-            for given in (value, None):
-                reply = await http.post(URL, json={**RESPONSES, name: given})
-                assert (reply.status_code, reply.json()["fireact"]["ignored"]) == (200, {}), (name, reply.text)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("reasoning", {"effort": "low"}), ("store", True), ("tools", [{"type": "web_search"}]), ("top_p", 0.2),
-        ("max_tool_calls", 3), ("context_management", [{"type": "compaction"}]),
-        ("include", ["reasoning.encrypted_content", "message.output_text.logprobs"]),
-    ],
-)  # fmt: skip
-async def test_a_wish_that_is_not_met_is_named(name, value):
-    assert list((await posted(**{name: value})).json()["fireact"]["ignored"]) == [name]
-
-
-async def test_how_wordy_an_answer_should_be_is_named_as_in_chats():
-    reply = await posted(text={"format": {"type": "text"}, "verbosity": "high"})
-    assert list(reply.json()["fireact"]["ignored"]) == ["verbosity"]
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("previous_response_id", "resp_1"), ("conversation", "conv_1"), ("prompt", {"id": "p"}), ("background", True),
-        ("text", {"format": {"type": "json_schema", "name": "a", "schema": {}}}), ("tool_choice", "required"),
-        ("top_logprobs", 2), ("truncation", "middle"), ("moderation", {"model": "m"}),
-    ],
-)  # fmt: skip
-async def test_what_is_not_there_is_refused_by_name(name, value):
-    reply = await posted(**{name: value})
-    assert (reply.status_code, reply.json()["error"]["param"]) == (400, name)
-
-
-@pytest.mark.parametrize(
-    ("given", "param"),
-    [
-        ([], "input"),
-        ("", "input"),
-        ("  ", "input"),
-        ([{"type": "item_reference", "id": "x"}], "input.0"),
-        ([{"type": "compaction", "encrypted_content": "x"}], "input.0"),
-        ([{"type": "computer_call_output", "call_id": "1", "output": {"type": "computer_screenshot"}}], "input.0"),
-        ([{"type": "shell_call_output", "call_id": "1", "output": [{"stdout": "x"}]}], "input.0.output.0"),
-        ([{"role": "user", "content": [{"type": "input_image", "image_url": "http://x"}]}], "input.0.content.0"),
-        ([{"role": "root", "content": "x"}], "input.0"),
-        ([{"x": 1}], "input.0"),
-        ([{"type": "message", "role": "assistant", "content": []}], "input"),
-        (7, "input"),
-    ],
-)
-async def test_input_that_is_no_question_is_named(given, param):
-    reply = await posted(input=given)
-    assert (reply.status_code, reply.json()["error"]["param"]) == (400, param), reply.text
-
-
 async def test_ordered_faults_strike_the_searches_where_the_server_allows_it():
     faults = {"faults": {"kind": "none", "probability": 1.0}}
-    body = (await posted(SEARCH, FINISH, limits={"faults": True}, fireact=faults)).json()
+    body = (await respond(SEARCH, FINISH, limits={"faults": True}, fireact=faults)).json()
     assert body["output"][1]["fireact"]["observation"] == {"text": "No results found.", "status": "empty"}
     async with client(limits={"faults": True}) as http:
         assert (await http.get("/v1/models")).json()["data"][0]["fireact"]["takes_faults"] is True
