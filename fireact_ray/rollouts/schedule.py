@@ -26,7 +26,7 @@ from fireact_ray.rollouts.plan import Line, Planned, Policy
 _SUSPECT_AFTER = 5  # deaths of workers in which a row got no further, before it is tried alone
 _QUARANTINE_AFTER = 3  # deaths of workers in which it was alone
 _LEAST_RATE = 0.05  # of acceptance, for guessing how many rollouts a target still needs
-_PRIOR = 0.5
+_ASSUMED = 2  # accepted rollouts each method is taken to have had: at first no more are begun than are missing
 _METHODS_OF = 1000  # rows that are next: rows of all methods are among them
 
 
@@ -209,7 +209,7 @@ class Schedule:
 
     def _needed(self, method: str) -> int:
         """Rollouts that a target is likely to need from now on."""
-        rate = (self._accepted_now[method] + _PRIOR) / (self._tried[method] + 1)
+        rate = (self._accepted_now[method] + _ASSUMED) / (self._tried[method] + _ASSUMED)
         missing = (self._policy.target_accepted or 0) - self._accepted[method]
         return max(0, math.ceil(missing / max(rate, _LEAST_RATE)))
 

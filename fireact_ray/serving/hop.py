@@ -26,10 +26,8 @@ LEAVING = "x-fireact-leaving"  # of a refusal: ask another replica, this one is 
 
 _TOKEN, _CLIENT = b"x-fireact-token", b"x-fireact-client"
 _CONNECT_S = 5.0
-_IDLE_S, _KEPT_S = (
-    30.0,
-    3600,
-)  # after which a connection is closed: by the end that asks, long before the other one would
+# After which a connection is closed: by the end that asks, long before the other one would.
+_IDLE_S, _KEPT_S = 30.0, 3600
 _OF_A_CONNECTION = {
     b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"te", b"trailer", b"upgrade", b"expect",
     b"proxy-connection", _TOKEN, _CLIENT,

@@ -123,18 +123,21 @@ async def test_once_a_target_is_reached_what_still_runs_is_cancelled_and_stays_u
     cancelled = []
 
     async def run_row(assignment: Assignment):
-        if assignment.row.trajectory_id == "a":
-            return finished_trajectory("a")
+        key = assignment.row.trajectory_id
+        if key == "a":
+            return finished_trajectory(key, score=Score(0.0, 0.0))  # so that two are begun for the one that is wanted
+        if key == "b":
+            return finished_trajectory(key)
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
-            cancelled.append(assignment.row.trajectory_id)
+            cancelled.append(key)
             raise
 
     folder = Folder(str(tmp_path))
     dispatch = dispatcher(folder, "abcd", Policy(target_accepted=1))
     await run_pool(folder, dispatch, run_row)
-    assert (keys_in(folder), cancelled, dispatch.counts().over) == ("a", ["b"], True)
+    assert (keys_in(folder), cancelled, dispatch.counts().over) == ("ab", ["c"], True)
 
 
 @pytest.mark.slow

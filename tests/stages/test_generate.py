@@ -136,11 +136,11 @@ def test_a_question_is_asked_again_until_it_is_accepted_and_by_the_next_method_o
 
 
 def test_a_target_stops_the_run_once_enough_is_accepted_and_a_higher_one_goes_on(tmp_path, local_ray, teacher):
-    settings = ["teacher.methods=[react]", "generate.n_questions=60"]
+    settings = ["teacher.methods=[react]", "generate.n_questions=60", "generate.concurrency=1"]
     recipe = small_recipe(tmp_path, teacher, *settings, "generate.target_accepted=10")
     rows = read_trajectories(generate(recipe))
     accepted = sum(t.score.exact_match == 1 for t in rows)
-    assert 10 <= accepted <= 16  # what was running when the tenth came could not all be stopped
+    assert 10 <= accepted <= 13  # a slot has four rollouts open: with nine accepted, these may all end before they hear
     found = audit(Folder(recipe.run_dir))
     assert (found.pending, found.problems) == (0, ())
     calls = teacher.stats()["calls"]["200"]
