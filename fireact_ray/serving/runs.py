@@ -55,7 +55,7 @@ async def events(
 
     Raises what Agent.run raises: ModelDenied, ToolDenied, BudgetExhausted, and programming errors.
     """
-    arrived: asyncio.Queue[Replied | Step | Trajectory | None] = asyncio.Queue()
+    arrived: asyncio.Queue[Replied | Step | Silence | Trajectory | None] = asyncio.Queue()
     model = _Allowed(agent, allowance, arrived.put_nowait)
 
     async def run() -> None:
@@ -64,22 +64,40 @@ async def events(
 
     task = asyncio.create_task(run())
     task.add_done_callback(lambda _: arrived.put_nowait(None))
+    silence = _Silences(silence_s, arrived.put_nowait)
     try:
-        while True:
-            try:
-                async with asyncio.timeout(silence_s):
-                    event = await arrived.get()
-            except TimeoutError:
-                yield Silence()
-                continue
-            if event is None:
-                break
+        while (event := await arrived.get()) is not None:
+            silence.broken()
             yield model.ended(event) if isinstance(event, Trajectory) else event
         task.result()
     finally:
+        silence.end()
         if not task.done():
             task.cancel()
             await asyncio.wait({task})
+
+
+class _Silences:
+    """Tells of each silence of `longest_s`, by one timer: one per event would take longer than the event. None: never."""
+
+    def __init__(self, longest_s: float | None, tell: Callable[[Silence], None]) -> None:
+        self._longest_s, self._tell = longest_s, tell
+        self._loop = asyncio.get_running_loop()
+        self._since = self._loop.time()
+        self._timer = None if longest_s is None else self._loop.call_later(longest_s, self._look, longest_s)
+
+    def broken(self) -> None:
+        self._since = self._loop.time()
+
+    def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self, longest_s: float) -> None:
+        if self._loop.time() >= self._since + longest_s:
+            self._tell(Silence())
+            self.broken()
+        self._timer = self._loop.call_at(self._since + longest_s, self._look, longest_s)
 
 
 @dataclass

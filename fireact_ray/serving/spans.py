@@ -64,6 +64,8 @@ class Spans:
 
     def step(self, asking: Asking, step: Step) -> None:
         """It has just ended, so its parts end now and where they say that they began."""
+        if not self._running[id(asking)].is_recording():
+            return
         now = time.time_ns()
         searched = now - int(step.tool_latency_s * _NS)
         usage = {

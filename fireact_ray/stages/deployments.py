@@ -21,6 +21,7 @@ from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.core.errors import ToolDenied, ToolError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Hit, Trajectory
+from fireact_ray.core.utils.gc_tuning import spare_collector
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.student import StudentAgents, local_student, open_renderer, student_agent, student_name
 from fireact_ray.recipe.teacher import TeacherAgents
@@ -34,13 +35,12 @@ from fireact_ray.stages.actors.conversations import EnginePool
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 from fireact_ray.stages.actors.own_work import OwnWork, as_stats
 from fireact_ray.stages.actors.search_ring import SearchRing
-from fireact_ray.stages.serve_metrics import ServeMetrics
+from fireact_ray.stages.serve_metrics import Later, ServeMetrics
 from fireact_ray.stages.serve_settings import keys_of
 from fireact_ray.stages.served_agent import ServedAgent
 
 TRACES = "served"  # below the run's folder: what convert.sources names
 _ANSWER_S = 5.0  # of a part that is asked whether it is there
-_BEHIND_S = 0.01  # the reply, which leaves once the loop comes round a few times
 
 logger = logging.getLogger(__name__)
 access_log = logging.getLogger("ray.serve.fireact")  # goes to the replica's file, beside Serve's own lines
@@ -101,7 +101,8 @@ class AgentServer:
         self._parts = {"search": search.where, **{name: handle.at_work for name, handle in engines.items()}}
         self._backend = ServedBackend(SearchRing(search, fingerprint))
         self._turns = asyncio.Semaphore(config.max_ongoing_requests)
-        self._metrics = ServeMetrics()
+        self._later = Later()
+        self._metrics = ServeMetrics(self._later)
         self._traces = Traces(Folder(recipe.run_dir) / TRACES, recipe.task.name) if config.keep_traces else None
         self._engines: dict[str, EnginePool] = {}  # by model
         self._handles = engines
@@ -137,6 +138,7 @@ class AgentServer:
         app = build_app(self._agents, self._settings, self._keys, hooks=hooks, search=self._backend)
         app.add_middleware(Door, is_open=self._is_open.is_set, name=ray_serve.get_replica_context().app_name)
         self._server = OwnServer(app, lambda: self._is_leaving, self._requests.one)
+        spare_collector()
         return app
 
     async def where(self) -> list[Any]:
@@ -162,16 +164,14 @@ class AgentServer:
         """Called by Ray Serve, once nothing that came by it runs here any more."""
         self._is_leaving = True
         await self._requests.ended()
+        self._later.settle()
         if self._traces is not None:
             await self._traces.close()
 
     def _accessed(self, access: Access) -> None:
         """A line in a file takes longer than a reply takes to leave."""
-        asyncio.get_running_loop().call_later(_BEHIND_S, self._tell, access)
-
-    def _tell(self, access: Access) -> None:
         self._metrics.access(access)
-        access_log.info("%s", " ".join(f"{name}={value}" for name, value in asdict(access).items() if value != ""))
+        self._later(_log, access)
 
     def _ended(self, asking: Asking, trajectory: Trajectory | None) -> None:
         self._metrics.end(asking, trajectory)
@@ -190,6 +190,10 @@ class AgentServer:
         except TimeoutError:
             return "no replica answers"
         return None
+
+
+def _log(access: Access) -> None:
+    access_log.info("%s", " ".join(f"{name}={value}" for name, value in asdict(access).items() if value != ""))
 
 
 def _agent_of(agents: StudentAgents | TeacherAgents, backend: SearchBackend, pool: EnginePool | None) -> Agent:

@@ -19,6 +19,7 @@ from fireact_ray.agent.models.base import Sampling
 from fireact_ray.agent.models.engines.base import Engine
 from fireact_ray.core.errors import ModelUnavailable
 from fireact_ray.core.net.rpc_server import RpcServer
+from fireact_ray.core.utils.gc_tuning import spare_collector
 from fireact_ray.recipe.student import StudentAgents, local_student, open_attached, open_student, share_cores
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
 from fireact_ray.stages.actors.own_work import OwnWork
@@ -36,6 +37,7 @@ class EngineServer:
         self._server = RpcServer(self._answer)
         self._conversations, self._steps = OwnWork(), OwnWork()
         self._is_leaving = False
+        spare_collector()
 
     def _opened(self, models: tuple[StudentAgents, ...]) -> Mapping[str, Engine]:
         """By `model_key`."""

@@ -23,6 +23,7 @@ from fireact_ray.core.net.rpc_server import RpcServer
 from fireact_ray.core.net.rpc_wire import Address
 from fireact_ray.core.secrets import redact
 from fireact_ray.core.types import Hit
+from fireact_ray.core.utils.gc_tuning import spare_collector
 from fireact_ray.core.utils.waiting import said_while_waiting
 from fireact_ray.recipe.search import open_backend
 from fireact_ray.stages.actors.log_forwarding import forward_warnings
@@ -36,6 +37,7 @@ class SearchActor:
         forward_warnings()
         self._backend = open_backend(config, share)
         self._server = RpcServer(self._answer)
+        spare_collector()
 
     async def fingerprint(self) -> str:
         return self._backend.fingerprint
