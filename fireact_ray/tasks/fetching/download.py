@@ -175,7 +175,7 @@ class _Transfer:
         self._part.flush()
         if expected is not None and at != expected:
             return _Failure(f"it ends at {at:,} of {expected:,} bytes")
-        return None
+        return None if at else _Failure("it sends an empty file", final=True)
 
     def _unfit(self, response: aiohttp.ClientResponse, total: int | None) -> _Failure | None:
         """Before any byte is taken."""

@@ -160,6 +160,12 @@ def test_what_servers_send_instead_is_no_file_even_where_nothing_is_known_of_it(
     assert names_in(tmp_path) == []
 
 
+def test_an_empty_file_is_none(tmp_path):
+    with file_server(b"") as server:
+        assert f"{server.url}: it sends an empty file" in refused(tmp_path, unknown(server.url))
+    assert names_in(tmp_path) == []
+
+
 def test_redirects_are_followed_but_not_for_ever(tmp_path):
     with file_server(CONTENT) as server:
         server.faults = [f"to {server.url}", "to /file.json"]
