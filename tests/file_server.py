@@ -18,8 +18,8 @@ class FileServer:
     "cut N": N bytes of the body, then the connection ends; "unsized N": so, too, and nothing said how many there are.
     "status N". "page": a web page with 200. "sends TEXT": that text, as if it were the file. "packed". "other": as many
     other bytes. "offers N": N bytes as the length. "no range": all of it, whatever was asked for. "from 0": 206 from
-    the beginning. "nowhere": 206 without a place. "plain range": the rest, with 200. "any range": whatever If-Range says.
-    "to URL": a redirect.
+    the beginning. "nowhere": 206 without a place. "plain range": the rest, with 200. "any range": the rest,
+    whatever If-Range says. "to URL": a redirect.
     """
 
     content: bytes

@@ -21,7 +21,7 @@ from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Trajectory
 from fireact_ray.data.formats.conversations import is_stored, read_conversation, read_rows
 from fireact_ray.data.formats.files import numbered_rows
-from fireact_ray.data.formats.importers import read_trajectory, stored
+from fireact_ray.data.formats.importers import judged, recorded, stored
 from fireact_ray.data.formats.messages import Message
 from fireact_ray.data.formats.transcript import NoTranscript
 
@@ -124,7 +124,8 @@ def read_record(number: int, row: Any, names: Names = TOOLS) -> Record:
     try:
         if is_stored(row):
             return record_of(stored(row), number)
-        turns = read_conversation(row).turns
-        return Record(number, turns, read_trajectory(_NO_TASK, turns, names))
+        conversation = read_conversation(row)
+        turns = conversation.turns
+        return Record(number, turns, judged(recorded(_NO_TASK, conversation, names), conversation.task))
     except NoTranscript as found:
         return Record(number, turns, None, f"{found.kind}: {found.detail}")
