@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from fireact_ray.core.calls import TOOLS, Names
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.grammar import step_text
@@ -114,7 +112,7 @@ def holds_trajectories(folder: Folder) -> bool:
     parts = folder.names(".parquet")
     try:
         return bool(parts) and {"trajectory_id", "steps"} <= set(folder.read_schema(parts[0]).names)
-    except (pa.ArrowException, OSError):
+    except DataError:
         return True  # a damaged part, of which reading it says more
 
 
