@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.paths import last_name
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.source import kind_of, names_in, opened, within
+from fireact_ray.core.storage.source import is_pipe, kind_of, names_in, opened, within
 from fireact_ray.data.formats.row_files import row_files
 from fireact_ray.rollouts.plan import PLAN
 
@@ -87,6 +87,8 @@ def _parts(folder: Folder) -> tuple[tuple[Folder, str], ...]:
 
 
 def _parts_of_file(path: str) -> tuple[tuple[Folder, str], ...]:
+    if is_pipe(path):
+        return ()  # what is looked at is gone
     with opened(path) as stream:
         if not stream.peek(len(_PARQUET)).startswith(_PARQUET):
             return ()

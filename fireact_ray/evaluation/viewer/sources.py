@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.source import kind_of, names_in
+from fireact_ray.core.storage.source import is_pipe, kind_of, names_in
 from fireact_ray.core.types import Trajectory
 from fireact_ray.data.formats.records import Record, holds_trajectories, read_record, read_records
 from fireact_ray.evaluation.episodes import Episode
@@ -82,6 +82,8 @@ def _is_held(found: tuple[str, str, Folder]) -> bool:
 
 
 def _listed(path: str) -> Source:
+    if is_pipe(path):
+        raise InputError(f"{path}: a pipe is read once, and a page reads its rows twice. Write them into a file first.")
     records = _scored(path, read_records(path))
     questions = [record.question for record in records]
     return Source(label_of(path), path, questions, lambda places: [records[place] for place in places])

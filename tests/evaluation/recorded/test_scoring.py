@@ -1,11 +1,14 @@
 """Files of others, scored anew."""
 
 import json
+import os
+import threading
 
 import pytest
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.evaluation.recorded.scoring import score_paths
+from fireact_ray.evaluation.viewer.sources import open_sources
 
 from .recordings import TRAJS, alpaca, chat, em, file, output, scored, traj
 
@@ -231,6 +234,17 @@ def test_questions_that_cannot_be_compared_with_are_refused(tmp_path, against, s
     (tmp_path / "open.jsonl").write_text('{"question": "Who?"}\n')
     with pytest.raises(InputError, match=said.replace("?", r"\?")):
         scored(file(tmp_path, TRAJS), against.format(open=tmp_path / "open.jsonl"))
+
+
+def test_what_a_shell_pipes_in_is_scored_and_makes_no_page_which_reads_twice(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    rows = json.dumps([traj("Who?", "Ila Dun", "Ila Dun", True, 1.0)])
+    writing = threading.Thread(target=(tmp_path / "pipe").write_text, args=(rows,))
+    writing.start()
+    assert em(scored(str(tmp_path / "pipe"))) == 100.0
+    writing.join()
+    with pytest.raises(InputError, match="a pipe is read once"):
+        open_sources(str(tmp_path / "pipe"))
 
 
 def test_what_holds_no_trajectory_is_refused(tmp_path):
