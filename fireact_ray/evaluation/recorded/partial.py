@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fireact_ray.core import dialect
 from fireact_ray.core.calls import Names, tool_of
+from fireact_ray.core.tool_specs import ARGUMENTS
 from fireact_ray.core.types import Question, StopReason, Trajectory
 from fireact_ray.data.formats.importers import MODEL, ONLY_ANSWER, read_trajectory
 from fireact_ray.data.formats.messages import Conversation, Message
@@ -59,6 +60,13 @@ def partial_episode(conversation: Conversation, fault: NoTranscript, names: Name
         n_steps=n_steps,
         n_searches=n_searches,
     )
+
+
+def unknown_end(conversation: Conversation, names: Names) -> str | None:
+    """The tool that the last reply calls, where it is none of ours: it may be somebody else's way to answer."""
+    replies = [turn for turn in conversation.turns if turn.role == "assistant"]
+    tool = _tool(replies[-1], names) if replies else None
+    return tool if tool is not None and tool not in ARGUMENTS else None
 
 
 def _end(conversation: Conversation, fault: NoTranscript, names: Names) -> Trajectory:

@@ -20,7 +20,7 @@ from fireact_ray.data.formats.files import stream_rows
 from fireact_ray.data.formats.importers import MODEL, recorded, stored
 from fireact_ray.data.formats.transcript import NoTranscript
 from fireact_ray.evaluation.episodes import Episode, episode_of, stored_episodes
-from fireact_ray.evaluation.recorded.partial import partial_episode
+from fireact_ray.evaluation.recorded.partial import partial_episode, unknown_end
 from fireact_ray.evaluation.recorded.places import Recording
 from fireact_ray.tasks.loading import question_id
 from fireact_ray.tasks.naming import task_named, task_shown
@@ -31,12 +31,14 @@ UNSAID = "jsonl"  # a task whose answers are free texts: what rows that say no t
 @dataclass(slots=True)
 class Reader:
     """Reads one recording. `unread`: rows that are no episode, by reason; `answer_only`: those of which the answer is
-    read and not each step, by reason; `repeated`: rows whose key came before."""
+    read and not each step, by reason; `unknown_ends`: those without an answer that end with a call of a tool that is
+    none of ours, by its name; `repeated`: rows whose key came before."""
 
     recording: Recording
     names: Names = field(default_factory=lambda: TOOLS)
     unread: Counter[str] = field(default_factory=Counter)
     answer_only: Counter[str] = field(default_factory=Counter)
+    unknown_ends: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
 
     def episodes(self) -> Iterator[Episode]:
@@ -81,6 +83,8 @@ class Reader:
         except NoTranscript as fault:
             episode = partial_episode(conversation, fault, self.names)
             self.answer_only[fault.kind] += episode.n_steps is None
+            if episode.answer is None and (tool := unknown_end(conversation, self.names)):
+                self.unknown_ends[tool] += 1
         text, kind = episode.question.text, episode.question.kind
         shown = episode.answer if episode.answer is not None else next(iter(golds), None)
         task = conversation.task or task_shown(text, shown) or of_file or UNSAID
