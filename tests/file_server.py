@@ -18,7 +18,8 @@ class FileServer:
     "cut N": N bytes of the body, then the connection ends; "unsized N": so, too, and nothing said how many there are.
     "status N". "page": a web page with 200. "sends TEXT": that text, as if it were the file. "packed". "other": as many
     other bytes. "offers N": N bytes as the length. "no range": all of it, whatever was asked for. "from 0": 206 from
-    the beginning. "nowhere": 206 without a place. "plain range": the rest, with 200. "to URL": a redirect.
+    the beginning. "nowhere": 206 without a place. "plain range": the rest, with 200. "any range": the rest,
+    whatever If-Range says. "to URL": a redirect.
     """
 
     content: bytes
@@ -67,7 +68,7 @@ def _answer(request: BaseHTTPRequestHandler, served: FileServer, fault: str) -> 
     if fault == "packed":
         return _send(request, 200, {"Content-Encoding": "gzip"}, served.content)
     content = bytes(255 - byte for byte in served.content) if fault == "other" else served.content
-    start = _asked_start(request, served)
+    start = _asked_start(request, served, heeds_if_range=fault != "any range")
     status, headers = 200, {"ETag": served.etag} if served.etag else {}
     if fault == "no range":
         start = 0
@@ -88,8 +89,8 @@ def _answer(request: BaseHTTPRequestHandler, served: FileServer, fault: str) -> 
     return _send(request, status, headers, sent, None if name == "unsized" else length)
 
 
-def _asked_start(request: BaseHTTPRequestHandler, served: FileServer) -> int:
-    asked, same = request.headers.get("Range"), request.headers.get("If-Range")
+def _asked_start(request: BaseHTTPRequestHandler, served: FileServer, *, heeds_if_range: bool) -> int:
+    asked, same = request.headers.get("Range"), request.headers.get("If-Range") if heeds_if_range else None
     if asked is None or (same is not None and same != served.etag):
         return 0
     return int(asked.removeprefix("bytes=").rstrip("-"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -40,6 +41,7 @@ from fireact_ray.recipe.workers import WorkerRange
 from fireact_ray.rollouts.plan import Policy, plan_lines
 from fireact_ray.rollouts.pool import OPEN_PER_SLOT
 from fireact_ray.stages.judge import judge_rows
+from fireact_ray.stages.ray_session import ray_session
 from fireact_ray.stages.rollout_workers import run_rollouts
 from fireact_ray.stages.trajectory_folder import begin, report_failures
 from fireact_ray.tasks import load_questions
@@ -59,8 +61,8 @@ def evaluate(recipe: Recipe) -> list[Report]:
     trials = trials_of(recipe)
     recorded = {t.label: recorded_rows(t.entry, questions) for t in trials if isinstance(t.entry, RunSystem)}
     backend = open_backend(recipe.search, offline=recipe.replay is not None)
-    with opened_systems(recipe, trials) as systems:
-        by_label = {system.label: _run(recipe, system, questions, backend, folder) for system in systems}
+    with opened_systems(recipe, trials) as systems, ExitStack() as session:  # one Ray for all that have rows to run
+        by_label = {system.label: _run(recipe, system, questions, backend, folder, session) for system in systems}
     for trial in trials:
         if isinstance(trial.entry, RunSystem):
             by_label[trial.label] = _keep(recipe, trial.entry, recorded[trial.label], folder / trial.label)
@@ -80,13 +82,19 @@ def evaluate(recipe: Recipe) -> list[Report]:
 
 
 def _run(
-    recipe: Recipe, system: System, questions: list[Question], backend: SearchBackend, evaluations: Folder
+    recipe: Recipe,
+    system: System,
+    questions: list[Question],
+    backend: SearchBackend,
+    evaluations: Folder,
+    session: ExitStack,
 ) -> Report:
     config, folder = recipe.evaluate, evaluations / system.label
     recording = Folder(recipe.replay) / "evaluations" / system.label if recipe.replay else None
     lines = list(plan_lines(questions, system.planner(backend, None), Policy()))
     size = begin(folder, system.inputs, lines, Policy(), 0 if recording else config.max_retries)
     if size.pending:
+        session.enter_context(ray_session(recipe.ray))
         run_rollouts(
             f"evaluate {system.label}",
             folder,

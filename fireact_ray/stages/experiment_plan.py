@@ -8,8 +8,9 @@ evaluation, its rows at the pace of recorded rows of the same system. What nobod
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fireact_ray.agent.placeholders import OfflineBackend
 from fireact_ray.core.errors import FireActError
@@ -18,12 +19,10 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Question
 from fireact_ray.core.utils.markdown import markdown_table
 from fireact_ray.core.utils.text import UNKNOWN, count_text, duration_text, usd_text
-from fireact_ray.evaluation.pace import Pace
 from fireact_ray.recipe.experiments.graph import Kind, Task
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.systems import EndpointSystem, TeacherSystem
 from fireact_ray.recipe.teacher import TeacherAgents, teacher_price
-from fireact_ray.recipe.trials import Trial
 from fireact_ray.rollouts.forecast.amounts import Amounts, Range
 from fireact_ray.rollouts.forecast.estimate import ceiling
 from fireact_ray.stages.experiment import Part, Plan
@@ -31,7 +30,9 @@ from fireact_ray.stages.experiment_pace import Recorded
 from fireact_ray.stages.forecast import forecast_costs
 from fireact_ray.stages.plan_evaluation import expected_trials, questions_of
 from fireact_ray.stages.plan_training import plan_training
+from fireact_ray.stages.shared_rows import evaluations_of
 
+_BREAK = "\n"
 _HEADER = ("task", "for", "rows", "teacher calls", "$", "time")
 
 
@@ -50,12 +51,23 @@ class Amount:
 
 @dataclass(frozen=True)
 class Expected:
-    """Of one task. `what`: rows, or why nothing is known."""
+    """Of one task. `what`: its rows. `problem`: why nothing is known."""
 
     what: str
     calls: Amount
     usd: Amount
     seconds: Amount
+    problem: str = ""
+
+
+@dataclass
+class _Planned:
+    """What tasks before this one will have made: keys of generated rows, and by the key of an evaluation the ids of
+    its questions. `sizes`: rows of tasks that make some for students, by their ids."""
+
+    rows: set[str] = field(default_factory=set)
+    sizes: dict[str, int] = field(default_factory=dict)
+    questions: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
 _NOTHING = Amount(0.0)
@@ -66,9 +78,10 @@ def plan_text(plan: Plan, gpu: str | None = None) -> str:
     tasks: dict[str, Task] = {}
     for part in plan.parts:
         tasks |= {task_id: task for task_id, task in part.graph.tasks.items() if task_id not in tasks}
-    known = Recorded(plan)
-    expected = {task_id: expect(task, known, gpu) for task_id, task in tasks.items()}
-    rows = [_row(task, expected[task_id]) for task_id, task in tasks.items()]
+    known, planned = Recorded(plan), _Planned()
+    expected = {task_id: expect(task, known, planned, gpu) for task_id, task in tasks.items()}
+    problems = list(dict.fromkeys(each.problem for each in expected.values() if each.problem))
+    rows = [_row(task, expected[task_id], problems) for task_id, task in tasks.items()]
     calls, usd, seconds = _NOTHING, _NOTHING, _NOTHING
     for each in expected.values():
         calls, usd, seconds = calls + each.calls, usd + each.usd, seconds + each.seconds
@@ -77,39 +90,55 @@ def plan_text(plan: Plan, gpu: str | None = None) -> str:
     cells = "\n".join(_cells(part) for part in plan.parts)
     return (
         f"{n_cells} cells, {len(tasks)} tasks\n{cells}\n\n{markdown_table(_HEADER, [*rows, whole])}"
+        f"{''.join(f'[{number}] {problem}{_BREAK}' for number, problem in enumerate(problems, start=1))}"
         "<= is a bound, by the recipe's limits; calls of local models cost none. Times, one "
         "task after the other: of a generation the provider's and the search's alone; of a training at the pace of one "
         "that this run has recorded, or on the GPU of --gpu; of an evaluation at that of recorded rows of the same "
-        "system.\n"
+        "system. Shared rows are made once, and taken over from another task.\n"
     )
 
 
-def expect(task: Task, known: Recorded, gpu: str | None = None) -> Expected:
-    """What is left of a task."""
+def expect(task: Task, known: Recorded, planned: _Planned, gpu: str | None = None) -> Expected:
+    """What is left of a task, beside what was `planned` before it, to which it is added."""
     try:
         match task.kind:
             case Kind.GENERATE:
-                return _generation(task.recipe)
+                return _generation(task, known, planned)
             case Kind.CONVERT:
-                return Expected("", _NOTHING, _NOTHING, _NOTHING)
+                return _conversion(task, planned)
             case Kind.TRAIN:
                 return _training(task.recipe, known, gpu)
             case Kind.EVALUATE:
-                return _evaluation(task.recipe, lambda trial: known.pace(task, trial))
+                return _evaluation(task, known, planned)
     except FireActError as error:
-        return Expected(f"not planned: {error}", Amount(None), Amount(None), Amount(None))
+        return Expected("not planned", Amount(None), Amount(None), Amount(None), str(error))
 
 
-def _generation(recipe: Recipe) -> Expected:
-    found = forecast_costs(recipe, 0).estimate
+def _generation(task: Task, known: Recorded, planned: _Planned) -> Expected:
+    forecast = forecast_costs(task.recipe, 0, elsewhere=planned.rows | known.generated_like(task.recipe))
+    planned.rows |= forecast.pending
+    found = forecast.estimate
+    planned.sizes[task.id] = found.n_pending + found.n_done + forecast.n_shared
     left = found.remaining
     hours = found.hours.get(found.binding) if found.binding else None
-    pending, done = found.n_pending, found.n_done
-    rows = f"{pending} rows, {done} done"
+    pending = found.n_pending
+    rows = _rows_text(pending, found.n_done, forecast.n_shared)
     if not pending:
         return Expected(rows, _NOTHING, _NOTHING, _NOTHING)
     seconds = None if hours is None else hours.each(lambda value: 3600 * value)
     return Expected(rows, _amount(left.calls), _amount(left.cost_usd), _amount(seconds))
+
+
+def _conversion(task: Task, planned: _Planned) -> Expected:
+    n, sizes = task.recipe.convert.n, [planned.sizes.get(each) for each in task.needs]
+    n_rows = None if None in sizes else sum(size or 0 for size in sizes)
+    if n is None or n_rows is None or n <= n_rows:
+        return Expected("", _NOTHING, _NOTHING, _NOTHING)
+    problem = (
+        f"convert.n = {n}, and there will be {n_rows} rows to choose from, if all of them are right. Lower it, or "
+        "generate more."
+    )
+    return Expected("too few", _NOTHING, _NOTHING, _NOTHING, problem)
 
 
 def _training(recipe: Recipe, known: Recorded, gpu: str | None) -> Expected:
@@ -136,23 +165,34 @@ def _rows(recipe: Recipe) -> int | None:
     return rows if isinstance(rows, int) else recipe.convert.n
 
 
-def _evaluation(recipe: Recipe, pace: Callable[[Trial], Pace | None]) -> Expected:
+def _evaluation(task: Task, known: Recorded, planned: _Planned) -> Expected:
     """The calls and the price of prompted API models are bounds; local models cost none. With a judge, both are
     unknown until there are answers."""
-    questions = questions_of(recipe)
-    left = expected_trials(recipe, questions, pace)
+    recipe, questions = task.recipe, questions_of(task.recipe)
+    keys = evaluations_of(recipe)
+    left = expected_trials(
+        recipe,
+        questions,
+        lambda trial: known.pace(task, trial),
+        lambda trial: planned.questions[keys[trial.label]] | known.asked(keys[trial.label]),
+    )
+    for key in keys.values():
+        planned.questions[key] |= {question.id for question in questions}
+    planned.sizes[task.id] = len(left) * len(questions)
     calls, usd = (Amount(None), Amount(None)) if recipe.evaluate.judge else (_NOTHING, _NOTHING)
     for one in left:
         trial, n = one.trial, one.n
+        if not n:
+            continue
         if isinstance(trial.entry, TeacherSystem):
             each = _bound(recipe, trial.entry, questions)
             calls, usd = calls + _times(each.calls, n), usd + _times(each.cost_usd, n)
         elif isinstance(trial.entry, EndpointSystem):
-            calls, usd = calls + Amount(float(n), False), Amount(None) if n else usd
+            calls, usd = calls + Amount(float(n), False), Amount(None)
     seconds = sum((Amount(one.seconds) for one in left), _NOTHING)
-    n_left, n_all = sum(one.n for one in left), len(left) * len(questions)
-    what = f"{n_left} rows" if n_left == n_all else f"{n_left} rows, {n_all - n_left} done"
-    return Expected(what, calls, usd, seconds)
+    n_left, n_shared = sum(one.n for one in left), sum(one.n_shared for one in left)
+    n_done = len(left) * len(questions) - n_left - n_shared
+    return Expected(_rows_text(n_left, n_done, n_shared), calls, usd, seconds)
 
 
 def _bound(recipe: Recipe, entry: TeacherSystem, questions: Sequence[Question]) -> Amounts[Range | None]:
@@ -167,6 +207,11 @@ def _bound(recipe: Recipe, entry: TeacherSystem, questions: Sequence[Question]) 
     return ceiling(agents[entry.method], longest, recipe.search.max_chars, teacher_price(recipe))
 
 
+def _rows_text(n_left: int, n_done: int, n_shared: int) -> str:
+    done = f", {n_done} done" if n_done else ""
+    return f"{n_left} rows{done}{f', {n_shared} shared' if n_shared else ''}"
+
+
 def _times(each: Range | None, n: int) -> Amount:
     return Amount(None) if each is None else Amount(n * each.high, False)
 
@@ -177,11 +222,12 @@ def _amount(found: Range | None) -> Amount:
     return Amount(found.likeliest, found.expected is not None)
 
 
-def _row(task: Task, expected: Expected) -> list[str]:
+def _row(task: Task, expected: Expected, problems: Sequence[str]) -> list[str]:
+    why = f" [{problems.index(expected.problem) + 1}]" if expected.problem else ""
     return [
         task.id,
         f"{len(task.cells)} cells" if len(task.cells) > 1 else task.cells[0],
-        expected.what,
+        f"{expected.what}{why}",
         _shown(expected.calls, count_text),
         _shown(expected.usd, usd_text),
         _shown(expected.seconds, duration_text),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Set
 from dataclasses import dataclass
 
 from fireact_ray.agent.quota.budget import Price, Spent
@@ -32,21 +33,25 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Forecast:
-    """What `fireact plan` shows. `may_shrink`: pending rows may yet be skipped, but all of them are reckoned with."""
+    """What `fireact plan` shows. `may_shrink`: pending rows may yet be skipped, but all of them are reckoned with.
+    `n_shared`: rows that others make, which are not pending here; `pending`: the keys of those that are."""
 
     run_dir: str
     estimate: Estimate
     fits: list[Fit]
     may_shrink: bool
+    n_shared: int
+    pending: frozenset[str]
 
 
-def forecast_costs(recipe: Recipe, n_pilot: int = 20) -> Forecast:
+def forecast_costs(recipe: Recipe, n_pilot: int = 20, elsewhere: Set[str] = frozenset()) -> Forecast:
     """Make the pilot's rows that are not written yet (the first attempt at `n_pilot` questions, by each method), then
-    estimate the rest. With `n_pilot` 0 nothing is called and nothing is written.
+    estimate the rest. With `n_pilot` 0 nothing is called and nothing is written, and no key is needed. `elsewhere`:
+    keys of rows that will be taken over from others.
 
     Raises what `generate` raises; BudgetExhausted too, where the budget ends within the pilot.
     """
-    with open_generation(recipe) as generation:
+    with open_generation(recipe, asks=n_pilot > 0) as generation:
         pilot = _pilot(generation, n_pilot)
         if pilot:
             with run_lease(generation.run, "fireact plan"):
@@ -55,7 +60,7 @@ def forecast_costs(recipe: Recipe, n_pilot: int = 20) -> Forecast:
                 generation.roll_out("pilot", PlanSize(len(pilot), len(pilot)), only=pilot)
         elif (folder := generation.run / "trajectories").names(".parquet"):
             lock_inputs(folder, generation.inputs, is_empty=False, ignored=NOT_SHAPING)
-        return _forecast(generation)
+        return _forecast(generation, elsewhere)
 
 
 def _pilot(generation: Generation, n_pilot: int) -> frozenset[str]:
@@ -79,8 +84,9 @@ def _pending(generation: Generation) -> list[Planned]:
     ]
 
 
-def _forecast(generation: Generation) -> Forecast:
-    recipe, run, pending = generation.recipe, generation.run, _pending(generation)
+def _forecast(generation: Generation, elsewhere: Set[str]) -> Forecast:
+    recipe, run, missing = generation.recipe, generation.run, _pending(generation)
+    pending = [row for row in missing if row.trajectory_id not in elsewhere]
     price = teacher_price(generation.builder.recipe)
     paid = paid_by_row(run / "journal")
     planned = {row.trajectory_id for line in generation.lines for row in line}
@@ -93,9 +99,16 @@ def _forecast(generation: Generation) -> Forecast:
         paid_amounts(unfinished, price),
         _rate_limits(generation),
     )
-    elsewhere = (paid_for(journal) for journal in journals_of(recipe) if journal != run / "journal")
-    spent = sum(elsewhere, sum(paid.values(), Spent()))
-    return Forecast(run.uri, found, fits(found, recipe.generate.budget.limits, spent, price), _may_shrink(recipe))
+    other_runs = (paid_for(journal) for journal in journals_of(recipe) if journal != run / "journal")
+    spent = sum(other_runs, sum(paid.values(), Spent()))
+    return Forecast(
+        run_dir=run.uri,
+        estimate=found,
+        fits=fits(found, recipe.generate.budget.limits, spent, price),
+        may_shrink=_may_shrink(recipe),
+        n_shared=len(missing) - len(pending),
+        pending=frozenset(row.trajectory_id for row in pending),
+    )
 
 
 def _by_method(pending: list[Planned]) -> dict[str, Pending]:

@@ -94,13 +94,15 @@ class Generation:
 
 
 @contextmanager
-def open_generation(recipe: Recipe) -> Iterator[Generation]:
-    """Raises InputError for a missing file or key. A scripted teacher runs until the end."""
+def open_generation(recipe: Recipe, *, asks: bool = True) -> Iterator[Generation]:
+    """Raises InputError for a missing file or key. A scripted teacher runs until the end. Where nothing `asks`, it is
+    only looked at: no key is needed."""
     config, recording = recipe.generate, Folder(recipe.replay) if recipe.replay else None
     questions = load_questions(recipe.task.name, recipe.task.path, config.split, config.n_questions)
-    with running_teacher(recipe, needed=recording is None) as reachable:
-        builder = TeacherAgents(reachable, opened=recording is None)
-        backend = open_backend(recipe.search, offline=recording is not None)
+    online = asks and recording is None
+    with running_teacher(recipe, needed=online) as reachable:
+        builder = TeacherAgents(reachable, opened=online)
+        backend = open_backend(recipe.search, offline=not online)
         yield Generation(recipe, builder, backend, builder(backend), questions, recording)
 
 

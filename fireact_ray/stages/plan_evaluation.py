@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
 from fireact_ray.core.errors import FireActError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.types import Question
 from fireact_ray.core.utils.text import UNKNOWN, duration_text
-from fireact_ray.evaluation.pace import Pace, n_done, pace_of
+from fireact_ray.evaluation.pace import Pace, asked_in, pace_of
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.students import StudentConfig
 from fireact_ray.recipe.systems import Entry, ModelSystem, RunSystem, StudentSystem
@@ -20,10 +20,12 @@ from fireact_ray.tasks import load_questions
 
 @dataclass(frozen=True)
 class ExpectedTrial:
-    """What is left of a trial: `n` questions. `seconds` None: no recorded row tells."""
+    """What is left of a trial: `n` questions, beside `n_shared` that others ask. `seconds` None: no recorded row
+    tells."""
 
     trial: Trial
     n: int
+    n_shared: int
     pace: Pace | None
     seconds: float | None
 
@@ -34,19 +36,26 @@ def questions_of(recipe: Recipe) -> list[Question]:
 
 
 def expected_trials(
-    recipe: Recipe, questions: Sequence[Question], pace: Callable[[Trial], Pace | None]
+    recipe: Recipe,
+    questions: Sequence[Question],
+    pace: Callable[[Trial], Pace | None],
+    elsewhere: Callable[[Trial], Set[str]] = lambda _: frozenset(),
 ) -> list[ExpectedTrial]:
-    """`pace`: of the rows that are recorded of such a trial, wherever. Recorded runs are read, and take no time."""
+    """`pace`: of the rows that are recorded of such a trial, wherever. `elsewhere`: the questions, by id, whose rows
+    will be taken over from others. Recorded runs are read, and take no time."""
     home, ids = Folder(recipe.run_dir) / "evaluations", frozenset(question.id for question in questions)
     found = []
     for trial in trials_of(recipe):
-        left = len(ids) - n_done(home / trial.label / "trajectories", ids)
+        missing = ids - asked_in(home / trial.label / "trajectories")
+        left = len(missing - elsewhere(trial))
+        n_shared = len(missing) - left
         if not left or isinstance(trial.entry, RunSystem):
-            found.append(ExpectedTrial(trial, 0, None, 0.0))
+            found.append(ExpectedTrial(trial, 0, n_shared, None, 0.0))
             continue
         known = pace(trial)
         at_once = recipe.evaluate.concurrency * (1 if _is_local(recipe, trial.entry) else OPEN_PER_SLOT)
-        found.append(ExpectedTrial(trial, left, known, known.seconds_for(left, at_once) if known else None))
+        seconds = known.seconds_for(left, at_once) if known else None
+        found.append(ExpectedTrial(trial, left, n_shared, known, seconds))
     return found
 
 

@@ -7,7 +7,7 @@ is what this folder would have made.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fireact_ray.core.errors import DataError
@@ -27,29 +27,42 @@ logger = logging.getLogger(__name__)
 
 def share_generation(recipe: Recipe, home: Folder) -> int:
     """Before a generation: the rows of its methods that others made with the same settings. Returns how many."""
-    common = recipe.name.partition(METHODS)[0] + METHODS
-    names = {file.name.partition("/")[0] for file in (home / GENERATIONS).files_below(INPUTS)}
-    donors = [home / GENERATIONS / name for name in sorted(names) if name.startswith(common) and name != recipe.name]
     methods = recipe.teacher.methods
-    return _take_over(Folder(recipe.run_dir), donors, lambda row: row.method in methods)
+    return _take_over(Folder(recipe.run_dir), generations_like(recipe, home), lambda row: row.method in methods)
 
 
 def share_evaluations(recipe: Recipe, home: Folder) -> int:
     """Before the evaluations of a cell: the rows that other cells have of the same systems and conditions."""
-    run = Folder(recipe.run_dir)
+    run, there = Folder(recipe.run_dir), evaluations_in(home)
     ours = evaluations_of(recipe)
     taken = 0
-    for file in home.files_below(SHARED):
-        other = home / file.name.rpartition("/")[0]
-        if other.uri == run.uri:
-            continue
-        theirs = {key: name for name, key in home.read_json(file.name).items()}
-        for name, key in ours.items():
-            if key in theirs:
-                donor = other / "evaluations" / theirs[key]
-                taken += _take_over(run / "evaluations" / name, [donor], lambda _: True)
+    for name, key in ours.items():
+        own = run / "evaluations" / name
+        donors = [folder for other, folder in there if other == key and folder.uri != own.uri]
+        taken += _take_over(own, donors, lambda _: True)
     run.write_json(SHARED, ours)
     return taken
+
+
+def generations_like(recipe: Recipe, home: Folder) -> list[Folder]:
+    """Those of the same settings, but for their methods."""
+    common = recipe.name.partition(METHODS)[0] + METHODS
+    names = {file.name.partition("/")[0] for file in (home / GENERATIONS).files_below(INPUTS)}
+    return [home / GENERATIONS / name for name in sorted(names) if name.startswith(common) and name != recipe.name]
+
+
+def evaluations_in(home: Folder) -> list[tuple[str, Folder]]:
+    """Those of all cells that were begun, each with the key of what may shape its rows."""
+    found: list[tuple[str, Folder]] = []
+    for file in home.files_below(SHARED):
+        evaluations = home / file.name.rpartition("/")[0] / "evaluations"
+        found += [(key, evaluations / name) for name, key in home.read_json(file.name).items()]
+    return found
+
+
+def keys_to_take(donors: Iterable[Folder]) -> set[str]:
+    """Of the rows that `share_generation` would take from them."""
+    return {row.trajectory_id for donor in donors for row in _whole_rows(donor / "trajectories")}
 
 
 def evaluations_of(recipe: Recipe) -> dict[str, str]:

@@ -25,6 +25,8 @@ from fireact_ray.core.types import Question
 NAMES = ("answer", "answers", "golden_answers", "gold_answers", "gold_answer", "gold", "correct_answer")
 MORE_NAMES = ("ground_truth", "target", "possible_answers")
 ALIASES = ("aliases", "answer_aliases", "answer_alias")
+# Of a row that also holds what was answered: `answer` may well be that.
+UNMISTAKABLE = frozenset({*NAMES, *MORE_NAMES, *ALIASES} - {"answer", "answers"})
 
 _PARTS = ("value", "text", "target", "answer", "answers", "aliases")  # of an answer that is an object
 _VERDICTS = {True: ("yes", "true"), False: ("no", "false")}

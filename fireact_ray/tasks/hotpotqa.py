@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from fireact_ray.core.types import Question, Score
 from fireact_ray.tasks.base import Task
-from fireact_ray.tasks.golds import Unreadable, accepted, say_unscored
+from fireact_ray.tasks.golds import accepted, say_unscored
 from fireact_ray.tasks.loading import build, data_file, question_id, read_json_rows, text_of
 from fireact_ray.tasks.scoring import best_score
 
@@ -44,15 +44,11 @@ def _question(row: object) -> Question | None:
     text = text_of(row, "question")
     if not isinstance(row, dict) or text is None:
         return None
-    try:
-        answers = accepted(row)
-    except Unreadable:
-        return None
     return Question(
         task=NAME,
         id=text_of(row, "_id") or question_id(NAME, text),
         text=text,
-        answers=answers,
+        answers=accepted(row),
         kind=text_of(row, "type") or "",
     )
 

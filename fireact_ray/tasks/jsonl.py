@@ -5,7 +5,7 @@
     {"question": "Which of our depots still lacks a crane?"}
 
 `answers` holds accepted spellings, the canonical one first; a question without any is asked, not scored. Other names
-and forms of answers are read too (`golds.py`). `id` and `kind` are optional.
+and forms of answers are read too (`golds.py`). `id` and `kind` are optional. A row with `choices` is refused.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ from fireact_ray.tasks.loading import build, data_file, question_id, quoted, rea
 from fireact_ray.tasks.scoring import best_score
 
 NAME = "jsonl"
+_CHOICES = ("choices", "options")
+_NEXT = (
+    'Write one question a line, as in {"question": "Who ...?", "answer": "Ada Moe"}; pandas does by '
+    "to_json(path, orient='records', lines=True)"
+)
 
 
 def load(path: str | None, split: str) -> list[Question]:
@@ -32,7 +37,7 @@ def load(path: str | None, split: str) -> list[Question]:
             except NotJson as error:
                 raise InputError(
                     f"Task '{NAME}': {file}, row {number}: expected one JSON object, "
-                    f"found {quoted(line.strip())} ({error.reason}, column {error.column})."
+                    f"found {quoted(line.strip())} ({error.reason}, column {error.column}). {_NEXT}."
                 ) from None
     expected = 'an object with a text "question", and "answer" or "answers" (texts or numbers) or neither'
     questions = build(NAME, file, rows, _question, expected)
@@ -45,16 +50,19 @@ def score(question: Question, answer: str | None) -> Score:
 
 
 def _question(row: object) -> Question | None:
+    if isinstance(row, list):
+        raise Unreadable(f"it is a list. {_NEXT}")
     if not isinstance(row, dict):
         return None
     text, kind, row_id = (_cell(row.get(name)) for name in ("question", "kind", "id"))
-    try:
-        answers = accepted(row)
-    except Unreadable:
-        return None
     if not text or kind is None or row_id is None:
         return None
-    return Question(NAME, row_id or question_id(NAME, text), text, answers, kind)
+    if named := next((name for name in _CHOICES if row.get(name)), None):
+        raise Unreadable(
+            f"it holds `{named}`, which would not be shown: write the choices into the text of the question, and the "
+            "right one's text into `answer`"
+        )
+    return Question(NAME, row_id or question_id(NAME, text), text, accepted(row), kind)
 
 
 def _cell(value: object) -> str | None:

@@ -18,6 +18,7 @@ from fireact_ray.core.storage import source
 from fireact_ray.core.storage.source import kind_of, names_in, within
 from fireact_ray.core.types import Question
 from fireact_ray.tasks.fetching.sources import how_to_get
+from fireact_ray.tasks.golds import Unreadable
 
 Row = TypeVar("Row")
 
@@ -111,12 +112,16 @@ def build(
 ) -> list[Question]:
     """The questions of numbered rows: at least one, with unique ids.
 
-    `question_of` gives None for a row that it cannot use; `expected` says in words what it would have used.
+    `question_of` gives None for a row that it cannot use, or raises Unreadable; `expected` says in words what it would
+    have used.
     """
     questions: list[Question] = []
     row_of: dict[str, int] = {}
     for number, row in rows:
-        question = question_of(row)
+        try:
+            question = question_of(row)
+        except Unreadable as error:
+            raise InputError(f"Task '{task}': {file}, row {number}: {error}. Mend or remove this row.") from None
         if question is None:
             raise InputError(
                 f"Task '{task}': {file}, row {number}: expected {expected}, found {quoted(row)}. "

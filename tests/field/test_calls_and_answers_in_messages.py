@@ -50,6 +50,7 @@ ONE_CALL = {
     "a call without its function": message(
         "assistant", "I look.", tool_calls=[{"name": "search", "arguments": SEARCH}]
     ),
+    "inspect_ai's": message("assistant", "I look.", tool_calls=[{"function": "search", "arguments": SEARCH}]),
     "a null beside the call": message("assistant", "I look.", tool_calls=[None, *called("search", SEARCH)]),
     "function_call": message("assistant", "I look.", function_call={"name": "search", "arguments": json.dumps(SEARCH)}),
     "both, one of null": message(

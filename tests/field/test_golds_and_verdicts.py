@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import pytest
 from hypothesis import given
@@ -73,9 +74,9 @@ def test_what_a_row_accepts_is_read_under_whatever_name_and_in_whatever_form(row
     ],
 )
 def test_what_cannot_be_read_or_disagrees_is_refused_and_never_left_out(row, tmp_path):
-    with pytest.raises(Unreadable):
+    with pytest.raises(Unreadable) as why:
         accepted(row)
-    with pytest.raises(InputError, match="row 1: expected an object"):
+    with pytest.raises(InputError, match=re.escape(f"row 1: {why.value}. Mend or remove this row.")):
         load(tmp_path, "jsonl", "q.jsonl", json.dumps({"question": "Which lake?", **row}) + "\n")
 
 

@@ -186,7 +186,7 @@ def test_kinds_of_which_there_are_fewer_rows_than_the_recipe_takes_are_said_and_
         folder = convert(recipe.model_copy(update={"convert": recipe.convert.model_copy(update={"kinds": kinds})}))
     drops = folder.read_json("drops.json")
     assert (drops["n_in"], drops["n_kept"]) == (72, 5)
-    assert (drops["dropped"]["kinds"], drops["dropped"]["quotas"]) == (25, 2)
+    assert (drops["dropped"]["kinds"], drops["dropped"]["quotas"]) == (37, 2)
     assert drops["short"] == {
         "kinds": {
             "groups": {"sum": {"found": 2, "most": 90}, "bridge": {"found": 0, "most": 3}},
@@ -210,7 +210,7 @@ def test_n_draws_so_many_rows_after_what_is_too_long_and_the_smaller_draw_is_wit
         report = folder.read_json("drops.json")
         assert report["n_kept"] == n
         assert report["n_in"] == n + sum(report["dropped"].values())
-        assert list(report["dropped"])[-5:] == ["too_long", "duplicate", "kinds", "quotas", "n"]
+        assert list(report["dropped"])[-5:] == ["too_long", "kinds", "duplicate", "quotas", "n"]
     assert (len(keys[5]), len(keys[10])) == (5, 10)
     assert keys[5] < keys[10]
 

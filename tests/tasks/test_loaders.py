@@ -174,7 +174,7 @@ BAD_FILES = {
         "hotpotqa",
         "x.json",
         [{"question": "a?", "answer": "b"}, {"question": "c?", "answer": {"no": 3}}],
-        "row 2: expected an object with texts \"question\" and \"answer\", found {question: 'c?', answer: {'no': 3}}",
+        "row 2: no answer can be read from {'no': 3}. Mend or remove this row.",
     ),
     "empty": ("strategyqa", "x.json", [], "x.json holds no question"),
     "no boolean": ("strategyqa", "x.json", [{"question": "a?", "answer": 1}], "row 1: expected"),
@@ -197,14 +197,22 @@ BAD_FILES = {
         "jsonl",
         "x.jsonl",
         '{"question": "a?", "answer": {"no": "b"}}\n',
-        "row 1: expected an object",
+        "row 1: no answer can be read from {'no': 'b'}",
     ),
     "both keys": (
         "jsonl",
         "x.jsonl",
         '{"question": "a?", "answer": "b", "answers": ["c"]}\n',
-        "row 1: expected",
+        "row 1: 'b' and 'c' are both named as the answer",
     ),
+    "choices that would not be shown": (
+        "jsonl",
+        "x.jsonl",
+        '{"question": "a?", "choices": ["b", "c"], "golden_answers": [1]}\n',
+        "row 1: it holds `choices`, which would not be shown: write the choices into the text of the question",
+    ),
+    "a table": ("jsonl", "x.csv", "question,answer\na?,b\n", "Write one question a line"),
+    "a list": ("jsonl", "x.json", '[{"question": "a?"}]', "row 1: it is a list. Write one question a line"),
     "no UTF-8": ("jsonl", "x.jsonl", b'{"question": "\xff?"}', "is not UTF-8 text (byte 14)"),
 }
 

@@ -19,7 +19,7 @@ def score(
         list[str],
         typer.Argument(
             metavar="FILE|RUN...",
-            help="Run folders, our Parquet, FireAct's trajs/*.json, Alpaca, OpenAI chat or ShareGPT.",
+            help="Run folders, our Parquet, FireAct's trajs/*.json, Alpaca, OpenAI chat, ShareGPT, results (`pred`).",
         ),
     ],
     against: Annotated[

@@ -118,7 +118,9 @@ class Folder(FolderFiles):
         ]
 
     def read_schema(self, name: str) -> pa.Schema:
-        with self.opened(name) as file:
+        """Raises DataError where it is no whole Parquet file."""
+        filesystem, path = (self / name)._resolve()
+        with self._reading(name), filesystem.open_input_file(path) as file:
             return pq.read_schema(file)
 
 

@@ -41,6 +41,15 @@ def kind_of(place: str) -> Literal["file", "folder"] | None:
     return "folder" if found == fs.FileType.Directory else "file"
 
 
+def is_pipe(place: str) -> bool:
+    """What can be read once: /dev/stdin behind a `|`, or what a shell makes of `<(...)`."""
+    filesystem, path = _resolve(place)
+    try:
+        return bool(filesystem.get_file_info(path).type == fs.FileType.Unknown)
+    except OSError as error:
+        raise _unreadable(place, error) from None
+
+
 def names_in(place: str) -> list[str]:
     """Sorted names of a folder's visible files, and of its folders with a slash behind them."""
     filesystem, path = _resolve(place)

@@ -125,11 +125,17 @@ def _structured(message: dict[str, Any]) -> tuple[Action, ...]:
     found = message.get("tool_calls") or []
     if not isinstance(found, list):
         raise NoTranscript("unparsable", "'tool_calls' is no list")
-    functions = [(one.get("function") or one) if isinstance(one, dict) else one for one in found if one is not None]
+    functions = [_function(one) for one in found if one is not None]
     legacy = message.get("function_call")
     if isinstance(legacy, dict) and legacy.get("name") is not None:
         functions.append(legacy)
     return tuple(map(calls.call, functions))
+
+
+def _function(one: Any) -> Any:
+    """Of one of `tool_calls`; inspect_ai writes {"function": "search", "arguments": {...}}."""
+    found = one.get("function") if isinstance(one, dict) else None
+    return {**one, "name": found} if isinstance(found, str) else found or one
 
 
 def _calls_in(text: str) -> tuple[str, tuple[Action, ...]] | None:

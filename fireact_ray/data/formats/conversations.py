@@ -12,9 +12,11 @@ The format of each row is told by its keys; a key with null is absent:
                   {"role": "tool", "content": "..."}]}                                                with tools
     {"conversations": [{"from": "human", "value": "Who ...?"}, {"from": "gpt", "value": "Thought: ..."}]}  ShareGPT
     {"traj": "Below is ...", "gt": "torpedoes", "reward": false, ...}                  FireAct's trajs/*.json
+    {"question": "Who ...?", "golden_answers": [...], "output": {"pred": "Ila Dun"}}     results without steps: FlashRAG
     {"trajectory_id": "...", "steps": [...], ...}                                      our own: `rows` reads it whole
 
-`chat` reads a row's messages, `calls` and `final` what an assistant's message says in them.
+`chat` reads a row's messages, `calls` and `final` what an assistant's message says in them. Of every format a row's
+accepted answers are read under names that mean nothing else (`gold`, `golden_answers`, `ground_truth` ...).
 """
 
 from __future__ import annotations
@@ -27,13 +29,14 @@ from fireact_ray.core.errors import InputError
 from fireact_ray.core.json_text import NotJson
 from fireact_ray.core.reasoning import split_reasoning
 from fireact_ray.core.turn_marks import own_turn
-from fireact_ray.data.formats import trajs
+from fireact_ray.data.formats import results, trajs
 from fireact_ray.data.formats.chat import HIDDEN, read_chat
 from fireact_ray.data.formats.choices import are_choices, before_label
 from fireact_ray.data.formats.fields import LABELS, check_row, unread
 from fireact_ray.data.formats.files import numbered_rows
 from fireact_ray.data.formats.messages import Conversation, Message
 from fireact_ray.data.formats.transcript import NoTranscript, exchanges
+from fireact_ray.tasks.golds import UNMISTAKABLE, Unreadable, accepted
 from fireact_ray.tasks.loading import quoted
 from fireact_ray.tasks.naming import task_said
 
@@ -62,8 +65,8 @@ def no_known_row(path: str, first: Any) -> InputError:
     found = "no row" if first is None else f"no JSON: {first}," if isinstance(first, NotJson) else quoted(first)
     return InputError(
         f"{path}: expected rows with 'messages' (OpenAI chat), 'conversations' (ShareGPT), 'instruction' and "
-        f"'output' (Alpaca), 'traj' (FireAct's trajs) or 'trajectory_id' and 'steps' (our own), found {found} in the "
-        "first one. Convert the file, or give another."
+        f"'output' (Alpaca), 'traj' (FireAct's trajs), 'question' and 'pred' (results) or 'trajectory_id' and 'steps' "
+        f"(our own), found {found} in the first one. Convert the file, or give another."
     )
 
 
@@ -75,8 +78,8 @@ def is_stored(row: Any) -> bool:
 def read_conversation(row: Any) -> Conversation:
     """A row's turns, and what is not read of it.
 
-    Raises NoTranscript: `unparsable` for a row in none of the formats, `breaks_off` where the file ends within it, and
-    what `fields`, `chat` and `calls` say.
+    Raises NoTranscript: `unparsable` for a row in none of the formats, `breaks_off` where the file ends within it,
+    `unreadable_gold`, and what `fields`, `chat` and `calls` say.
     """
     if isinstance(row, NotJson):
         raise NoTranscript("breaks_off" if row.is_cut else "unparsable", f"no JSON: {row}")
@@ -86,7 +89,7 @@ def read_conversation(row: Any) -> Conversation:
     if read is None:
         raise NoTranscript("unparsable", "expected 'messages', 'conversations', or 'instruction' and 'output'")
     try:
-        return _with_task(read(row), row)
+        return _with_golds(_with_task(read(row), row), row)
     except RecursionError:
         raise NoTranscript("unparsable", "lists or objects are nested too deeply") from None
 
@@ -101,7 +104,7 @@ def _format(row: Any) -> Callable[[Any], Conversation] | None:
         return _read_alpaca
     if row.get(trajs.KEY) is not None:
         return lambda found: trajs.read_traj(found, _read_alpaca)
-    return None
+    return results.read_result if results.is_result(row) else None
 
 
 def _with_task(found: Conversation, row: dict[str, Any]) -> Conversation:
@@ -110,7 +113,25 @@ def _with_task(found: Conversation, row: dict[str, Any]) -> Conversation:
     if said is None:
         return found
     task, key = said
-    return replace(found, task=task, notes=tuple(note for note in found.notes if note not in unread({key: task}, ())))
+    return replace(found, task=task, notes=_without(found.notes, {key: task}))
+
+
+def _with_golds(found: Conversation, row: dict[str, Any]) -> Conversation:
+    """With the accepted answers that the row names beside what was answered."""
+    named = {key: row[key] for key in row.keys() & UNMISTAKABLE}
+    if found.golds or not named:
+        return found
+    try:
+        golds = accepted(named)
+    except Unreadable as error:
+        raise NoTranscript("unreadable_gold", str(error)) from None
+    return replace(found, golds=golds, notes=_without(found.notes, named))
+
+
+def _without(notes: tuple[str, ...], read: dict[str, Any]) -> tuple[str, ...]:
+    """Without those which say that these fields are not read."""
+    said = set(unread(read, ()))
+    return tuple(note for note in notes if note not in said)
 
 
 def _read_alpaca(row: dict[str, Any]) -> Conversation:

@@ -22,11 +22,14 @@ from fireact_ray.core.types import Question, Score, Step, StopReason, Trajectory
 from fireact_ray.data.formats.conversations import is_stored, read_conversation, read_rows
 from fireact_ray.data.formats.messages import Conversation, Message
 from fireact_ray.data.formats.transcript import Exchange, NoTranscript, read_steps
+from fireact_ray.tasks import TASKS
+from fireact_ray.tasks.jsonl import JSONL
 from fireact_ray.tasks.loading import question_id
 from fireact_ray.tasks.naming import task_named, task_shown
 
 MODEL = "imported"  # such files do not say which model wrote them
 WITH_STEPS = "a question with steps in it, such as a few-shot prompt, which is kept as the question"
+ONLY_ANSWER = "only_answer"
 ONLY_HIDDEN = "a reply without a thought but for hidden reasoning, which is never trained (`no_thought`)"
 
 
@@ -73,8 +76,9 @@ def import_trajectories(path: str | Path, task: str = "hotpotqa", names: Names =
     """Read recorded trajectories as answers to questions of `task`, or of the task that a row says or shows, or the
     file's name says (`tasks/naming.py`). `names`: what the tools are called in them.
 
-    A row's reward becomes its score (1 or 0, for exact match and F1 alike; None where none was recorded), and
-    only a rewarded answer is known to be one of the question's; FireAct's trajs record answers and scores themselves.
+    A row's reward becomes its score (1 or 0, for exact match and F1 alike), and a rewarded answer is known to be one of
+    the question's. Where a row names accepted answers (`golden_answers` ...), they are the question's, and a row
+    without a reward is scored by them; one without either has no score. FireAct's trajs record answers and scores.
     Rows of our own are taken whole, task included. A row has the same key whatever its task is found to be.
     Raises InputError for a file in none of the formats.
     """
@@ -94,7 +98,7 @@ def import_trajectories(path: str | Path, task: str = "hotpotqa", names: Names =
             continue
         told = conversation.task or task_shown(trajectory.question.text, trajectory.answer) or of_file
         n_assumed += not told
-        trajectories.append(_of_task(trajectory, told or task))
+        trajectories.append(judged(_of_task(trajectory, told or task)))
         notes.update(conversation.notes)
         notes[WITH_STEPS] += any(label["name"].lower() == "action" for label in labels.labels(trajectory.question.text))
         notes[ONLY_HIDDEN] += any(step.reasoning and not step.thought for step in trajectory.steps)
@@ -140,6 +144,8 @@ def read_trajectory(task: str, turns: Sequence[Message], names: Names = TOOLS) -
 
 def recorded(task: str, conversation: Conversation, names: Names = TOOLS) -> Trajectory:
     """The same of a whole row, with the answers and the score that it records. Raises NoTranscript."""
+    if conversation.is_result:
+        raise NoTranscript(ONLY_ANSWER, "a result: what was asked and answered, without the steps between")
     trajectory = read_trajectory(task, conversation.turns, names)
     question = trajectory.question
     return replace(
@@ -147,6 +153,15 @@ def recorded(task: str, conversation: Conversation, names: Names = TOOLS) -> Tra
         question=replace(question, answers=conversation.golds or question.answers),
         score=conversation.recorded or trajectory.score,
     )
+
+
+def judged(trajectory: Trajectory, task: str = "") -> Trajectory:
+    """With its score, where none is recorded and accepted answers are known: by the rules of its own task, or else of
+    `task`, or as a free text."""
+    if trajectory.score is not None or not trajectory.question.answers:
+        return trajectory
+    rules = TASKS.get(trajectory.question.task or task, JSONL)
+    return replace(trajectory, score=rules.score(trajectory.question, trajectory.answer))
 
 
 def _of_task(trajectory: Trajectory, task: str) -> Trajectory:

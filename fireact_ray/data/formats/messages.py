@@ -49,8 +49,9 @@ class Conversation:
     """A row's turns. `notes`: what the row holds that is not read, or read as something else: each ends the sentence
     "the row holds ...".
 
-    What a row says beside them: `task`, empty where it says none; of formats that record them `golds`, the accepted
-    answers, `answered`, what was answered (empty: nothing), and `recorded`, the score.
+    What a row says beside them: `task`, empty where it says none; `golds`, the accepted answers; of formats that record
+    them `answered`, what was answered (empty: nothing), and `recorded`, the score, whose F1 is the exact match once
+    more where not `tells_f1`. `is_result`: the turns are only what was asked and answered, of steps nothing is known.
     """
 
     turns: tuple[Message, ...]
@@ -59,3 +60,5 @@ class Conversation:
     golds: tuple[str, ...] = ()
     answered: str | None = None
     recorded: Score | None = None
+    tells_f1: bool = True
+    is_result: bool = False

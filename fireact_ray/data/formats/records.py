@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from fireact_ray.core.calls import TOOLS, Names
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.grammar import step_text
@@ -21,7 +19,7 @@ from fireact_ray.core.storage.trajectories import read_trajectories
 from fireact_ray.core.types import Trajectory
 from fireact_ray.data.formats.conversations import is_stored, read_conversation, read_rows
 from fireact_ray.data.formats.files import numbered_rows
-from fireact_ray.data.formats.importers import read_trajectory, stored
+from fireact_ray.data.formats.importers import judged, recorded, stored
 from fireact_ray.data.formats.messages import Message
 from fireact_ray.data.formats.transcript import NoTranscript
 
@@ -114,7 +112,7 @@ def holds_trajectories(folder: Folder) -> bool:
     parts = folder.names(".parquet")
     try:
         return bool(parts) and {"trajectory_id", "steps"} <= set(folder.read_schema(parts[0]).names)
-    except (pa.ArrowException, OSError):
+    except DataError:
         return True  # a damaged part, of which reading it says more
 
 
@@ -124,7 +122,8 @@ def read_record(number: int, row: Any, names: Names = TOOLS) -> Record:
     try:
         if is_stored(row):
             return record_of(stored(row), number)
-        turns = read_conversation(row).turns
-        return Record(number, turns, read_trajectory(_NO_TASK, turns, names))
+        conversation = read_conversation(row)
+        turns = conversation.turns
+        return Record(number, turns, judged(recorded(_NO_TASK, conversation, names), conversation.task))
     except NoTranscript as found:
         return Record(number, turns, None, f"{found.kind}: {found.detail}")

@@ -43,7 +43,8 @@ def read_traj(row: dict[str, Any], read_alpaca: Callable[[dict[str, Any]], Conve
     notes = tuple(sorted({*found.notes, *unread(row, _KNOWN)}))
     said = row.get("pred")
     answered = canonical_argument(said) if isinstance(said, str) else None
-    return replace(found, notes=notes, golds=_golds(row), answered=answered, recorded=_score(row))
+    recorded, tells_f1 = recorded_score(row)
+    return replace(found, notes=notes, golds=_golds(row), answered=answered, recorded=recorded, tells_f1=tells_f1)
 
 
 def _parted(text: str) -> tuple[str, str]:
@@ -62,9 +63,11 @@ def _golds(row: dict[str, Any]) -> tuple[str, ...]:
         raise NoTranscript("unparsable", f"'gt': {error}") from None
 
 
-def _score(row: dict[str, Any]) -> Score | None:
-    """What was recorded; tasks that are marked by accuracy record no F1."""
+def recorded_score(row: dict[str, Any]) -> tuple[Score | None, bool]:
+    """What was recorded, and whether an F1 was: tasks that are marked by accuracy record none."""
     em, f1 = row.get("em", row.get("reward")), row.get("f1")
     if not isinstance(em, int | float):
-        return None
-    return Score(float(em), float(f1 if isinstance(f1, int | float) else em))
+        return None, False
+    if not isinstance(f1, int | float):
+        return Score(float(em), float(em)), False
+    return Score(float(em), float(f1)), True

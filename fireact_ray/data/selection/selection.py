@@ -2,8 +2,9 @@
 
 `lines` look at one row at a time, wherever it lies: only finished, correct, usable rows without a trace of their
 method; then what `drop` names, by the codes of the lint; then length in steps and evaluation questions. `choose` looks
-at all rows that are left, when those that are too long are gone too, so that `n: 500` gives 500 rows: duplicates, one
-row per question, quotas, the first n of one order.
+at all rows that are left, when those that are too long are gone too, so that `n: 500` gives 500 rows: only what is
+named, duplicates, one row per question, quotas, the first n of one order. Names come first: a row of a method that is
+left out stands in for none of a method that is not.
 """
 
 from __future__ import annotations
@@ -65,9 +66,10 @@ class Chosen(NamedTuple):
 def choose(rows: Iterable[Candidate], config: ConvertConfig, seed: int) -> Chosen:
     """What is trained on. Raises DataError where a share has no row, or `n` too few."""
     # In the order of their keys, so that it does not matter in which files the rows lie.
-    distinct, doubles = apply_filters(sorted(rows, key=lambda row: row.trajectory_id), _distinct(config))
-    left, unnamed = apply_filters(distinct, _named(config))
-    report, short = doubles.then(unnamed), tuple(_shortages(config, left, distinct))
+    there = sorted(rows, key=lambda row: row.trajectory_id)
+    named, unnamed = apply_filters(there, _named(config))
+    left, doubles = apply_filters(named, _distinct(config))
+    report, short = unnamed.then(doubles), tuple(_shortages(config, left, there))
     if not (draw := _draw(config)):
         return Chosen(left, report, short)
     try:
@@ -93,9 +95,9 @@ def _named(config: ConvertConfig) -> dict[str, Filter]:
     }
 
 
-def _shortages(config: ConvertConfig, left: Sequence[Candidate], distinct: Sequence[Candidate]) -> Iterator[Shortage]:
+def _shortages(config: ConvertConfig, left: Sequence[Candidate], there: Sequence[Candidate]) -> Iterator[Shortage]:
     for name, mix, group in _mixes(config):
-        if not mixing.is_shares(mix) and (found := shortage(name, mix, group, left, distinct)):
+        if not mixing.is_shares(mix) and (found := shortage(name, mix, group, left, there)):
             yield found
 
 

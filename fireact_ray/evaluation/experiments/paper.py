@@ -13,9 +13,9 @@ from fireact_ray.evaluation.experiments.shown import Row, Unit, Value
 
 Paper = Mapping[str, Any]
 NOTE = (
-    "Rows of the paper (FireAct, arXiv 2310.05915) are other models, another teacher and Google's search of 2023: they "
+    "Rows of the paper (FireAct, arXiv 2310.05915) are other models, another teacher and Google's search of 2023, on "
+    "HotpotQA where no other task is named: they say what was found there, not what is to be expected here."
 )
-NOTE += "say what was found there, not what is to be expected here."
 
 
 def with_paper(

@@ -11,7 +11,10 @@ from fireact_ray.evaluation.metrics import Metrics
 from fireact_ray.evaluation.paired import compare_paired
 
 TEST = "test"  # the axis of what is asked
-_NOTE = "Unfinished rows are wrong. Intervals: 95 %, Wilson's or the bootstrap's over questions."
+_NOTE = (
+    "Unfinished rows are wrong. Intervals: 95 %, Wilson's or the bootstrap's over questions. A system is compared with "
+    "the first that was asked the same questions."
+)
 
 JUDGE = "judge"
 _COLUMNS: dict[str, tuple[str, Unit]] = {
@@ -27,7 +30,7 @@ _COLUMNS: dict[str, tuple[str, Unit]] = {
 
 
 def systems(groups: Sequence[Group], paper: Paper) -> Section:
-    """Each system's scores, and how far it is from the first on the same questions (paired)."""
+    """Each system's scores, and how far it is from the first that was asked the same questions (paired)."""
     columns = {key: column for key, column in _COLUMNS.items() if key != JUDGE or any(map(_judges, groups))}
     ours = [(_scores(group, groups, columns), group.asked.model) for group in groups]
     # Only where several methods prompt one model the paper has such a table.
@@ -101,7 +104,7 @@ def _padded(values: Sequence[Value], n: int) -> tuple[Value, ...]:
 
 
 def _scores(group: Group, groups: Sequence[Group], columns: Collection[str]) -> Row:
-    gain, p = against(groups[0], group)
+    gain, p = against(next(other for other in groups if other.scores.keys() == group.scores.keys()), group)
     values = {
         "em": group.measured(),
         "f1": group.measured("f1"),

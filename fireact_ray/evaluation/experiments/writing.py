@@ -25,6 +25,8 @@ def _answer(answer: Answer) -> str:
 
 
 def _table(table: Table) -> str:
-    rows = [[row.label, *(value.text for value in row.values)] for row in table.rows]
+    """A row that only says why there is none stands below: as a label it would make its column as wide."""
+    rows = [[row.label, *(value.text for value in row.values)] for row in table.rows if row.origin != "failed"]
+    missing = "".join(f"\nwithout a result: {row.label}\n" for row in table.rows if row.origin == "failed")
     notes = "".join(f"\n{note}\n" for note in table.notes)
-    return f"### {table.title}\n\n{markdown_table(table.columns, rows)}{notes}"
+    return f"### {table.title}\n\n{markdown_table(table.columns, rows)}{missing}{notes}"

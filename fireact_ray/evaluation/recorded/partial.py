@@ -1,16 +1,17 @@
 """A conversation that is no whole trajectory in, the episode that it is all the same out.
 
 It ended without an answer, which is wrong and no fault of the row; or a step in it cannot be read, and the answer can:
-the one that the row names, as FireAct's records do (`pred`), or that its last reply gives. What is asked is what was
-answered, so such a row counts; its steps and searches are unknown.
+the one that the row names, as FireAct's records and results do (`pred`), or that its last reply gives. What is asked is
+what was answered, so such a row counts; its steps and searches are unknown.
 """
 
 from __future__ import annotations
 
 from fireact_ray.core import dialect
 from fireact_ray.core.calls import Names, tool_of
+from fireact_ray.core.tool_specs import ARGUMENTS
 from fireact_ray.core.types import Question, StopReason, Trajectory
-from fireact_ray.data.formats.importers import MODEL, read_trajectory
+from fireact_ray.data.formats.importers import MODEL, ONLY_ANSWER, read_trajectory
 from fireact_ray.data.formats.messages import Conversation, Message
 from fireact_ray.data.formats.transcript import NoTranscript
 from fireact_ray.evaluation.episodes import Episode
@@ -18,7 +19,15 @@ from fireact_ray.evaluation.recorded.told import searches_within, told_answer
 
 _UNFINISHED = "no_finish"
 # What a reply may be while the last one still answers.
-_OF_A_STEP = {"two_actions", "several_calls", "several_arguments", "tool_name", "no_action", "no_observation"}
+_OF_A_STEP = {
+    "two_actions",
+    "several_calls",
+    "several_arguments",
+    "tool_name",
+    "no_action",
+    "no_observation",
+    ONLY_ANSWER,
+}
 
 
 def partial_episode(conversation: Conversation, fault: NoTranscript, names: Names) -> Episode:
@@ -51,6 +60,13 @@ def partial_episode(conversation: Conversation, fault: NoTranscript, names: Name
         n_steps=n_steps,
         n_searches=n_searches,
     )
+
+
+def unknown_end(conversation: Conversation, names: Names) -> str | None:
+    """The tool that the last reply calls, where it is none of ours: it may be somebody else's way to answer."""
+    replies = [turn for turn in conversation.turns if turn.role == "assistant"]
+    tool = _tool(replies[-1], names) if replies else None
+    return tool if tool is not None and tool not in ARGUMENTS else None
 
 
 def _end(conversation: Conversation, fault: NoTranscript, names: Names) -> Trajectory:

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-import pyarrow as pa
-
-from fireact_ray.core.errors import InputError
+from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.paths import last_name
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.source import kind_of, names_in, opened, within
+from fireact_ray.core.storage.source import is_pipe, kind_of, names_in, opened, within
 from fireact_ray.data.formats.row_files import row_files
 from fireact_ray.rollouts.plan import PLAN
 
@@ -89,6 +87,8 @@ def _parts(folder: Folder) -> tuple[tuple[Folder, str], ...]:
 
 
 def _parts_of_file(path: str) -> tuple[tuple[Folder, str], ...]:
+    if is_pipe(path):
+        return ()  # what is looked at is gone
     with opened(path) as stream:
         if not stream.peek(len(_PARQUET)).startswith(_PARQUET):
             return ()
@@ -100,5 +100,5 @@ def _parts_of_file(path: str) -> tuple[tuple[Folder, str], ...]:
 def _is_ours(folder: Folder, name: str) -> bool:
     try:
         return set(folder.read_schema(name).names) >= _OURS
-    except (pa.ArrowException, OSError):
+    except DataError:
         return True  # a damaged part, of which reading it says more

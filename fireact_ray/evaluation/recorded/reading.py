@@ -2,14 +2,13 @@
 
 A row of one reply that asks no tool ends with an answer as well (`told.py`). A row that ends without one is an episode
 that did not finish (`rejected`), and one of which a step cannot be read counts by its answer (`partial.py`); what
-cannot be told apart at all is unread. A row's own accepted answers are read under names that mean nothing else (`gold`,
-`golden_answers`, `ground_truth`, FireAct's `gt` ...); `answer` may well be what was answered, so it is not.
+cannot be told apart at all is unread.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,25 +20,25 @@ from fireact_ray.data.formats.files import stream_rows
 from fireact_ray.data.formats.importers import MODEL, recorded, stored
 from fireact_ray.data.formats.transcript import NoTranscript
 from fireact_ray.evaluation.episodes import Episode, episode_of, stored_episodes
-from fireact_ray.evaluation.recorded.partial import partial_episode
+from fireact_ray.evaluation.recorded.partial import partial_episode, unknown_end
 from fireact_ray.evaluation.recorded.places import Recording
-from fireact_ray.tasks.golds import ALIASES, MORE_NAMES, NAMES, Unreadable, accepted
 from fireact_ray.tasks.loading import question_id
 from fireact_ray.tasks.naming import task_named, task_shown
 
 UNSAID = "jsonl"  # a task whose answers are free texts: what rows that say no task are scored as
-_GOLD_NAMES = {*NAMES, *MORE_NAMES, *ALIASES} - {"answer", "answers"}
 
 
 @dataclass(slots=True)
 class Reader:
     """Reads one recording. `unread`: rows that are no episode, by reason; `answer_only`: those of which the answer is
-    read and not each step, by reason; `repeated`: rows whose key came before."""
+    read and not each step, by reason; `unknown_ends`: those without an answer that end with a call of a tool that is
+    none of ours, by its name; `repeated`: rows whose key came before."""
 
     recording: Recording
     names: Names = field(default_factory=lambda: TOOLS)
     unread: Counter[str] = field(default_factory=Counter)
     answer_only: Counter[str] = field(default_factory=Counter)
+    unknown_ends: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
 
     def episodes(self) -> Iterator[Episode]:
@@ -78,12 +77,14 @@ class Reader:
         if is_stored(row):
             return episode_of(stored(row))
         conversation = read_conversation(row)
-        golds = conversation.golds or _golds(row)
+        golds = conversation.golds
         try:
             episode = episode_of(recorded(UNSAID, conversation, self.names))
         except NoTranscript as fault:
             episode = partial_episode(conversation, fault, self.names)
             self.answer_only[fault.kind] += episode.n_steps is None
+            if episode.answer is None and (tool := unknown_end(conversation, self.names)):
+                self.unknown_ends[tool] += 1
         text, kind = episode.question.text, episode.question.kind
         shown = episode.answer if episode.answer is not None else next(iter(golds), None)
         task = conversation.task or task_shown(text, shown) or of_file or UNSAID
@@ -91,7 +92,7 @@ class Reader:
             key=f"{number}",  # a row is an episode, even where another says the same
             question=Question(task, question_id(UNSAID, text), text, golds, kind),
             method="",  # how it was made, nobody says: its steps may only look so
-            f1_recorded=conversation.recorded is not None,
+            f1_recorded=conversation.recorded is not None and conversation.tells_f1,
         )
 
 
@@ -101,11 +102,3 @@ def _imported(episode: Episode) -> Episode:
     is_own = question.answers == (episode.answer,)
     known = replace(question, answers=()) if is_own else question
     return episode._replace(question=known, method="", f1_recorded=False)
-
-
-def _golds(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Raises NoTranscript."""
-    try:
-        return accepted({name: row[name] for name in row.keys() & _GOLD_NAMES})
-    except Unreadable as error:
-        raise NoTranscript("unreadable_gold", str(error)) from None

@@ -44,7 +44,8 @@ class Verdicts:
 @dataclass(frozen=True, slots=True)
 class Rescored:
     """`unread`: rows that are no episode, by reason, which are in no number of the report; `answer_only`: rows of which
-    a step cannot be read, by reason. Of a run, `pending`: rows that its plan has and that are not written yet,
+    a step cannot be read, by reason; `unknown_ends`: rows without an answer that end with a call of an unknown tool, by
+    tool. Of a run, `pending`: rows that its plan has and that are not written yet,
     `unplanned`: rows of an earlier plan, or imported ones."""
 
     path: str
@@ -52,6 +53,7 @@ class Rescored:
     verdicts: Verdicts
     unread: Mapping[str, int]
     answer_only: Mapping[str, int]
+    unknown_ends: Mapping[str, int]
     repeated: int
     pending: int = 0
     unplanned: int = 0
@@ -83,6 +85,11 @@ class Rescored:
             said.append(f"{uncompared} rows scored for the first time: they hold no score of their own")
         for reason, n in sorted(self.answer_only.items()):
             said.append(f"{n} rows count by their answer, and not every step of them is read: {reason}")
+        for tool, n in sorted(self.unknown_ends.items()):
+            said.append(
+                f"{n} rows end with a call of `{tool}`, which is no known way to answer, and count as unfinished: "
+                "where it is one, import them by a recipe with search.aliases, and score that run"
+            )
         said += [f"{n} rows not read, and in no number: {reason}" for reason, n in sorted(self.unread.items())]
         if self.repeated:
             said.append(f"{self.repeated} rows repeat the key of another row and count once")
@@ -101,6 +108,7 @@ class Rescored:
                 "recorded_otherwise": dict(sorted(verdicts.differing.items())),
                 "unread": dict(sorted(self.unread.items())),
                 "answer_only": dict(sorted(self.answer_only.items())),
+                "unknown_ends": dict(sorted(self.unknown_ends.items())),
                 "repeated": self.repeated,
                 "pending": self.pending,
                 "unplanned": self.unplanned,
@@ -131,7 +139,13 @@ def rescore(
     if verdicts.as_recorded:  # of a file that judges its rows, an unfinished one is wrong
         tally.count_unanswered_wrong()
     _add_missing(name, tally, reader, n_planned)
-    counts = (reader.unread, +reader.answer_only, reader.repeated, *_off_plan(reader.recording.planned_in))
+    counts = (
+        reader.unread,
+        +reader.answer_only,
+        reader.unknown_ends,
+        reader.repeated,
+        *_off_plan(reader.recording.planned_in),
+    )
     return Rescored(reader.recording.path, Report.of(name, tally), verdicts, *counts)
 
 

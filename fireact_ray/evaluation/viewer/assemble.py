@@ -35,7 +35,7 @@ def page_of(paths: Sequence[str], limit: int = LIMIT, student_of: StudentOf = la
             except DataError as error:
                 notes.append(f"{error} What is trained is not marked.")
         systems.append(System(label, source.name, source.place, records, len(source.questions), trained))
-        notes += [f"{source.place}: {sentence}" for sentence in source.unread]
+        notes += [f"{source.place}: {sentence}" for sentence in source.missing]
     return build_page(" and ".join(labels), systems, notes)
 
 

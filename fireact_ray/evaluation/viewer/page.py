@@ -13,7 +13,9 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
-from fireact_ray.core.pages.text import Texts
+import numpy as np
+
+from fireact_ray.core.pages.text import MAX_CHARS, Texts
 from fireact_ray.data.formats.records import Record
 from fireact_ray.data.lint import RULES
 from fireact_ray.data.lint.base import Context
@@ -28,10 +30,14 @@ from fireact_ray.evaluation.viewer.rows import (
     searches_of,
     seconds_of,
     steps_of,
+    text_lengths,
     tokens_of,
     verdict_of,
 )
 from fireact_ray.evaluation.viewer.trained import TrainedRow
+
+PAGE_CHARS = 50_000_000  # of the texts of all its cards
+_MOST = (MAX_CHARS, 5_000, 1_000, 200)  # of one text
 
 Pairs = Mapping[tuple[int, int], Sequence[Pair]]  # of systems that share questions, by their numbers
 
@@ -63,7 +69,7 @@ class Page:
 
 def build_page(title: str, systems: Sequence[System], notes: Sequence[str] = ()) -> Page:
     """`notes`: sentences about what could not be read."""
-    shown = Texts()
+    shown = Texts(_max_chars(systems))
     names = [shown(name) for name in _names(systems)]
     questions, entries = _entries(systems)
     pairs = _pairs(entries)
@@ -72,7 +78,7 @@ def build_page(title: str, systems: Sequence[System], notes: Sequence[str] = ())
     asked = [shown(text) for text in questions]
     about = [_about(name, shown(system.place), system) for name, system in zip(names, systems, strict=True)]
     found = sorted({code for codes in columns.get("lint", ()) for code in codes})
-    notes = [*notes, *_left_out(names, systems), *_unreadable(names, systems)]
+    notes = [*notes, *_apart(systems, pairs), *_left_out(names, systems), *_unreadable(names, systems)]
     if shown.n_cut:
         notes.append(f"Texts longer than {shown.max_chars:,} characters are cut there: {shown.n_cut:,}.")
     index: dict[str, Any] = {
@@ -87,6 +93,13 @@ def build_page(title: str, systems: Sequence[System], notes: Sequence[str] = ())
     }
     compared = [] if second is None else [f"{names[second]} against {names[first]}: {_changes(pairs[first, second])}"]
     return Page(index["title"], index, bodies, [*map(_line, about), *compared, *index["notes"]])
+
+
+def _max_chars(systems: Sequence[System]) -> int:
+    """Of a text: as many as leave a page that a browser opens, at most 20,000."""
+    lengths = np.fromiter((n for s in systems for record in s.records for n in text_lengths(record)), np.int64)
+    fitting = (most for most in _MOST if np.minimum(lengths, most).sum() <= PAGE_CHARS)
+    return next(fitting, _MOST[-1])
 
 
 def _names(systems: Sequence[System]) -> list[str]:
@@ -171,6 +184,12 @@ def _about(name: str, place: str, system: System) -> dict[str, Any]:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
+
+
+def _apart(systems: Sequence[System], pairs: Pairs) -> Iterator[str]:
+    runs = list(dict.fromkeys(system.run for system in systems))
+    if len(runs) > 1 and not any(systems[a].run != systems[b].run for a, b in pairs):
+        yield f"{' and '.join(runs)} have no question in common, so that nothing stands side by side."
 
 
 def _left_out(names: Sequence[str], systems: Sequence[System]) -> Iterator[str]:

@@ -6,7 +6,7 @@ What nobody measured is None, never 0: an imported row has neither seconds nor t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -70,6 +70,17 @@ def facts(record: Record, shown: Shown, lint: Sequence[str], trained: TrainedRow
         "trained": trained.n_trained if trained else None,
         **(_facts(trajectory, shown) if trajectory else dict.fromkeys(_COLUMNS)),
     }
+
+
+def text_lengths(record: Record) -> Iterator[int]:
+    """In characters, of the texts in its card that may be long."""
+    if record.trajectory is None:
+        yield from (len(turn.written) for turn in record.turns)
+        return
+    for step in record.trajectory.steps:
+        yield from (len(step.thought), len(step.completion or ""), len(step.reasoning))
+        yield len(step.action.argument) if step.action else 0
+        yield len(step.observation.text) if step.observation else 0
 
 
 def body(record: Record, shown: Shown, trained: TrainedRow | None) -> dict[str, Any]:

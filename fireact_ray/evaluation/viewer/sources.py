@@ -16,13 +16,15 @@ import pyarrow.compute as pc
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.core.storage.folder import Folder
-from fireact_ray.core.storage.source import kind_of, names_in
+from fireact_ray.core.storage.source import is_pipe, kind_of, names_in
 from fireact_ray.core.types import Trajectory
 from fireact_ray.data.formats.records import Record, holds_trajectories, read_record, read_records
 from fireact_ray.evaluation.episodes import Episode
 from fireact_ray.evaluation.recorded.places import Recording
 from fireact_ray.evaluation.recorded.reading import Reader
 from fireact_ray.evaluation.tally import metrics_of
+from fireact_ray.rollouts.audit import audit
+from fireact_ray.rollouts.plan import PLAN
 
 TRAJECTORIES, EVALUATIONS = "trajectories", "evaluations"
 _COLUMNS = ["trajectory_id", "question"]
@@ -32,15 +34,15 @@ _COLUMNS = ["trajectory_id", "question"]
 class Source:
     """`place`: what `fireact show` opens, by the same row numbers. `questions`: of every row, in the order of rows.
 
-    `read`: the rows at some positions, which count from 0, in that order. `unread`: what could not be read at all, a
-    sentence each.
+    `read`: the rows at some positions, which count from 0, in that order. `missing`: what could not be read at all, and
+    what is not written yet, a sentence each.
     """
 
     name: str
     place: str
     questions: Sequence[str]
     read: Callable[[Sequence[int]], list[Record]]
-    unread: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def open_sources(path: str) -> list[Source]:
@@ -56,7 +58,7 @@ def open_sources(path: str) -> list[Source]:
         return [_listed(path)]
     found = [_stored(name, place, folder) for name, place, folder in within]
     if not any(source.questions for source in found):
-        said = " ".join(sentence for source in found for sentence in source.unread)
+        said = " ".join(sentence for source in found for sentence in source.missing)
         raise InputError(f"{path}: no trajectory can be read. {said}".rstrip())
     return found
 
@@ -80,6 +82,8 @@ def _is_held(found: tuple[str, str, Folder]) -> bool:
 
 
 def _listed(path: str) -> Source:
+    if is_pipe(path):
+        raise InputError(f"{path}: a pipe is read once, and a page reads its rows twice. Write them into a file first.")
     records = _scored(path, read_records(path))
     questions = [record.question for record in records]
     return Source(label_of(path), path, questions, lambda places: [records[place] for place in places])
@@ -108,7 +112,7 @@ def _as_scored(trajectory: Trajectory, episode: Episode) -> Trajectory:
 def _stored(name: str, place: str, folder: Folder) -> Source:
     """Rows in the order of their keys, each key once. A part that is damaged is left out, and said."""
     questions: dict[str, str] = {}
-    unread: list[str] = []
+    missing: list[str] = []
     whole = []
     for part in folder.names(".parquet"):
         try:
@@ -116,7 +120,7 @@ def _stored(name: str, place: str, folder: Folder) -> Source:
                 raise DataError(f"{folder.uri}/{part}: it is damaged, not what was written there.")
             table = folder.read_table(part, _COLUMNS)
         except DataError as error:
-            unread.append(f"{error} Its rows are not in the page.")
+            missing.append(f"{error} Its rows are not in the page.")
             continue
         whole.append(part)
         questions.update(zip(*(table[column].to_pylist() for column in _COLUMNS), strict=True))
@@ -127,7 +131,17 @@ def _stored(name: str, place: str, folder: Folder) -> Source:
         found = {row["trajectory_id"]: row for row in _rows(folder, whole, list(wanted))}
         return [read_record(number, found[key]) for key, number in wanted.items()]
 
-    return Source(name, place, [questions[key] for key in keys], read, tuple(unread))
+    return Source(name, place, [questions[key] for key in keys], read, (*missing, *_not_yet_written(Folder(place))))
+
+
+def _not_yet_written(run: Folder) -> Iterator[str]:
+    try:
+        pending = audit(run).pending if run.exists(PLAN) else 0
+    except DataError as error:
+        yield f"{error} How many rows are not written yet is not known."
+        return
+    if pending:
+        yield f"{pending:,} more rows are planned and not written yet: this is a part of the run."
 
 
 def _rows(folder: Folder, parts: Sequence[str], keys: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -10,10 +10,12 @@ from itertools import product
 from typing import Any
 
 from fireact_ray.core.errors import RecipeError
+from fireact_ray.data.selection.config import QuestionSet
 from fireact_ray.recipe.experiments.config import ExperimentConfig, Fragment
 from fireact_ray.recipe.experiments.fragments import at, changed, laid_over
 from fireact_ray.recipe.schema import Recipe
 from fireact_ray.recipe.students import StudentConfig
+from fireact_ray.tasks import TASKS
 
 _GENERATIONS, _STUDENT_OF = "generations", "student_of"
 RECIPE, TEST = "recipe", "test"  # axes beside those of the definition
@@ -50,10 +52,36 @@ def _cells(experiment: ExperimentConfig, recipe: Recipe, *, several: bool) -> It
     of_recipe = {RECIPE: recipe.name} if several else {}
     for axes, fragment in _points(experiment):
         fragment = laid_over(experiment.all_cells, fragment)
+        cells = []
         for on, of_evaluation in (experiment.evaluate_on or {"": {}}).items():
             test = recipe.task.name if on == OWN else on
             places = {**of_recipe, **axes, **({TEST: test} if test else {})}
-            yield _cell(experiment.name, recipe, places, fragment, of_evaluation)
+            cells.append(_cell(experiment.name, recipe, places, fragment, of_evaluation))
+        yield from _kept_out(cells)
+
+
+def _kept_out(cells: Sequence[Cell]) -> Iterator[Cell]:
+    """Cells of one student. It learns from none of the questions that it is asked in any of them, of the tasks whose
+    trajectories it learns from: releases hold a question in several splits. Those of our own tasks share none."""
+    for cell in cells:
+        own = (cell.recipe.task, cell.recipe.evaluate.split)
+        learnt = {cell.recipe.task.name} | {each.task.name for each in cell.generations if isinstance(each, Recipe)}
+        asked = dict.fromkeys(
+            QuestionSet(task=task.name, path=task.path, split=split)
+            for task, split in ((one.evaluated.task, one.evaluated.evaluate.split) for one in cells)
+            if (task, split) != own and task.name in learnt and TASKS[task.name].needs_path
+        )
+        convert = cell.recipe.convert
+        against = (
+            *convert.decontaminate_against,
+            *(each for each in asked if each not in convert.decontaminate_against),
+        )
+        yield replace(
+            cell,
+            recipe=cell.recipe.model_copy(
+                update={"convert": convert.model_copy(update={"decontaminate_against": against})}
+            ),
+        )
 
 
 def _points(experiment: ExperimentConfig) -> Iterator[tuple[dict[str, str], Fragment]]:

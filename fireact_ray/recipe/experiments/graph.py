@@ -112,6 +112,11 @@ def evaluated_name(entry: StudentSystem, model: str) -> str:
     return student if entry.name == FINETUNED else f"{student}-{entry.name}"
 
 
+def unkeyed(evaluation: str) -> str:
+    """The name of a student's evaluation without what tells the student from others of its base and tuning."""
+    return re.sub(r"-[0-9a-f]{8}(?![^-@~])", "", evaluation, count=1)
+
+
 def generation_key(recipe: Recipe) -> str:
     """Of what shapes the rows of a generation, but for its methods: rows of one method are the same in all of these."""
     return content_hash([generate_inputs(recipe), recipe.generate.n_questions, asdict(recipe.generate.policy)], 8)

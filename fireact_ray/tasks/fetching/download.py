@@ -153,6 +153,9 @@ class _Transfer:
             return _Failure("it sends another part than the one that was asked for")
         if (refusal := self._unfit(response, body.total)) is not None:
             return refusal
+        if body.start and not self._goes_on(response):
+            self._part.truncate(0)
+            return _Failure("it sends the rest of another file than the one that came before")
         self._demand_room(body.total)
         self._part.seek(body.start)
         self._part.truncate()
@@ -172,7 +175,7 @@ class _Transfer:
         self._part.flush()
         if expected is not None and at != expected:
             return _Failure(f"it ends at {at:,} of {expected:,} bytes")
-        return None
+        return None if at else _Failure("it sends an empty file", final=True)
 
     def _unfit(self, response: aiohttp.ClientResponse, total: int | None) -> _Failure | None:
         """Before any byte is taken."""
@@ -201,12 +204,20 @@ class _Transfer:
         ask = {"Range": f"bytes={self._size}-"}
         if self._remote.sha256 is not None:
             return ask
+        origin = self._origin()
+        validator = origin.get("validator") if origin.get("host") == urlsplit(url).netloc else None
+        return {**ask, "If-Range": validator} if validator else {}
+
+    def _goes_on(self, response: aiohttp.ClientResponse) -> bool:
+        """Whether a rest is of the file that came before: there are servers and caches that do not know If-Range."""
+        return self._remote.sha256 is not None or validator_of(response.headers) == self._origin().get("validator")
+
+    def _origin(self) -> dict[str, str | None]:
+        """Of what is here: the host and the validator."""
         try:
-            origin = parse(self._origin_file.read_bytes()) if self._origin_file.is_file() else {}
+            return parse(self._origin_file.read_bytes()) if self._origin_file.is_file() else {}
         except NotJson:
-            origin = {}
-        same = origin.get("host") == urlsplit(url).netloc and origin.get("validator")
-        return {**ask, "If-Range": origin["validator"]} if same else {}
+            return {}
 
     def _remember(self, asked: str, response: aiohttp.ClientResponse) -> None:
         if self._remote.sha256 is None:

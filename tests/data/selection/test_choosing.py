@@ -31,14 +31,24 @@ def test_lines_that_look_at_all_rows_are_applied_in_their_order_and_counted():
     rows = of_methods(cot=4, react=10, reflexion=12)
     kept, report, _ = choose(rows, config, seed=0)
     assert dict(report.dropped) == {
-        "duplicate": 0,
-        "per_question": 14,
-        "methods": 2,
+        "methods": 12,
         "tasks": 0,
+        "duplicate": 0,
+        "per_question": 4,
         "quotas": 1,
         "n": 3,
     }
     assert len(kept) == 6
+
+
+def test_no_row_of_a_method_that_is_left_out_stands_in_for_one_of_a_method_that_is_not():
+    react = of_methods(react=6)
+    reflexion = [replace(row, trajectory_id=f"a{n}", method="reflexion", n_steps=1) for n, row in enumerate(react)]
+    for config in (ConvertConfig(methods=["react"]), ConvertConfig(methods=["react"], per_question="shortest")):
+        kept, report, _ = choose([*reflexion, *react], config, seed=0)
+        assert (len(kept), report.dropped["methods"], report.dropped["duplicate"]) == (6, 6, 0)
+    both, _, _ = choose([*reflexion, *react], ConvertConfig(methods=["react", "reflexion"]), seed=0)
+    assert len(both) == 6
 
 
 def test_it_does_not_matter_in_which_order_the_rows_lie():

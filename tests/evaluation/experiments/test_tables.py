@@ -61,6 +61,20 @@ def test_a_student_is_compared_with_its_own_base_and_never_with_another_prompted
     assert rows["finetuned"][0].startswith("25.0 [")  # by its own method
 
 
+def test_a_system_is_compared_with_the_first_that_was_asked_the_same_questions():
+    asked = [
+        result(system, scored, axes={"cell": system, "test": test})
+        for test, of_test in {
+            "one": {"base": "1000", "finetuned": "1100"},
+            "two": {"base": "10", "finetuned": "00"},
+        }.items()
+        for system, scored in of_test.items()
+    ]
+    rows, *_ = table("systems", asked, paper={})
+    gains = {label: values[-2].partition(" ")[0] for label, values in rows.items()}
+    assert gains == {"base, one": "-", "finetuned, one": "+25.0", "base, two": "-", "finetuned, two": "-50.0"}
+
+
 def test_a_later_model_of_the_same_family_is_not_the_papers():
     assert is_same_model("gpt-4-0613", "GPT-4") and is_same_model("openai/gpt-3.5-turbo", "GPT-3.5")
     assert not any(is_same_model(ours, "GPT-4") for ours in ("gpt-4o-mini", "gpt-4.1", "my-gpt-40"))

@@ -1,11 +1,14 @@
 """Files of others, scored anew."""
 
 import json
+import os
+import threading
 
 import pytest
 
 from fireact_ray.core.errors import DataError, InputError
 from fireact_ray.evaluation.recorded.scoring import score_paths
+from fireact_ray.evaluation.viewer.sources import open_sources
 
 from .recordings import TRAJS, alpaca, chat, em, file, output, scored, traj
 
@@ -173,6 +176,15 @@ def test_the_searches_of_an_unfinished_row_are_counted(tmp_path):
     assert (report.per_trial["searches"].total, report.per_trial["steps"].total) == (4.0, 6.0)
 
 
+def test_a_row_that_ends_with_a_call_of_an_unknown_tool_is_unfinished_and_the_tool_is_named(tmp_path):
+    submitted = chat("Who?", "Bo", gold="Bo")
+    submitted["messages"][-1]["content"] = "Thought: I have it.\nAction: submit[Bo]"
+    found = scored(file(tmp_path, [submitted, chat("Where?", "Zem", gold="Zem")]))
+    assert em(found) == 50.0
+    assert found.to_dict()["rows"]["unknown_ends"] == {"submit": 1}
+    assert found.said[-1].startswith("1 rows end with a call of `submit`, which is no known way to answer")
+
+
 def test_an_unfinished_row_belongs_to_the_task_that_its_question_and_accepted_answer_show(tmp_path):
     asked = "Which is a river?\nA. Ossel\nB. Tarn\nC. Ulm\nD. Zem"
     rows = [chat(asked, "A", gold="A"), {**chat(asked, "", gold="A"), "gold": "A"}, chat("Who?", "Bo", gold="Bo")]
@@ -233,6 +245,17 @@ def test_questions_that_cannot_be_compared_with_are_refused(tmp_path, against, s
         scored(file(tmp_path, TRAJS), against.format(open=tmp_path / "open.jsonl"))
 
 
+def test_what_a_shell_pipes_in_is_scored_and_makes_no_page_which_reads_twice(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    rows = json.dumps([traj("Who?", "Ila Dun", "Ila Dun", True, 1.0)])
+    writing = threading.Thread(target=(tmp_path / "pipe").write_text, args=(rows,))
+    writing.start()
+    assert em(scored(str(tmp_path / "pipe"))) == 100.0
+    writing.join()
+    with pytest.raises(InputError, match="a pipe is read once"):
+        open_sources(str(tmp_path / "pipe"))
+
+
 def test_what_holds_no_trajectory_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such file or folder"):
         scored(str(tmp_path / "none"))
@@ -258,6 +281,7 @@ def test_the_command_prints_a_page_and_writes_all_numbers(tmp_path, capsys):
         "recorded_otherwise": {},
         "unread": {},
         "answer_only": {},
+        "unknown_ends": {},
         "repeated": 0,
         "pending": 0,
         "unplanned": 0,

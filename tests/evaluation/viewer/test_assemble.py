@@ -13,6 +13,8 @@ from fireact_ray.core.storage.rows import EXAMPLE_SCHEMA
 from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.evaluation.viewer.assemble import page_of
 from fireact_ray.evaluation.viewer.sources import open_sources
+from fireact_ray.rollouts.completed import Written
+from fireact_ray.rollouts.plan import PLAN, Planned, Policy, write_plan
 
 from ..recorded.recordings import chat, file, scored
 
@@ -102,6 +104,16 @@ def test_a_damaged_part_costs_its_rows_and_is_said(run):
     assert page.summary[-1].endswith(
         f"{part}: it is damaged, not what was written there. Its rows are not in the page."
     )
+
+
+def test_rows_of_a_run_that_are_not_written_yet_are_said(run):
+    planned = [(Planned(key, row(key, key).question, "react"),) for key in ("t1", "t2", "t3", "t4")]
+    write_plan(run, planned, Policy(), Written.of({}))
+    notes = page_of([run.uri]).index["notes"]
+    assert notes == [f"{run.uri}: 2 more rows are planned and not written yet: this is a part of the run."]
+    run.write(PLAN, b"PAR1")
+    (note,) = page_of([run.uri]).index["notes"]
+    assert note.endswith("How many rows are not written yet is not known.")
 
 
 def test_a_system_that_cannot_be_read_keeps_nobody_from_looking_at_the_others(run):

@@ -156,6 +156,20 @@ def test_lint_finds_are_on_their_rows_with_their_reason():
     assert page.index["lint"]["error_observation"].startswith("A tool failed")
 
 
+def test_a_page_that_no_browser_would_open_is_cut_shorter_and_says_so(monkeypatch):
+    monkeypatch.setattr("fireact_ray.evaluation.viewer.page.PAGE_CHARS", 40_000)
+    step = replace(CLEAN.steps[0], observation=Observation("o" * 9_000))
+    page = build_page("x", [system("x", row("a", "q", steps=(step,) * 10), row("b", "r"))])
+    assert page.bodies[0]["steps"][9]["observation"] == f"{'o' * 1_000} … (8,000 more characters)"
+    assert page.index["notes"] == ["Texts longer than 1,000 characters are cut there: 10."]
+
+
+def test_runs_that_share_no_question_are_said_to(monkeypatch):
+    page = build_page("x", [system("s", row("a", "q"), run="one"), system("s", row("b", "r"), run="two")])
+    assert page.index["open"] == [0, None]
+    assert page.index["notes"] == ["one and two have no question in common, so that nothing stands side by side."]
+
+
 def test_what_is_left_out_and_what_is_cut_is_said():
     page = build_page("x", [system("x", row("a", "q" * 30_000), n_rows=12)], ["x: a part is damaged."])
     assert page.index["notes"] == [

@@ -61,6 +61,21 @@ def test_the_recipes_own_task_is_called_by_its_name_whatever_it_is():
     assert there.axes == {"test": "there"}
 
 
+def test_a_student_learns_no_question_that_it_is_asked_in_any_task_that_it_learns_from():
+    recipe = load_recipe("hotpotqa")
+    multitask = {cell.name: cell.recipe.convert for cell in expand(load_experiment("multitask", recipe), [recipe])}
+    kept_out = {
+        name: [(one.task, one.split) for one in convert.decontaminate_against] for name, convert in multitask.items()
+    }
+    assert kept_out["one-task_strategyqa"] == []
+    for test in ("hotpotqa", "strategyqa", "mmlu", "bamboogle"):
+        assert kept_out[f"three-tasks_{test}"] == [("strategyqa", "dev"), ("mmlu", "test")]
+    world = demo()
+    assert not any(
+        cell.recipe.convert.decontaminate_against for cell in expand(load_experiment("generalisation", world), [world])
+    )
+
+
 def test_what_an_experiment_of_parts_would_not_heed_is_refused():
     with pytest.raises(RecipeError, match=r"axes: this experiment is its parts \(prompting.* by its own name"):
         load_experiment("paper", demo(), ["axes.seed=[0, 1]"])

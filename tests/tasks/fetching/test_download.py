@@ -104,6 +104,14 @@ def test_without_a_checksum_the_rest_is_only_taken_of_the_same_file(tmp_path):
     assert server.ranges == [None, "bytes=1000000-", "bytes=1000000-"]
 
 
+def test_the_rest_of_a_changed_file_is_not_taken_of_a_server_that_does_not_know_if_range(tmp_path):
+    with file_server(bytes(1_280_000), "cut 1000000", "status 404") as server:
+        refused(tmp_path, unknown(server.url))
+        server.content, server.etag, server.faults = CONTENT, '"2"', ["any range"]
+        got(tmp_path, unknown(server.url))
+    assert server.ranges == [None, "bytes=1000000-", "bytes=1000000-", None]
+
+
 def test_and_of_a_server_that_does_not_say_not_at_all(tmp_path):
     with file_server(CONTENT, "cut 1000000", etag=None) as server:
         got(tmp_path, unknown(server.url))
@@ -149,6 +157,12 @@ def test_a_url_that_has_not_the_file_is_left_for_the_next_one(tmp_path, fault, p
 def test_what_servers_send_instead_is_no_file_even_where_nothing_is_known_of_it(tmp_path, text, thing):
     with file_server(CONTENT, f"sends {text}") as server:
         assert f"it sends {thing} instead of the file" in refused(tmp_path, unknown(server.url))
+    assert names_in(tmp_path) == []
+
+
+def test_an_empty_file_is_none(tmp_path):
+    with file_server(b"") as server:
+        assert f"{server.url}: it sends an empty file" in refused(tmp_path, unknown(server.url))
     assert names_in(tmp_path) == []
 
 
