@@ -53,12 +53,19 @@ async def test_a_key_is_taken_however_its_scheme_is_spelt(given):
         assert (await http.get("/v1/models", headers={"authorization": given})).status_code == 200
 
 
-@pytest.mark.parametrize("given", ["", "Bearer", "Bearer ", f"Basic {KEY}", f"Bearer {KEY}x", "Bearer \xe9\xff"])
-async def test_anything_else_is_no_key(given):
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        *((given, "A key is needed") for given in ("", "Bearer", "Bearer ", f"Basic {KEY}")),
+        *((given, "not known here") for given in (f"Bearer {KEY}x", "Bearer \xe9\xff")),
+    ],
+)
+async def test_anything_else_is_no_key(given, said):
     async with client(keys=KEYS) as http:
         reply = await http.get("/v1/models", headers={"authorization": given.encode("latin-1")})
     assert (reply.status_code, reply.json()["error"]["code"]) == (401, "invalid_api_key")
     assert reply.json()["error"]["type"] == "authentication_error"
+    assert said in reply.json()["error"]["message"]
     assert KEY not in reply.text
 
 
