@@ -5,7 +5,7 @@ all where its replica dies. Here that becomes an error object with Retry-After; 
 first byte is asked again, as it has no side effect; a stream that was cut ends with an event. A body is read here, up
 to its limit and in time, so that a slow client holds no place at a replica. Where the replicas take no more questions,
 the next ones are refused here. Headers by which clients could switch off Serve's time limit or its heed of disconnects
-are not passed on.
+are not passed on, and Serve's list of routes, which wants no key, is told nobody.
 
 Questions go to a replica directly (`hop`), once a reply that came by Serve has told whose path it is; what else there
 is goes by Serve, as do questions while no replica is known.
