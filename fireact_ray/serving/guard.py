@@ -104,7 +104,7 @@ class Guard:
             return
         scheme, _, given = headers.get("authorization", "").partition(" ")
         key = given.strip() if scheme.lower() == "bearer" else ""
-        name = self._keys.name_of(key)
+        name = self._keys.name_of(key) if key else None  # whatever a file of keys holds: no key is nobody's
         if name is None:
             raise no_key(was_sent=bool(key))
         call.key = name

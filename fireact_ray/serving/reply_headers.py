@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from starlette.datastructures import MutableHeaders
 
-# Of every reply but the page, which has its own: nothing else here is to be shown.
-CSP = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 ALLOWED = "access-control-allow-origin"
 _SECURITY = {
-    "content-security-policy": CSP,
+    # Of every reply but the page, which has its own: nothing else here is to be shown.
+    "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",

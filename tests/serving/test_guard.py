@@ -69,6 +69,12 @@ async def test_anything_else_is_no_key(given, said):
     assert KEY not in reply.text
 
 
+async def test_no_key_is_nobody_s_even_where_a_file_holds_the_hash_of_nothing():
+    async with client(keys=Keys.of({"alice": KEY, "script": ""})) as http:
+        for given in ({}, {"authorization": "Bearer "}, {"authorization": "Basic x"}):
+            assert (await http.get("/v1/models", headers=given)).status_code == 401
+
+
 async def test_an_unknown_host_is_refused_so_that_no_page_reaches_us_by_a_name_of_its_own():
     async with client() as http:
         for host, status in {"test": 200, "test:8000": 200, "TEST": 200, "evil.example": 400, "test.evil": 400}.items():
