@@ -31,6 +31,7 @@ TUNED = {
     "held search": ["Thought: It is slow.\nAction: search[(held) slow]", _FINISH],
     MANY: [*_OTHERS, "Thought: Lake 5.\nAction: finish[Lake 5]"],
     "no end": _OTHERS + _OTHERS,
+    "right to left": ["Thought: أعرف ذلك 1.\nAction: finish[إيلا 7]"],
     "goes down": [_SEARCH_AUTHOR, ModelUnavailable("down")],
     "is cut": [_SEARCH_AUTHOR, HELD + _FINISH],
     "ends early": [_SEARCH_AUTHOR, HELD + _FINISH],

@@ -5,7 +5,7 @@ all where its replica dies. Here that becomes an error object with Retry-After; 
 first byte is asked again, as it has no side effect; a stream that was cut ends with an event. A body is read here, up
 to its limit and in time, so that a slow client holds no place at a replica. Where the replicas take no more questions,
 the next ones are refused here. Headers by which clients could switch off Serve's time limit or its heed of disconnects
-are not passed on.
+are not passed on, and Serve's list of routes, which wants no key, is told nobody.
 
 Questions go to a replica directly (`hop`), once a reply that came by Serve has told whose path it is; what else there
 is goes by Serve, as do questions while no replica is known.
@@ -26,7 +26,7 @@ import aiohttp
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fireact_ray.serving.delivery import until_gone
-from fireact_ray.serving.edge_reply import RETRY_AFTER_S, Reply, lost
+from fireact_ray.serving.edge_reply import RETRY_AFTER_S, Refusals, Reply, lost
 from fireact_ray.serving.errors import ApiError, ClientGone, server_busy
 from fireact_ray.serving.hop import Place, ReplicaLost, at, forward, new_session
 from fireact_ray.serving.room import Room
@@ -37,7 +37,7 @@ BODY_S = 15.0
 _TRIES = 3
 _PAUSE_S = 0.2  # before the second try, and twice as long before the third
 _LEARNT_S = 30.0  # for which a path is taken to be the same application's
-_OF_SERVE = "/-/"  # its health and routes
+_HEALTH, _ROUTES = "/-/healthz", "/-/routes"  # that Serve's proxies answer themselves
 _STEERING = {"x_request_timeout_seconds", "x_request_disconnect_disabled", "serve_multiplexed_model_id"}
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Agents(Protocol):
 
 class Edge:
     """ASGI middleware. `agents` None: everything goes by Serve. `counted`: entered for as long as a request goes
-    directly, which Serve knows nothing of."""
+    directly, which Serve knows nothing of. `refused`: told the status of what no replica has answered."""
 
     def __init__(
         self,
@@ -65,20 +65,23 @@ class Edge:
         body_s: float = BODY_S,
         *,
         counted: Callable[[], AbstractContextManager[None]] = nullcontext,
+        refused: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._app, self._agents, self._counted = app, agents, counted
-        self._max_body_bytes, self._body_s = max_body_bytes, body_s
+        self._max_body_bytes, self._body_s, self._refusals = max_body_bytes, body_s, Refusals(refused)
         self._room = Room()
         self._learnt: dict[str, tuple[str, float]] = {}  # path -> whose it is, and when that was seen
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(_OF_SERVE):
+        if scope["type"] != "http" or _path(scope) == _HEALTH:
             await self._app(scope, receive, send)
             return
         scope = {**scope, "headers": [(name, value) for name, value in scope["headers"] if not _steers(name)]}
-        reply = Reply(scope, receive, send)
+        reply = Reply(scope, receive, send, self._refusals)
         try:
+            if _path(scope) == _ROUTES:  # it would tell anybody, and wants no key
+                raise ApiError(404, f"There is nothing at {_ROUTES}.")
             body = await self._body(scope, receive)
             if _is_question(scope):
                 await self._ask(scope, body, receive, reply)
@@ -190,6 +193,12 @@ class _Client:
 def _is_question(scope: Scope) -> bool:
     path: str = scope["path"]
     return scope["method"] == "POST" and path.endswith(("/chat/completions", "/responses"))
+
+
+def _path(scope: Scope) -> str:
+    """As Serve's proxies look at it."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _steers(name: bytes) -> bool:

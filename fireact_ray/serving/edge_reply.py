@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from fireact_ray.serving.errors import BUSY_MARK, ApiError, server_busy
+from fireact_ray.serving.reply_headers import ALLOWED, let_read, secure
 from fireact_ray.serving.sse import event
 
 MARK = "x-fireact-edge"  # a header of every reply that came by here
@@ -17,14 +20,23 @@ RETRY_AFTER_S = 2.0
 _ID = b"x-request-id"
 
 
+@dataclass(frozen=True)
+class Refusals:
+    """What a proxy refuses by itself. `told`: the status of each; `origins`: of pages that may read them, as the
+    replicas' replies taught it."""
+
+    told: Callable[[int], None] = lambda _: None
+    origins: set[str] = field(default_factory=set)
+
+
 class Reply:
     """To one request. `app`: of the replica that answered, where it said so."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, refusals: Refusals) -> None:
         self.started = self.is_busy = False
         self.app: str | None = None
         self.status = 0
-        self._scope, self._receive, self._send = scope, receive, send
+        self._scope, self._receive, self._send, self._refusals = scope, receive, send, refusals
         self._bare: Message | None = None  # the start of a bare text, which is kept back
         self._is_stream = self._is_whole = False
         self._n_events = 0
@@ -41,6 +53,8 @@ class Reply:
                 self._bare = message
                 return
             self.app = headers.get(APP.encode(), b"").decode() or None
+            if self.app is not None and ALLOWED.encode() in headers:
+                self._refusals.origins.add(headers[ALLOWED.encode()].decode("latin-1"))
             self._is_stream = kind.startswith(b"text/event-stream")
             message = {**message, "headers": [*_with_one_id(message["headers"]), (MARK.encode(), b"1")]}
         else:
@@ -59,8 +73,12 @@ class Reply:
             await self._send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def refuse(self, error: ApiError) -> None:
-        response = error.response()
+        response, origin = error.response(), Headers(scope=self._scope).get("origin", "")
         response.headers[MARK] = "1"
+        secure(response.headers)
+        if origin in self._refusals.origins:
+            let_read(response.headers, origin)
+        self._refusals.told(error.status)
         await response(self._scope, self._receive, self._send)
 
 

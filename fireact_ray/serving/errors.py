@@ -79,8 +79,9 @@ def server_busy(retry_after_s: float) -> ApiError:
     return ApiError(429, message, code=BUSY, retry_after_s=retry_after_s, headers={BUSY_MARK: "1"})
 
 
-def missing_key() -> ApiError:
-    message = "A key is needed: send it as `Authorization: Bearer <key>`."
+def no_key(was_sent: bool) -> ApiError:
+    """`was_sent`: one that nobody has."""
+    message = "The key is not known here." if was_sent else "A key is needed: send it as `Authorization: Bearer <key>`."
     headers = {"www-authenticate": 'Bearer realm="fireact_ray"'}
     return ApiError(401, message, code="invalid_api_key", headers=headers)
 

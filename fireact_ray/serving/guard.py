@@ -19,22 +19,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fireact_ray.serving.errors import ApiError, ClientGone, missing_key
+from fireact_ray.serving.errors import ApiError, ClientGone, no_key
 from fireact_ray.serving.keys import Keys
 from fireact_ray.serving.outcome import failure
 from fireact_ray.serving.page.routes import PAGE
+from fireact_ray.serving.reply_headers import let_read, secure
 from fireact_ray.serving.settings import Access, Hooks, ServingSettings
 
 HEALTH = "/healthz"
-# Of every reply but the page, which has its own: nothing else here is to be shown.
-CSP = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-_SECURITY = {
-    "content-security-policy": CSP,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-}
 # As W3C Trace Context has it: neither id is zero, and no version is ff.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _GONE = 499  # nginx's word for a client that went away
@@ -111,9 +103,10 @@ class Guard:
         if self._keys is None or _is_open(scope):
             return
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        name = self._keys.name_of(given.strip()) if scheme.lower() == "bearer" else None
+        key = given.strip() if scheme.lower() == "bearer" else ""
+        name = self._keys.name_of(key) if key else None  # whatever a file of keys holds: no key is nobody's
         if name is None:
-            raise missing_key()
+            raise no_key(was_sent=bool(key))
         call.key = name
 
     def _check_caller(self, scope: Scope) -> None:
@@ -141,13 +134,9 @@ class Guard:
 
     def _mark(self, reply: MutableHeaders, asked: Headers, call: Call) -> None:
         reply["x-request-id"] = call.trace_id
-        for name, value in _SECURITY.items():
-            reply.setdefault(name, value)
-        reply.setdefault("cache-control", "no-store")
+        secure(reply)
         if self._is_allowed_elsewhere(asked):
-            reply["access-control-allow-origin"] = asked["origin"]
-            reply["access-control-expose-headers"] = "x-request-id, retry-after, x-should-retry"
-            reply.add_vary_header("Origin")
+            let_read(reply, asked["origin"])
 
 
 def _preflight(asked: Headers) -> Response:

@@ -19,6 +19,8 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError as McpError
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import Field
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fireact_ray.agent.tools.base import SearchBackend
 from fireact_ray.serving.conversation import Said
@@ -86,6 +88,9 @@ def add_mcp(app: FastAPI, server: MCPServer, max_body_bytes: int) -> None:
         max_request_body_size=max_body_bytes,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # the guard does it
     )
+    for route in mounted.routes:
+        assert isinstance(route, Route)
+        route.app = _named(route)
     app.router.routes.extend(mounted.routes)
 
 
@@ -96,6 +101,17 @@ def lifespan_of(server: MCPServer) -> Callable[[FastAPI], AbstractAsyncContextMa
             yield
 
     return lifespan
+
+
+def _named(route: Route) -> ASGIApp:
+    """What is there, whose requests bear the route, as those of FastAPI's routes do: the access log names it."""
+    app = route.app
+
+    async def named(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = route
+        await app(scope, receive, send)
+
+    return named
 
 
 @contextmanager

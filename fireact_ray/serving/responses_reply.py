@@ -8,7 +8,10 @@
 
 A search is a `file_search_call`: its `queries` hold what was searched, its `results` the one text that the agent was
 shown. Its `score` is 1: clients that check what they read (the AI SDK) want a number. The last item of each step has an
-object `fireact` of its own (`StepFacts`), on its `output_item.done`.
+object `fireact` of its own, on its `output_item.done`.
+
+Whatever limit cut a run, `incomplete_details.reason` is the protocol's one word for a limit: at another one clients ask
+again, as for an empty reply (PydanticAI). Which limit it was is `fireact.stop_reason`.
 """
 
 from __future__ import annotations
@@ -85,7 +88,6 @@ class ResponseWriter:
 
     def body(self, status: str, ended: Ended | None = None) -> dict[str, Any]:
         """The response object with what of the items there is."""
-        is_cut = status == "incomplete" and ended is not None
         return {
             "id": self.id,
             "object": "response",
@@ -93,7 +95,7 @@ class ResponseWriter:
             "completed_at": int(time.time()) if status == "completed" else None,
             "status": status,
             "error": None,
-            "incomplete_details": {"reason": _cut_by(ended)} if is_cut and ended else None,
+            "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
             "model": self.model,
             "output": [*self.output],
             "usage": None if ended is None else responses_usage(ended),
@@ -179,11 +181,6 @@ class ResponseWriter:
             events.append({"type": kind, "sequence_number": self._n_events, **fields})
             self._n_events += 1
         return events
-
-
-def _cut_by(ended: Ended) -> str:
-    reason = ended.trajectory.stop_reason
-    return "max_output_tokens" if reason is StopReason.MAX_TOKENS else str(reason)
 
 
 def _result(text: str) -> dict[str, Any]:

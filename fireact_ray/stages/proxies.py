@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from fireact_ray.serving.edge import Edge
 from fireact_ray.serving.hop import Place
 from fireact_ray.stages.actors.replicas import AGENT, Replicas
+from fireact_ray.stages.serve_metrics import requests_counter
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,13 @@ def edge() -> list[Middleware]:
 
 
 def _edge(app: ASGIApp) -> Edge:
-    return Edge(app, ServedAgents(), counted=counted_by(app))
+    requests = requests_counter()
+    return Edge(
+        app,
+        ServedAgents(),
+        counted=counted_by(app),
+        refused=lambda status: requests.inc(1, {"route": "(proxy)", "status": str(status)}),
+    )
 
 
 class ServedAgents:

@@ -3,7 +3,7 @@
 `fireact_questions_total{agent, stop_reason}`, `fireact_question_seconds{agent}` and `fireact_questions_running{agent}`;
 `fireact_steps_total{agent}`, `fireact_searches_total{agent, status}`, `fireact_tokens_total{agent, kind}` with kind
 prompt or completion, `fireact_step_seconds{agent, part}` with part model or tool; `fireact_requests_total{route,
-status}`. Nothing of what is asked or answered.
+status}`, with route (proxy) for what the proxies refuse themselves. Nothing of what is asked or answered.
 
 Ray takes as long for a question's values as its reply takes to leave, so they are told it a little later.
 """
@@ -25,12 +25,16 @@ _LATER_S = 0.01  # a reply leaves once the loop comes round a few times
 _SECONDS = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0]
 
 
+def requests_counter() -> Counter:
+    return Counter("fireact_requests_total", "HTTP requests.", ("route", "status"))
+
+
 class ServeMetrics:
     """Its methods are hooks of the HTTP layer. `later`: calls what it is given, in that order."""
 
     def __init__(self, later: Callable[..., None]) -> None:
         self._later = later
-        self._requests = Counter("fireact_requests_total", "HTTP requests.", ("route", "status"))
+        self._requests = requests_counter()
         self._questions = Counter("fireact_questions_total", "Questions that ended.", ("agent", "stop_reason"))
         self._running = Gauge("fireact_questions_running", "Questions that run or wait.", ("agent",))
         self._seconds = Histogram("fireact_question_seconds", "Of a question.", _SECONDS, ("agent",))

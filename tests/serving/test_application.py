@@ -115,6 +115,8 @@ async def test_each_system_is_a_model_id_and_systems_of_one_model_share_its_engi
     async with client(server) as http:
         listed = (await http.get("/v1/models")).json()["data"]
         health = (await http.get("/healthz")).json()
+        assert (await http.get("/-/routes")).json()["error"]["message"] == "There is nothing at /-/routes."
+        assert (await http.get("/-/healthz")).text == "success"
     assert sorted(model["id"] for model in listed) == [AGAIN, BASE]
     assert health == {"status": "ok", "search": "ok", "engine": "ok"}
     assert [len(replicas(part)) for part in ("agent", "engine", "search")] == [1, 2, 2]

@@ -259,6 +259,32 @@ async def test_clients_cannot_switch_off_serve_s_time_limit_or_its_heed_of_disco
     assert serve.headers == [HEAD]
 
 
-async def test_serve_s_own_paths_are_left_alone():
+async def test_serve_s_own_health_is_left_alone_and_its_routes_are_told_nobody():
     client = await Client(b"", path="/-/healthz", method="GET").ask(Serve([start(503, b"text/plain"), body(b"no")]))
     assert (client.status, client.body) == (503, "no")
+    for method in ("GET", "HEAD", "POST"):
+        client = await Client(b"", path="/-/routes", method=method).ask(serve := Serve([start(200), body(b"{}")]))
+        assert (client.status, serve.bodies) == (404, []), method
+
+
+async def test_what_a_proxy_refuses_is_read_by_the_pages_that_may_read_replies_and_is_counted():
+    origin = (b"origin", b"https://app.example")
+    allowed = (b"access-control-allow-origin", b"https://app.example")
+    ours = start(204, b"text/plain", allowed, (b"x-fireact-app", b"fireact"))
+    others = start(200, b"text/plain", (b"access-control-allow-origin", b"https://evil.example"))
+    told = []
+    edge = Edge(Serve([ours, body(b"")], [others, body(b"")]), max_body_bytes=10, refused=told.append)
+
+    async def asked(*headers, **request):
+        client = Client(b"", headers=headers, **request)
+        await edge(client.scope, client.receive, client.send)
+        return client.status, client.headers.get("access-control-allow-origin"), client.headers.get("vary")
+
+    long = (b"content-length", b"11")
+    assert await asked(origin, long) == (413, None, None)  # nobody has said yet who may
+    assert await asked(origin, method="OPTIONS") == (204, "https://app.example", None)  # a replica's own words
+    assert await asked(origin, long) == (413, "https://app.example", "Origin")
+    await asked(method="GET", path="/of/another/application")
+    assert await asked((b"origin", b"https://evil.example"), long) == (413, None, None)
+    assert await asked(long) == (413, None, None)
+    assert told == [413] * 4

@@ -53,13 +53,26 @@ async def test_a_key_is_taken_however_its_scheme_is_spelt(given):
         assert (await http.get("/v1/models", headers={"authorization": given})).status_code == 200
 
 
-@pytest.mark.parametrize("given", ["", "Bearer", "Bearer ", f"Basic {KEY}", f"Bearer {KEY}x", "Bearer \xe9\xff"])
-async def test_anything_else_is_no_key(given):
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        *((given, "A key is needed") for given in ("", "Bearer", "Bearer ", f"Basic {KEY}")),
+        *((given, "not known here") for given in (f"Bearer {KEY}x", "Bearer \xe9\xff")),
+    ],
+)
+async def test_anything_else_is_no_key(given, said):
     async with client(keys=KEYS) as http:
         reply = await http.get("/v1/models", headers={"authorization": given.encode("latin-1")})
     assert (reply.status_code, reply.json()["error"]["code"]) == (401, "invalid_api_key")
     assert reply.json()["error"]["type"] == "authentication_error"
+    assert said in reply.json()["error"]["message"]
     assert KEY not in reply.text
+
+
+async def test_no_key_is_nobody_s_even_where_a_file_holds_the_hash_of_nothing():
+    async with client(keys=Keys.of({"alice": KEY, "script": ""})) as http:
+        for given in ({}, {"authorization": "Bearer "}, {"authorization": "Basic x"}):
+            assert (await http.get("/v1/models", headers=given)).status_code == 401
 
 
 async def test_an_unknown_host_is_refused_so_that_no_page_reaches_us_by_a_name_of_its_own():

@@ -10,7 +10,7 @@ from served import ASKED, MODEL, EndlessModel, by, listening
 from fireact_ray.core.errors import InputError, ToolDenied
 from fireact_ray.serving.app import build_app
 from fireact_ray.serving.keys import Keys
-from fireact_ray.serving.settings import ServingSettings
+from fireact_ray.serving.settings import Access, Hooks, ServingSettings
 
 
 def test_without_the_sdk_it_is_said_what_to_install(monkeypatch):
@@ -71,10 +71,16 @@ async def test_what_goes_wrong_is_an_error_of_the_tool_in_our_words(url):
 
 async def test_it_stands_behind_the_same_guard():
     pytest.importorskip("mcp")
-    app = build_app({MODEL: by(EndlessModel())}, ServingSettings(mcp=True), Keys.of({"a": "fr-0123456789"}))
+    seen: list[Access] = []
+    keys, hooks = Keys.of({"a": "fr-0123456789"}), Hooks(on_access=seen.append)
+    app = build_app({MODEL: by(EndlessModel())}, ServingSettings(mcp=True), keys, hooks=hooks)
     with listening(app, lifespan="on") as url:
         async with httpx.AsyncClient() as http:
             for method in ("GET", "POST", "DELETE"):
                 assert (await http.request(method, f"{url}/mcp")).status_code == 401
             evil = {"host": "evil.example", "authorization": "Bearer fr-0123456789"}
             assert (await http.post(f"{url}/mcp", headers=evil)).status_code == 400
+            known = {"authorization": "Bearer fr-0123456789", "accept": "application/json, text/event-stream"}
+            call = {"jsonrpc": "2.0", "id": 1, "method": "nothing of this name"}
+            await http.post(f"{url}/mcp", headers=known, json=call)
+    assert (seen[-1].path, seen[-1].key) == ("/mcp", "a")

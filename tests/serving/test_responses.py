@@ -163,7 +163,8 @@ async def test_each_step_has_its_cost_and_their_sum_is_the_responses():
 async def test_a_limit_is_an_incomplete_response(stream):
     reply = await respond(of=agent(SEARCH, limits=Limits(max_steps=1)), stream=stream)
     body = chunks(reply.text)[-1]["response"] if stream else reply.json()
-    assert (body["status"], body["incomplete_details"]) == ("incomplete", {"reason": "max_steps"})
+    assert (body["status"], body["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+    assert body["fireact"]["stop_reason"] == "max_steps"  # which limit it was
     assert [item["type"] for item in body["output"]] == ["reasoning", "file_search_call"]
     reply = await respond(max_output_tokens=5, stream=stream)
     body = chunks(reply.text)[-1]["response"] if stream else reply.json()

@@ -162,7 +162,7 @@ async def test_a_question_has_its_time_and_says_when_that_is_up():
         reply = (await http.post("/v1/chat/completions", json=CHAT)).json()
         assert (reply["choices"][0]["finish_reason"], reply["fireact"]["stop_reason"]) == ("length", "timeout")
         reply = (await http.post("/v1/responses", json=RESPONSES)).json()
-        assert (reply["status"], reply["incomplete_details"]) == ("incomplete", {"reason": "timeout"})
+        assert (reply["status"], reply["fireact"]["stop_reason"]) == ("incomplete", "timeout")
     async with client(of=by(StuckModel())) as http:
         reply = (await http.post("/v1/chat/completions", json={**CHAT, "fireact": {"max_seconds": 0.05}})).json()
         assert reply["fireact"]["stop_reason"] == "timeout"

@@ -35,6 +35,7 @@ from fireact_ray.stages.serve_progress import ready
 pytestmark = pytest.mark.vllm
 
 QUESTION = "When was Welrel Brambram born?"
+APART = "Who is older, Welrel Brambram or Fulwom Thesfer?"  # base and adapters each say something of their own
 N_STEPS = 3
 ALL_READY = "agent 1 of 1, engine 2 of 2, search 1 of 1"
 START_S = 300.0  # of an engine, beside others
@@ -60,15 +61,15 @@ def url(recipe, local_ray):
         yield url
 
 
-async def tried(url: str, *models: str) -> list[httpx.Response]:
-    """One question to each of these, at once."""
+async def tried(url: str, *models: str, question: str = QUESTION) -> list[httpx.Response]:
+    """It is asked of each of these, at once."""
     async with httpx.AsyncClient(base_url=url, timeout=300) as http:
-        bodies = [{"model": model, "messages": [{"role": "user", "content": QUESTION}]} for model in models]
+        bodies = [{"model": model, "messages": [{"role": "user", "content": question}]} for model in models]
         return await asyncio.gather(*(http.post("/v1/chat/completions", json=body) for body in bodies))
 
 
-async def asked(url: str, *models: str) -> list[dict]:
-    replies = await tried(url, *models)
+async def asked(url: str, *models: str, question: str = QUESTION) -> list[dict]:
+    replies = await tried(url, *models, question=question)
     assert [reply.status_code for reply in replies] == [200] * len(models), [reply.text for reply in replies]
     return [reply.json() for reply in replies]
 
@@ -119,17 +120,17 @@ def test_what_vllm_says_where_it_cannot_start_is_all_that_is_told(recipe, local_
 async def test_base_and_adapters_answer_over_one_engine_what_each_answers_by_the_torch_engine(recipe, url):
     systems = served_systems(recipe)
     assert [system.engine for system in systems] == ["engine"] * 3
-    replies = await asked(url, *(system.model_id for system in systems))
+    replies = await asked(url, *(system.model_id for system in systems), question=APART)
     assert (len(replicas()), len(cores(replicas()))) == (2, 2)
     for system, reply in zip(systems, replies, strict=True):
         assert isinstance(system.agents, StudentAgents)
         backend = open_backend(recipe.search)
         (agent,) = system.agents(backend).values()
-        expected = await agent.run(Question("q", QUESTION, QUESTION, ()))
+        expected = await agent.run(Question("q", APART, APART, ()))
         await agent.close()
         assert said(reply)[2] == expected.usage.completion_tokens
         assert [step.thought in (said(reply)[1] or "") for step in expected.steps] == [True] * len(expected.steps)
-    assert len({said(reply)[1] for reply in replies}) > 1  # adapters change what is said
+    assert len({said(reply)[1] for reply in replies}) == 3  # adapters change what is said
 
 
 async def test_a_replica_killed_among_questions_fails_none_changes_no_answer_and_takes_its_core_along(recipe, url):

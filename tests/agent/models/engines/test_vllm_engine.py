@@ -25,7 +25,7 @@ from nano_adapters import write_adapter
 from prometheus_client import REGISTRY
 
 from fireact_ray.agent.models.base import Sampling
-from fireact_ray.agent.models.engines.vllm_engine import CoreDied, VllmCore
+from fireact_ray.agent.models.engines.vllm_engine import Answering, CoreDied, VllmCore, VllmEngine
 from fireact_ray.core.errors import InputError, ModelRefused, TokenLimit
 from fireact_ray.core.paths import NANO_DIR
 from fireact_ray.recipe import vllm_student
@@ -40,6 +40,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.asyncio(loop_scope="module")]
 
 CONTEXT = 512
 GREEDY = Sampling(max_new_tokens=40)
+NEVER_SAID = 0  # the unknown token: with it as end token no greedy reply ends by itself
 TEXTS = [
     "Question: When was Welrel Brambram born?\nThought:",
     "Question: Who wrote The Road to Zem?\nThought:",
@@ -185,8 +186,9 @@ def at_work(what: str) -> float:
 
 async def test_a_cancelled_caller_ends_its_reply_in_the_core_and_leaves_the_others_alone(core, folders):
     base, long = engine(core, folders[0]), Sampling(max_new_tokens=CONTEXT - 100)
-    slow = replace(long, temperature=1.0, stop=("never",))  # told of by token
-    tasks = [asyncio.create_task(base.generate([5, n], how)) for n in range(6, 10) for how in (long, slow)]
+    endless = VllmEngine(core, Answering("endless", None, NEVER_SAID, TOKENIZER.decode), None)
+    slow = replace(long, stop=("never",))  # told of by token
+    tasks = [asyncio.create_task(endless.generate([5, n], how)) for n in range(6, 10) for how in (long, slow)]
     for _ in range(1000):
         if at_work("running") == 8:
             break

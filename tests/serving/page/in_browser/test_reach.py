@@ -88,3 +88,26 @@ def test_light_and_dark_follow_the_system_until_one_chooses(opened):
         assert page.locator(".final").is_visible()
         assert not page.locator("#ask").is_visible()
         assert not page.locator("#history").is_visible()
+
+
+def test_each_text_runs_in_its_own_direction(opened):
+    ends = """(selector) => {
+      const text = document.querySelector(selector).firstChild;
+      return [0, text.length - 1].map((n) => {
+        const at = document.createRange();
+        at.setStart(text, n);
+        at.setEnd(text, n + 1);
+        return at.getBoundingClientRect().left;
+      });
+    }"""
+    with opened() as page:
+        ask(page, "من كتب وصف البحيرات؟ words right to left 2019")
+        page.locator(".verdict.answered").wait_for()
+        for selector in ("#card .question", ".entry .asked", ".thought", ".final"):
+            first, last = page.evaluate(ends, selector)
+            assert first > last, selector
+        ask(page, AUTHOR)
+        page.locator(".verdict.answered").wait_for()
+        for selector in ("#card .question", ".entry .asked", ".thought", ".final"):
+            first, last = page.evaluate(ends, selector)
+            assert first < last, selector
