@@ -5,7 +5,7 @@
 prompt or completion, `fireact_step_seconds{agent, part}` with part model or tool; `fireact_requests_total{route,
 status}`, with route (proxy) for what the proxies refuse themselves. Nothing of what is asked or answered.
 
-Ray takes as long for a question's values as its reply takes to leave, so they are told it a little later.
+They are told to Ray a little later, so that no reply waits for that.
 """
 
 from __future__ import annotations
