@@ -53,7 +53,7 @@ class KilledWorker:
                 until(lambda: sum(map(is_whole, self._unknown())) > 1, 240)
                 (worker,) = training_workers()
                 os.kill(worker, signal.SIGKILL)
-                until(lambda: not training_workers(), 60)
+                until(lambda: not training_workers(), 300)
                 whole = [path for path in self._found() if is_whole(path)]
                 self.newest, self.known = max(whole, key=step_in), reported(self._recipe)
             return

@@ -98,7 +98,7 @@ def interrupted(tmp_path_factory, local_ray, scripted):
         code = training.wait(300)
     finally:
         training.kill()
-        left = training.left_after(60)
+        left = training.left_after(300)
     return recipe, code, training.said, left
 
 

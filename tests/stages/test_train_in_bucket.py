@@ -94,7 +94,7 @@ def test_a_training_of_two_nodes_goes_on_from_the_bucket_where_its_driver_was_ki
                 os.kill(first.pid, signal.SIGKILL)
             finally:
                 first.kill()
-            assert until(lambda: not training_workers(), 60), "workers go with their driver"
+            assert until(lambda: not training_workers(), 300), "workers go with their driver"
             begun, reported = there(store), known(store)
             for torn in begun[1:]:
                 key = f"{HOME}/checkpoints/{torn}/state.pt"

@@ -49,7 +49,7 @@ def runs(tmp_path_factory, base_dir: Path, data: Path) -> Path:
     out = tmp_path_factory.mktemp("runs")
     before = digest(base_dir / "model.safetensors")
     command = [sys.executable, str(RUNS), str(base_dir), str(data), str(out)]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert digest(base_dir / "model.safetensors") == before
     (out / "printed").write_text(done.stdout + done.stderr)
