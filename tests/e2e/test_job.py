@@ -118,9 +118,9 @@ def key_is_nowhere(cluster: LocalCluster, job: str, shown: str, folder: Path) ->
     for text in (shown, *map(cluster.text, paths)):
         assert len(text) > 2
         assert KEY not in text
-    found = {file: content for place in (cluster.folder, folder) for file, content in contents(place)}
-    assert len([file for file in found if file.suffix in (".log", ".out", ".err")]) > 20
-    assert [file for file, content in found.items() if KEY.encode() in content] == []
+    files = {file: KEY.encode() in content for place in (cluster.folder, folder) for file, content in contents(place)}
+    assert len([file for file in files if file.suffix in (".log", ".out", ".err")]) > 20
+    assert [file for file, holds_it in files.items() if holds_it] == []
 
 
 def test_a_job_is_refused_without_a_token_and_without_its_key_before_anything_is_asked(cluster, teacher, tmp_path):

@@ -49,7 +49,8 @@ class KilledWorker:
         while not self._over.wait(0.02):
             if not self._unknown():
                 continue
-            with held_still(training_controllers()):
+            (controller,) = training_controllers()
+            with held_still([controller]):
                 until(lambda: sum(map(is_whole, self._unknown())) > 1, 240)
                 (worker,) = training_workers()
                 os.kill(worker, signal.SIGKILL)
