@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from weights import apart
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.training.checkpoint_model import write_checkpoint_model
@@ -62,9 +63,7 @@ def seen(runs: Path) -> dict:
 
 
 def difference(one: Path, other: Path) -> float:
-    a, b = load_file(one), load_file(other)
-    assert a.keys() == b.keys()
-    return max(float((a[key] - b[key]).abs().max()) for key in a)
+    return apart(load_file(one), load_file(other))
 
 
 @pytest.mark.parametrize("tuning", ["full", "lora"])
