@@ -92,7 +92,9 @@ def interrupted(tmp_path_factory, local_ray, scripted):
     log = checkpoints(recipe) / "log.jsonl"
     try:
         until(lambda: training.ended or (log.exists() and log.stat().st_size > 0), 240)
-        with held_still(training.training_workers()):  # it takes no step while the driver hears of it
+        workers = training.training_workers()
+        assert len(workers) == 1, training.said
+        with held_still(workers):  # no step is taken while the driver hears of it
             training.interrupt()
             until(lambda: training.ended or "a checkpoint is saved after this step" in training.said, 240)
         code = training.wait(300)
