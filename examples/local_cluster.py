@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -18,7 +19,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def local_cluster(
 ) -> Iterator[LocalCluster]:
     """From `least` to `n_nodes` beside the head, of so many CPUs each. `env`: of its nodes, such as keys."""
     folder = tempfile.mkdtemp(prefix="fr", dir="/tmp")  # short: Ray's sockets lie in it
-    ports = {name: _free_port() for name in _FIXED_PORTS}
+    ports = dict(zip(_FIXED_PORTS, _free_ports(len(_FIXED_PORTS)), strict=True))
     token, mark = secrets.token_hex(32), f"FIREACT_CLUSTER={uuid.uuid4().hex}"
     files = {"token": token, "cluster.json": json.dumps(_config(folder, least, n_nodes, cpus, idle_s, ports["port"]))}
     for name, content in files.items():
@@ -240,8 +241,13 @@ def _value(env: bytes, name: str) -> str | None:
     return None
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_ports(n: int) -> list[int]:
+    """Below those that Linux gives to whoever asks for any: of these one may be another's before Ray comes to it."""
+    found: list[int] = []
+    with ExitStack() as held:
+        while len(found) < n:
+            probe, port = held.enter_context(socket.socket()), random.randrange(20_000, 32_000)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                found.append(port)
+    return found

@@ -25,7 +25,7 @@ def running_browser() -> Iterator[Any]:
     driver = pytest.importorskip("playwright.sync_api", reason="pages are tested by playwright: pip install playwright")
     path = chromium()
     with driver.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"], timeout=120_000)
         yield browser
         browser.close()
 
@@ -37,7 +37,7 @@ class Watched:
         self.happened: list[str] = []
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         self.page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(120_000)
         self.page.on("dialog", self._dialog)
         self.page.on("console", lambda message: self.happened.append(f"console: {message.text}"))
         self.page.on("pageerror", lambda error: self.happened.append(f"error: {error}"))

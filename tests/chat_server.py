@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 256  # all calls of a run may connect at once
+
+
 @contextmanager
 def chat_server(reply: Callable[[bytes], tuple[int, bytes]]) -> Iterator[str]:
     """Its base URL. `reply`: a request's body -> status and JSON of the answer."""
@@ -24,7 +28,7 @@ def chat_server(reply: Callable[[bytes], tuple[int, bytes]]) -> Iterator[str]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/v1"

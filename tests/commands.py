@@ -12,12 +12,14 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 _WORKER = re.compile(r"ray::.*RolloutWorker")
 _TRAINING = re.compile(r"ray::.*RayTrainWorker")
+_CONTROLLER = re.compile(r"ray::.*TrainController")
 _OF_RAY = re.compile(r"ray::(DashboardAgent|RuntimeEnvAgent)")  # take up to a minute to miss a raylet, and do nothing
 
 
@@ -71,6 +73,10 @@ class Command:
         self._look()
         return [process.pid for process in _descendants(os.getpid()) if _WORKER.search(process.title)]
 
+    def training_workers(self) -> list[int]:
+        """Of Ray Train, in a Ray that the command has started."""
+        return [process.pid for process in self._look() if _TRAINING.search(process.title)]
+
     def interrupt(self) -> None:
         """Ctrl-C: a terminal sends it to the whole process group."""
         os.killpg(self.pid, signal.SIGINT)
@@ -113,6 +119,25 @@ def until(happens: Callable[[], bool], timeout_s: float, every_s: float = 0.05) 
 def training_workers() -> list[int]:
     """Of Ray Train, in the Ray that this process started."""
     return [process.pid for process in _descendants(os.getpid()) if _TRAINING.search(process.title)]
+
+
+def training_controllers() -> list[int]:
+    """Of Ray Train, in the Ray that this process started."""
+    return [process.pid for process in _descendants(os.getpid()) if _CONTROLLER.search(process.title)]
+
+
+@contextmanager
+def held_still(pids: Iterable[int]) -> Iterator[None]:
+    """Until the end of the block these processes do nothing: no machine is so fast that they are ahead of the test."""
+    held = list(pids)
+    for pid in held:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in held:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def started_here() -> list[Process]:

@@ -25,7 +25,7 @@ def fireact(*arguments: str, cwd=None) -> subprocess.CompletedProcess:
 
 def _run_command(arguments: tuple[str, ...], cwd, *output: int) -> int:
     """The exit code. Restores what the test runner has put in the place of files and handlers."""
-    signal.alarm(120)
+    signal.alarm(600)
     for number, name in enumerate(("stdout", "stderr"), start=1):
         os.dup2(output[number - 1], number)
         setattr(sys, name, os.fdopen(number, "w", closefd=False))

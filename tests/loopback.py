@@ -9,6 +9,9 @@ from typing import Any
 
 from aiohttp import web
 
+# Longer than names may be: it is not found at once, also where no network and no resolver is.
+NO_HOST = ".".join(["no-such-host" * 4] * 6)
+
 Answer = web.Response | str | Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 

@@ -18,7 +18,7 @@ def together(of_worker, n: int, folder: Path) -> list:
     def run(rank: int) -> None:
         try:
             dist.init_process_group(
-                "gloo", init_method=f"file://{folder}/group", rank=rank, world_size=n, timeout=timedelta(seconds=60)
+                "gloo", init_method=f"file://{folder}/group", rank=rank, world_size=n, timeout=timedelta(seconds=600)
             )
             answers.put((rank, of_worker(rank)))
         except BaseException:  # noqa: BLE001 (raised where the test is)
@@ -31,7 +31,7 @@ def together(of_worker, n: int, folder: Path) -> list:
     workers = [context.Process(target=run, args=(rank,)) for rank in range(n)]
     for worker in workers:
         worker.start()
-    found = dict(answers.get(timeout=60) for _ in workers)
+    found = dict(answers.get(timeout=600) for _ in workers)
     for worker in workers:
         worker.join(10)
     return [found[rank] for rank in range(n)]

@@ -10,7 +10,7 @@ HEAVY = ("ray", "torch", "transformers", "peft", "deepspeed")
 
 def loaded_by(statement: str) -> list[str]:
     code = f"{statement}\nimport sys\nprint(*[m for m in {HEAVY} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
     return done.stdout.split()
 
 

@@ -37,7 +37,7 @@ def cluster(n_nodes: int, caches: Path | None = None) -> Iterator[tuple[str, Cal
         yield process.stdout.readline().strip(), change
     finally:
         process.stdin.close()
-        process.wait(60)
+        process.wait(300)
 
 
 def main() -> None:

@@ -100,7 +100,7 @@ class Scene:
             yield command
         finally:
             command.kill()
-            left = command.left_after(60)
+            left = command.left_after(300)
         assert left == [], f"processes outlive their command: {[process.title for process in left]}"
 
     def finish(self, *overrides: str, code: int = 0, **env: str) -> Command:

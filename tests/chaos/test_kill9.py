@@ -30,7 +30,7 @@ def test_killed_workers_lose_no_row_and_pay_for_no_more_than_was_in_flight(chaos
         for _ in range(n_kills):
             with gate.held(lambda: command.ended):  # by a worker, so that there is one
                 os.kill(victim := chaos.rng.choice(command.workers()), signal.SIGKILL)
-                assert until(lambda victim=victim: victim not in command.workers(), 60, 0.2)
+                assert until(lambda victim=victim: victim not in command.workers(), 300, 0.2)
             killed += 1
         assert command.wait(chaos.either(600, 1200)) == 0, command.said
         # Of the calls in flight a worker has its share, and replies that have come but stand in no journal yet.
@@ -82,15 +82,14 @@ def test_a_process_that_dies_between_two_writes_loses_nothing_and_does_nothing_t
                 made.finish(code=-signal.SIGKILL, **orders, **of_workers)
             assert made.generate().code == 0
             assert [point for point in nth if not struck[point].exists()] == [], "a point was never reached"
-            invariants.check(made, extra_calls=2 * IN_FLIGHT)
+            invariants.check(made, extra_calls=2 * LEASED)  # two workers died
 
 
 def test_a_machine_that_goes_down_with_its_ray_loses_nothing(chaos, tmp_path, local_ray):
     n_rows, workers = chaos.either((24, 1), (200, 2))
-    with scene(tmp_path, chaos.seed, n_rows, workers=workers, latency=SLOW) as made:
-        with made.command(RAY_ADDRESS="") as command:
-            until(lambda: command.ended or made.n_requests >= n_rows, 120)
-            assert not command.ended, command.said
+    gate = Gate(SLOW, [n_rows])
+    with scene(tmp_path, chaos.seed, n_rows, workers=workers, latency=gate) as made:
+        with made.command(RAY_ADDRESS="") as command, gate.held(lambda: command.ended):
             os.killpg(command.pid, signal.SIGKILL)
         assert made.generate().code == 0
         invariants.check(made, extra_calls=LEASED)

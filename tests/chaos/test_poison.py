@@ -29,7 +29,7 @@ def test_a_row_that_kills_its_worker_becomes_one_failed_row_and_spares_the_other
             assert command.wait(600) == 0, command.said
         finally:
             command.kill()
-            command.left_after(60)
+            command.left_after(300)
         ended = {row.question.id: row for row in made.rows}
         assert set(ended) == set(made.canaries)
         failed = ended.pop(poisoned)

@@ -1,5 +1,5 @@
 import io
-import threading
+import re
 import time
 from dataclasses import asdict, replace
 
@@ -132,7 +132,7 @@ def test_a_run_that_has_ended_is_not_live_and_not_missed():
 
 
 def console(**options) -> Console:
-    return Console(file=io.StringIO(), width=100, **options)
+    return Console(**{"file": io.StringIO(), "width": 100, **options})
 
 
 def test_status_without_progress_has_no_live_part(run):
@@ -147,15 +147,17 @@ def test_watching_ends_with_the_run_and_shows_its_last_state(run):
     begin = replace(PROGRESS, updated_at=time.time())
     run.write_json("progress.json", asdict(begin))
 
-    def finish() -> None:
-        write_trajectories(run / "trajectories", [trajectory("e"), trajectory("f")], "w2")
-        run.write_json("progress.json", asdict(replace(begin, done=80, running=False)))
+    class Page(io.StringIO):
+        """The run ends once its first state is shown."""
 
-    finishing = threading.Timer(0.05, finish)
-    finishing.start()
-    page = console()
+        def write(self, text: str) -> int:
+            if "50 of 100 rows" in text and run.read_json("progress.json")["running"]:
+                write_trajectories(run / "trajectories", [trajectory("e"), trajectory("f")], "w2")
+                run.write_json("progress.json", asdict(replace(begin, done=80, running=False)))
+            return super().write(text)
+
+    page = console(file=Page())
     watch_status(run, page, every_s=0.01)
-    finishing.join()
     lines = page.file.getvalue().splitlines()
     assert lines[0].startswith("generate: 50 of 100 rows")
     assert next(line for line in lines if "; ended" in line).startswith("generate: 100 of 100 rows")
@@ -176,7 +178,7 @@ def test_watching_a_run_that_died_says_so_and_ends(run):
     run.write_json("progress.json", asdict(replace(PROGRESS, updated_at=time.time() - 100)))
     page = console()
     watch_status(run, page)
-    assert "no sign of life for 100 s" in page.file.getvalue()
+    assert re.search(r"no sign of life for 1\d\d s", page.file.getvalue())
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

@@ -52,7 +52,7 @@ def test_the_demo_does_the_whole_job_and_leaves_nothing_running(tmp_path):
     for name in ("trajectories", "dataset", "model", "evaluations"):
         assert f"{tmp_path}/demo/{name}" in done.stdout
         assert (tmp_path / "demo" / name).is_dir()
-    deadline = time.monotonic() + 60  # Ray's daemons take a moment to follow their driver
+    deadline = time.monotonic() + 300  # Ray's daemons take a moment to follow their driver
     while left_running(marker) and time.monotonic() < deadline:
         time.sleep(0.5)
     assert left_running(marker) == []

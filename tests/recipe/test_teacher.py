@@ -4,6 +4,7 @@ import socket
 import urllib.request
 
 import pytest
+from loopback import NO_HOST
 
 from fireact_ray.recipe.loader import load_recipe
 from fireact_ray.recipe.teacher import reachable_host, running_teacher
@@ -32,7 +33,7 @@ def outside():
         "127.0.0.1:6379",
         "localhost:6379",
         "ray://127.0.0.1:10001",
-        "no-such-host.invalid:1",
+        f"{NO_HOST}:1",
         "x" * 70,
     ],
 )

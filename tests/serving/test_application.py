@@ -59,8 +59,8 @@ def server(tmp_path_factory, local_ray):
         finally:
             if not serving.ended:
                 serving.interrupt()
-                serving.wait(120)
-                assert until(lambda: not replicas(""), 120), "Serve goes on in the Ray that other tests use, too"
+                serving.wait(300)
+                assert until(lambda: not replicas(""), 300), "Serve goes on in the Ray that other tests use, too"
 
 
 def over(serving: Command, url: str) -> bool:
@@ -162,7 +162,7 @@ async def test_killed_replicas_cost_no_question_change_no_answer_and_are_replace
     ends = [reply.text.rstrip().rsplit("data: ", 1)[1] for reply in await streamed]
     assert {json.loads(end)["error"]["code"] for end in ends if end != "[DONE]"} <= {"replica_lost"}
     assert [reply.json()["choices"] for reply in await asked] == before
-    assert until(lambda: ready() == "agent 1 of 1, engine 2 of 2, search 2 of 2", 120), ready()
+    assert until(lambda: ready() == "agent 1 of 1, engine 2 of 2, search 2 of 2", 300), ready()
     await until_at_work("engine", 0, 0)
 
 

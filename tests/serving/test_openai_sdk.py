@@ -42,7 +42,7 @@ def url():
 
 @pytest.fixture(scope="module")
 def sdk(url):
-    with OpenAI(base_url=url, api_key=KEY, max_retries=0, timeout=20) as client:
+    with OpenAI(base_url=url, api_key=KEY, max_retries=0, timeout=120) as client:
         yield client
 
 
@@ -120,7 +120,7 @@ def test_responses_by_the_streaming_helper(sdk):
 
 
 async def test_the_async_client_does_all_of_it_at_once(url):
-    async with AsyncOpenAI(base_url=url, api_key=KEY, max_retries=0, timeout=20) as sdk:
+    async with AsyncOpenAI(base_url=url, api_key=KEY, max_retries=0, timeout=120) as sdk:
 
         async def chunked():
             async with sdk.chat.completions.stream(**ASK) as stream:

@@ -4,10 +4,9 @@ import json
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
-from commands import started_here
+from commands import held_still, training_controllers, training_workers, until
 
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.recipe.schema import Recipe
@@ -25,13 +24,16 @@ def step_in(checkpoint: Path) -> int:
 
 
 class KilledWorker:
-    """Of a training that saves after every step: killed as soon as two whole checkpoints are there of which Ray Train
-    does not know. `newest`: the one that it should go on from, and `known`: those that Ray Train knew of."""
+    """Of a training that saves after every step: killed when two whole checkpoints are there of which Ray Train does
+    not know. From the first one on Ray Train's controller is held still: the worker reports that one, makes another,
+    and then waits to be heard. `newest`: the one that it should go on from, and `known`: those that Ray Train knew of.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         self.newest: Path | None = None
         self.known: list[str] = []
         self._recipe = recipe
+        self._before = {path.name for path in self._found()}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -45,19 +47,21 @@ class KilledWorker:
 
     def _watch(self):
         while not self._over.wait(0.02):
-            found = self._found()
-            # First by name: whether they are whole takes a look at all their bytes.
-            if len(self._unknown(found)) > 1 and len(self._unknown([path for path in found if is_whole(path)])) > 1:
-                (worker,) = [process for process in started_here() if "RayTrainWorker" in process.title]
-                os.kill(worker.pid, signal.SIGKILL)
-                time.sleep(0.1)
+            if not self._unknown():
+                continue
+            (controller,) = training_controllers()
+            with held_still([controller]):
+                until(lambda: sum(map(is_whole, self._unknown())) > 1, 240)
+                (worker,) = training_workers()
+                os.kill(worker, signal.SIGKILL)
+                until(lambda: not training_workers(), 300)
                 whole = [path for path in self._found() if is_whole(path)]
                 self.newest, self.known = max(whole, key=step_in), reported(self._recipe)
-                return
+            return
 
-    def _unknown(self, found: list[Path]) -> list[Path]:
-        known = reported(self._recipe)
-        return [path for path in found if path.name not in known]
+    def _unknown(self) -> list[Path]:
+        known = {*reported(self._recipe), *self._before}
+        return [path for path in self._found() if path.name not in known]
 
     def _found(self) -> list[Path]:
         found = checkpoints(self._recipe).glob("checkpoint_2*")

@@ -15,16 +15,16 @@ class RunningQuestion:
         begun = threading.Event()
         self._thread = threading.Thread(target=self._listen, args=(url, begun))
         self._thread.start()
-        assert begun.wait(60)
+        assert begun.wait(300)
 
     @property
     def heard(self) -> list[str]:
-        self._thread.join(60)
+        self._thread.join(300)
         return self._heard
 
     def _listen(self, url: str, begun: threading.Event) -> None:
         asked = {"model": "fireact/demo", "messages": [{"role": "user", "content": "When was Fulwom Thesfer born?"}]}
-        with httpx.stream("POST", f"{url}/v1/chat/completions", json={**asked, "stream": True}, timeout=60) as reply:
+        with httpx.stream("POST", f"{url}/v1/chat/completions", json={**asked, "stream": True}, timeout=300) as reply:
             for line in reply.iter_lines():
                 if line.startswith("data: "):
                     self._heard.append(line)

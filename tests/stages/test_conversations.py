@@ -87,7 +87,6 @@ class Handle:
 def two(monkeypatch):
     monkeypatch.setattr(engine_server, "forward_warnings", lambda: None)  # by Ray, which is not here
     monkeypatch.setattr(conversations, "_PAUSES_S", (0.01, 0.01, 0.01))
-    monkeypatch.setattr(conversations, "_SEAT_S", 0.1)
     monkeypatch.setattr(replicas, "_PATIENCE_S", 0.05)
     monkeypatch.setattr(replicas, "_PAUSE_S", 0.01)
     return Replica(1, 60.0), Replica(2, 60.0)
@@ -139,11 +138,12 @@ async def test_a_step_whose_replica_dies_is_asked_again_at_another_one(two):
     await pool.close()
 
 
-async def test_where_every_replica_is_gone_the_model_is_not_available(two):
+async def test_where_every_replica_is_gone_the_model_is_not_available(two, monkeypatch):
     pool = EnginePool(Handle(two[0]), 64, "a")
     async with pool.conversation():
         await pool.generate([7], GREEDY)
         await two[0].die()
+        monkeypatch.setattr(conversations, "_SEAT_S", 0.1)
         with pytest.raises(ModelUnavailable, match="no engine replica was there within"):
             await pool.generate([7, 1], GREEDY)
     await pool.close()
@@ -182,8 +182,7 @@ async def test_an_agent_that_dies_ends_its_conversations(two):
         await until_at_work(0, two[0])
 
 
-async def test_where_there_is_no_replica_yet_a_question_waits_for_the_first(two, monkeypatch):
-    monkeypatch.setattr(conversations, "_SEAT_S", 10.0)
+async def test_where_there_is_no_replica_yet_a_question_waits_for_the_first(two):
     pool = EnginePool(handle := Handle(), 64, "a")
     async with pool.conversation():
         step = asyncio.create_task(pool.generate([7], GREEDY))

@@ -40,7 +40,7 @@ def contents(folder: Folder) -> dict[str, bytes]:
 
 
 def wait_for(folder: Folder, name: str, *, there: bool) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 300
     while folder.exists(name) != there:
         assert time.monotonic() < until, "the follower brings what changes"
         time.sleep(0.02)

@@ -33,7 +33,7 @@ def test_trajectories_are_generated_into_a_bucket_and_its_key_is_nowhere_to_be_r
             env={**os.environ, **given, "FIREACT_CACHE": str(tmp_path)},
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
         )
         assert done.returncode == 0, done.stderr
         keys = store.keys("data")

@@ -5,6 +5,7 @@ import os
 
 import pytest
 import ray
+from commands import until
 
 from fireact_ray.stages.actors.log_forwarding import Seldom, forward_warnings, warnings_shown
 from fireact_ray.stages.ray_messages import _stderr_without, in_a_line
@@ -47,6 +48,11 @@ def test_the_same_text_is_shown_once_a_minute():
     assert shown == [(at, text) for at in (0, 60, 120) for text in ("a", "b")]
 
 
+def shown(caplog) -> set[str]:
+    ours = "fireact_ray.stages.actors.log_forwarding"
+    return {record.getMessage() for record in caplog.records if record.name == ours}
+
+
 def test_warnings_of_actors_reach_the_driver_without_their_secrets(local_ray, caplog, monkeypatch):
     @ray.remote
     class Warner:
@@ -66,9 +72,9 @@ def test_warnings_of_actors_reach_the_driver_without_their_secrets(local_ray, ca
         first, second = Warner.options(num_cpus=0).remote(), Warner.options(num_cpus=0).remote()
         ray.get(first.warn.remote())
         ray.get(second.warn.remote())
-    # A set: the session's own reader may have taken some, and knows nothing of what this one has shown.
-    ours = "fireact_ray.stages.actors.log_forwarding"
-    said = {record.getMessage() for record in caplog.records if record.name == ours}
+        # A set: the session's own reader may take some, also last, and knows nothing of what this one has shown.
+        until(lambda: len(shown(caplog)) > 1, 60)
+    said = shown(caplog)
     (refused,) = said - {"the cache at /x cannot be used"}
     assert len(said) == 2
     assert refused.startswith("refused: ")

@@ -51,18 +51,20 @@ def n_replies(recipe) -> int:
     return sum(len(t.steps) for t in read_trajectories(Folder(recipe.run_dir) / "trajectories"))
 
 
+# The teacher takes 20 requests a second, and 40 at once. A second's 20 the workers may lease at once, and of those that
+# they leased before another 20 can be under way (16 slots, and 2 more leases a worker): however long a busy machine
+# holds either of them up, no more than 40 come at once.
+RATE = 1200
+LIMITED = {"latency": Latency(median_s=0.1, sigma=0.5), "rate_limit": RateLimit(RATE, burst_s=2.0)}
+TWO_WORKERS = ("generate.n_questions=30", "generate.concurrency=16", "generate.workers=2", "teacher.methods=[react]")
+
+
 def test_two_workers_together_keep_to_the_rate_and_meet_no_429(tmp_path, local_ray):
-    rate = 1200
-    latency = Latency(median_s=0.2, sigma=0.5)
-    with ScriptedTeacher(BrainConfig(seed=0), latency=latency, rate_limit=RateLimit(rate)) as teacher:
-        recipe = small_recipe(
-            tmp_path, teacher, "generate.n_questions=20", "generate.concurrency=64", "generate.workers=2",
-            f"teacher.quota.requests_per_minute={rate}", "teacher.methods=[react]",
-        )  # fmt: skip
+    with ScriptedTeacher(BrainConfig(seed=0), **LIMITED) as teacher:
+        recipe = small_recipe(tmp_path, teacher, *TWO_WORKERS, f"teacher.quota.requests_per_minute={RATE}")
         generate(recipe)
-        calls = teacher.stats()["calls"]
-    assert calls["200"] == n_replies(recipe) > 60  # more than may come at once
-    assert calls.get("429", 0) <= 0.01 * calls["200"]
+    assert n_replies(recipe) > 80
+    assert teacher.stats()["calls"] == {"200": n_replies(recipe)}
 
 
 def test_a_spent_budget_stops_the_run_and_a_higher_one_goes_on_without_paying_twice(tmp_path, local_ray):
@@ -127,7 +129,7 @@ async def test_a_caller_that_goes_while_it_waits_takes_no_slot_with_it(local_ray
         await asyncio.sleep(0.1)
         going.cancel()
         await quota.settle(Settlement(held, Outcome.DONE, CALL))
-        await asyncio.wait_for(next_one, 10)
+        await next_one
         await quota.close()
 
 
@@ -154,21 +156,11 @@ async def test_a_reply_is_paid_once_if_the_actor_dies_before_it_is_settled(local
 
 
 def test_two_workers_learn_the_rate_of_a_provider_together(tmp_path, local_ray):
-    rate = 1200
-    latency = Latency(median_s=0.2, sigma=0.5)
-    with ScriptedTeacher(BrainConfig(seed=0), latency=latency, rate_limit=RateLimit(rate)) as teacher:
-        recipe = small_recipe(
-            tmp_path,
-            teacher,
-            "generate.n_questions=20",
-            "generate.concurrency=64",
-            "generate.workers=2",
-            "teacher.methods=[react]",
-        )
+    with ScriptedTeacher(BrainConfig(seed=0), **LIMITED) as teacher:
+        recipe = small_recipe(tmp_path, teacher, *TWO_WORKERS)
         generate(recipe)
-        calls = teacher.stats()["calls"]
-    assert calls["200"] == n_replies(recipe)
-    assert calls.get("429", 0) <= 0.01 * calls["200"]
+    assert n_replies(recipe) > 80
+    assert teacher.stats()["calls"] == {"200": n_replies(recipe)}
 
 
 async def test_a_run_folder_may_be_remote(teacher, local_ray):

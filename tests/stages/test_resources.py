@@ -48,7 +48,7 @@ class Gate:
 @pytest.fixture
 def n_cpus(local_ray):
     n = int(ray.cluster_resources()["CPU"])
-    assert until(lambda: n_free() == n, 60), "what the test before has held is given back"
+    assert until(lambda: n_free() == n, 300), "what the test before has held is given back"
     return n
 
 
@@ -65,7 +65,7 @@ def n_free() -> float:
 
 def is_said(n: int, why: str) -> bool:
     """With no CPU free. What Ray knows of its nodes is a moment old."""
-    return until(lambda: n_free() == 0 and pending(n, "workers", {"CPU": 1.0}) == f"{n} workers ({why})", 60)
+    return until(lambda: n_free() == 0 and pending(n, "workers", {"CPU": 1.0}) == f"{n} workers ({why})", 300)
 
 
 def test_actors_that_hold_their_cpus_are_starting_and_those_behind_them_lack_some(gate, n_cpus):

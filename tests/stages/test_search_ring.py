@@ -53,7 +53,6 @@ class Handle:
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(search_ring, "_NONE_S", 0.1)
     monkeypatch.setattr(replicas, "_PATIENCE_S", 0.05)
     monkeypatch.setattr(replicas, "_PAUSE_S", 0.01)
 
@@ -92,7 +91,8 @@ async def test_where_the_only_replica_is_replaced_the_new_one_is_asked(quick):
     await ring.close()
 
 
-async def test_where_none_is_left_it_is_a_fault_of_the_search(quick):
+async def test_where_none_is_left_it_is_a_fault_of_the_search(quick, monkeypatch):
+    monkeypatch.setattr(search_ring, "_NONE_S", 0.1)
     ring = SearchRing(Handle(), "f")
     with pytest.raises(ToolError, match="No search replica answers"):
         await ring.search("query", 1)

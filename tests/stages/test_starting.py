@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import grpc
 import pytest
 import ray
+from loopback import NO_HOST
 
 from fireact_ray.core.errors import InputError
 from fireact_ray.stages import ray_session
@@ -188,7 +189,7 @@ def test_a_port_where_something_else_listens_is_named(listener):
 
 def test_a_host_of_no_such_name_is_named():
     with pytest.raises(InputError, match=r"cannot be reached \(no such host\)"):
-        demand_cluster("no-such-host.invalid:6379")
+        demand_cluster(f"{NO_HOST}:6379")
 
 
 CODE = grpc.StatusCode

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import httpx
 import pytest
-from commands import Command, until
+from commands import Command, held_still, until
 from event_files import events
 from gate import Gate
 from plain_run import generate_here
@@ -52,7 +52,7 @@ from .served_questions import RunningQuestion, ask_by_openai_client
 
 pytestmark = [pytest.mark.ray, pytest.mark.torch]
 
-# Fifty steps: a stop is heard within a second, and must be before the last of them.
+# Sixty steps: a worker that is told to stop hears of it within a second, which must be before the last of them.
 SMALL = [
     *("train.workers=1", "train.epochs=10", "train.global_batch_size=4", "train.checkpoint_every_steps=1000"),
     *("train.trackers=[tensorboard]", "train.precision=fp32", "train.held_out=0.2", "train.evaluate_every_steps=10"),
@@ -92,11 +92,15 @@ def interrupted(tmp_path_factory, local_ray, scripted):
     log = checkpoints(recipe) / "log.jsonl"
     try:
         until(lambda: training.ended or (log.exists() and log.stat().st_size > 0), 240)
-        training.interrupt()
+        workers = training.training_workers()
+        assert len(workers) == 1, training.said
+        with held_still(workers):  # no step is taken while the driver hears of it
+            training.interrupt()
+            until(lambda: training.ended or "a checkpoint is saved after this step" in training.said, 240)
         code = training.wait(300)
     finally:
         training.kill()
-        left = training.left_after(60)
+        left = training.left_after(300)
     return recipe, code, training.said, left
 
 
@@ -161,7 +165,7 @@ def test_an_interrupted_training_says_how_to_go_on_and_leaves_no_model_and_no_pr
 
 def test_an_interrupted_training_saves_the_step_at_work_and_goes_on_from_it(saved, resumed):
     said, _ = resumed
-    assert 10 <= saved.step < 50
+    assert 10 <= saved.step < 60
     assert f"train: goes on from {saved.path}\n" in said
 
 

@@ -12,6 +12,7 @@ from commands import Command, training_workers, until
 from object_store import Store, object_store
 from plain_run import generate_here
 from safetensors.torch import load, load_file
+from weights import LOST, apart
 
 from fireact_ray.core.json_text import parse
 from fireact_ray.demo.teacher.server import ScriptedTeacher
@@ -94,7 +95,7 @@ def test_a_training_of_two_nodes_goes_on_from_the_bucket_where_its_driver_was_ki
                 os.kill(first.pid, signal.SIGKILL)
             finally:
                 first.kill()
-            assert until(lambda: not training_workers(), 60), "workers go with their driver"
+            assert until(lambda: not training_workers(), 300), "workers go with their driver"
             begun, reported = there(store), known(store)
             for torn in begun[1:]:
                 key = f"{HOME}/checkpoints/{torn}/state.pt"
@@ -118,8 +119,7 @@ def test_a_training_of_two_nodes_goes_on_from_the_bucket_where_its_driver_was_ki
         load(contents[f"{HOME}/model/adapter_model.safetensors"]),
         load_file(tmp_path / "alone" / "adapter_model.safetensors"),
     )
-    # AdamW divides a tiny gradient by its own size: two workers add in another order than one.
-    assert max(float((ours[key] - alone[key]).abs().max()) for key in alone) < 1e-4
+    assert apart(ours, alone) < LOST
     steps = parse(contents[f"{HOME}/model/fireact.json"])["steps"]
     log = [parse(line)["step"] for line in contents[f"{HOME}/checkpoints/log.jsonl"].splitlines()]
     assert log[-1] == steps

@@ -81,7 +81,7 @@ def test_a_worker_that_nobody_answers_says_so_within_its_time(dataset, shared, t
 
     def check(rank: int):
         if rank == 1:
-            dist.distributed_c10d._get_default_store().wait(["over"], timedelta(seconds=60))
+            dist.distributed_c10d._get_default_store().wait(["over"], timedelta(seconds=600))
             return None
         text = said(lambda: check_workers(dataset, "nano", shared, CPU, "node-0"))
         dist.distributed_c10d._get_default_store().set("over", "1")

@@ -1,7 +1,9 @@
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from fireact_ray.training import ahead
 from fireact_ray.training.ahead import Ahead
 
 
@@ -46,19 +48,25 @@ def test_nothing_is_left_running_after_the_last_item_or_when_the_user_stops():
     assert set(threading.enumerate()) == threads
 
 
-def test_waiting_is_counted_from_the_second_item_on():
-    gate = threading.Event()
+def test_waiting_is_counted_from_the_second_item_on(monkeypatch):
+    seen: list[float] = []
+    now, waits = [0.0], threading.Event()
+
+    def clock() -> float:
+        seen.append(now[0])
+        if len(seen) == 3:  # before and behind the first item, before the second
+            waits.set()
+        return seen[-1]
 
     def source():
+        now[0] += 5.0
         yield 0
-        gate.wait(10)
+        assert waits.wait(60)
+        now[0] += 3.0
         yield 1
 
-    ahead = Ahead(source())
-    coming = iter(ahead)
-    next(coming)
-    before = ahead.waited
-    timer = threading.Timer(0.05, gate.set)
-    timer.start()
-    assert next(coming) == 1
-    assert before < 0.01 < 0.04 < ahead.waited
+    monkeypatch.setattr(ahead, "time", SimpleNamespace(perf_counter=clock))
+    items = Ahead(source())
+    coming = iter(items)
+    assert (next(coming), items.waited) == (0, 0.0)
+    assert (next(coming), items.waited) == (1, 3.0)

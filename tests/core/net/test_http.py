@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
-from loopback import loopback
+from loopback import NO_HOST, loopback
 
 from fireact_ray.core.net.http import MAX_REPLY_BYTES, NOT_JSON, HttpReply, HttpSession, NoReply, read_json
 
@@ -28,7 +28,7 @@ async def speaking(sent: bytes):
 
 
 async def sent_to(url, **request):
-    session = HttpSession(2.0)
+    session = HttpSession(30.0)
     try:
         return await session.send("POST", url, **request)
     finally:
@@ -85,9 +85,7 @@ async def test_nobody_there_is_no_reply():
 
 
 async def test_a_host_that_is_not_found_and_a_server_without_tls_are_told_apart():
-    assert await sent_to("http://no-such-host.invalid/v1") == NoReply(
-        "the name of the host is not found (no-such-host.invalid)"
-    )
+    assert await sent_to(f"http://{NO_HOST}/v1") == NoReply(f"the name of the host is not found ({NO_HOST})")
     async with loopback(lambda _: web.Response()) as server:
         reply = await sent_to(server.url.replace("http:", "https:"))
     assert reply.problem.startswith("no TLS: ")

@@ -158,7 +158,7 @@ def test_each_fault_reaches_the_client_as_it_would_from_a_real_server(
 ) -> None:
     with (
         ScriptedTeacher(faults=FaultRates(**{fault: 1.0})) as teacher,
-        client_of(teacher, timeout=0.2 if fault is Fault.HANG else 60) as client,
+        client_of(teacher, timeout=1.0 if fault is Fault.HANG else 60) as client,
         pytest.raises(error),
     ):
         list(client.chat.completions.create(**chat(), stream=stream))

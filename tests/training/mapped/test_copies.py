@@ -62,7 +62,7 @@ def copy_in(cache: Path) -> Path:
 
 def test_of_processes_that_open_at_once_one_makes_the_copy_and_all_read_it(cache: Path, dataset: Path):
     both = [started(OPEN, dataset) for _ in range(2)]
-    said = [process.communicate(timeout=60)[0] for process in both]
+    said = [process.communicate(timeout=600)[0] for process in both]
     assert [text.splitlines()[-1] for text in said] == ["[5, 6, 7]"] * 2
     assert sorted("copied for this machine" in text for text in said) == [False, True]
 
@@ -203,7 +203,7 @@ def test_a_dataset_in_a_bucket_is_fetched_once_for_a_machine(cache: Path, datase
     assert ids(uri) == [[8, 9], [5, 6, 7]]
     assert contents_read(door) == ["manifest.json"]
     with started(OPEN, uri) as other:
-        assert other.communicate(timeout=60)[0] == "[5, 6, 7]\n"
+        assert other.communicate(timeout=600)[0] == "[5, 6, 7]\n"
     assert contents_read(door) == ["manifest.json"]
 
 

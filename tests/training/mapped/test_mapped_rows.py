@@ -26,7 +26,7 @@ def a_row(draw) -> tuple[str, list[int], list[int]]:
     return draw(KEYS), ids, [draw(st.integers(0, 1)), *([1] * (len(ids) - 1))]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=40)
 @given(rows=st.lists(a_row(), min_size=1, max_size=8), n_first=st.integers(0, 8))
 def test_mapped_rows_are_those_in_memory(tmp_path: Path, write_dataset, rows, n_first: int):
     """In two files, of which one may be empty; also where keys, or keys and ids, are alike."""

@@ -6,13 +6,13 @@ argv: the model's folder.
 import ctypes
 import json
 import multiprocessing
-import socket
 import sys
 import threading
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from trainings import meeting_place
 
 from fireact_ray.training.config import TrainConfig
 from fireact_ray.training.precision import Precision
@@ -25,20 +25,19 @@ def main(folder: str) -> None:
     fork = multiprocessing.get_context("fork")
     peaks = {}
     for sharding in ("ddp", "fsdp2"):
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
         results = fork.SimpleQueue()
-        workers = [fork.Process(target=measure, args=(rank, port, folder, sharding, results)) for rank in range(2)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+        with meeting_place() as place:
+            workers = [fork.Process(target=measure, args=(rank, place, folder, sharding, results)) for rank in range(2)]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
         peaks[sharding] = [results.get(), results.get()]
     print(json.dumps(peaks))  # noqa: T201
 
 
-def measure(rank: int, port: int, folder: str, sharding: str, results) -> None:
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+def measure(rank: int, place: str, folder: str, sharding: str, results) -> None:
+    dist.init_process_group("gloo", place, rank=rank, world_size=2)
     # What is freed goes back at once, so that what is counted is what is held.
     ctypes.CDLL("libc.so.6").mallopt(-3, 1 << 17)  # M_MMAP_THRESHOLD
     config = TrainConfig(base_model=folder, tuning="full", sharding=sharding)
@@ -53,6 +52,7 @@ def measure(rank: int, port: int, folder: str, sharding: str, results) -> None:
     opened = open_sharded(config, Here(rank, 2, torch.device("cpu")), Precision(False, ""))
     over.set()
     watcher.join()
+    seen.append(anonymous_mib())  # the watcher may have been held up
     results.put(max(seen) - before)
     del opened
     dist.destroy_process_group()

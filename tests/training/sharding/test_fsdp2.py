@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from weights import apart
 
 from fireact_ray.training.artifacts import load_trained
 from fireact_ray.training.checkpoint_model import write_checkpoint_model
@@ -98,9 +99,7 @@ def done(place: Path, base_dir: Path) -> dict[str, dict | None]:
 
 def difference(place: Path, one: str, other: str) -> float:
     file = "adapter_model.safetensors" if "lora" in one else "model.safetensors"
-    a, b = (load_file(place / name / file) for name in (one, other))
-    assert a.keys() == b.keys()
-    return max(float((a[name] - b[name]).abs().max()) for name in a)
+    return apart(*(load_file(place / name / file) for name in (one, other)))
 
 
 def test_weights_are_held_in_slices_and_gathered_by_layers(done):
@@ -174,8 +173,7 @@ def test_a_checkpoint_of_three_workers_is_a_model_for_one_process(place, alone, 
         assert load_trained(folder, merge=True).card["steps"] == 4
         found.append(load_file(folder / names[tuning]))
     ours, theirs = found
-    assert ours.keys() == theirs.keys()
-    assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-5
+    assert apart(ours, theirs) < 1e-5
     if tuning == "full":
         saved = load_file(place / "alone-full.checkpoints" / "step-00000004" / "weights.safetensors")
         assert all(theirs[name].equal(weight) for name, weight in saved.items())

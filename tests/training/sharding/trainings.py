@@ -8,7 +8,9 @@ Groups {"workers", "jobs"} are done one after the other, each with a process gro
 import multiprocessing
 import os
 import signal
-import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -31,28 +33,31 @@ def done_by_forks(groups: list[dict]) -> list[list[dict] | None]:
     """What became of the jobs, as worker 0 saw it, group by group; None where a worker died."""
     done = []
     for group in groups:
-        results, port = _FORKS.SimpleQueue(), free_port()
-        workers = [
-            _FORKS.Process(target=work, args=(rank, group["workers"], port, group["jobs"], results))
-            for rank in range(group["workers"])
-        ]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+        results = _FORKS.SimpleQueue()
+        with meeting_place() as place:
+            workers = [
+                _FORKS.Process(target=work, args=(rank, group["workers"], place, group["jobs"], results))
+                for rank in range(group["workers"])
+            ]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
         whole = all(worker.exitcode == 0 for worker in workers)
         done.append(results.get() if whole else None)
     return done
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+@contextmanager
+def meeting_place() -> Iterator[str]:
+    """Where the workers of one group find each other. A port that is free now may be another's when they come."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"file://{folder}/group"
 
 
-def work(rank: int, world_size: int, port: int, jobs: list[dict], results) -> None:
+def work(rank: int, world_size: int, place: str, jobs: list[dict], results) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=world_size)
+    dist.init_process_group("gloo", place, rank=rank, world_size=world_size)
     done = [look(job) if job.get("look") else run(job, rank) for job in jobs]
     if rank == 0:
         results.put(done)

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import nn
-from trainings import free_port
+from trainings import meeting_place
 
 from fireact_ray.core.errors import TrainingError
 from fireact_ray.training.batching import Step, collate, plan_steps
@@ -150,8 +150,8 @@ class Runs:
         return seen
 
 
-def work(rank: int, port: int, what: str) -> None:
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+def work(rank: int, place: str, what: str) -> None:
+    dist.init_process_group("gloo", place, rank=rank, world_size=2)
     base, data, out = sys.argv[1:]
     runs = Runs(rank, base, Path(data), Path(out))
     seen = getattr(runs, what)()
@@ -167,9 +167,10 @@ if __name__ == "__main__":
     import_deepspeed(torch.device("cpu"))
     fork = multiprocessing.get_context("fork")
     for what, exit_code in (("train", -signal.SIGKILL), ("resume", 0)):
-        workers = [fork.Process(target=work, args=(rank, port, what)) for port in [free_port()] for rank in range(2)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+        with meeting_place() as place:
+            workers = [fork.Process(target=work, args=(rank, place, what)) for rank in range(2)]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
         assert [worker.exitcode for worker in workers] == [exit_code] * 2

@@ -1,7 +1,10 @@
 """What the local engine refuses, and that one caller's end or fault leaves the others and the event loop alone."""
 
 import asyncio
+import itertools
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -47,12 +50,32 @@ async def test_an_id_that_the_model_does_not_have_fails_its_own_request_only(mod
     assert f"holds the id {unknown}; this model's are 0 to 96" in str(replies[1])
 
 
+@asynccontextmanager
+async def in_the_middle(model) -> AsyncIterator[None]:
+    """Of replies of many tokens: the model stands still within its tenth pass until the end of the block."""
+    passes, is_held, goes_on = itertools.count(1), threading.Event(), threading.Event()
+
+    def hold(*_):
+        if next(passes) == 10:
+            is_held.set()
+            assert goes_on.wait(60)
+
+    handle = model.get_input_embeddings().register_forward_pre_hook(hold)
+    try:
+        assert await asyncio.to_thread(is_held.wait, 60)
+        yield
+    finally:
+        goes_on.set()
+        handle.remove()
+
+
 async def test_a_cancelled_caller_leaves_the_others_alone(model, engine):
     asked = prompts(9, 11, 13)
     long = Sampling(max_new_tokens=100)
     tasks = [asyncio.create_task(engine.generate(prompt, long)) for prompt in asked]
-    await asyncio.sleep(0.02)
-    tasks[1].cancel()
+    async with in_the_middle(model):
+        tasks[1].cancel()
+        await asyncio.wait({tasks[1]})
     replies = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(replies[1], asyncio.CancelledError)
     assert [replies[i].ids for i in (0, 2)] == [alone(model, asked[i], 100) for i in (0, 2)]
@@ -100,8 +123,10 @@ async def test_the_event_loop_stays_free_while_the_model_works(model, engine):
 async def test_closing_ends_the_thread_and_whoever_still_waits(model):
     engine = make_engine(model, max_batch=1)
     tasks = [asyncio.create_task(engine.generate(p, Sampling(max_new_tokens=100))) for p in prompts(9, 9)]
-    await asyncio.sleep(0.02)
-    await engine.close()
+    async with in_the_middle(model):
+        closing = asyncio.create_task(engine.close())
+        await asyncio.sleep(0)  # it says so, and waits for the thread
+    await closing
     replies = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
     assert {type(reply) for reply in replies} == {ModelUnavailable}
     assert not [thread for thread in threading.enumerate() if thread in engine._thread._threads]

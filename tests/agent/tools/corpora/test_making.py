@@ -223,7 +223,7 @@ def test_a_file_that_breaks_off_is_never_taken_for_whole(name, tmp_path):
 
 
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(list(FORMATS.values())), st.data())
 def test_whatever_happens_to_a_file_there_is_a_corpus_or_a_sentence(tmp_path, content, data):
     at = data.draw(st.integers(0, len(content)))

@@ -153,5 +153,5 @@ def test_a_process_that_used_a_bucket_ends(run):
         "from fireact_ray.core.storage.folder import Folder\n"
         f"kept = Folder({run.uri!r}); kept.write('a.json', '{{}}'); held = kept._resolve(); print(kept.names())"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stdout) == (0, "['a.json']\n"), done.stderr

@@ -83,7 +83,6 @@ def opened(browser, served):
     @contextmanager
     def open_page(address=served, but=(), **options):
         watched = Watched(browser, address, **options)
-        watched.page.set_default_timeout(60_000)
         try:
             yield watched.page
         finally:
