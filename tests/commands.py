@@ -20,6 +20,7 @@ from pathlib import Path
 _WORKER = re.compile(r"ray::.*RolloutWorker")
 _TRAINING = re.compile(r"ray::.*RayTrainWorker")
 _CONTROLLER = re.compile(r"ray::.*TrainController")
+_RAYLET = re.compile(r"/raylet/raylet( |$)")
 _OF_RAY = re.compile(r"ray::(DashboardAgent|RuntimeEnvAgent)")  # take up to a minute to miss a raylet, and do nothing
 
 
@@ -124,6 +125,11 @@ def training_workers() -> list[int]:
 def training_controllers() -> list[int]:
     """Of Ray Train, in the Ray that this process started."""
     return [process.pid for process in _descendants(os.getpid()) if _CONTROLLER.search(process.title)]
+
+
+def raylets() -> list[int]:
+    """Of the Ray that this process started."""
+    return [process.pid for process in _descendants(os.getpid()) if _RAYLET.search(process.title)]
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import ray
 
 from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.folder import Folder, RowGroup
+from fireact_ray.core.utils.interrupts import heeded
 from fireact_ray.core.utils.progress import Steps
 from fireact_ray.core.utils.waiting import said_while_waiting
 from fireact_ray.data.dataset.folder import Block
@@ -120,7 +121,7 @@ def _on_ray(groups: Sequence[RowGroup], job: PrepareRows, n_rows: int) -> list[B
 
     with Steps("convert", n_rows) as steps, said_while_waiting("convert", waited_for):
         made = dataset.map_batches(job, batch_format="pyarrow", batch_size=None)
-        for bundle in made.iter_internal_ref_bundles():
+        for bundle in heeded(made.iter_internal_ref_bundles()):
             blocks += [partial(ray.get, ref) for ref in bundle.block_refs]
             steps.advance(n=bundle.num_rows() or 0)
     return blocks

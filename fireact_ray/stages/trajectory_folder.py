@@ -14,6 +14,7 @@ from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.inputs import lock_inputs
 from fireact_ray.core.storage.trajectories import set_aside_broken
 from fireact_ray.core.utils.failpoints import reach
+from fireact_ray.core.utils.interrupts import heeded
 from fireact_ray.recipe.inputs import NOT_SHAPING
 from fireact_ray.recipe.schema import RayConfig
 from fireact_ray.rollouts.completed import read_written
@@ -115,7 +116,7 @@ def _made(folder: Folder, compactions: Sequence[Compaction], config: RayConfig) 
         return [one.run() for one in compactions]
     with ray_session(config):
         made = ray_data().from_items([{"compaction": one} for one in compactions], override_num_blocks=len(compactions))
-        return [row["part"] for row in made.map(_run).take_all()]
+        return [row["part"] for row in heeded(made.map(_run).iter_rows())]
 
 
 def _run(row: dict[str, Compaction]) -> dict[str, str]:

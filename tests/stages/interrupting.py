@@ -10,8 +10,8 @@ from fireact_ray.cli.main import run_guarded
 HOW_TO_GO_ON = "run the same command again to go on"
 
 
-def command(action, *, interrupt_when, number=signal.SIGINT) -> int:
-    """The exit code of `action` as a command, interrupted as soon as `interrupt_when` holds."""
+def command(action, *, interrupt_when, number=signal.SIGINT, then=lambda: None) -> int:
+    """The exit code of `action` as a command, interrupted as soon as `interrupt_when` holds; `then` is called next."""
     over, failed = threading.Event(), []
 
     def watch():
@@ -23,6 +23,7 @@ def command(action, *, interrupt_when, number=signal.SIGINT) -> int:
                 happens = True
             if happens:
                 os.kill(os.getpid(), number)
+                then()
                 return
 
     watcher = threading.Thread(target=watch)
@@ -40,11 +41,15 @@ def command(action, *, interrupt_when, number=signal.SIGINT) -> int:
 
 
 class Said(logging.Handler):
-    """What the stages have logged so far."""
+    """What the stages have logged so far. `at`: called by whoever says a text with such words, before he goes on."""
 
     def __init__(self):
         super().__init__(logging.INFO)
         self.text = ""
+        self.at = {}
 
     def emit(self, record):
+        for words, call in self.at.items():
+            if words in record.getMessage():
+                call()
         self.text += record.getMessage() + "\n"

@@ -11,13 +11,14 @@ import shutil
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import pytest
-from commands import Command, held_still, until
+from commands import Command, held_still, raylets, until
 from event_files import events
 from gate import Gate
 from plain_run import generate_here
@@ -249,7 +250,10 @@ def test_conversion_on_ray_is_interrupted_after_a_training(trained, tmp_path, sa
     other = trained.model_copy(update={"output_dir": str(tmp_path)})
     source = Folder(trained.run_dir) / "trajectories"
     begun = lambda: "convert: Ray Data" in said.text  # noqa: E731
-    assert command(lambda: convert(other, source, in_process=0), interrupt_when=begun) == 130
+    with ExitStack() as held:  # Ray runs nothing until the interrupt has come
+        said.at["convert: Ray Data"] = lambda: held.enter_context(held_still(raylets()))
+        converting = lambda: convert(other, source, in_process=0)  # noqa: E731
+        assert command(converting, interrupt_when=begun, then=held.close) == 130
     assert HOW_TO_GO_ON in capsys.readouterr().err
     assert not (Folder(other.run_dir) / "dataset").exists("manifest.json")
 

@@ -13,9 +13,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
+
+Step = TypeVar("Step")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _noted: list[int] = []  # what came in the command that runs now
@@ -69,9 +72,22 @@ def interrupts_wait() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
 
 
+def heeded(steps: Iterable[Step]) -> Iterator[Step]:
+    """Steps of a library in whose callbacks the exception of an interrupt may be lost: raised again at the next one."""
+    for step in steps:
+        _raise_noted()
+        yield step
+    _raise_noted()
+
+
 def ctrl_c_is_ignored() -> bool:
     """Whether it was for what started this process, and stays so."""
     return signal.getsignal(signal.SIGINT) == signal.SIG_IGN and _has_terminal()
+
+
+def _raise_noted() -> None:
+    if _noted:
+        raise KeyboardInterrupt
 
 
 def _note_and_raise(number: int, frame: FrameType | None) -> None:

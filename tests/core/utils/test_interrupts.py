@@ -19,7 +19,7 @@ from fireact_ray.core.errors import DataError
 from fireact_ray.core.storage.folder import Folder
 from fireact_ray.core.storage.trajectories import write_trajectories
 from fireact_ray.core.types import Score, StopReason, Trajectory
-from fireact_ray.core.utils.interrupts import interrupts_heeded, interrupts_wait
+from fireact_ray.core.utils.interrupts import heeded, interrupts_heeded, interrupts_wait
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +54,20 @@ def test_an_interrupt_takes_effect_at_the_end_of_a_wait(number):
         reached.append(interrupted())
     assert reached == [False, True]
     assert signal.getsignal(number) is signal.default_int_handler
+
+
+def test_an_interrupt_that_a_library_has_lost_ends_its_steps_at_the_next_one(number):
+    def steps():
+        yield 1
+        come_into_a_callback(number)
+        yield 2
+
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupts_heeded():
+        for step in heeded(steps()):
+            done.append(step)
+        done.append(3)
+    assert done == [1]
 
 
 def test_the_second_interrupt_does_not_wait(number):
