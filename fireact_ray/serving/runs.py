@@ -78,7 +78,7 @@ async def events(
 
 
 class _Silences:
-    """Tells of each silence of `longest_s`, None: of none. By one timer: one per event would take longer than that."""
+    """Tells of each silence of `longest_s` (None: of none), by one timer for the whole run."""
 
     def __init__(self, longest_s: float | None, tell: Callable[[Silence], None]) -> None:
         self._longest_s, self._tell = longest_s, tell

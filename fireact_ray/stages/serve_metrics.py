@@ -84,7 +84,7 @@ class ServeMetrics:
 
 
 class Later:
-    """Calls within the event loop, in their order, once what has been begun before has most probably ended."""
+    """Makes calls in the event loop, in the order in which they were given, 10 ms after the first of them."""
 
     def __init__(self) -> None:
         self._calls: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
@@ -95,7 +95,7 @@ class Later:
         self._calls.append((what, given))
 
     def settle(self) -> None:
-        """What waits is called now."""
+        """Make the calls that wait now."""
         calls, self._calls = self._calls, []
         for what, given in calls:
             what(*given)

@@ -2,7 +2,7 @@
 
 A message is one line of JSON, a list of entries. A call is [ticket, item] and called off by [ticket]; an answer is
 [ticket, result] or [ticket, null, error class, error text]. Nothing is pickled: what comes over a connection cannot run
-code. Pydantic writes and reads it, as Python's own json takes longer than all else that is done with a message.
+code. Pydantic writes and reads it, in less than half of the time of Python's own json (docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Lines:
 
 
 def _written(entry: list[Any]) -> bytes:
-    """Raises TypeError for what is no JSON."""
+    """Raises TypeError for what cannot be written. A set, a dataclass or bytes are: as a list, an object, a text."""
     try:
         return to_json(entry, inf_nan_mode="constants")
     except PydanticSerializationError:  # also half a character, which Python writes as an escape

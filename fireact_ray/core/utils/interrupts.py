@@ -73,7 +73,8 @@ def interrupts_wait() -> Iterator[Callable[[], bool]]:
 
 
 def heeded(steps: Iterable[Step]) -> Iterator[Step]:
-    """Steps of a library in whose callbacks the exception of an interrupt may be lost: raised again at the next one."""
+    """The steps of a library whose callbacks may swallow the exception of an interrupt: raises KeyboardInterrupt before
+    the next step, and behind the last one, where an interrupt has come."""
     for step in steps:
         _raise_noted()
         yield step
